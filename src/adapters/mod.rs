@@ -1,0 +1,5 @@
+//! One foreign system each.
+
+pub mod telemetry;
+pub mod store;
+pub mod upstream;

@@ -1,0 +1,102 @@
+//! The file behind SQLite: where it is, made with mode 0600, never overwritten.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::OpenFault;
+
+/// The first bytes of every SQLite database (<https://www.sqlite.org/fileformat.html>, 1.2).
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Reads `sqlite:PATH`, `sqlite://PATH` and `sqlite:///PATH`; the path is made absolute.
+pub(super) fn parse(database: &str) -> Result<PathBuf, OpenFault> {
+    if database.starts_with("postgres:") || database.starts_with("postgresql:") {
+        return Err(OpenFault::Unsupported("PostgreSQL is not supported yet, use sqlite:PATH"));
+    }
+    let Some(rest) = database.strip_prefix("sqlite:") else {
+        return Err(OpenFault::Unsupported("must be sqlite:PATH"));
+    };
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() || path.contains(":memory:") {
+        return Err(OpenFault::Unsupported("sessions must outlive the process: name a file"));
+    }
+    if path.contains(['?', '#', '\0']) {
+        return Err(OpenFault::Unsupported("the path may not contain '?', '#' or NUL"));
+    }
+    std::path::absolute(path).map_err(|error| inaccessible(Path::new(path), &error))
+}
+
+/// Makes directory and file where they are missing; refuses a file with other contents.
+pub(super) fn prepare(path: &Path) -> Result<(), OpenFault> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| inaccessible(directory, &error))?;
+    }
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match created {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => examine(path),
+        Err(error) => Err(inaccessible(path, &error)),
+    }
+}
+
+fn examine(path: &Path) -> Result<(), OpenFault> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| inaccessible(path, &error))?;
+    let mut head = Vec::with_capacity(MAGIC.len());
+    File::take(file, 16)
+        .read_to_end(&mut head)
+        .map_err(|error| inaccessible(path, &error))?;
+    // SQLite itself leaves an empty file behind when it stops before the first write.
+    if head.is_empty() || head == MAGIC {
+        return Ok(());
+    }
+    Err(OpenFault::NotADatabase(path.to_owned()))
+}
+
+/// The URL that sqlx takes for the file, which must exist.
+pub(super) fn url(path: &Path) -> String {
+    let mut url = String::from("sqlite://");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url.push_str("?mode=rw");
+    url
+}
+
+fn inaccessible(path: &Path, error: &std::io::Error) -> OpenFault {
+    OpenFault::Inaccessible { path: path.to_owned(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_named_file_is_a_database() {
+        assert!(parse("sqlite:data/guarita.db").unwrap().ends_with("data/guarita.db"));
+        assert_eq!(parse("sqlite:///var/x.db").unwrap(), Path::new("/var/x.db"));
+        for database in
+            ["", "sqlite:", "sqlite::memory:", "postgres://u:p@h/d", "data/x.db", "sqlite:x?mode=ro"]
+        {
+            assert!(matches!(parse(database), Err(OpenFault::Unsupported(_))), "{database}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_encoded() {
+        assert_eq!(url(Path::new("/a b/%ç.db")), "sqlite:///a%20b/%25%C3%A7.db?mode=rw");
+    }
+}

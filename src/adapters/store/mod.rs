@@ -1,0 +1,25 @@
+//! The database: one pool type, every query a method on a transaction.
+//!
+//! To add an aggregate: a migration with the next number, a file named after its table, methods on
+//! [`Transaction`]. SQL is written once with `$1`, in what SQLite and PostgreSQL both speak; only
+//! `pool`, `file` and `transaction` may tell the two apart. A method that takes access away or
+//! changes roles appends the change itself, so that no caller can forget it.
+
+pub mod changes;
+pub mod fault;
+pub mod file;
+pub mod pool;
+pub mod refresh_tokens;
+pub mod sessions;
+pub mod settings;
+pub mod transaction;
+pub mod users;
+
+pub use changes::Change;
+pub use fault::{Fault, OpenFault};
+pub use pool::Store;
+pub use refresh_tokens::{NewRefreshToken, RefreshToken};
+pub use sessions::{NewSession, Session};
+pub use settings::Settings;
+pub use transaction::Transaction;
+pub use users::{NewUser, User};

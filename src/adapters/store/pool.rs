@@ -1,0 +1,241 @@
+//! The pools: one writer, a few readers, one connection that only follows the feed of changes.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Row as _};
+
+use super::{Fault, OpenFault, Settings, Transaction, file};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// Connections that read.
+const READERS: u32 = 4;
+/// Longest wait for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A revocation that was answered must survive a power loss: the writer syncs at each commit.
+const WRITER: &[&str] = &["PRAGMA synchronous = FULL"];
+/// Readers cannot write, whatever they are asked.
+const READER: &[&str] = &["PRAGMA query_only = ON"];
+
+/// The open database; a clone shares its connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writer: AnyPool,
+    readers: AnyPool,
+    follower: AnyPool,
+}
+
+impl Store {
+    /// Opens the database, makes it if it is missing (mode 0600), checks it and applies the
+    /// migrations that it lacks. What is not ours, damaged or newer is refused and left alone.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenFault> {
+        let path = file::parse(settings.database.expose())?;
+        file::prepare(&path)?;
+        sqlx::any::install_default_drivers();
+        let options = AnyConnectOptions::from_str(&file::url(&path))
+            .map_err(|error| refuse(&path, error.into()))?
+            .disable_statement_logging();
+        check(&path, &options).await?;
+        migrate(&path, &options).await?;
+        Ok(Self {
+            writer: pool(&options, 1, WRITER),
+            readers: pool(&options, READERS, READER),
+            follower: pool(&options, 1, READER),
+        })
+    }
+
+    /// Begins a transaction that writes. There is one at a time.
+    pub async fn begin_write(&self) -> Result<Transaction, Fault> {
+        // Taking the lock at once cannot end in a deadlock between two readers that upgrade.
+        Ok(Transaction::new(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+    }
+
+    /// Begins a transaction that reads one consistent picture.
+    pub async fn read(&self) -> Result<Transaction, Fault> {
+        Ok(Transaction::new(self.readers.begin().await?))
+    }
+
+    /// As [`Store::read`], on a connection kept for the feed of changes: load on the readers must
+    /// not make it fall silent.
+    pub async fn follow(&self) -> Result<Transaction, Fault> {
+        Ok(Transaction::new(self.follower.begin().await?))
+    }
+
+    /// Closes every connection and folds the write-ahead log into the file.
+    pub async fn close(&self) {
+        self.follower.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn pool(options: &AnyConnectOptions, size: u32, pragmas: &'static [&'static str]) -> AnyPool {
+    AnyPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| Box::pin(configure(connection, pragmas)))
+        .connect_lazy_with(options.clone())
+}
+
+async fn configure(
+    connection: &mut AnyConnection,
+    pragmas: &'static [&'static str],
+) -> Result<(), sqlx::Error> {
+    for pragma in ["PRAGMA busy_timeout = 5000", "PRAGMA foreign_keys = ON"].iter().chain(pragmas) {
+        sqlx::query(*pragma).fetch_all(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Looks before anything is written.
+async fn check(path: &Path, options: &AnyConnectOptions) -> Result<(), OpenFault> {
+    let mut connection = options.connect().await.map_err(|error| refuse(path, error.into()))?;
+    let verdict: String = sqlx::query("PRAGMA quick_check(1)")
+        .fetch_one(&mut connection)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(|error| refuse(path, error.into()))?;
+    if verdict != "ok" {
+        return Err(OpenFault::Damaged { path: path.to_owned(), reason: verdict });
+    }
+    connection.close().await.map_err(|error| refuse(path, error.into()))
+}
+
+async fn migrate(path: &Path, options: &AnyConnectOptions) -> Result<(), OpenFault> {
+    let mut connection = options.connect().await.map_err(|error| refuse(path, error.into()))?;
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let applied = applied(&mut connection).await.map_err(|error| refuse(path, error.into()))?;
+    if let Some(version) = applied.filter(|version| *version > known) {
+        return Err(OpenFault::Newer { path: path.to_owned(), version });
+    }
+    configure(&mut connection, &["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"])
+        .await
+        .map_err(|error| refuse(path, error.into()))?;
+    if applied != Some(known) {
+        run_migrations(path, &mut connection).await?;
+    }
+    connection.close().await.map_err(|error| refuse(path, error.into()))
+}
+
+async fn run_migrations(path: &Path, connection: &mut AnyConnection) -> Result<(), OpenFault> {
+    MIGRATIONS.run(&mut *connection).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            refuse(path, error.into())
+        }
+        MigrateError::VersionMissing(version) => {
+            OpenFault::Newer { path: path.to_owned(), version }
+        }
+        other => OpenFault::Migration { path: path.to_owned(), reason: other.to_string() },
+    })
+}
+
+/// The newest migration that was applied.
+async fn applied(connection: &mut AnyConnection) -> Result<Option<i64>, sqlx::Error> {
+    let table =
+        sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'")
+            .fetch_optional(&mut *connection)
+            .await?;
+    if table.is_none() {
+        return Ok(None);
+    }
+    let row = sqlx::query("SELECT MAX(version) AS version FROM _sqlx_migrations")
+        .fetch_one(&mut *connection)
+        .await?;
+    row.try_get("version")
+}
+
+fn refuse(path: &Path, fault: Fault) -> OpenFault {
+    let path: PathBuf = path.to_owned();
+    match fault {
+        Fault::Damaged => OpenFault::Damaged { path, reason: fault.to_string() },
+        Fault::Timeout | Fault::Full | Fault::ReadOnly | Fault::Invalid(_) | Fault::Other(_) => {
+            OpenFault::Inaccessible { path, reason: fault.to_string() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::model::Secret;
+
+    fn settings(path: &Path) -> Settings {
+        Settings { database: Secret::new(format!("sqlite:{}", path.display())) }
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_made_for_the_owner_only_and_opens_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new dir/100%/guarita.db");
+        Store::open(&settings(&path)).await.unwrap().close().await;
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let store = Store::open(&settings(&path)).await.unwrap();
+        let mut connection = store.writer.acquire().await.unwrap();
+        for (pragma, expected) in [("PRAGMA synchronous", 2), ("PRAGMA foreign_keys", 1)] {
+            let row = sqlx::query(pragma).fetch_one(&mut *connection).await.unwrap();
+            assert_eq!(row.try_get::<i64, _>(0).unwrap(), expected, "{pragma}");
+        }
+        let row = sqlx::query("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
+        assert_eq!(row.try_get::<String, _>(0).unwrap(), "wal");
+        let mut connection = store.readers.acquire().await.unwrap();
+        let written = sqlx::query("DELETE FROM users").execute(&mut *connection).await;
+        assert!(written.is_err(), "a reader cannot write");
+    }
+
+    #[tokio::test]
+    async fn a_file_with_other_contents_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("guarita.db");
+        std::fs::write(&path, "precious notes, not a database").unwrap();
+        let refused = Store::open(&settings(&path)).await;
+        assert!(matches!(refused, Err(OpenFault::NotADatabase(_))), "{refused:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious notes, not a database");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("guarita.db");
+        Store::open(&settings(&path)).await.unwrap().close().await;
+        let mut contents = std::fs::read(&path).unwrap();
+        contents[100..].fill(0xa5);
+        std::fs::write(&path, &contents).unwrap();
+        let refused = Store::open(&settings(&path)).await;
+        assert!(matches!(refused, Err(OpenFault::Damaged { .. })), "{refused:?}");
+        assert!(std::fs::read(&path).unwrap() == contents, "overwritten");
+    }
+
+    #[tokio::test]
+    async fn a_newer_schema_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("guarita.db");
+        let store = Store::open(&settings(&path)).await.unwrap();
+        let mut connection = store.writer.acquire().await.unwrap();
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999").execute(&mut *connection).await.unwrap();
+        drop(connection);
+        store.close().await;
+        let refused = Store::open(&settings(&path)).await;
+        assert!(matches!(refused, Err(OpenFault::Newer { version: 9999, .. })), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_place_that_cannot_hold_a_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for path in [file.join("below/guarita.db"), directory.path().to_owned()] {
+            let refused = Store::open(&settings(&path)).await;
+            assert!(matches!(refused, Err(OpenFault::Inaccessible { .. })), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Table `sessions`.
+
+use std::net::IpAddr;
+
+use sqlx::any::AnyRow;
+
+use super::transaction::{number, optional_text, optional_time, text, time};
+use super::{Fault, Transaction};
+use crate::model::{SessionId, Timestamp, UserId};
+
+/// Most rows that one statement of cleaning or revoking touches.
+const BATCH: i64 = 1_000;
+
+/// One session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Its id (`sid`).
+    pub id: SessionId,
+    /// Whose.
+    pub user: UserId,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// The last login or refresh; not written per request.
+    pub last_used_at: Timestamp,
+    /// Over from this second on.
+    pub expires_at: Timestamp,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+    /// Where it was opened from.
+    pub address: Option<String>,
+    /// What opened it, at most 256 bytes.
+    pub user_agent: Option<String>,
+}
+
+impl Session {
+    /// Neither revoked nor expired.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at
+    }
+}
+
+/// A session to be.
+#[derive(Debug)]
+pub struct NewSession<'a> {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose.
+    pub user: UserId,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Where it is opened from.
+    pub address: Option<IpAddr>,
+    /// What opens it; the caller bounds it to 256 bytes.
+    pub user_agent: Option<&'a str>,
+}
+
+fn id(row: &AnyRow) -> Result<SessionId, Fault> {
+    SessionId::parse(&text(row, "id")?).ok_or(Fault::Invalid("session id"))
+}
+
+fn session(row: &AnyRow) -> Result<Session, Fault> {
+    Ok(Session {
+        id: id(row)?,
+        user: UserId::new(number(row, "user_id")?),
+        created_at: time(row, "created_at")?,
+        last_used_at: time(row, "last_used_at")?,
+        expires_at: time(row, "expires_at")?,
+        revoked_at: optional_time(row, "revoked_at")?,
+        address: optional_text(row, "address")?,
+        user_agent: optional_text(row, "user_agent")?,
+    })
+}
+
+impl Transaction {
+    /// Opens a session.
+    pub async fn insert_session(
+        &mut self,
+        new: &NewSession<'_>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query(
+            "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, address, \
+             user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(new.id.to_string())
+        .bind(new.user.get())
+        .bind(now.seconds())
+        .bind(now.seconds())
+        .bind(new.expires_at.seconds())
+        .bind(new.address.map(|address| address.to_string()))
+        .bind(new.user_agent.map(ToOwned::to_owned));
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// The session with that id, also when it is over.
+    pub async fn find_session(&mut self, session_id: SessionId) -> Result<Option<Session>, Fault> {
+        let query =
+            sqlx::query("SELECT * FROM sessions WHERE id = $1").bind(session_id.to_string());
+        self.find(query).await?.as_ref().map(session).transpose()
+    }
+
+    /// At most 1,000 live sessions of the user, newest first.
+    pub async fn list_sessions(
+        &mut self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, Fault> {
+        let query = sqlx::query(
+            "SELECT * FROM sessions WHERE user_id = $1 AND revoked_at IS NULL \
+             AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT $3",
+        )
+        .bind(user.get())
+        .bind(now.seconds())
+        .bind(BATCH);
+        self.all(query).await?.iter().map(session).collect()
+    }
+
+    /// Notes a use and moves the end, never closer.
+    pub async fn extend_session(
+        &mut self,
+        session_id: SessionId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query(
+            "UPDATE sessions SET last_used_at = $2, expires_at = CASE WHEN expires_at > $3 \
+             THEN expires_at ELSE $4 END WHERE id = $1",
+        )
+        .bind(session_id.to_string())
+        .bind(now.seconds())
+        .bind(expires_at.seconds())
+        .bind(expires_at.seconds());
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// Revokes one session, and with it its refresh tokens; whether it was not yet revoked.
+    pub async fn revoke_session(
+        &mut self,
+        session_id: SessionId,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        let query =
+            sqlx::query("UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+                .bind(session_id.to_string())
+                .bind(now.seconds());
+        let revoked = self.execute(query).await? > 0;
+        if revoked {
+            self.append_session_change(session_id, now).await?;
+        }
+        Ok(revoked)
+    }
+
+    /// Revokes every session of the user; how many were live.
+    pub async fn revoke_sessions_of(
+        &mut self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<u64, Fault> {
+        let query = sqlx::query(
+            "SELECT COUNT(*) AS live FROM sessions \
+             WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
+        )
+        .bind(user.get())
+        .bind(now.seconds());
+        let live = match self.find(query).await? {
+            Some(row) => number(&row, "live")?,
+            None => 0,
+        };
+        let query =
+            sqlx::query("UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL")
+                .bind(user.get())
+                .bind(now.seconds());
+        self.execute(query).await?;
+        self.append_user_change(user, now).await?;
+        Ok(u64::try_from(live).unwrap_or(0))
+    }
+
+    /// Revokes the oldest live sessions of the user so that at most `keep` remain; which.
+    pub async fn revoke_oldest_sessions(
+        &mut self,
+        user: UserId,
+        keep: i64,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, Fault> {
+        let query = sqlx::query(
+            "UPDATE sessions SET revoked_at = $1 WHERE id IN (SELECT id FROM sessions \
+             WHERE user_id = $2 AND revoked_at IS NULL AND expires_at > $3 \
+             ORDER BY created_at DESC, id DESC LIMIT $4 OFFSET $5) RETURNING id",
+        )
+        .bind(now.seconds())
+        .bind(user.get())
+        .bind(now.seconds())
+        .bind(BATCH)
+        .bind(keep);
+        let rows = self.all(query).await?;
+        let revoked = rows.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+        for session_id in &revoked {
+            self.append_session_change(*session_id, now).await?;
+        }
+        Ok(revoked)
+    }
+
+    /// Removes at most 1,000 sessions that ended or were revoked before the time, with their
+    /// refresh tokens; how many.
+    pub async fn remove_ended_sessions(&mut self, before: Timestamp) -> Result<u64, Fault> {
+        let mut removed = 0;
+        for statement in [
+            "DELETE FROM sessions WHERE id IN \
+             (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)",
+            "DELETE FROM sessions WHERE id IN \
+             (SELECT id FROM sessions WHERE revoked_at < $1 LIMIT $2)",
+        ] {
+            let query = sqlx::query(statement).bind(before.seconds()).bind(BATCH / 2);
+            removed += self.execute(query).await?;
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,245 @@
+//! Tables `users` and `user_roles`.
+
+use sqlx::any::AnyRow;
+
+use super::transaction::{number, optional_text, optional_time, text, time};
+use super::{Fault, Transaction};
+use crate::model::{Role, Roles, Secret, Subject, Timestamp, UserId};
+
+/// One account.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The row.
+    pub id: UserId,
+    /// The name as it was given; unique without regard to case.
+    pub username: Subject,
+    /// The address, unique without regard to case.
+    pub email: Option<String>,
+    /// A PHC string.
+    pub password_hash: Secret,
+    /// Whether it may log in and be let through.
+    pub active: bool,
+    /// Failures since the last success or lock.
+    pub failures: u32,
+    /// Locked before this time.
+    pub locked_until: Option<Timestamp>,
+    /// When its roles last changed; the epoch while they are those it was created with.
+    pub roles_changed_at: Timestamp,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// An account to be.
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    /// The name.
+    pub username: &'a Subject,
+    /// The address.
+    pub email: Option<&'a str>,
+    /// A PHC string.
+    pub password_hash: &'a Secret,
+}
+
+/// The form in which names and addresses are compared.
+pub fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
+fn user(row: &AnyRow) -> Result<User, Fault> {
+    Ok(User {
+        id: UserId::new(number(row, "id")?),
+        username: Subject::parse(&text(row, "username")?)
+            .map_err(|_| Fault::Invalid("user name"))?,
+        email: optional_text(row, "email")?,
+        password_hash: Secret::new(text(row, "password_hash")?),
+        active: number(row, "active")? == 1,
+        failures: u32::try_from(number(row, "failures")?)
+            .map_err(|_| Fault::Invalid("count of failures"))?,
+        locked_until: optional_time(row, "locked_until")?,
+        roles_changed_at: time(row, "roles_changed_at")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+impl Transaction {
+    /// Adds an account without roles; `None` where the name or the address is taken.
+    pub async fn insert_user(
+        &mut self,
+        new: &NewUser<'_>,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, Fault> {
+        let query = sqlx::query(
+            "INSERT INTO users (username, username_folded, email, email_folded, password_hash, \
+             roles_changed_at, created_at) VALUES ($1, $2, $3, $4, $5, 0, $6) \
+             ON CONFLICT DO NOTHING RETURNING id",
+        )
+        .bind(new.username.as_str().to_owned())
+        .bind(fold(new.username.as_str()))
+        .bind(new.email.map(ToOwned::to_owned))
+        .bind(new.email.map(fold))
+        .bind(new.password_hash.expose().to_owned())
+        .bind(now.seconds());
+        let row = self.find(query).await?;
+        row.map(|row| number(&row, "id").map(UserId::new)).transpose()
+    }
+
+    /// The account of that name, in any case.
+    pub async fn find_user_by_username(&mut self, username: &str) -> Result<Option<User>, Fault> {
+        let query =
+            sqlx::query("SELECT * FROM users WHERE username_folded = $1").bind(fold(username));
+        self.find(query).await?.as_ref().map(user).transpose()
+    }
+
+    /// The account with that address, in any case.
+    pub async fn find_user_by_email(&mut self, email: &str) -> Result<Option<User>, Fault> {
+        let query = sqlx::query("SELECT * FROM users WHERE email_folded = $1").bind(fold(email));
+        self.find(query).await?.as_ref().map(user).transpose()
+    }
+
+    /// The account with that id.
+    pub async fn find_user(&mut self, id: UserId) -> Result<Option<User>, Fault> {
+        let query = sqlx::query("SELECT * FROM users WHERE id = $1").bind(id.get());
+        self.find(query).await?.as_ref().map(user).transpose()
+    }
+
+    /// At most `limit` accounts with ids above `after`, in order of id.
+    pub async fn list_users(&mut self, after: UserId, limit: i64) -> Result<Vec<User>, Fault> {
+        let query = sqlx::query("SELECT * FROM users WHERE id > $1 ORDER BY id LIMIT $2")
+            .bind(after.get())
+            .bind(limit);
+        self.all(query).await?.iter().map(user).collect()
+    }
+
+    /// The account's roles.
+    pub async fn roles_of(&mut self, id: UserId) -> Result<Roles, Fault> {
+        let query = sqlx::query("SELECT role FROM user_roles WHERE user_id = $1").bind(id.get());
+        let rows = self.all(query).await?;
+        let names =
+            rows.iter().map(|row| text(row, "role")).collect::<Result<Vec<String>, Fault>>()?;
+        Roles::parse(names.iter().map(String::as_str)).map_err(|_| Fault::Invalid("role"))
+    }
+
+    /// Gives a role at creation, when no token carries others yet.
+    pub async fn insert_role(&mut self, id: UserId, role: &Role) -> Result<bool, Fault> {
+        let query = sqlx::query(
+            "INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        )
+        .bind(id.get())
+        .bind(role.as_str().to_owned());
+        Ok(self.execute(query).await? > 0)
+    }
+
+    /// Gives a role; whether it was new.
+    pub async fn grant_role(
+        &mut self,
+        id: UserId,
+        role: &Role,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        let new = self.insert_role(id, role).await?;
+        if new {
+            self.roles_changed(id, now).await?;
+        }
+        Ok(new)
+    }
+
+    /// Takes a role away; whether there was one.
+    pub async fn revoke_role(
+        &mut self,
+        id: UserId,
+        role: &Role,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        let query = sqlx::query("DELETE FROM user_roles WHERE user_id = $1 AND role = $2")
+            .bind(id.get())
+            .bind(role.as_str().to_owned());
+        let removed = self.execute(query).await? > 0;
+        if removed {
+            self.roles_changed(id, now).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn roles_changed(&mut self, id: UserId, now: Timestamp) -> Result<(), Fault> {
+        let query = sqlx::query(
+            "UPDATE users SET roles_changed_at = CASE WHEN roles_changed_at > $2 \
+             THEN roles_changed_at ELSE $3 END WHERE id = $1",
+        )
+        .bind(id.get())
+        .bind(now.seconds())
+        .bind(now.seconds());
+        self.execute(query).await?;
+        self.append_user_change(id, now).await
+    }
+
+    /// Enables or disables.
+    pub async fn set_active(
+        &mut self,
+        id: UserId,
+        active: bool,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query("UPDATE users SET active = $2 WHERE id = $1")
+            .bind(id.get())
+            .bind(i64::from(active));
+        self.execute(query).await?;
+        self.append_user_change(id, now).await
+    }
+
+    /// Replaces the password's hash, forgets failures and ends a lock.
+    pub async fn set_password_hash(&mut self, id: UserId, hash: &Secret) -> Result<(), Fault> {
+        let query = sqlx::query(
+            "UPDATE users SET password_hash = $2, failures = 0, locked_until = NULL WHERE id = $1",
+        )
+        .bind(id.get())
+        .bind(hash.expose().to_owned());
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// Counts one failure, unless the account is locked now; the new count.
+    pub async fn count_failure(
+        &mut self,
+        id: UserId,
+        now: Timestamp,
+    ) -> Result<Option<u32>, Fault> {
+        let query = sqlx::query(
+            "UPDATE users SET failures = failures + 1 \
+             WHERE id = $1 AND (locked_until IS NULL OR locked_until <= $2) RETURNING failures",
+        )
+        .bind(id.get())
+        .bind(now.seconds());
+        let Some(row) = self.find(query).await? else { return Ok(None) };
+        u32::try_from(number(&row, "failures")?)
+            .map(Some)
+            .map_err(|_| Fault::Invalid("count of failures"))
+    }
+
+    /// Locks until the time; counting begins anew after it.
+    pub async fn lock_user(&mut self, id: UserId, until: Timestamp) -> Result<(), Fault> {
+        let query = sqlx::query("UPDATE users SET failures = 0, locked_until = $2 WHERE id = $1")
+            .bind(id.get())
+            .bind(until.seconds());
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// Records a success: the hash becomes `hash` and failures are forgotten, if the account is
+    /// active, not locked now, and its hash is still the one that was verified. Whether it was so.
+    pub async fn record_success(
+        &mut self,
+        id: UserId,
+        verified: &Secret,
+        hash: &Secret,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        let query = sqlx::query(
+            "UPDATE users SET failures = 0, locked_until = NULL, password_hash = $3 \
+             WHERE id = $1 AND password_hash = $2 AND active = 1 \
+             AND (locked_until IS NULL OR locked_until <= $4)",
+        )
+        .bind(id.get())
+        .bind(verified.expose().to_owned())
+        .bind(hash.expose().to_owned())
+        .bind(now.seconds());
+        Ok(self.execute(query).await? > 0)
+    }
+}

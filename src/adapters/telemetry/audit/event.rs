@@ -1,0 +1,74 @@
+//! What happened, apart from forwarded requests.
+
+use crate::model::{SessionId, UserId};
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $error:literal;)+) => {
+        /// The name of an event, as `event` in the audit file.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Name { $($(#[$doc])* $name),+ }
+
+        impl Name {
+            /// As written.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+
+            /// Whether it is an error, which the log repeats.
+            pub const fn is_error(self) -> bool {
+                match self { $(Self::$name => $error),+ }
+            }
+        }
+    };
+}
+
+names! {
+    /// A login ended in a session.
+    LoginSucceeded = "auth.login.succeeded", false;
+    /// A login was refused.
+    LoginFailed = "auth.login.failed", false;
+    /// A login was refused because the account is locked.
+    LoginLocked = "auth.login.locked", false;
+    /// A refresh token was exchanged.
+    RefreshSucceeded = "auth.refresh.succeeded", false;
+    /// A refresh token was refused.
+    RefreshFailed = "auth.refresh.failed", false;
+    /// A used refresh token came again: its family is revoked.
+    RefreshReuse = "auth.refresh.reuse_detected", true;
+    /// One session ended.
+    Logout = "auth.logout", false;
+    /// All sessions of a user ended.
+    LogoutAll = "auth.logout_all", false;
+    /// A new configuration is in force.
+    ReloadSucceeded = "config.reload.succeeded", false;
+    /// A configuration was refused; the old one stays.
+    ReloadFailed = "config.reload.failed", true;
+    /// The gateway serves.
+    Started = "server.started", false;
+    /// The gateway stopped.
+    Stopped = "server.stopped", false;
+}
+
+/// One event. What is not set is not written.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// What happened.
+    pub name: Name,
+    /// Under which request.
+    pub request_id: Option<&'a str>,
+    /// Whose account; written masked.
+    pub user: Option<UserId>,
+    /// Which session.
+    pub session: Option<SessionId>,
+    /// From which address.
+    pub address: Option<std::net::IpAddr>,
+    /// Why, in one of our own words.
+    pub reason: Option<&'a str>,
+}
+
+impl Event<'_> {
+    /// An event of which only the name is known yet.
+    pub const fn new(name: Name) -> Self {
+        Self { name, request_id: None, user: None, session: None, address: None, reason: None }
+    }
+}

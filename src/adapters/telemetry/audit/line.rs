@@ -1,0 +1,182 @@
+//! Lines of the audit file, formatted by hand: every forwarded request writes one.
+
+use std::fmt::{Display, Write as _};
+use std::time::Duration;
+
+use super::event::Event;
+use crate::adapters::telemetry::mask::MaskedUser;
+use crate::model::{SessionId, UserId};
+
+/// Longest text of one member, in bytes; the rest is cut.
+const MAX_TEXT: usize = 2048;
+
+/// One forwarded request (contract section 7).
+#[derive(Debug)]
+pub struct RequestLine<'a> {
+    /// `requestId`
+    pub request_id: &'a str,
+    /// `userId`, written masked.
+    pub user: Option<UserId>,
+    /// `sub`
+    pub subject: Option<&'a str>,
+    /// `app_roles`
+    pub app_roles: Option<&'a str>,
+    /// `jti`
+    pub token_id: Option<&'a str>,
+    /// `sid`
+    pub session: Option<SessionId>,
+    /// `method`
+    pub method: &'a str,
+    /// `path`, canonical and without query.
+    pub path: &'a str,
+    /// `status`
+    pub status: u16,
+    /// `durationMs`
+    pub duration: Duration,
+    /// `source`
+    pub source: Option<&'static str>,
+}
+
+/// Appends one JSON object and a newline.
+pub(super) fn request(buffer: &mut String, line: &RequestLine<'_>, time: &str) {
+    let mut object = Object::begin(buffer, time, "request");
+    object.text("requestId", Some(line.request_id));
+    object.plain("userId", line.user.map(MaskedUser));
+    object.text("sub", line.subject);
+    object.text("app_roles", line.app_roles);
+    object.text("jti", line.token_id);
+    object.plain("sid", line.session);
+    object.text("method", Some(line.method));
+    object.text("path", Some(line.path));
+    object.number("status", line.status);
+    let micros = line.duration.as_micros();
+    object.number("durationMs", format_args!("{}.{:03}", micros / 1000, micros % 1000));
+    object.text("source", line.source);
+    object.end();
+}
+
+/// Appends one JSON object and a newline.
+pub(super) fn event(buffer: &mut String, event: &Event<'_>, time: &str) {
+    let mut object = Object::begin(buffer, time, event.name.as_str());
+    if event.name.is_error() {
+        object.text("level", Some("error"));
+    }
+    object.text("requestId", event.request_id);
+    object.plain("userId", event.user.map(MaskedUser));
+    object.plain("sid", event.session);
+    object.plain("address", event.address);
+    object.text("reason", event.reason);
+    object.end();
+}
+
+struct Object<'a>(&'a mut String);
+
+impl<'a> Object<'a> {
+    fn begin(buffer: &'a mut String, time: &str, event: &str) -> Self {
+        buffer.push_str(r#"{"channel":"audit","time":""#);
+        buffer.push_str(time);
+        buffer.push_str(r#"","event":""#);
+        buffer.push_str(event);
+        buffer.push('"');
+        Self(buffer)
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.push_str(",\"");
+        self.0.push_str(name);
+        self.0.push_str("\":");
+    }
+
+    /// A text of unknown content.
+    fn text(&mut self, name: &str, value: Option<&str>) {
+        let Some(value) = value else { return };
+        self.name(name);
+        self.0.push('"');
+        escape(self.0, value);
+        self.0.push('"');
+    }
+
+    /// A text that needs no escaping.
+    fn plain(&mut self, name: &str, value: Option<impl Display>) {
+        let Some(value) = value else { return };
+        self.name(name);
+        // Writing to a String cannot fail.
+        drop(write!(self.0, "\"{value}\""));
+    }
+
+    fn number(&mut self, name: &str, value: impl Display) {
+        self.name(name);
+        drop(write!(self.0, "{value}"));
+    }
+
+    fn end(self) {
+        self.0.push_str("}\n");
+    }
+}
+
+fn escape(buffer: &mut String, text: &str) {
+    let end = text.floor_char_boundary(MAX_TEXT);
+    let text = text.get(..end).unwrap_or_default();
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\' && byte < 0x7f) {
+        buffer.push_str(text);
+        return;
+    }
+    for letter in text.chars() {
+        match letter {
+            '"' => buffer.push_str("\\\""),
+            '\\' => buffer.push_str("\\\\"),
+            letter if letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') => {
+                drop(write!(buffer, "\\u{:04x}", u32::from(letter)));
+            }
+            letter => buffer.push(letter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::telemetry::audit::Name;
+
+    #[test]
+    fn a_request_line_has_the_members_of_the_contract() {
+        let mut buffer = String::new();
+        let line = RequestLine {
+            request_id: "r-1",
+            user: Some(UserId::new(1234)),
+            subject: Some("alice"),
+            app_roles: Some("a,b"),
+            token_id: Some("t"),
+            session: SessionId::parse("01932c07-7f0c-7d5e-8a00-0123456789ab"),
+            method: "GET",
+            path: "/orders/1",
+            status: 200,
+            duration: Duration::from_micros(1_050),
+            source: Some("bearer"),
+        };
+        request(&mut buffer, &line, "2026-11-21T10:00:00Z");
+        insta::assert_snapshot!(buffer.trim_end(), @r#"{"channel":"audit","time":"2026-11-21T10:00:00Z","event":"request","requestId":"r-1","userId":"***34","sub":"alice","app_roles":"a,b","jti":"t","sid":"01932c07-7f0c-7d5e-8a00-0123456789ab","method":"GET","path":"/orders/1","status":200,"durationMs":1.050,"source":"bearer"}"#);
+    }
+
+    #[test]
+    fn hostile_text_stays_one_line_of_json() {
+        let hostile = "a\"b\\c\nd\r\u{0}\u{7f}\u{2028}é";
+        let mut buffer = String::new();
+        let mut failed = Event::new(Name::LoginFailed);
+        failed.reason = Some(hostile);
+        event(&mut buffer, &failed, "now");
+        assert_eq!(buffer.matches('\n').count(), 1);
+        let read: serde_json::Value = serde_json::from_str(&buffer).unwrap();
+        assert_eq!(read["reason"], hostile);
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let long = "é".repeat(5000);
+        let mut buffer = String::new();
+        let mut failed = Event::new(Name::LoginFailed);
+        failed.reason = Some(&long);
+        event(&mut buffer, &failed, "now");
+        assert!(buffer.len() < MAX_TEXT + 200);
+    }
+}

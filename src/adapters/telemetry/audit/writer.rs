@@ -1,0 +1,288 @@
+//! The buffer that everybody fills and the thread that empties it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::day::{Day, rfc3339};
+use super::event::Event;
+use super::line::{self, RequestLine};
+use crate::model::{Timestamp, clock};
+
+/// Bytes that may wait for the disk.
+const CAPACITY: usize = 8 * 1024 * 1024;
+/// Of these, kept free for events that are not requests.
+const RESERVED: usize = 1024 * 1024;
+/// The writer wakes early once so much waits, in bytes.
+const BATCH: usize = 64 * 1024;
+/// How long a line waits at most.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// A handle on the audit writer; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Audit(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+    dropped: AtomicU64,
+    healthy: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    text: String,
+    second: i64,
+    time: String,
+    stop: bool,
+    /// How many times the writer has emptied the buffer to disk.
+    written: u64,
+}
+
+impl Audit {
+    /// Opens (or makes) today's file in the directory and starts the writer thread. Files older
+    /// than `keep` (at least 180 days) are removed.
+    ///
+    /// # Errors
+    /// The directory or the file cannot be made or written.
+    pub fn open(directory: &Path, keep: Duration) -> io::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let mut file = DailyFile { directory: directory.to_owned(), keep, open: None };
+        file.of_day(Day::of(clock::now()))?;
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(Waiting::default()),
+            wake: Condvar::new(),
+            dropped: AtomicU64::new(0),
+            healthy: AtomicBool::new(true),
+        });
+        let writer = Arc::clone(&shared);
+        std::thread::Builder::new().name("guarita-audit".into()).spawn(move || writer.run(file))?;
+        Ok(Self(shared))
+    }
+
+    /// Writes one `request` line. Formats into a shared buffer; never waits for the disk.
+    pub fn request(&self, line: &RequestLine<'_>, now: Timestamp) {
+        self.append(CAPACITY - RESERVED, now, |buffer, time| line::request(buffer, line, time));
+    }
+
+    /// Writes one event; errors are repeated in the log.
+    pub fn record(&self, event: &Event<'_>, now: Timestamp) {
+        if event.name.is_error() {
+            tracing::error!(
+                event = event.name.as_str(),
+                requestId = event.request_id,
+                reason = event.reason,
+                "audit event"
+            );
+        }
+        self.append(CAPACITY, now, |buffer, time| line::event(buffer, event, time));
+    }
+
+    /// Lines that did not fit since the start.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last write reached the disk.
+    pub fn is_healthy(&self) -> bool {
+        self.0.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Stops the writer after it wrote what waits.
+    pub fn close(&self) {
+        let mut waiting = self.0.lock();
+        waiting.stop = true;
+        self.0.wake.notify_all();
+        let before = waiting.written;
+        while waiting.written == before && !waiting.text.is_empty() {
+            let (next, timeout) = self
+                .0
+                .wake
+                .wait_timeout(waiting, Duration::from_secs(5))
+                .unwrap_or_else(PoisonError::into_inner);
+            waiting = next;
+            if timeout.timed_out() {
+                return;
+            }
+        }
+    }
+
+    fn append(&self, capacity: usize, now: Timestamp, write: impl FnOnce(&mut String, &str)) {
+        let mut waiting = self.0.lock();
+        let waiting = &mut *waiting;
+        if waiting.text.len() >= capacity {
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if waiting.second != now.seconds() {
+            waiting.second = now.seconds();
+            waiting.time = rfc3339(now);
+        }
+        let before = waiting.text.len();
+        write(&mut waiting.text, &waiting.time);
+        if before < BATCH && waiting.text.len() >= BATCH {
+            self.0.wake.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, mut file: DailyFile) {
+        let mut batch = String::new();
+        loop {
+            let stop = self.take(&mut batch);
+            let written = file
+                .of_day(Day::of(clock::now()))
+                .and_then(|open| open.write_all(batch.as_bytes()));
+            self.report(written, &batch);
+            batch.clear();
+            if batch.capacity() > CAPACITY / 4 {
+                batch.shrink_to(BATCH);
+            }
+            let mut waiting = self.lock();
+            waiting.written += 1;
+            self.wake.notify_all();
+            if stop && waiting.text.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for lines and takes them; true when the writer is to stop.
+    fn take(&self, batch: &mut String) -> bool {
+        let mut waiting = self.lock();
+        if waiting.text.len() < BATCH && !waiting.stop {
+            waiting = self
+                .wake
+                .wait_timeout(waiting, INTERVAL)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        std::mem::swap(&mut waiting.text, batch);
+        waiting.stop
+    }
+
+    fn report(&self, written: io::Result<()>, batch: &str) {
+        let healthy = written.is_ok();
+        if let Err(error) = &written {
+            let lines = u64::try_from(batch.matches('\n').count()).unwrap_or(u64::MAX);
+            self.dropped.fetch_add(lines, Ordering::Relaxed);
+            if self.healthy.load(Ordering::Relaxed) {
+                tracing::error!(%error, "the audit file cannot be written");
+            }
+        }
+        self.healthy.store(healthy, Ordering::Relaxed);
+    }
+}
+
+/// The file of the current day.
+struct DailyFile {
+    directory: PathBuf,
+    keep: Duration,
+    open: Option<(Day, File)>,
+}
+
+impl DailyFile {
+    fn of_day(&mut self, day: Day) -> io::Result<&mut File> {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
+            let path = self.directory.join(day.file_name());
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+            self.open = Some((day, file));
+            self.remove_old();
+        }
+        self.open.as_mut().map(|(_, file)| file).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Removes what is older than `keep`, by the day in its name.
+    fn remove_old(&self) {
+        let oldest = Day::of(clock::now().minus(self.keep)).file_name();
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let ours = name.starts_with("audit-") && name.ends_with(".jsonl");
+            if ours && name.len() == oldest.len() && *name < *oldest {
+                match fs::remove_file(entry.path()) {
+                    Ok(()) => tracing::info!(file = name, "old audit file removed"),
+                    Err(error) => tracing::warn!(file = name, %error, "old audit file stays"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::telemetry::audit::Name;
+
+    fn lines(directory: &Path) -> Vec<String> {
+        let name = Day::of(clock::now()).file_name();
+        let text = fs::read_to_string(directory.join(name)).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_was_recorded_is_on_disk_after_close() {
+        let directory = tempfile::tempdir().unwrap();
+        let audit = Audit::open(directory.path(), Duration::from_secs(1)).unwrap();
+        for _ in 0..1000 {
+            audit.record(&Event::new(Name::Logout), clock::now());
+        }
+        audit.close();
+        assert_eq!(lines(directory.path()).len(), 1000);
+        assert!(audit.is_healthy());
+    }
+
+    #[test]
+    fn a_full_buffer_drops_and_counts_but_keeps_room_for_events() {
+        let shared = Shared {
+            waiting: Mutex::new(Waiting::default()),
+            wake: Condvar::new(),
+            dropped: AtomicU64::new(0),
+            healthy: AtomicBool::new(true),
+        };
+        let audit = Audit(Arc::new(shared));
+        audit.0.lock().text = "x".repeat(CAPACITY - RESERVED);
+        let line = RequestLine {
+            request_id: "r",
+            user: None,
+            subject: None,
+            app_roles: None,
+            token_id: None,
+            session: None,
+            method: "GET",
+            path: "/",
+            status: 200,
+            duration: Duration::ZERO,
+            source: None,
+        };
+        audit.request(&line, clock::now());
+        assert_eq!(audit.dropped(), 1);
+        audit.record(&Event::new(Name::Logout), clock::now());
+        assert_eq!(audit.dropped(), 1);
+        assert!(audit.0.lock().text.contains("auth.logout"));
+    }
+
+    #[test]
+    fn files_beyond_their_time_are_removed_and_others_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["audit-2020-01-01.jsonl", "audit-notes.txt", "other-2020-01-01.jsonl"] {
+            fs::write(directory.path().join(name), "x").unwrap();
+        }
+        let audit = Audit::open(directory.path(), Duration::from_secs(180 * 86_400)).unwrap();
+        audit.close();
+        assert!(!directory.path().join("audit-2020-01-01.jsonl").exists());
+        assert!(directory.path().join("audit-notes.txt").exists());
+        assert!(directory.path().join("other-2020-01-01.jsonl").exists());
+    }
+}

@@ -1,0 +1,29 @@
+//! JSON lines on standard output.
+
+use tracing_subscriber::EnvFilter;
+
+/// The log cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LogFault {
+    /// `log.level` is no filter.
+    #[error("log.level is not a filter such as info or guarita=debug")]
+    Filter,
+    /// A log was started before.
+    #[error("a log was started before")]
+    Started,
+}
+
+/// Starts the process's log. `filter` is that of `tracing`, such as `info`.
+pub fn start(filter: &str) -> Result<(), LogFault> {
+    // pingora's own lines repeat what ours say, with whole paths in them.
+    let directives = format!("{filter},pingora_core=off,pingora_proxy=off");
+    let filter = EnvFilter::try_new(directives).map_err(|_| LogFault::Filter)?;
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .try_init()
+        .map_err(|_| LogFault::Started)
+}

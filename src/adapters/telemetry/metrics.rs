@@ -1,0 +1,273 @@
+//! Every metric there is, by name. What a request counts is resolved once, at reload.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::model::Code;
+
+/// Bounds of the duration histograms, in seconds.
+const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Label values of `status`.
+const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// All metrics (`guarita_*`, base units).
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    refusals: IntCounterVec,
+    connections: IntGauge,
+    connections_refused: IntCounterVec,
+    handshakes: IntCounterVec,
+    attempts: IntCounterVec,
+    upstream_healthy: IntGaugeVec,
+    reloads: IntCounterVec,
+    reload_success: IntGauge,
+    reload_time: IntGauge,
+    logins: IntCounterVec,
+    refreshes: IntCounterVec,
+    feed_up: IntGauge,
+    audit_dropped: IntGauge,
+    own: RouteMetrics,
+    unmatched: RouteMetrics,
+}
+
+/// The counters of one route, ready to be counted on.
+#[derive(Clone, Debug)]
+pub struct RouteMetrics {
+    statuses: [IntCounter; 5],
+    duration: Histogram,
+}
+
+impl RouteMetrics {
+    /// Counts one answered request; `duration` from the head's last byte to the answer's end.
+    pub fn served(&self, status: u16, duration: Duration) {
+        let class = usize::from(status / 100).saturating_sub(1).min(4);
+        if let Some(counter) = self.statuses.get(class) {
+            counter.inc();
+        }
+        self.duration.observe(duration.as_secs_f64());
+    }
+}
+
+/// Registers metrics one by one; the first failure stops.
+struct Registrar<'a>(&'a Registry);
+
+impl Registrar<'_> {
+    fn add<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.add(IntGauge::new(name, help)?)
+    }
+}
+
+impl Metrics {
+    /// Registers all names.
+    ///
+    /// # Errors
+    /// Two metrics have one name: a fault of ours.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let to = Registrar(&registry);
+        let requests = to.counters(
+            "guarita_requests_total",
+            "Answered requests by route and class of status.",
+            &["route", "status"],
+        )?;
+        let duration = to.add(HistogramVec::new(
+            HistogramOpts::new(
+                "guarita_request_duration_seconds",
+                "Time from the end of a request's head to the end of its answer.",
+            )
+            .buckets(BUCKETS.to_vec()),
+            &["route"],
+        )?)?;
+        let build = to.add(IntGaugeVec::new(
+            Opts::new("guarita_build_info", "The running version; always 1."),
+            &["version"],
+        )?)?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let own = route(&requests, &duration, "own");
+        let unmatched = route(&requests, &duration, "none");
+        let metrics = Self {
+            refusals: to.counters("guarita_refusals_total", "Refused requests by code.", &["code"])?,
+            connections: to.gauge("guarita_connections", "Open connections.")?,
+            connections_refused: to.counters(
+                "guarita_connections_refused_total",
+                "Connections closed at once because a bound was reached.",
+                &["reason"],
+            )?,
+            handshakes: to.counters(
+                "guarita_tls_handshakes_total",
+                "TLS handshakes with callers.",
+                &["result"],
+            )?,
+            attempts: to.counters(
+                "guarita_upstream_attempts_total",
+                "Attempts to have an upstream server answer.",
+                &["upstream", "server", "result"],
+            )?,
+            upstream_healthy: to.add(IntGaugeVec::new(
+                Opts::new("guarita_upstream_healthy", "Whether requests may go to a server."),
+                &["upstream", "server"],
+            )?)?,
+            reloads: to.counters(
+                "guarita_config_reloads_total",
+                "Reloads of the configuration.",
+                &["result"],
+            )?,
+            reload_success: to.gauge(
+                "guarita_config_reload_success",
+                "Whether the last reload was taken into force.",
+            )?,
+            reload_time: to.gauge(
+                "guarita_config_reload_timestamp_seconds",
+                "When a configuration was last taken into force.",
+            )?,
+            logins: to.counters("guarita_logins_total", "Attempts to log in.", &["result"])?,
+            refreshes: to.counters("guarita_refreshes_total", "Refreshes of tokens.", &["result"])?,
+            feed_up: to.gauge(
+                "guarita_revocation_feed_up",
+                "Whether revocations made by other processes arrive in time.",
+            )?,
+            audit_dropped: to.gauge(
+                "guarita_audit_lines_dropped",
+                "Lines that could not be kept for the audit file since the start.",
+            )?,
+            registry: registry.clone(),
+            requests,
+            duration,
+            own,
+            unmatched,
+        };
+        for code in Code::ALL {
+            metrics.refusals.with_label_values(&[code.as_str()]);
+        }
+        metrics.reload_success.set(1);
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(metrics)
+    }
+
+    /// The counters of a route, by its label.
+    pub fn route(&self, label: &str) -> RouteMetrics {
+        route(&self.requests, &self.duration, label)
+    }
+
+    /// Counts a request answered by an own endpoint.
+    pub fn own_request(&self, status: u16, duration: Duration) {
+        self.own.served(status, duration);
+    }
+
+    /// Counts a request that no route let through.
+    pub fn refused_request(&self, status: u16, duration: Duration) {
+        self.unmatched.served(status, duration);
+    }
+
+    /// Counts a refusal.
+    pub fn refused(&self, code: Code) {
+        self.refusals.with_label_values(&[code.as_str()]).inc();
+    }
+
+    /// Sets the number of open connections.
+    pub fn connections(&self, open: usize) {
+        self.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a connection closed at once.
+    pub fn connection_refused(&self, reason: &str) {
+        self.connections_refused.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a TLS handshake.
+    pub fn tls_handshake(&self, succeeded: bool) {
+        self.handshakes.with_label_values(&[result(succeeded)]).inc();
+    }
+
+    /// Counts a failed attempt at an upstream server.
+    pub fn upstream_failed(&self, upstream: &str, server: &str) {
+        self.attempts.with_label_values(&[upstream, server, "failed"]).inc();
+    }
+
+    /// Sets what is known of an upstream server.
+    pub fn upstream_healthy(&self, upstream: &str, server: &str, healthy: bool) {
+        self.upstream_healthy.with_label_values(&[upstream, server]).set(i64::from(healthy));
+    }
+
+    /// Records a reload; `at` in seconds since the epoch.
+    pub fn reloaded(&self, succeeded: bool, at: i64) {
+        self.reloads.with_label_values(&[result(succeeded)]).inc();
+        self.reload_success.set(i64::from(succeeded));
+        if succeeded {
+            self.reload_time.set(at);
+        }
+    }
+
+    /// Counts an attempt to log in by how it ended.
+    pub fn login(&self, result: &str) {
+        self.logins.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a refresh by how it ended.
+    pub fn refresh(&self, result: &str) {
+        self.refreshes.with_label_values(&[result]).inc();
+    }
+
+    /// Sets whether the feed of revocations is alive.
+    pub fn feed_up(&self, up: bool) {
+        self.feed_up.set(i64::from(up));
+    }
+
+    /// Sets the number of audit lines dropped since the start.
+    pub fn audit_dropped(&self, lines: u64) {
+        self.audit_dropped.set(i64::try_from(lines).unwrap_or(i64::MAX));
+    }
+
+    /// The text exposition format.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be rendered");
+        }
+        text
+    }
+}
+
+const fn result(succeeded: bool) -> &'static str {
+    if succeeded { "succeeded" } else { "failed" }
+}
+
+fn route(requests: &IntCounterVec, duration: &HistogramVec, label: &str) -> RouteMetrics {
+    RouteMetrics {
+        statuses: STATUSES.map(|status| requests.with_label_values(&[label, status])),
+        duration: duration.with_label_values(&[label]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_our_prefix_or_is_of_the_process() {
+        let metrics = Metrics::new().unwrap();
+        metrics.route("/a/{*rest}").served(200, Duration::from_millis(3));
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(text.contains(r#"guarita_requests_total{route="/a/{*rest}",status="2xx"} 1"#));
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.starts_with("guarita_") || line.starts_with("process_"), "{line}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The command line, one file per verb (contract section 2).
+
+pub mod check;
+pub mod completions;
+pub mod healthcheck;
+pub mod migrate;
+pub mod quickstart;
+pub mod schema;
+pub mod serve;
+pub mod session;
+pub mod user;
+pub mod verb;
+
+pub use verb::run;

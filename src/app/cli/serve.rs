@@ -1,0 +1,30 @@
+//! `guarita serve`: runs the gateway until it is told to stop.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::app::server;
+
+/// Run the gateway.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The configuration file.
+    #[arg(long, default_value = "conf/guarita.toml")]
+    config: PathBuf,
+}
+
+/// Runs the verb.
+pub fn run(arguments: Arguments) -> ExitCode {
+    until_stopped(&arguments.config)
+}
+
+/// Serves until SIGTERM or SIGINT. Exit code 0 after a drain, 2 when the start is refused.
+pub fn until_stopped(config: &Path) -> ExitCode {
+    match server::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            super::verb::complain(&fault);
+            ExitCode::from(2)
+        }
+    }
+}

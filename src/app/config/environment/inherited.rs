@@ -1,0 +1,207 @@
+//! The names that the replaced systems have used. Those of the database count now; the others are
+//! held to their bounds, and count when their feature comes.
+
+use toml::{Table, Value};
+
+use super::super::report::Report;
+use super::Variables;
+
+/// What a variable may say, and how that is told.
+type Bound = (&'static str, fn(&str) -> bool, &'static str);
+
+const BOUNDS: &[Bound] = &[
+    ("TOTP_ENC_KEY", |text| text.chars().count() >= 32, "must have at least 32 characters"),
+    ("TOTP_REPLAY_TTL", |text| is_within(text, 60, 3600), "must be 60 to 3600 (seconds)"),
+    (
+        "INTROSPECTION_CLIENTS",
+        are_clients,
+        "must be id:secret,id:secret with at most 1000 different ids and no empty part",
+    ),
+    (
+        "INTROSPECTION_MTLS_ALLOWED_CNS",
+        are_names,
+        "must be 1 to 1000 names separated by commas, none empty and none above 255 bytes",
+    ),
+    (
+        "AUTH_REQUIRE_VERIFIED_EMAIL",
+        is_yes_or_no,
+        "must be true, 1, yes or on, else false, 0, no or off (any case)",
+    ),
+    ("RESET_TOKEN_TTL", |text| is_within(text, 1, 3600), "must be 1 to 3600 (seconds)"),
+    ("EMAIL_VERIFICATION_TOKEN_TTL", |text| is_within(text, 1, 3600), "must be 1 to 3600 (seconds)"),
+    ("PASSWORD_RESET_URL", is_link, LINK),
+    ("EMAIL_VERIFICATION_URL", is_link, LINK),
+    (
+        "SERVICE_API_KEY",
+        |text| text.len() <= 4096 && text.bytes().all(|byte| byte.is_ascii_graphic()),
+        "must be 1 to 4096 visible ASCII characters",
+    ),
+];
+
+const LINK: &str = "must be an http or https URL of at most 2048 bytes, without user and fragment";
+
+const DATABASE: [&str; 6] =
+    ["DB_DRIVER", "DB_DATABASE", "DB_HOST", "DB_PORT", "DB_USERNAME", "DB_PASSWORD"];
+
+/// Checks all of them and writes the database's over the file's `store.database`. An empty variable
+/// counts as not set.
+pub(in super::super) fn apply(variables: &Variables, document: &mut Table, report: &mut Report) {
+    for (name, fits, bounds) in BOUNDS {
+        if get(variables, name).is_some_and(|text| !fits(text)) {
+            report.problem_with(&format!("environment {name}"), bounds);
+        }
+    }
+    if DATABASE.iter().any(|name| get(variables, name).is_some()) {
+        apply_database(variables, document, report);
+    }
+}
+
+fn get<'a>(variables: &'a Variables, name: &str) -> Option<&'a str> {
+    variables.get(name).map(String::as_str).filter(|text| !text.is_empty())
+}
+
+fn apply_database(variables: &Variables, document: &mut Table, report: &mut Report) {
+    for name in ["GUARITA_STORE__DATABASE", "GUARITA_STORE__DATABASE_FILE"] {
+        if variables.contains_key(name) {
+            let what = "contradicts the variables DB_* (set one of the two)";
+            report.problem_with(&format!("environment {name}"), what);
+            return;
+        }
+    }
+    if get(variables, "DB_PORT").is_some_and(|port| !is_within(port, 1, 65_535)) {
+        report.problem_with("environment DB_PORT", "must be 1 to 65535");
+    }
+    let path = match get(variables, "DB_DRIVER") {
+        Some("sqlite") => get(variables, "DB_DATABASE"),
+        // The replaced systems used PostgreSQL where nothing was said.
+        Some("postgres") | None => {
+            let what = "PostgreSQL is not available yet (set DB_DRIVER=sqlite, or none of DB_*)";
+            report.problem_with("environment DB_DRIVER", what);
+            return;
+        }
+        Some(_) => {
+            report.problem_with("environment DB_DRIVER", "must be postgres or sqlite");
+            return;
+        }
+    };
+    let Some(path) = path else {
+        report.problem_with("environment DB_DATABASE", "must be the path of the database's file");
+        return;
+    };
+    let store = document.entry("store").or_insert_with(|| Value::Table(Table::new()));
+    if let Value::Table(store) = store {
+        store.remove("database_file");
+        store.insert("database".to_owned(), Value::String(format!("sqlite:{path}")));
+        report.places.override_with("store.database", "DB_DATABASE");
+    }
+}
+
+fn is_within(text: &str, least: u32, most: u32) -> bool {
+    text.parse::<u32>().is_ok_and(|number| (least..=most).contains(&number))
+}
+
+fn is_yes_or_no(text: &str) -> bool {
+    ["true", "1", "yes", "on", "false", "0", "no", "off"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
+}
+
+fn are_clients(text: &str) -> bool {
+    let mut ids = std::collections::HashSet::new();
+    text.split(',').all(|client| {
+        client.split_once(':').is_some_and(|(id, secret)| {
+            !id.trim().is_empty() && !secret.trim().is_empty() && ids.insert(id.trim())
+        })
+    }) && ids.len() <= 1000
+}
+
+fn are_names(text: &str) -> bool {
+    text.split(',').count() <= 1000
+        && text.split(',').all(|name| {
+            (1..=255).contains(&name.trim().len()) && !name.chars().any(char::is_control)
+        })
+}
+
+fn is_link(text: &str) -> bool {
+    let Ok(link) = text.parse::<http::Uri>() else { return false };
+    let web = matches!(link.scheme_str(), Some("http" | "https"));
+    let plain = link.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    web && plain && text.len() <= 2048 && !text.contains('#')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn applied(variables: &[(&str, &str)]) -> (Table, Vec<String>) {
+        let mut report = Report::new(Path::new("a.toml"));
+        let mut table = Table::new();
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        apply(&variables, &mut table, &mut report);
+        (table, report.finish().err().map(|problems| problems.0).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_value_out_of_its_bounds_is_one_line_without_the_value() {
+        let key = "k".repeat(31);
+        let names = "a,".repeat(1001);
+        for (name, value) in [
+            ("TOTP_ENC_KEY", key.as_str()),
+            ("TOTP_REPLAY_TTL", "59"),
+            ("TOTP_REPLAY_TTL", "3601"),
+            ("INTROSPECTION_CLIENTS", "gateway"),
+            ("INTROSPECTION_CLIENTS", "a:hunter2,a:hunter2"),
+            ("INTROSPECTION_CLIENTS", "a:,b:hunter2"),
+            ("INTROSPECTION_MTLS_ALLOWED_CNS", names.as_str()),
+            ("AUTH_REQUIRE_VERIFIED_EMAIL", "ture"),
+            ("RESET_TOKEN_TTL", "3601"),
+            ("RESET_TOKEN_TTL", "-1"),
+            ("EMAIL_VERIFICATION_TOKEN_TTL", "1h"),
+            ("PASSWORD_RESET_URL", "/reset"),
+            ("EMAIL_VERIFICATION_URL", "javascript:alert(1)"),
+            ("SERVICE_API_KEY", "hunter2 "),
+            ("DB_PORT", "70000"),
+        ] {
+            let (_, problems) = applied(&[(name, value), ("DB_DRIVER", ""), ("DB_HOST", "")]);
+            let told = problems.join("\n");
+            assert!(told.starts_with(&format!("environment {name}: must ")), "{name}: {told}");
+            assert!(!told.contains(value) && !told.contains("hunter2"), "{name}: {told}");
+        }
+    }
+
+    #[test]
+    fn values_within_their_bounds_are_taken() {
+        let key = "k".repeat(32);
+        let (table, problems) = applied(&[
+            ("TOTP_ENC_KEY", &key),
+            ("TOTP_REPLAY_TTL", "60"),
+            ("INTROSPECTION_CLIENTS", "a:x,b:y:z"),
+            ("INTROSPECTION_MTLS_ALLOWED_CNS", "gateway, portal"),
+            ("AUTH_REQUIRE_VERIFIED_EMAIL", "YES"),
+            ("RESET_TOKEN_TTL", "3600"),
+            ("PASSWORD_RESET_URL", "https://app.test/reset?lang=pt"),
+            ("SERVICE_API_KEY", ""),
+            ("DB_DRIVER", "sqlite"),
+            ("DB_DATABASE", "data/users.db"),
+        ]);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(table["store"]["database"].as_str(), Some("sqlite:data/users.db"));
+    }
+
+    #[test]
+    fn a_database_that_is_not_there_yet_is_refused() {
+        for variables in [
+            &[("DB_DRIVER", "postgres"), ("DB_PASSWORD", "hunter2")][..],
+            &[("DB_HOST", "db.test")],
+            &[("DB_DRIVER", "mysql")],
+            &[("DB_DRIVER", "sqlite")],
+            &[("DB_DRIVER", "sqlite"), ("DB_DATABASE", "a"), ("GUARITA_STORE__DATABASE", "b")],
+        ] {
+            let (_, problems) = applied(variables);
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(!problems[0].contains("hunter2"), "{problems:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! From the file and the environment to a configuration, or to all that is wrong with them.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize as _;
+use toml::Table;
+
+use super::environment::{self, Variables};
+use super::report::{Problems, Report};
+use super::resolve::{self, Reader};
+use super::written::Written;
+use super::{Config, document, shape};
+use crate::model::{Timestamp, clock};
+
+/// Largest configuration file, in bytes.
+const MAX_LENGTH: u64 = 16 * 1024 * 1024;
+
+/// What came of loading, and what it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Every file that was read or asked for, also where loading failed.
+    pub files: Vec<PathBuf>,
+    /// The configuration, or everything that is wrong.
+    pub result: Result<Config, Problems>,
+}
+
+/// Reads the file and the environment.
+pub fn load(file: &Path) -> Result<Config, Problems> {
+    load_with(file, &environment::variables(), clock::now()).result
+}
+
+/// Reads the file with the variables of this process; says which files it needs even where it fails.
+pub(in crate::app) fn load_and_watch(file: &Path) -> Loaded {
+    load_with(file, &environment::variables(), clock::now())
+}
+
+/// Reads the file with these environment variables.
+pub fn load_with(file: &Path, variables: &Variables, now: Timestamp) -> Loaded {
+    let mut report = Report::new(file);
+    let mut reader = Reader::new(file, now, &mut report);
+    let config = read(file, variables, &mut reader);
+    let mut files = reader.finish();
+    files.sort();
+    files.dedup();
+    let result = report.finish().and_then(|warnings| match config {
+        Some(config) => Ok(Config { warnings, files: files.clone(), ..config }),
+        // Every step that gives up tells why; this line is for the one that would forget to.
+        None => Err(Problems(vec![format!("{}: cannot be used", file.display())])),
+    });
+    Loaded { files, result }
+}
+
+fn read(file: &Path, variables: &Variables, reader: &mut Reader<'_>) -> Option<Config> {
+    let text = reader.configuration(file, MAX_LENGTH)?;
+    let report = &mut *reader.report;
+    let mut table: Table = document::parse(&text, report)?;
+    environment::apply(variables, &mut table, report);
+    environment::apply_inherited(variables, &mut table, report);
+    shape::check(&mut table, report);
+    let written = match Written::deserialize(toml::Value::Table(table)) {
+        Ok(written) => written,
+        Err(error) => {
+            report.problem_with(&file.display().to_string(), error.message());
+            return None;
+        }
+    };
+    resolve::resolve(&written, file, reader)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! What was written becomes what is meant: defaults, bounds, references, files.
+
+mod endpoints;
+mod headers;
+mod listeners;
+mod quantity;
+mod reader;
+mod routes;
+mod section;
+mod tokens;
+mod upstreams;
+
+use std::path::{Path, PathBuf};
+
+pub(super) use reader::Reader;
+
+use super::values::{Config, Mode, Places};
+use super::written::{self, Written};
+
+/// Everything at once; `None` only where a problem was told.
+pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -> Option<Config> {
+    let data_dir = PathBuf::from(section::data_dir(written, reader));
+    let listeners = listeners::resolve(written, reader);
+    let ops = section::ops(written, &listeners, reader);
+    let mode = mode(written, &listeners, reader);
+    let public_url = section::public_url(written, reader);
+    if written.providers.as_ref().is_some_and(|providers| !providers.is_empty()) {
+        reader.report.problem("providers", "issuers of others are not available yet");
+    }
+    let upstreams = upstreams::resolve(written, reader);
+    let aliases = endpoints::aliases(written, reader);
+    let routes = routes::resolve(written, &upstreams, &listeners, &aliases, reader);
+    let (keys, key_places) = tokens::keys(written, reader);
+    let config = Config {
+        mode: mode?,
+        public_url,
+        ops: ops?,
+        store: section::store(written, &data_dir, reader),
+        tokens: tokens::tokens(written, reader),
+        algorithm: tokens::algorithm(written),
+        keys,
+        leeway: tokens::leeway(written, reader),
+        max_token_length: tokens::max_length(written, reader),
+        login: tokens::login(written, reader),
+        identity_headers: headers::resolve(written, reader),
+        reject_invalid: written.credentials.on_invalid == Some(written::OnInvalid::Reject),
+        trusted_proxies: section::trusted_proxies(written, reader),
+        aliases,
+        limits: section::limits(written, reader),
+        audit: section::audit(written, &data_dir, reader),
+        log_filter: section::log_filter(written, reader),
+        drain_timeout: section::drain_timeout(written, reader),
+        threads: section::threads(written),
+        places: Places {
+            upstreams: places("upstreams", upstreams.len(), reader),
+            listeners: places("listeners", listeners.len(), reader),
+            ..key_places
+        },
+        data_dir,
+        listeners,
+        upstreams,
+        routes,
+        file: file.to_owned(),
+        files: Vec::new(),
+        warnings: Vec::new(),
+    };
+    Some(config)
+}
+
+fn places(list: &str, length: usize, reader: &Reader<'_>) -> Vec<String> {
+    (0..length).map(|position| reader.report.place(&format!("{list}[{position}]"))).collect()
+}
+
+fn mode(
+    written: &Written,
+    listeners: &[super::values::Listener],
+    reader: &mut Reader<'_>,
+) -> Option<Mode> {
+    match written.mode {
+        None | Some(written::Mode::Local) => Some(Mode::Local),
+        Some(written::Mode::External) => {
+            reader.report.problem_with_hint(
+                "mode",
+                "accepting only others' tokens is not available yet",
+                "use \"local\"",
+            );
+            None
+        }
+        Some(written::Mode::Off) => {
+            if written.allow_insecure != Some(true) {
+                reader.report.problem_with_hint(
+                    "mode",
+                    "\"off\" judges nobody and is refused",
+                    "set allow_insecure = true if that is meant, for development only",
+                );
+            }
+            for (position, listener) in listeners.iter().enumerate() {
+                if !listener.address.ip().is_loopback() {
+                    reader.report.problem_with_hint(
+                        &format!("listeners[{position}].address"),
+                        "must be a loopback address while mode is \"off\"",
+                        "127.0.0.1 or [::1]",
+                    );
+                }
+            }
+            Some(Mode::Off)
+        }
+    }
+}

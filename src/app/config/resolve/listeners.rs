@@ -1,0 +1,136 @@
+//! `[[listeners]]`
+
+use std::net::SocketAddr;
+
+use super::super::values::{Certificate, ClientAuth, Listener};
+use super::super::written::{self, ClientAuthMode, Written};
+use super::Reader;
+use crate::live::certificates::{self, CertificatePem};
+
+pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> Vec<Listener> {
+    let mut listeners: Vec<Listener> = Vec::new();
+    for (position, listener) in written.listeners.iter().flatten().enumerate() {
+        let path = format!("listeners[{position}]");
+        let certificates = certificates(listener, &path, reader);
+        let client_auth = client_auth(listener, &path, reader);
+        let Some(address) = address(listener.address.as_ref(), &path, reader) else { continue };
+        let taken = |other: &Listener| other.address == address && address.port() != 0;
+        if listeners.iter().any(taken) {
+            let path = format!("{path}.address");
+            reader.report.problem(&path, format_args!("{address} is listened on twice"));
+        }
+        if listener.tls.is_none() && !address.ip().is_loopback() {
+            let what = "plain HTTP beyond this machine: tokens and passwords can be read on the way";
+            reader.report.warning(&path, what);
+        }
+        listeners.push(Listener { address, certificates, client_auth });
+    }
+    listeners
+}
+
+fn address(
+    written: Option<&String>,
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> Option<SocketAddr> {
+    let address = written?.parse();
+    if address.is_err() {
+        reader.report.problem_with_hint(
+            &format!("{path}.address"),
+            "is not an IP address with a port",
+            "as in 0.0.0.0:8443 or [::]:8443",
+        );
+    }
+    address.ok()
+}
+
+fn certificates(
+    listener: &written::Listener,
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> Vec<Certificate> {
+    let Some(tls) = &listener.tls else { return Vec::new() };
+    let path = format!("{path}.tls");
+    let single = (tls.certificate.as_ref(), tls.key.as_ref());
+    match (single, &tls.certificates) {
+        ((Some(certificate), Some(key)), None) => {
+            pair(certificate, key, &path, reader).into_iter().collect()
+        }
+        ((None, None), Some(pairs)) => {
+            let pairs = pairs.iter().enumerate();
+            let pairs = pairs.filter_map(|(position, written)| {
+                let path = format!("{path}.certificates[{position}]");
+                pair(written.certificate.as_ref()?, written.key.as_ref()?, &path, reader)
+            });
+            pairs.collect()
+        }
+        _ => {
+            if !reader.report.is_faulty(&path) {
+                reader.report.problem_with_hint(
+                    &path,
+                    "names no complete pair",
+                    "either certificate and key, or certificates = [{ certificate, key }, …]",
+                );
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// A certificate and its key, known to belong together.
+fn pair(
+    certificate: &str,
+    key: &str,
+    path: &str,
+    reader: &mut Reader<'_>,
+) -> Option<Certificate> {
+    let certificate_path = format!("{path}.certificate");
+    let chain = reader.file(&certificate_path, certificate);
+    let key = reader.secret_file(&format!("{path}.key"), key);
+    let (chain, key) = (chain?, key?);
+    let file = reader.locate(certificate);
+    let pem = CertificatePem { chain, key, origin: file.display().to_string() };
+    if let Err(fault) = certificates::check(&pem) {
+        reader.report.problem(&certificate_path, fault);
+        return None;
+    }
+    warn_of_validity(&pem, &certificate_path, reader);
+    Some(Certificate { chain: pem.chain, key: pem.key, file })
+}
+
+fn warn_of_validity(pem: &CertificatePem, path: &str, reader: &mut Reader<'_>) {
+    let Some(validity) = certificates::validity(&pem.chain) else { return };
+    if validity.until < reader.now {
+        reader.report.warning(path, format_args!("{}: the certificate has expired", pem.origin));
+    } else if validity.from > reader.now {
+        reader.report.warning(path, format_args!("{}: it is not valid yet", pem.origin));
+    }
+}
+
+fn client_auth(listener: &written::Listener, path: &str, reader: &mut Reader<'_>) -> ClientAuth {
+    let Some(written) = &listener.client_auth else { return ClientAuth::None };
+    let path = format!("{path}.client_auth");
+    let mode = match written.mode {
+        None | Some(ClientAuthMode::None) => return ClientAuth::None,
+        Some(mode) => mode,
+    };
+    if listener.tls.is_none() && !reader.report.is_faulty(&path) {
+        reader.report.problem(&path, "needs a listener with tls");
+    }
+    let ca_path = format!("{path}.ca");
+    let Some(ca) = &written.ca else {
+        if !reader.report.is_faulty(&ca_path) {
+            reader.report.problem_with_hint(&ca_path, "is missing", "the CAs that callers may have");
+        }
+        return ClientAuth::None;
+    };
+    let Some(pem) = reader.file(&ca_path, ca) else { return ClientAuth::None };
+    if let Err(fault) = certificates::check_client_ca(&pem) {
+        reader.report.problem(&ca_path, fault);
+    }
+    match mode {
+        ClientAuthMode::None => ClientAuth::None,
+        ClientAuthMode::Optional => ClientAuth::Optional(pem),
+        ClientAuthMode::Required => ClientAuth::Required(pem),
+    }
+}

@@ -1,0 +1,189 @@
+//! What every section needs while it is resolved: the report, and files that are named in it.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::report::Report;
+use super::super::written::{Size, Time};
+use super::quantity::{parse_size, parse_time, size_text, time_text};
+use crate::model::{Secret, Timestamp};
+
+/// Largest certificate, key or secret file, in bytes.
+const MAX_FILE_LENGTH: u64 = 1024 * 1024;
+
+/// Reads values and files of one configuration.
+#[derive(Debug)]
+pub(in super::super) struct Reader<'a> {
+    pub(in super::super) report: &'a mut Report,
+    pub(super) now: Timestamp,
+    directory: PathBuf,
+    files: Vec<PathBuf>,
+}
+
+impl<'a> Reader<'a> {
+    /// For a configuration file; relative paths of files start at its directory.
+    pub(in super::super) fn new(file: &Path, now: Timestamp, report: &'a mut Report) -> Self {
+        let directory = file.parent().unwrap_or(Path::new("")).to_owned();
+        Self { report, now, directory, files: Vec::new() }
+    }
+
+    /// Every file that was asked for.
+    pub(in super::super) fn finish(self) -> Vec<PathBuf> {
+        self.files
+    }
+
+    /// The text of the configuration file itself.
+    pub(in super::super) fn configuration(&mut self, file: &Path, most: u64) -> Option<String> {
+        self.files.push(file.to_owned());
+        let text = read(file, most).and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+        });
+        match text {
+            Ok(text) => Some(text),
+            Err(error) => {
+                let what = format_args!("cannot be read: {error}");
+                self.report.problem_with(&file.display().to_string(), what);
+                None
+            }
+        }
+    }
+
+    /// A length of time within its bounds; the default where nothing (usable) was written.
+    pub(super) fn time(
+        &mut self,
+        path: &str,
+        written: Option<&Time>,
+        default: Duration,
+        bounds: RangeInclusive<Duration>,
+    ) -> Duration {
+        let Some(Time(text)) = written else { return default };
+        match parse_time(text) {
+            Some(time) if bounds.contains(&time) => return time,
+            Some(_) => self.report.problem(path, format_args!(
+                "must be {} to {}",
+                time_text(*bounds.start()),
+                time_text(*bounds.end())
+            )),
+            None => self.report.problem_with_hint(
+                path,
+                "is not a length of time",
+                "a whole number with ms, s, m, h or d, as in \"5s\"",
+            ),
+        }
+        default
+    }
+
+    /// A size within its bounds; the default where nothing (usable) was written.
+    pub(super) fn size(
+        &mut self,
+        path: &str,
+        written: Option<&Size>,
+        default: u64,
+        bounds: RangeInclusive<u64>,
+    ) -> u64 {
+        let size = match written {
+            None => return default,
+            Some(Size::Bytes(bytes)) => u64::try_from(*bytes).ok(),
+            Some(Size::Text(text)) => parse_size(text),
+        };
+        match size {
+            Some(size) if bounds.contains(&size) => return size,
+            Some(_) => self.report.problem(path, format_args!(
+                "must be {} to {}",
+                size_text(*bounds.start()),
+                size_text(*bounds.end())
+            )),
+            None => self.report.problem_with_hint(
+                path,
+                "is not a size",
+                "bytes, or a whole number with KiB, MiB, GiB or TiB, as in \"10MiB\"",
+            ),
+        }
+        default
+    }
+
+    /// Text of 1 to `most` bytes without control characters; the default where nothing (usable) was
+    /// written.
+    pub(super) fn text(
+        &mut self,
+        path: &str,
+        written: Option<&String>,
+        default: &str,
+        most: usize,
+    ) -> Box<str> {
+        let Some(text) = written else { return default.into() };
+        if !(1..=most).contains(&text.len()) || text.chars().any(char::is_control) {
+            let what = format_args!("must be 1 to {most} bytes without control characters");
+            self.report.problem(path, what);
+        }
+        text.as_str().into()
+    }
+
+    /// Where the file named in the configuration lies.
+    pub(super) fn locate(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The content of a file named at `path`.
+    pub(super) fn file(&mut self, path: &str, name: &str) -> Option<Vec<u8>> {
+        let file = self.locate(name);
+        self.files.push(file.clone());
+        match read(&file, MAX_FILE_LENGTH) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                let what = format_args!("{} cannot be read: {error}", file.display());
+                self.report.problem(path, what);
+                None
+            }
+        }
+    }
+
+    /// The text of a secret's file, without the line end behind it.
+    pub(super) fn secret_file(&mut self, path: &str, name: &str) -> Option<Secret> {
+        let bytes = self.file(path, name)?;
+        let file = self.locate(name);
+        if is_readable_by_others(&file) {
+            self.report.warning(path, format_args!(
+                "{} is readable by everybody on this machine (chmod o-r)",
+                file.display()
+            ));
+        }
+        let Ok(text) = String::from_utf8(bytes) else {
+            self.report.problem(path, format_args!("{} is not text", file.display()));
+            return None;
+        };
+        let secret = Secret::new(text.trim_end_matches(['\r', '\n']));
+        if secret.expose().is_empty() {
+            self.report.problem(path, format_args!("{} is empty", file.display()));
+            return None;
+        }
+        Some(secret)
+    }
+}
+
+fn read(file: &Path, most: u64) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for its writer.
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(file)?.take(most + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
+        return Err(io::Error::other(format!("it is larger than {}", size_text(most))));
+    }
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn is_readable_by_others(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_readable_by_others(_file: &Path) -> bool {
+    false
+}

@@ -1,0 +1,237 @@
+//! `[[routes]]`
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use http::Method;
+
+use super::super::report::closest;
+use super::super::values::{ClientAuth, Listener, Route};
+use super::super::written::{self, Access, Allow, Written};
+use super::{Reader, endpoints};
+use crate::adapters::upstream::Settings;
+use crate::model::{Role, Source};
+use crate::rules::route::{HostPattern, Matcher, PathPattern, Policy};
+
+/// The methods that are forwarded (RFC 9110 section 9, RFC 5789).
+const METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+/// Longest common name of a client certificate, in bytes.
+const MAX_COMMON_NAME: usize = 255;
+
+/// What routes refer to.
+struct Known<'a> {
+    upstreams: HashSet<&'a str>,
+    asks_for_certificates: bool,
+    aliases: &'a [(Box<str>, Box<str>)],
+}
+
+/// All of them, in order; those that cannot be used are told and left out.
+pub(super) fn resolve(
+    written: &Written,
+    upstreams: &[Settings],
+    listeners: &[Listener],
+    aliases: &[(Box<str>, Box<str>)],
+    reader: &mut Reader<'_>,
+) -> Vec<Route> {
+    let known = Known {
+        upstreams: upstreams.iter().map(|upstream| &*upstream.name).collect(),
+        asks_for_certificates: listeners
+            .iter()
+            .any(|listener| listener.client_auth != ClientAuth::None)
+            || reader.report.is_faulty("listeners"),
+        aliases,
+    };
+    let routes = written.routes.iter().flatten().enumerate();
+    routes.filter_map(|(at, route)| resolve_one(route, at, &known, reader)).collect()
+}
+
+fn resolve_one(
+    route: &written::Route,
+    position: usize,
+    known: &Known<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Route> {
+    let path = format!("routes[{position}]");
+    let policy = policy(route, &path, known, reader);
+    let upstream = upstream(route, &path, known, reader);
+    let hosts = hosts(route, &path, reader);
+    let methods = methods(route, &path, reader);
+    let pattern = pattern(route, &path, known, reader);
+    let max_body = route.max_body.as_ref().map(|size| {
+        reader.size(&format!("{path}.max_body"), Some(size), 0, 0..=1 << 40)
+    });
+    let timeout = route.timeout.as_ref().map(|time| {
+        let bounds = Duration::from_millis(1)..=Duration::from_secs(86_400);
+        reader.time(&format!("{path}.timeout"), Some(time), Duration::ZERO, bounds)
+    });
+    Some(Route {
+        matcher: Matcher { hosts, path: pattern?, methods },
+        policy,
+        upstream: upstream?,
+        forward_credentials: route.forward_credentials.unwrap_or(false),
+        max_body,
+        timeout,
+        line: reader.report.line(&path),
+    })
+}
+
+fn pattern(
+    route: &written::Route,
+    path: &str,
+    known: &Known<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<PathPattern> {
+    let text = route.path.as_ref()?;
+    let path = format!("{path}.path");
+    let is_alias = known.aliases.iter().any(|(alias, _)| **alias == **text);
+    if is_alias || endpoints::is_own(text) {
+        reader.report.problem(&path, format_args!("{text} is a path that Guarita serves itself"));
+        return None;
+    }
+    match PathPattern::parse(text) {
+        Ok(pattern) => Some(pattern),
+        Err(fault) => {
+            reader.report.problem(&path, fault);
+            None
+        }
+    }
+}
+
+fn hosts(route: &written::Route, path: &str, reader: &mut Reader<'_>) -> Vec<HostPattern> {
+    let mut hosts = Vec::new();
+    for (position, text) in route.hosts.iter().flatten().enumerate() {
+        match HostPattern::parse(text) {
+            Ok(host) if hosts.contains(&host) => {
+                reader.report.problem(&format!("{path}.hosts[{position}]"), "is there twice");
+            }
+            Ok(host) => hosts.push(host),
+            Err(fault) => reader.report.problem(&format!("{path}.hosts[{position}]"), fault),
+        }
+    }
+    hosts
+}
+
+fn methods(route: &written::Route, path: &str, reader: &mut Reader<'_>) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for (position, text) in route.methods.iter().flatten().enumerate() {
+        let path = format!("{path}.methods[{position}]");
+        match METHODS.iter().find(|method| method.as_str() == text) {
+            Some(method) if methods.contains(method) => {
+                reader.report.problem(&path, "is there twice");
+            }
+            Some(method) => methods.push(method.clone()),
+            None => {
+                let all = METHODS.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+                let what = "is not a method that is forwarded";
+                reader.report.problem_with_hint(&path, what, format_args!("one of {all}"));
+            }
+        }
+    }
+    methods
+}
+
+fn upstream(
+    route: &written::Route,
+    path: &str,
+    known: &Known<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Box<str>> {
+    let name = route.upstream.as_ref()?;
+    if known.upstreams.contains(name.as_str()) {
+        return Some(name.as_str().into());
+    }
+    // Where an upstream could not be read, its routes are not to blame.
+    if !reader.report.is_faulty("upstreams") {
+        let path = format!("{path}.upstream");
+        let what = "names no upstream";
+        match closest(name, known.upstreams.iter().copied()) {
+            Some(meant) => {
+                reader.report.problem_with_hint(&path, what, format_args!("did you mean {meant}?"));
+            }
+            None => {
+                let hint = format_args!("there is no [[upstreams]] with name = {name:?}");
+                reader.report.problem_with_hint(&path, what, hint);
+            }
+        }
+    }
+    None
+}
+
+fn policy(
+    route: &written::Route,
+    path: &str,
+    known: &Known<'_>,
+    reader: &mut Reader<'_>,
+) -> Policy {
+    let public = route.access == Some(Access::Public);
+    let Some(allow) = &route.allow else { return Policy { public, ..Policy::default() } };
+    let path = format!("{path}.allow");
+    if public && (allow.roles.is_some() || allow.sources.is_some()) {
+        reader.report.problem_with_hint(
+            &path,
+            "contradicts access = \"public\"",
+            "roles and sources need a credential",
+        );
+    }
+    refuse_what_is_to_come(allow, &path, reader);
+    if allow.client_cns.is_some() && !known.asks_for_certificates {
+        reader.report.problem_with_hint(
+            &format!("{path}.client_cns"),
+            "can never hold: no listener asks for client certificates",
+            "set client_auth on a listener",
+        );
+    }
+    Policy {
+        public,
+        roles: roles(allow, &path, reader),
+        client_cns: common_names(allow, &path, reader),
+        sources: allow.sources.iter().flatten().copied().map(source).collect(),
+    }
+}
+
+fn refuse_what_is_to_come(allow: &Allow, path: &str, reader: &mut Reader<'_>) {
+    if allow.scopes.is_some() {
+        reader.report.problem(&format!("{path}.scopes"), "is not available yet");
+    }
+    if allow.mfa.is_some() {
+        reader.report.problem(&format!("{path}.mfa"), "is not available yet");
+    }
+}
+
+fn roles(allow: &Allow, path: &str, reader: &mut Reader<'_>) -> Vec<Role> {
+    let mut roles = Vec::new();
+    for (position, text) in allow.roles.iter().flatten().enumerate() {
+        match Role::parse(text) {
+            Ok(role) => roles.push(role),
+            Err(fault) => reader.report.problem(&format!("{path}.roles[{position}]"), fault),
+        }
+    }
+    roles
+}
+
+fn common_names(allow: &Allow, path: &str, reader: &mut Reader<'_>) -> Vec<Box<str>> {
+    let names = allow.client_cns.iter().flatten().enumerate();
+    names
+        .map(|(position, name)| {
+            let path = format!("{path}.client_cns[{position}]");
+            reader.text(&path, Some(name), "", MAX_COMMON_NAME)
+        })
+        .collect()
+}
+
+const fn source(written: written::Source) -> Source {
+    match written {
+        written::Source::ApiKey => Source::ApiKey,
+        written::Source::Bearer => Source::Bearer,
+        written::Source::Session => Source::Session,
+    }
+}

@@ -1,0 +1,231 @@
+//! The small sections.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tracing_subscriber::EnvFilter;
+
+use super::super::values::{AuditSettings, Listener};
+use super::super::written::Written;
+use super::Reader;
+use super::upstreams::host_and_port;
+use crate::adapters::store;
+use crate::live::snapshot::Limits;
+use crate::model::Secret;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+const TEBIBYTE: u64 = 1 << 40;
+/// Longest path of a file or directory, in bytes (Linux's `PATH_MAX`).
+const MAX_PATH: usize = 4096;
+
+/// The cores that this process may use.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// `data_dir`
+pub(super) fn data_dir(written: &Written, reader: &mut Reader<'_>) -> String {
+    reader.text("data_dir", written.data_dir.as_ref(), "data", MAX_PATH).into()
+}
+
+/// `public_url`, without a slash at its end.
+pub(super) fn public_url(written: &Written, reader: &mut Reader<'_>) -> Box<str> {
+    let Some(text) = &written.public_url else { return "https://localhost:8443".into() };
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let secure = text.strip_prefix("https://");
+    let origin = secure.or_else(|| text.strip_prefix("http://")).and_then(host_and_port);
+    match origin {
+        Some((host, _)) if secure.is_some() || is_loopback(host) => {}
+        Some(_) => reader.report.problem_with_hint(
+            "public_url",
+            "must be https",
+            "http only on localhost, 127.0.0.1 or [::1]",
+        ),
+        None => reader.report.problem_with_hint(
+            "public_url",
+            "is not a scheme, a host and perhaps a port",
+            "as in https://gateway.example.com; no path, query or user",
+        ),
+    }
+    text.into()
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// `[ops] address`
+pub(super) fn ops(
+    written: &Written,
+    listeners: &[Listener],
+    reader: &mut Reader<'_>,
+) -> Option<SocketAddr> {
+    let path = "ops.address";
+    let address = written.ops.address.as_deref().unwrap_or("127.0.0.1:9090");
+    let Ok(address) = address.parse::<SocketAddr>() else {
+        let what = "is not an IP address with a port";
+        reader.report.problem_with_hint(path, what, "as in 127.0.0.1:9090");
+        return None;
+    };
+    let taken = |listener: &Listener| listener.address == address && address.port() != 0;
+    if listeners.iter().any(taken) {
+        reader.report.problem(path, format_args!("{address} is a listener's address"));
+    }
+    Some(address)
+}
+
+/// `[store]`
+pub(super) fn store(
+    written: &Written,
+    data_dir: &Path,
+    reader: &mut Reader<'_>,
+) -> store::Settings {
+    let of = &written.store;
+    if of.redis.as_ref().is_some_and(|redis| !redis.is_empty()) {
+        reader.report.problem("store.redis", "is not available yet");
+    }
+    let default = || Secret::new(format!("sqlite:{}", data_dir.join("guarita.db").display()));
+    let (database, path) = match (&of.database, &of.database_file) {
+        (Some(_), Some(_)) => {
+            let what = "is there twice (database or database_file, not both)";
+            reader.report.problem("store.database_file", what);
+            return store::Settings { database: default() };
+        }
+        (Some(database), None) => (Some(Secret::new(database.as_str())), "store.database"),
+        (None, Some(name)) => {
+            let path = "store.database_file";
+            (reader.secret_file(path, name), path)
+        }
+        (None, None) => (Some(default()), "store"),
+    };
+    let database = database.unwrap_or_else(default);
+    check_database(database.expose(), path, reader);
+    store::Settings { database }
+}
+
+fn check_database(text: &str, path: &str, reader: &mut Reader<'_>) {
+    if text.starts_with("postgres:") || text.starts_with("postgresql:") {
+        let what = "PostgreSQL is not available yet";
+        reader.report.problem_with_hint(path, what, "use sqlite:PATH");
+        return;
+    }
+    let file = text.strip_prefix("sqlite:").filter(|file| !file.is_empty());
+    if file.is_none() || text.len() > MAX_PATH || text.chars().any(char::is_control) {
+        reader.report.problem_with_hint(
+            path,
+            "is not a database",
+            "as in sqlite:data/guarita.db, at most 4096 bytes",
+        );
+    }
+}
+
+/// `trusted_proxies`
+pub(super) fn trusted_proxies(written: &Written, reader: &mut Reader<'_>) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for (position, text) in written.trusted_proxies.iter().flatten().enumerate() {
+        let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+        match text.parse::<IpNet>().or_else(|_| address()) {
+            Ok(network) => networks.push(network),
+            Err(_) => reader.report.problem_with_hint(
+                &format!("trusted_proxies[{position}]"),
+                "is neither an address nor a network",
+                "as in 10.0.0.0/8",
+            ),
+        }
+    }
+    networks
+}
+
+/// `[limits]`. The bounds of numbers were checked with the shape.
+pub(super) fn limits(written: &Written, reader: &mut Reader<'_>) -> Limits {
+    let (of, default) = (&written.limits, Limits::default());
+    let header_bytes = reader.size(
+        "limits.header_bytes",
+        of.header_bytes.as_ref(),
+        u64::try_from(default.header_bytes).unwrap_or(u64::MAX),
+        1 << 10..=256 << 10,
+    );
+    Limits {
+        header_count: number(of.header_count, default.header_count),
+        header_bytes: usize::try_from(header_bytes).unwrap_or(default.header_bytes),
+        body_bytes: reader.size(
+            "limits.body_bytes",
+            of.body_bytes.as_ref(),
+            default.body_bytes,
+            0..=TEBIBYTE,
+        ),
+        header_timeout: reader.time(
+            "limits.header_timeout",
+            of.header_timeout.as_ref(),
+            default.header_timeout,
+            Duration::from_millis(100)..=600 * SECOND,
+        ),
+        idle_timeout: reader.time(
+            "limits.idle_timeout",
+            of.idle_timeout.as_ref(),
+            default.idle_timeout,
+            SECOND..=HOUR,
+        ),
+        body_timeout: reader.time(
+            "limits.body_timeout",
+            of.body_timeout.as_ref(),
+            default.body_timeout,
+            SECOND..=HOUR,
+        ),
+        connections: number(of.connections, default.connections),
+        connections_per_address: number(
+            of.connections_per_address,
+            default.connections_per_address,
+        ),
+        requests_per_connection: number(
+            of.requests_per_connection,
+            default.requests_per_connection,
+        ),
+        streams_per_connection: number(of.streams_per_connection, default.streams_per_connection),
+    }
+}
+
+fn number<T: TryFrom<i64>>(written: Option<i64>, default: T) -> T {
+    written.and_then(|number| number.try_into().ok()).unwrap_or(default)
+}
+
+/// `[audit]`
+pub(super) fn audit(written: &Written, data_dir: &Path, reader: &mut Reader<'_>) -> AuditSettings {
+    let of = &written.audit;
+    let directory = match &of.directory {
+        Some(_) => {
+            let text = reader.text("audit.directory", of.directory.as_ref(), "", MAX_PATH);
+            PathBuf::from(String::from(text))
+        }
+        None => data_dir.join("audit"),
+    };
+    let keep = reader.time("audit.keep", of.keep.as_ref(), 180 * DAY, 180 * DAY..=3650 * DAY);
+    AuditSettings { directory, keep }
+}
+
+/// `[log] level`
+pub(super) fn log_filter(written: &Written, reader: &mut Reader<'_>) -> String {
+    let level = reader.text("log.level", written.log.level.as_ref(), "info", 1000);
+    if EnvFilter::from_str(&level).is_err() {
+        let hint = "error, warn, info, debug or trace, or a filter by module";
+        reader.report.problem_with_hint("log.level", "is not a level", hint);
+    }
+    level.into()
+}
+
+/// `[drain] timeout`
+pub(super) fn drain_timeout(written: &Written, reader: &mut Reader<'_>) -> Duration {
+    let timeout = written.drain.timeout.as_ref();
+    reader.time("drain.timeout", timeout, 30 * SECOND, Duration::ZERO..=HOUR)
+}
+
+/// `[server] threads`
+pub(super) fn threads(written: &Written) -> usize {
+    number(written.server.threads, cores())
+}

@@ -1,0 +1,140 @@
+//! `[tokens]`, `[passwords]` and `[lockout]`
+
+use std::time::Duration;
+
+use super::super::values::Places;
+use super::super::written::{self, Written};
+use super::{Reader, section};
+use crate::model::Secret;
+use crate::rules::token::Algorithm;
+use crate::services::{grant, keys, login};
+
+/// Fewest bytes of an HS256 secret (RFC 7518 section 3.2).
+const MIN_SHARED_SECRET: usize = 32;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What is issued.
+pub(super) fn tokens(written: &Written, reader: &mut Reader<'_>) -> grant::Settings {
+    let of = &written.tokens;
+    grant::Settings {
+        issuer: reader.text("tokens.issuer", of.issuer.as_ref(), "ms-auth", 255),
+        audience: reader.text("tokens.audience", of.audience.as_ref(), "api", 255),
+        access_ttl: reader.time(
+            "tokens.access_ttl",
+            of.access_ttl.as_ref(),
+            Duration::from_secs(3600),
+            SECOND..=DAY,
+        ),
+        refresh_ttl: reader.time(
+            "tokens.refresh_ttl",
+            of.refresh_ttl.as_ref(),
+            30 * DAY,
+            SECOND..=365 * DAY,
+        ),
+        refresh_rotation: of.refresh_rotation.unwrap_or(true),
+    }
+}
+
+/// `tokens.algorithm`
+pub(super) fn algorithm(written: &Written) -> Algorithm {
+    match written.tokens.algorithm {
+        None | Some(written::Algorithm::Rs256) => Algorithm::Rs256,
+        Some(written::Algorithm::Es256) => Algorithm::Es256,
+        Some(written::Algorithm::EdDsa) => Algorithm::EdDsa,
+        Some(written::Algorithm::Hs256) => Algorithm::Hs256,
+    }
+}
+
+/// `tokens.leeway`
+pub(super) fn leeway(written: &Written, reader: &mut Reader<'_>) -> Duration {
+    let leeway = written.tokens.leeway.as_ref();
+    reader.time("tokens.leeway", leeway, 30 * SECOND, Duration::ZERO..=60 * SECOND)
+}
+
+/// `tokens.max_length`
+pub(super) fn max_length(written: &Written, reader: &mut Reader<'_>) -> usize {
+    let length = written.tokens.max_length.as_ref();
+    let length = reader.size("tokens.max_length", length, 16 << 10, 1 << 10..=64 << 10);
+    usize::try_from(length).unwrap_or(16 << 10)
+}
+
+/// The keys that were given, and where.
+pub(super) fn keys(written: &Written, reader: &mut Reader<'_>) -> (keys::Given, Places) {
+    let (signing, signing_path) = signing_key(written, reader);
+    let mut verifying = Vec::new();
+    let mut verifying_keys = Vec::new();
+    for (position, pem) in written.tokens.verifying_keys.iter().flatten().enumerate() {
+        verifying_keys.push(reader.report.place(&format!("tokens.verifying_keys[{position}]")));
+        verifying.push(pem.clone());
+    }
+    for (position, name) in written.tokens.verifying_keys_files.iter().flatten().enumerate() {
+        let path = format!("tokens.verifying_keys_files[{position}]");
+        let Some(bytes) = reader.file(&path, name) else { continue };
+        match String::from_utf8(bytes) {
+            Ok(pem) => {
+                verifying_keys.push(reader.report.place(&path));
+                verifying.push(pem);
+            }
+            Err(_) => reader.report.problem(&path, "is not text"),
+        }
+    }
+    if algorithm(written) == Algorithm::Hs256 && !verifying.is_empty() {
+        let what = "has no public keys to verify with";
+        reader.report.problem_with_hint("tokens.algorithm", what, "leave the verifying keys out");
+    }
+    let signing_key = reader.report.place(signing_path);
+    let places = Places { signing_key, verifying_keys, ..Places::default() };
+    (keys::Given { signing, verifying }, places)
+}
+
+fn signing_key(written: &Written, reader: &mut Reader<'_>) -> (Option<Secret>, &'static str) {
+    let of = &written.tokens;
+    let (secret, path) = match (&of.signing_key, &of.signing_key_file) {
+        (Some(_), Some(_)) => {
+            let what = "is there twice (signing_key or signing_key_file, not both)";
+            reader.report.problem("tokens.signing_key_file", what);
+            return (None, "tokens.signing_key_file");
+        }
+        (Some(text), None) => (Some(Secret::new(text.as_str())), "tokens.signing_key"),
+        (None, Some(name)) => {
+            let path = "tokens.signing_key_file";
+            (reader.secret_file(path, name), path)
+        }
+        (None, None) => return (None, "tokens"),
+    };
+    let Some(secret) = secret else { return (None, path) };
+    let shared = algorithm(written) == Algorithm::Hs256;
+    if shared && secret.expose().len() < MIN_SHARED_SECRET {
+        reader.report.problem(path, "must have at least 32 bytes for HS256");
+    }
+    (Some(secret), path)
+}
+
+/// `[passwords]` and `[lockout]`. The bounds of numbers were checked with the shape.
+pub(super) fn login(written: &Written, reader: &mut Reader<'_>) -> login::Settings {
+    let (of, lockout) = (&written.passwords, &written.lockout);
+    let memory = reader.size("passwords.memory", of.memory.as_ref(), 19 << 20, 8 << 20..=1 << 30);
+    login::Settings {
+        lockout_failures: number(lockout.failures, 5),
+        lockout_duration: reader.time(
+            "lockout.duration",
+            lockout.duration.as_ref(),
+            Duration::from_secs(300),
+            SECOND..=DAY,
+        ),
+        min_length: number(of.min_length, 15),
+        hashing: login::Hashing {
+            memory_kib: u32::try_from(memory >> 10).unwrap_or(19 << 10),
+            iterations: number(of.iterations, 2),
+            parallelism: number(of.parallelism, 1),
+            concurrency: number(of.concurrency, section::cores()),
+            queue: number(of.queue, 256),
+        },
+    }
+}
+
+fn number<T: TryFrom<i64>>(written: Option<i64>, default: T) -> T {
+    written.and_then(|number| number.try_into().ok()).unwrap_or(default)
+}

@@ -1,0 +1,157 @@
+//! The configuration as meant: typed, bounded, every file already read.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::adapters::{store, upstream};
+use crate::live::snapshot::Limits;
+use crate::model::Secret;
+use crate::rules::request::IdentityHeaders;
+use crate::rules::route::{Matcher, Policy};
+use crate::rules::token::Algorithm;
+use crate::services::{grant, keys, login};
+
+/// Who issues tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Guarita itself.
+    Local,
+    /// Nobody is judged; needs `allow_insecure = true` and loopback listeners.
+    Off,
+}
+
+/// Everything an operator says, after environment, defaults and checks.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `mode`
+    pub mode: Mode,
+    /// `public_url`, without a trailing slash.
+    pub public_url: Box<str>,
+    /// `data_dir`
+    pub data_dir: PathBuf,
+    /// `[[listeners]]`, at least one.
+    pub listeners: Vec<Listener>,
+    /// `[ops] address`
+    pub ops: SocketAddr,
+    /// `[store]`
+    pub store: store::Settings,
+    /// `[tokens]` for those that issue.
+    pub tokens: grant::Settings,
+    /// `tokens.algorithm`
+    pub algorithm: Algorithm,
+    /// `tokens.signing_key`, `tokens.verifying_keys`, already read.
+    pub keys: keys::Given,
+    /// `tokens.leeway`; 0 to 60 s, default 30 s.
+    pub leeway: Duration,
+    /// `tokens.max_length` in bytes; 1 KiB to 64 KiB, default 16 KiB.
+    pub max_token_length: usize,
+    /// `[passwords]`, `[lockout]`
+    pub login: login::Settings,
+    /// `[[upstreams]]`
+    pub upstreams: Vec<upstream::Settings>,
+    /// `[[routes]]`
+    pub routes: Vec<Route>,
+    /// `[identity_headers]`
+    pub identity_headers: IdentityHeaders,
+    /// `credentials.on_invalid = "reject"`
+    pub reject_invalid: bool,
+    /// `trusted_proxies`
+    pub trusted_proxies: Vec<IpNet>,
+    /// `[endpoints] aliases`: alias path to own path; `/api/auth/token` is always there.
+    pub aliases: Vec<(Box<str>, Box<str>)>,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[audit] directory` (default `<data_dir>/audit`) and `keep` (at least 180 d).
+    pub audit: AuditSettings,
+    /// `[log] level`: a `tracing` filter, default `info`.
+    pub log_filter: String,
+    /// `[drain] timeout`: how long open requests may last after SIGTERM; default 30 s.
+    pub drain_timeout: Duration,
+    /// Threads that serve requests; default the cores this process may use.
+    pub threads: usize,
+    /// Every file that was read, to be watched.
+    pub files: Vec<PathBuf>,
+    /// The configuration file itself.
+    pub file: PathBuf,
+    /// Where keys were written, for what only shows when everything is put together.
+    pub places: Places,
+    /// What is worth an operator's look, one line each with its place.
+    pub warnings: Vec<String>,
+}
+
+/// `file:line: key` of what is checked again when the configuration is compiled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// `tokens.signing_key`, or its file, or `tokens`.
+    pub signing_key: String,
+    /// One for each of [`Config::keys`]' verifying keys.
+    pub verifying_keys: Vec<String>,
+    /// One for each of [`Config::listeners`].
+    pub listeners: Vec<String>,
+    /// One for each of [`Config::upstreams`].
+    pub upstreams: Vec<String>,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Where the daily files lie.
+    pub directory: PathBuf,
+    /// How long they are kept; at least 180 days.
+    pub keep: Duration,
+}
+
+/// `[[listeners]]`
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Certificates, the first being the default where SNI names none; empty for plain HTTP.
+    pub certificates: Vec<Certificate>,
+    /// Client certificates.
+    pub client_auth: ClientAuth,
+}
+
+/// A chain and its key, in PEM, with where they came from for messages.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// PEM of the chain, leaf first.
+    pub chain: Vec<u8>,
+    /// PEM of the private key.
+    pub key: Secret,
+    /// The file of the chain.
+    pub file: PathBuf,
+}
+
+/// `client_auth`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Not asked for.
+    None,
+    /// Asked for; an invalid one fails the handshake. PEM of the CAs.
+    Optional(Vec<u8>),
+    /// Demanded. PEM of the CAs.
+    Required(Vec<u8>),
+}
+
+/// `[[routes]]`
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Hosts, path, methods.
+    pub matcher: Matcher,
+    /// What is demanded.
+    pub policy: Policy,
+    /// The upstream's name; known to exist.
+    pub upstream: Box<str>,
+    /// `forward_credentials`
+    pub forward_credentials: bool,
+    /// `max_body` in bytes.
+    pub max_body: Option<u64>,
+    /// `timeout`: from the head to the end of the answer.
+    pub timeout: Option<Duration>,
+    /// The line in the file, for messages about overlaps.
+    pub line: usize,
+}

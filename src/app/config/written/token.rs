@@ -1,0 +1,101 @@
+//! `[tokens]`, `[passwords]` and `[lockout]` as written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Size, Time};
+
+/// The tokens that Guarita issues and accepts.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// `iss`; 1 to 255 bytes. Default `ms-auth`. Changing it needs a restart.
+    pub issuer: Option<String>,
+    /// `aud`; 1 to 255 bytes. Default `api`. Changing it needs a restart.
+    pub audience: Option<String>,
+    /// The algorithm of the signing key. Default `RS256`.
+    pub algorithm: Option<Algorithm>,
+    /// Life of an access token; 1 s to 24 h. Default 60 m. Changing it needs a restart.
+    pub access_ttl: Option<Time>,
+    /// Life of a refresh token; 1 s to 365 d. Default 30 d. Changing it needs a restart.
+    pub refresh_ttl: Option<Time>,
+    /// Whether a refresh token is replaced when it is used. Default true. Changing it needs a
+    /// restart.
+    pub refresh_rotation: Option<bool>,
+    /// Difference of clocks that is forgiven in `exp` and `nbf`; 0 s to 60 s. Default 30 s.
+    pub leeway: Option<Time>,
+    /// Longest token that is looked at; 1 KiB to 64 KiB. Default 16 KiB.
+    pub max_length: Option<Size>,
+    /// The private key in PEM (HS256: the secret, at least 32 bytes). Made in
+    /// `<data_dir>/keys` at the first start where neither this nor `signing_key_file` is set.
+    pub signing_key: Option<String>,
+    /// File of the private key in PEM (HS256: of the secret, at least 32 bytes).
+    pub signing_key_file: Option<String>,
+    /// Further public keys in PEM that verify, while keys are being changed.
+    #[schemars(length(max = 100))]
+    pub verifying_keys: Option<Vec<String>>,
+    /// Files of further public keys in PEM that verify.
+    #[schemars(length(max = 100))]
+    pub verifying_keys_files: Option<Vec<String>>,
+}
+
+/// The algorithm of a signing key (RFC 7518, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    /// HMAC with SHA-256.
+    #[serde(rename = "HS256")]
+    Hs256,
+}
+
+/// Rules and costs of passwords. Changing them needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Passwords {
+    /// How new passwords are hashed. Default `argon2id`.
+    pub algorithm: Option<PasswordAlgorithm>,
+    /// Fewest characters of a new password; 8 to 128. Default 15 (NIST SP 800-63B-4).
+    #[schemars(range(min = 8, max = 128))]
+    pub min_length: Option<i64>,
+    /// Memory of one hash; 8 MiB to 1 GiB. Default 19 MiB.
+    pub memory: Option<Size>,
+    /// Passes of one hash; 1 to 10. Default 2.
+    #[schemars(range(min = 1, max = 10))]
+    pub iterations: Option<i64>,
+    /// Lanes of one hash; 1 to 16. Default 1.
+    #[schemars(range(min = 1, max = 16))]
+    pub parallelism: Option<i64>,
+    /// Hashes computed at once; 1 to 1024. Default the cores this process may use.
+    #[schemars(range(min = 1, max = 1024))]
+    pub concurrency: Option<i64>,
+    /// Logins that may wait for their turn; more are refused as busy; 0 to 65,536. Default 256.
+    #[schemars(range(min = 0, max = 65_536))]
+    pub queue: Option<i64>,
+}
+
+/// How new passwords are hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PasswordAlgorithm {
+    /// Argon2id (RFC 9106).
+    Argon2id,
+}
+
+/// When an account is locked. Changing it needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lockout {
+    /// Consecutive failures that lock an account; 1 to 1000. Default 5.
+    #[schemars(range(min = 1, max = 1000))]
+    pub failures: Option<i64>,
+    /// How long it stays locked; 1 s to 24 h. Default 5 m.
+    pub duration: Option<Time>,
+}

@@ -1,0 +1,6 @@
+//! Assembly: configuration, reload, server, command line.
+
+pub mod config;
+pub mod reload;
+pub mod server;
+pub mod cli;

@@ -1,0 +1,143 @@
+//! How many connections are let in, in all and from one address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Counts open connections. IPv6 addresses count by /64, since one caller owns at least that much.
+#[derive(Debug, Default)]
+pub(super) struct Admission {
+    open: Mutex<Open>,
+    emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    all: usize,
+    by_network: HashMap<IpAddr, usize>,
+}
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// As many as `limits.connections` are open.
+    All,
+    /// As many as `limits.connections_per_address` are open from there.
+    Address,
+}
+
+impl Full {
+    /// The label in metrics.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "connections",
+            Self::Address => "connections_per_address",
+        }
+    }
+}
+
+/// The place of one open connection; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    admission: Arc<Admission>,
+    network: IpAddr,
+}
+
+impl Admission {
+    /// A place for a connection from `address`, or why there is none.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        most: usize,
+        most_per_address: usize,
+    ) -> Result<Place, Full> {
+        let network = network(address);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.all >= most {
+            return Err(Full::All);
+        }
+        let here = open.by_network.entry(network).or_default();
+        if *here >= most_per_address {
+            return Err(Full::Address);
+        }
+        *here += 1;
+        open.all += 1;
+        Ok(Place { admission: Arc::clone(self), network })
+    }
+
+    /// Returns once no connection is open.
+    pub(super) async fn wait_until_empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.open() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Open connections.
+    pub(super) fn open(&self) -> usize {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.admission.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.all = open.all.saturating_sub(1);
+        if let Some(here) = open.by_network.get_mut(&self.network) {
+            *here = here.saturating_sub(1);
+            if *here == 0 {
+                open.by_network.remove(&self.network);
+            }
+        }
+        if open.all == 0 {
+            self.admission.emptied.notify_waiters();
+        }
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_cannot_take_all_places_and_gives_its_own_back() {
+        let admission = Arc::new(Admission::default());
+        let greedy: IpAddr = "192.0.2.1".parse().unwrap();
+        let other: IpAddr = "192.0.2.2".parse().unwrap();
+        let first = admission.admit(greedy, 3, 2).unwrap();
+        let second = admission.admit(greedy, 3, 2).unwrap();
+        assert_eq!(admission.admit(greedy, 3, 2).unwrap_err(), Full::Address);
+        let third = admission.admit(other, 3, 2).unwrap();
+        assert_eq!(admission.admit(other, 3, 2).unwrap_err(), Full::All);
+        drop(first);
+        assert!(admission.admit(greedy, 3, 2).is_ok());
+        drop((second, third));
+        assert_eq!(admission.open(), 0);
+        assert!(admission.open.lock().unwrap().by_network.is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let admission = Arc::new(Admission::default());
+        let _place = admission.admit("2001:db8::1".parse().unwrap(), 9, 1).unwrap();
+        assert_eq!(
+            admission.admit("2001:db8::ffff:2".parse().unwrap(), 9, 1).unwrap_err(),
+            Full::Address
+        );
+        assert!(admission.admit("2001:db8:0:1::1".parse().unwrap(), 9, 1).is_ok());
+    }
+}

@@ -1,0 +1,184 @@
+//! The one place that knows every part and puts them together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::admission::Admission;
+use super::connection::Service;
+use super::listeners::{Acceptor, Listener};
+use super::observer::Observer;
+use crate::adapters::store::Store;
+use crate::adapters::telemetry::{Audit, Metrics};
+use crate::app::config::Config;
+use crate::app::reload::{self, Actor};
+use crate::doors::endpoints;
+use crate::doors::ops::Readiness;
+use crate::doors::proxy::Gateway;
+use crate::live::Live;
+use crate::model::clock;
+use crate::services::access::Judge;
+use crate::services::grant::{Issuer, Refresh};
+use crate::services::login::{Login, Passwords};
+use crate::services::session::{Feed, Registry, Sessions, Sweep};
+
+/// Verified tokens kept in memory.
+const VERIFIED_TOKENS: usize = 65_536;
+
+/// Why the gateway cannot start; one line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The configuration, with all its problems.
+    #[error("{0}")]
+    Configuration(crate::app::config::Problems),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Anything else that is missing.
+    #[error("{part}: {cause}")]
+    Part {
+        /// What could not be made.
+        part: &'static str,
+        /// Why.
+        cause: String,
+    },
+}
+
+impl Fault {
+    pub(super) fn part(part: &'static str) -> impl FnOnce(&dyn std::fmt::Display) -> Self {
+        move |cause| Self::Part { part, cause: cause.to_string() }
+    }
+}
+
+/// All the parts of a running gateway.
+pub(super) struct Gate {
+    pub(super) live: Arc<Live>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) audit: Audit,
+    pub(super) store: Store,
+    pub(super) reload: Actor,
+    pub(super) observer: Observer,
+    pub(super) feed: Feed,
+    pub(super) sweep: Sweep,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) acceptor: Acceptor,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) ops: TcpListener,
+}
+
+/// Builds every part, binds every address. Nothing is served yet.
+pub(super) async fn assemble(
+    config: &Config,
+    shutdown: watch::Receiver<bool>,
+) -> Result<Gate, Fault> {
+    let metrics = Arc::new(Metrics::new().map_err(|e| Fault::part("metrics")(&e))?);
+    let audit = Audit::open(&config.audit.directory, config.audit.keep)
+        .map_err(|e| Fault::part("audit file")(&e))?;
+    let store = Store::open(&config.store).await.map_err(|e| Fault::part("database")(&e))?;
+    let registry = Registry::new(store.clone());
+    let feed = Feed::new(store.clone(), registry.clone());
+    let snapshot = reload::compile(config, None, &metrics).map_err(Fault::Configuration)?;
+    let live = Arc::new(Live::new(snapshot));
+
+    let sessions = Arc::new(Sessions::new(store.clone(), registry.clone()));
+    let passwords = Arc::new(
+        Passwords::new(&config.login.hashing).map_err(|e| Fault::part("password hashing")(&e))?,
+    );
+    let keys = Arc::clone(&live);
+    let issuer = Arc::new(Issuer::new(
+        move || Arc::clone(&keys.read().keyring),
+        config.tokens.clone(),
+    ));
+    let login = Login::new(
+        store.clone(),
+        registry.clone(),
+        Arc::clone(&issuer),
+        passwords,
+        config.login.clone(),
+    );
+    let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
+    let router = endpoints::router(endpoints::Services {
+        login: Arc::new(login),
+        refresh: Arc::new(refresh),
+        sessions,
+        live: Arc::clone(&live),
+        metrics: Arc::clone(&metrics),
+        audit: audit.clone(),
+    });
+    let judge = Arc::new(Judge::new(Arc::new(registry.clone()), VERIFIED_TOKENS));
+    let gateway =
+        Gateway::new(Arc::clone(&live), judge, router, Arc::clone(&metrics), audit.clone());
+    let acceptor = Acceptor {
+        live: Arc::clone(&live),
+        admission: Arc::new(Admission::default()),
+        service: Service {
+            proxy: Arc::new(proxy(gateway, config.threads)),
+            metrics: Arc::clone(&metrics),
+            shutdown,
+        },
+    };
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        let socket = bind(listener.address).await?;
+        announce(if listener.certificates.is_empty() { "http" } else { "https" }, &socket);
+        listeners.push(Listener { socket, address: listener.address });
+    }
+    let ops = bind(config.ops).await?;
+    announce("ops", &ops);
+    let readiness = Arc::new(Readiness::default());
+    let observer = Observer {
+        live: Arc::clone(&live),
+        registry,
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        readiness: Arc::clone(&readiness),
+        admission: Arc::clone(&acceptor.admission),
+    };
+    Ok(Gate {
+        sweep: Sweep::new(store.clone(), clock::now),
+        reload: Actor,
+        live,
+        metrics,
+        audit,
+        store,
+        feed,
+        observer,
+        readiness,
+        acceptor,
+        listeners,
+        ops,
+    })
+}
+
+/// pingora's proxy, fed by our own accept loop.
+fn proxy(gateway: Gateway, threads: usize) -> HttpProxy<Gateway> {
+    let configuration = ServerConf {
+        threads,
+        // One more than the most servers a route may try: the gateway decides, this only bounds.
+        max_retries: 8,
+        upstream_keepalive_pool_size: 1024,
+        ..ServerConf::default()
+    };
+    let mut proxy = HttpProxy::new(gateway, Arc::new(configuration));
+    proxy.handle_init_modules();
+    proxy
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Fault> {
+    TcpListener::bind(address).await.map_err(|source| Fault::Listen { address, source })
+}
+
+fn announce(listener: &'static str, socket: &TcpListener) {
+    if let Ok(address) = socket.local_addr() {
+        tracing::info!(event = "listening", listener, %address, "listening");
+    }
+}

@@ -1,0 +1,211 @@
+//! One connection: its requests, one after another (HTTP/1.1) or side by side (HTTP/2).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pingora_core::apps::HttpServerApp as _;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{self as http2, H2Accept, H2Options};
+use pingora_core::protocols::{Digest, Stream};
+use pingora_core::server::ShutdownWatch;
+use pingora_proxy::HttpProxy;
+use tokio::sync::Notify;
+
+use super::stream::{End, GuardedStream, HeadBounds};
+use crate::adapters::telemetry::Metrics;
+use crate::doors::endpoints::problem;
+use crate::doors::proxy::request_id::RequestId;
+use crate::doors::proxy::{Connection, Gateway};
+use crate::live::snapshot::Limits;
+use crate::model::Code;
+use crate::rules::request::head::HeadLimits;
+
+/// Malformed requests that one HTTP/2 connection may send before it is closed.
+const MAX_MALFORMED_STREAMS: usize = 32;
+/// Longest request target, in bytes.
+const MAX_TARGET: usize = 8 * 1024;
+
+/// What every connection is served with.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) proxy: Arc<HttpProxy<Gateway>>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) shutdown: ShutdownWatch,
+}
+
+impl Service {
+    /// Serves a connection to its end.
+    pub(super) async fn serve(
+        self,
+        stream: GuardedStream,
+        connection: Connection,
+        http2: bool,
+        limits: &Limits,
+    ) {
+        let connection = Arc::new(connection);
+        if http2 {
+            self.serve_http2(stream, connection, limits).await;
+        } else {
+            connection.serve(self.serve_http1(stream, limits)).await;
+        }
+    }
+
+    async fn serve_http1(mut self, stream: GuardedStream, limits: &Limits) {
+        let bounds = HeadBounds {
+            limits: HeadLimits {
+                bytes: limits.header_bytes,
+                fields: limits.header_count,
+                target: MAX_TARGET.min(limits.header_bytes),
+            },
+            idle: limits.idle_timeout,
+            total: limits.header_timeout,
+        };
+        let mut stream = Box::new(stream);
+        for left in (0..limits.requests_per_connection).rev() {
+            let next = tokio::select! {
+                biased;
+                next = stream.next_request(&bounds) => next,
+                _ = self.shutdown.changed() => return,
+            };
+            match next {
+                Ok(_) => {}
+                Err(End::Quiet) => return,
+                Err(End::Refused(code)) => return self.refuse(&mut stream, code).await,
+            }
+            let mut session = ServerSession::new_http1(stream);
+            let last = left == 0 || *self.shutdown.borrow();
+            session.set_keepalive((!last).then_some(limits.idle_timeout.as_secs().max(1)));
+            session.set_read_timeout(Some(limits.body_timeout));
+            session.set_write_timeout(Some(limits.idle_timeout));
+            let reused = self.proxy.process_new_http(session, &self.shutdown).await;
+            let Some(kept) = reused.map(|reused| reused.consume().0).and_then(downcast) else {
+                return;
+            };
+            stream = kept;
+        }
+    }
+
+    /// A refusal of what never became a request.
+    async fn refuse(&self, stream: &mut GuardedStream, code: Code) {
+        self.metrics.refused(code);
+        let id = RequestId::fresh();
+        let body = problem::body(code, id.as_str());
+        let mut answer = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+             cache-control: no-store\r\nx-request-id: {}\r\nconnection: close\r\n\r\n",
+            code.status(),
+            reason(code),
+            body.len(),
+            id.as_str(),
+        )
+        .into_bytes();
+        answer.extend_from_slice(&body);
+        if let Err(error) = stream.answer_and_close(&answer).await {
+            tracing::debug!(%error, "the caller left before the refusal was written");
+        }
+    }
+
+    async fn serve_http2(
+        mut self,
+        stream: GuardedStream,
+        connection: Arc<Connection>,
+        limits: &Limits,
+    ) {
+        let handshake = http2::handshake(Box::new(stream), Some(http2_options(limits)));
+        let Ok(Ok(mut streams)) = tokio::time::timeout(limits.header_timeout, handshake).await
+        else {
+            return;
+        };
+        let digest = Arc::new(Digest::default());
+        let active = Arc::new(Active::default());
+        let mut malformed = 0;
+        let mut draining = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = self.shutdown.changed(), if !draining => {
+                    streams.graceful_shutdown();
+                    draining = true;
+                    continue;
+                }
+                accepted = http2::HttpSession::from_h2_conn(&mut streams, Arc::clone(&digest)) => {
+                    accepted
+                }
+                () = active.idle_for(limits.idle_timeout) => return,
+            };
+            match accepted {
+                Ok(Some(H2Accept::Session(mut session))) => {
+                    session.write_timeout = Some(limits.idle_timeout);
+                    let guard = active.begin();
+                    let service = self.clone();
+                    let work = async move {
+                        let session = ServerSession::new_http2(session);
+                        service.proxy.process_new_http(session, &service.shutdown).await;
+                        drop(guard);
+                    };
+                    tokio::spawn(Arc::clone(&connection).serve(work));
+                }
+                Ok(Some(H2Accept::Rejected)) => {
+                    self.metrics.refused(Code::BadRequest);
+                    malformed += 1;
+                    if malformed >= MAX_MALFORMED_STREAMS {
+                        return;
+                    }
+                }
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+}
+
+fn downcast(stream: Stream) -> Option<Box<GuardedStream>> {
+    stream.into_any().downcast().ok()
+}
+
+fn reason(code: Code) -> &'static str {
+    http::StatusCode::from_u16(code.status())
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Refused")
+}
+
+fn http2_options(limits: &Limits) -> H2Options {
+    let mut options = H2Options::default();
+    options
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.streams_per_connection)
+        .initial_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024);
+    options
+}
+
+/// Streams being served on one HTTP/2 connection.
+#[derive(Default)]
+struct Active {
+    streams: AtomicUsize,
+    ended: Notify,
+}
+
+impl Active {
+    fn begin(self: &Arc<Self>) -> Guard {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        Guard(Arc::clone(self))
+    }
+
+    /// Returns once no stream was served for `time`. The wait begins anew with each stream.
+    async fn idle_for(&self, time: std::time::Duration) {
+        while self.streams.load(Ordering::Relaxed) > 0 {
+            self.ended.notified().await;
+        }
+        tokio::time::sleep(time).await;
+    }
+}
+
+struct Guard(Arc<Active>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+        self.0.ended.notify_one();
+    }
+}

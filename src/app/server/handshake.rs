@@ -1,0 +1,68 @@
+//! From an accepted socket to a guarded stream and the facts of its connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::admission::Place;
+use super::stream::{GuardedStream, Transport};
+use crate::doors::proxy::Connection;
+use crate::live::certificates;
+
+/// The handshake did not end well: too slow, or not the TLS that this listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// Longer than `limits.header_timeout`.
+    TimedOut,
+    /// Refused by either side.
+    Refused,
+}
+
+/// Two ends of one socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) peer: SocketAddr,
+    pub(super) listener: SocketAddr,
+}
+
+/// A plain connection.
+pub(super) fn plain(tcp: TcpStream, ends: Ends, place: Place) -> (GuardedStream, Connection) {
+    let connection = Connection {
+        peer: ends.peer,
+        listener: ends.listener,
+        secure: false,
+        server_name: None,
+        certificate: None,
+    };
+    (GuardedStream::new(Transport::Plain(tcp), false, place), connection)
+}
+
+/// A TLS connection, within a total time.
+pub(super) async fn tls(
+    tcp: TcpStream,
+    ends: Ends,
+    place: Place,
+    config: Arc<ServerConfig>,
+    total: Duration,
+) -> Result<(GuardedStream, Connection), Failed> {
+    let accepted = tokio::time::timeout(total, TlsAcceptor::from(config).accept(tcp)).await;
+    let stream = accepted.map_err(|_| Failed::TimedOut)?.map_err(|error| {
+        tracing::debug!(%error, "TLS handshake failed");
+        Failed::Refused
+    })?;
+    let session = stream.get_ref().1;
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let leaf = session.peer_certificates().and_then(<[_]>::first);
+    let connection = Connection {
+        peer: ends.peer,
+        listener: ends.listener,
+        secure: true,
+        server_name: session.server_name().map(|name| name.to_ascii_lowercase().into()),
+        certificate: leaf.map(certificates::facts),
+    };
+    Ok((GuardedStream::new(Transport::Tls(Box::new(stream)), http2, place), connection))
+}

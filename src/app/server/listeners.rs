@@ -1,0 +1,100 @@
+//! The accept loop (docs/decisions/0001): admission, handshake, then one task per connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::apps::HttpServerApp as _;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::admission::{Admission, Place};
+use super::connection::Service;
+use super::handshake::{self, Ends};
+use crate::live::{Live, Snapshot};
+
+/// Pause after the system could not accept, as when file descriptors ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// One bound address.
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    /// The address as configured: the key of its TLS in the snapshot.
+    pub(super) address: SocketAddr,
+}
+
+/// What accepting needs.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    pub(super) live: Arc<Live>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) service: Service,
+}
+
+impl Acceptor {
+    /// Accepts until the shutdown begins.
+    pub(super) async fn run(self, listener: Listener) {
+        let mut shutdown = self.service.shutdown.clone();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = shutdown.changed() => return,
+                accepted = listener.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((tcp, peer)) => self.admit(tcp, Ends { peer, listener: listener.address }),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Returns once no connection is open.
+    pub(super) async fn wait_until_empty(&self) {
+        self.service.proxy.http_cleanup().await;
+        self.admission.wait_until_empty().await;
+    }
+
+    fn admit(&self, tcp: TcpStream, ends: Ends) {
+        let snapshot = self.live.read();
+        let limits = &snapshot.limits;
+        let place = self.admission.admit(
+            ends.peer.ip(),
+            limits.connections,
+            limits.connections_per_address,
+        );
+        match place {
+            Ok(place) => {
+                self.service.metrics.connections(self.admission.open());
+                tokio::spawn(self.clone().serve(tcp, ends, place, snapshot));
+            }
+            Err(full) => self.service.metrics.connection_refused(full.as_str()),
+        }
+    }
+
+    async fn serve(self, tcp: TcpStream, ends: Ends, place: Place, snapshot: Arc<Snapshot>) {
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%error, "the caller left at once");
+            return;
+        }
+        let limits = snapshot.limits.clone();
+        let config = snapshot.tls.get(&ends.listener).cloned().flatten();
+        // A connection may live long; the picture it began with must not.
+        drop(snapshot);
+        let accepted = match config {
+            None => Ok(handshake::plain(tcp, ends, place)),
+            Some(config) => {
+                let accepted =
+                    handshake::tls(tcp, ends, place, config, limits.header_timeout).await;
+                self.service.metrics.tls_handshake(accepted.is_ok());
+                accepted
+            }
+        };
+        if let Ok((stream, connection)) = accepted {
+            let http2 = stream.is_http2();
+            self.service.clone().serve(stream, connection, http2, &limits).await;
+        }
+        self.service.metrics.connections(self.admission.open());
+    }
+}

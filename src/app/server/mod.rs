@@ -1,0 +1,14 @@
+//! The running gateway: what it listens on, how a connection is guarded, how it starts and stops.
+
+pub mod admission;
+pub mod stream;
+pub mod handshake;
+pub mod connection;
+pub mod listeners;
+pub mod observer;
+pub mod assemble;
+pub mod run;
+
+pub use assemble::Fault;
+pub use run::run;
+

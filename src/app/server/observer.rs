@@ -1,0 +1,46 @@
+//! Looks, from time to time, at what no request tells: health of upstreams, feed, audit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::admission::Admission;
+use crate::adapters::telemetry::{Audit, Metrics};
+use crate::doors::ops::Readiness;
+use crate::live::Live;
+use crate::services::session::Registry;
+
+/// How often it looks.
+const PERIOD: Duration = Duration::from_millis(250);
+/// Silence after which the feed of revocations counts as down.
+const FEED_BOUND: Duration = Duration::from_secs(1);
+
+/// Sets gauges and readiness.
+pub(super) struct Observer {
+    pub(super) live: Arc<Live>,
+    pub(super) registry: Registry,
+    pub(super) audit: Audit,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) admission: Arc<Admission>,
+}
+
+impl Observer {
+    pub(super) async fn run(self) {
+        let mut ticks = tokio::time::interval(PERIOD);
+        loop {
+            ticks.tick().await;
+            let heard = self.registry.silence().is_some_and(|silence| silence <= FEED_BOUND);
+            self.metrics.feed_up(heard);
+            self.readiness.feed(heard);
+            self.metrics.audit_dropped(self.audit.dropped());
+            self.readiness.audit(self.audit.is_healthy());
+            self.metrics.connections(self.admission.open());
+            for route in self.live.read().routes.iter() {
+                let name = &route.upstream.settings().name;
+                for (server, healthy) in route.upstream.health() {
+                    self.metrics.upstream_healthy(name, server, healthy);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! From a configuration file to a running gateway and back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::assemble::{self, Fault, Gate};
+use crate::adapters::telemetry::{Event, Name, log};
+use crate::app::config::{self, Config};
+use crate::doors::ops;
+use crate::model::clock;
+
+/// Loads the configuration and serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// The start is refused: the fault says why in one line or one line per problem.
+pub fn run(file: &Path) -> Result<(), Fault> {
+    let config = config::load(file).map_err(Fault::Configuration)?;
+    log::start(&config.log_filter).map_err(|e| Fault::part("log")(&e))?;
+    for warning in &config.warnings {
+        tracing::warn!(event = "config.warning", "{warning}");
+    }
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.threads)
+        .thread_name("guarita")
+        .enable_all()
+        .build()
+        .map_err(|e| Fault::part("threads")(&e))?;
+    let ended = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Each connection needs a descriptor, a forwarded request two: the system's soft limit is seldom
+/// enough.
+fn raise_descriptor_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+async fn serve(config: Config) -> Result<(), Fault> {
+    let (stop, shutdown) = watch::channel(false);
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let gate = assemble::assemble(&config, shutdown).await?;
+    let mut background = JoinSet::new();
+    let mut accepting = JoinSet::new();
+    let closing = gate.begin(config.drain_timeout, &mut background, &mut accepting);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    closing.drain(&stop, accepting).await;
+    background.shutdown().await;
+    closing.finish().await;
+    Ok(())
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, Fault> {
+    signal(kind).map_err(|e| Fault::part("signals")(&e))
+}
+
+/// What is needed to end well.
+struct Closing {
+    acceptor: super::listeners::Acceptor,
+    audit: crate::adapters::telemetry::Audit,
+    readiness: Arc<ops::Readiness>,
+    store: crate::adapters::store::Store,
+    timeout: Duration,
+}
+
+impl Gate {
+    /// Starts everything that runs by itself.
+    fn begin(
+        self,
+        timeout: Duration,
+        background: &mut JoinSet<()>,
+        accepting: &mut JoinSet<()>,
+    ) -> Closing {
+        for route in self.live.read().routes.iter() {
+            route.upstream.start();
+        }
+        background.spawn(self.feed.run());
+        background.spawn(self.sweep.run());
+        background.spawn(self.reload.run());
+        background.spawn(self.observer.run());
+        let router = ops::router(self.metrics, Arc::clone(&self.readiness));
+        background.spawn(ops::serve(self.ops, router));
+        for listener in self.listeners {
+            accepting.spawn(self.acceptor.clone().run(listener));
+        }
+        self.audit.record(&Event::new(Name::Started), clock::now());
+        Closing {
+            acceptor: self.acceptor,
+            audit: self.audit,
+            readiness: self.readiness,
+            store: self.store,
+            timeout,
+        }
+    }
+}
+
+impl Closing {
+    /// Stops accepting and lets what is open end, for a while.
+    async fn drain(&self, stop: &watch::Sender<bool>, mut accepting: JoinSet<()>) {
+        tracing::info!(event = "server.draining", "draining");
+        self.readiness.drain();
+        stop.send_replace(true);
+        while accepting.join_next().await.is_some() {}
+        if tokio::time::timeout(self.timeout, self.acceptor.wait_until_empty()).await.is_err() {
+            tracing::warn!("connections are still open after the drain's time-out");
+        }
+    }
+
+    async fn finish(self) {
+        self.audit.record(&Event::new(Name::Stopped), clock::now());
+        self.audit.close();
+        self.store.close().await;
+    }
+}

@@ -1,0 +1,387 @@
+//! The stream that pingora reads: it hands out one request at a time, and only after that
+//! request's head arrived whole, in time, and passed inspection.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf as _, BytesMut};
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID,
+};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::admission::Place;
+use crate::model::Code;
+use crate::rules::request::head::{self, Framing, Head, HeadLimits};
+
+/// First size of the input buffer, in bytes: most heads fit.
+const INPUT: usize = 1024;
+/// Answers up to this size leave in one write, in bytes.
+const OUTPUT: usize = 8 * 1024;
+/// How long a closed connection is still read, so that the caller can take the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What carries the bytes.
+pub(super) enum Transport {
+    /// TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// How much of what arrives belongs to the request being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allowance {
+    /// So many bytes more.
+    Bytes(u64),
+    /// All: a chunked body, an upgraded connection, HTTP/2.
+    Unbounded,
+}
+
+/// Why no further request was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The caller closed, or was silent between requests for too long: nothing to say.
+    Quiet,
+    /// The head is refused.
+    Refused(Code),
+}
+
+/// How long to wait for a head, and how large it may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadBounds {
+    pub(super) limits: HeadLimits,
+    /// Silence before the first byte.
+    pub(super) idle: Duration,
+    /// From the first byte to the last.
+    pub(super) total: Duration,
+}
+
+/// A guarded connection.
+pub(super) struct GuardedStream {
+    transport: Option<Transport>,
+    descriptor: RawFd,
+    http2: bool,
+    input: BytesMut,
+    allowance: Allowance,
+    output: BytesMut,
+    place: Option<Place>,
+}
+
+impl GuardedStream {
+    /// Guards a transport; the place is given back when the connection is gone.
+    pub(super) fn new(transport: Transport, http2: bool, place: Place) -> Self {
+        let descriptor = match &transport {
+            Transport::Plain(tcp) => tcp.as_raw_fd(),
+            Transport::Tls(tls) => tls.get_ref().0.as_raw_fd(),
+        };
+        Self {
+            transport: Some(transport),
+            descriptor,
+            http2,
+            input: BytesMut::new(),
+            allowance: if http2 { Allowance::Unbounded } else { Allowance::Bytes(0) },
+            output: BytesMut::new(),
+            place: Some(place),
+        }
+    }
+
+    /// Whether the handshake agreed on HTTP/2.
+    pub(super) const fn is_http2(&self) -> bool {
+        self.http2
+    }
+
+    /// Waits for the next head, inspects it, and lets exactly this request through.
+    pub(super) async fn next_request(&mut self, bounds: &HeadBounds) -> Result<Head, End> {
+        self.allowance = Allowance::Bytes(0);
+        if self.input.is_empty() {
+            let first = pingora_timeout::timeout(bounds.idle, self.fill()).await;
+            if !matches!(first, Ok(Ok(1..))) {
+                return Err(End::Quiet);
+            }
+        }
+        if let Some(head) = self.inspect(bounds, 0)? {
+            return Ok(head);
+        }
+        pingora_timeout::timeout(bounds.total, self.rest_of_head(bounds))
+            .await
+            .unwrap_or(Err(End::Refused(Code::RequestTimeout)))
+    }
+
+    async fn rest_of_head(&mut self, bounds: &HeadBounds) -> Result<Head, End> {
+        loop {
+            let searched = self.input.len();
+            match self.fill().await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Err(End::Quiet),
+            }
+            if let Some(head) = self.inspect(bounds, searched)? {
+                return Ok(head);
+            }
+        }
+    }
+
+    fn inspect(&mut self, bounds: &HeadBounds, searched: usize) -> Result<Option<Head>, End> {
+        let refused = |malformed: head::Malformed| {
+            tracing::debug!(reason = %malformed, "request head refused");
+            End::Refused(malformed.code())
+        };
+        let Some(end) = head::find_end(&self.input, searched).map_err(refused)? else {
+            if self.input.len() >= bounds.limits.bytes {
+                return Err(End::Refused(Code::HeadersTooLarge));
+            }
+            return Ok(None);
+        };
+        let bytes = self.input.get(..end).unwrap_or_default();
+        let head = head::inspect(bytes, &bounds.limits).map_err(refused)?;
+        let head_length = u64::try_from(end).unwrap_or(u64::MAX);
+        self.allowance = match head.framing {
+            _ if head.upgrade => Allowance::Unbounded,
+            Framing::None => Allowance::Bytes(head_length),
+            Framing::Length(body) => Allowance::Bytes(head_length.saturating_add(body)),
+            Framing::Chunked => Allowance::Unbounded,
+        };
+        Ok(Some(head))
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        self.input.reserve(INPUT);
+        match &mut self.transport {
+            Some(Transport::Plain(tcp)) => tcp.read_buf(&mut self.input).await,
+            Some(Transport::Tls(tls)) => tls.read_buf(&mut self.input).await,
+            None => Ok(0),
+        }
+    }
+
+    /// Writes an answer that pingora never sees, and closes for writing.
+    pub(super) async fn answer_and_close(&mut self, answer: &[u8]) -> io::Result<()> {
+        self.write_all(answer).await?;
+        self.flush().await?;
+        AsyncWriteExt::shutdown(self).await
+    }
+
+    /// The caller sent more than was read: closing now could destroy the answer on its way.
+    fn must_linger(&self) -> bool {
+        match self.allowance {
+            _ if self.http2 => false,
+            Allowance::Bytes(0) => !self.input.is_empty(),
+            Allowance::Bytes(_) | Allowance::Unbounded => true,
+        }
+    }
+
+    fn poll_transport_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Some(Transport::Plain(tcp)) => Pin::new(tcp).poll_read(context, buffer),
+            Some(Transport::Tls(tls)) => Pin::new(tls).poll_read(context, buffer),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_transport_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: Option<&[u8]>,
+    ) -> Poll<io::Result<usize>> {
+        let bytes = bytes.unwrap_or(&self.output);
+        match &mut self.transport {
+            Some(Transport::Plain(tcp)) => Pin::new(tcp).poll_write(context, bytes),
+            Some(Transport::Tls(tls)) => Pin::new(tls).poll_write(context, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_output(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.output.is_empty() {
+            let written = ready!(self.poll_transport_write(context, None))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.output.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The request is read to its end: what comes now belongs to the next one and is kept; only the
+    /// caller's leaving is passed on.
+    fn poll_beyond(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.input.is_empty() {
+            return Poll::Pending;
+        }
+        let mut bytes = [0; INPUT];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        ready!(self.poll_transport_read(context, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.input.extend_from_slice(buffer.filled());
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for GuardedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let allowed = match self.allowance {
+            Allowance::Bytes(0) => return self.poll_beyond(context),
+            Allowance::Bytes(left) => usize::try_from(left).unwrap_or(usize::MAX),
+            Allowance::Unbounded => usize::MAX,
+        };
+        let before = buffer.filled().len();
+        if !self.input.is_empty() {
+            let length = self.input.len().min(allowed).min(buffer.remaining());
+            buffer.put_slice(self.input.get(..length).unwrap_or_default());
+            self.input.advance(length);
+        } else if allowed >= buffer.remaining() {
+            ready!(self.poll_transport_read(context, buffer))?;
+        } else {
+            let mut limited = ReadBuf::new(buffer.initialize_unfilled_to(allowed));
+            ready!(self.poll_transport_read(context, &mut limited))?;
+            let length = limited.filled().len();
+            buffer.advance(length);
+        }
+        let read = buffer.filled().len() - before;
+        if let Allowance::Bytes(left) = &mut self.allowance {
+            *left = left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.output.len() + bytes.len() > OUTPUT {
+            ready!(self.poll_output(context))?;
+            if bytes.len() > OUTPUT {
+                return self.poll_transport_write(context, Some(bytes));
+            }
+        }
+        self.output.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_output(context))?;
+        match &mut self.transport {
+            Some(Transport::Plain(tcp)) => Pin::new(tcp).poll_flush(context),
+            Some(Transport::Tls(tls)) => Pin::new(tls).poll_flush(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_output(context))?;
+        match &mut self.transport {
+            Some(Transport::Plain(tcp)) => Pin::new(tcp).poll_shutdown(context),
+            Some(Transport::Tls(tls)) => Pin::new(tls).poll_shutdown(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Drop for GuardedStream {
+    fn drop(&mut self) {
+        if !self.must_linger() {
+            return;
+        }
+        if let (Some(transport), Ok(runtime)) =
+            (self.transport.take(), tokio::runtime::Handle::try_current())
+        {
+            let place = self.place.take();
+            runtime.spawn(async move {
+                linger(transport).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Reads and forgets what the caller still sends, until it closes or time is up.
+async fn linger(mut transport: Transport) {
+    let drained = async {
+        let mut bytes = [0; 4096];
+        loop {
+            let read = match &mut transport {
+                Transport::Plain(tcp) => tcp.read(&mut bytes).await,
+                Transport::Tls(tls) => tls.read(&mut bytes).await,
+            };
+            if !matches!(read, Ok(1..)) {
+                return;
+            }
+        }
+    };
+    // Time up is as good an end as the caller's.
+    drop(tokio::time::timeout(LINGER, drained).await);
+}
+
+impl fmt::Debug for GuardedStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("GuardedStream").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Shutdown for GuardedStream {
+    async fn shutdown(&mut self) {
+        if let Err(error) = AsyncWriteExt::shutdown(self).await {
+            tracing::debug!(%error, "the caller closed first");
+        }
+    }
+}
+
+impl UniqueID for GuardedStream {
+    fn id(&self) -> RawFd {
+        self.descriptor
+    }
+}
+
+impl Ssl for GuardedStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        None
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.http2.then_some(ALPN::H2)
+    }
+}
+
+impl Peek for GuardedStream {}
+
+impl GetTimingDigest for GuardedStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for GuardedStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for GuardedStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}

@@ -1,0 +1,111 @@
+//! Extractors that refuse in our own words.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt as _, Limited};
+use serde::de::DeserializeOwned;
+
+use super::arrival::Arrival;
+use super::refusal::Refused;
+use crate::model::Code;
+
+/// Largest JSON body, in bytes.
+const MAX_BODY: usize = 16 * 1024;
+
+/// A JSON body of at most 16 KiB with `Content-Type: application/json`.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Refused> {
+        let arrival = arrival(request.extensions())?;
+        if !is_json(request.headers()) {
+            return Err(arrival.refuse(Code::UnsupportedMediaType));
+        }
+        let body = Limited::new(request.into_body(), MAX_BODY);
+        let bytes =
+            body.collect().await.map_err(|_| arrival.refuse(Code::BodyTooLarge))?.to_bytes();
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|_| arrival.refuse(Code::InvalidBody))
+    }
+}
+
+/// A JSON body, or nothing at all.
+#[derive(Debug)]
+pub struct OptionalJson<T>(pub Option<T>);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        let empty = axum::body::HttpBody::is_end_stream(request.body());
+        if empty {
+            return Ok(Self(None));
+        }
+        Json::from_request(request, state).await.map(|Json(body)| Self(Some(body)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Arrival {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refused> {
+        arrival(&parts.extensions)
+    }
+}
+
+/// The proxy always hands it in; a request without it is a fault of ours.
+fn arrival(extensions: &http::Extensions) -> Result<Arrival, Refused> {
+    extensions.get::<Arrival>().cloned().ok_or_else(|| Refused::new(Code::Internal, &"".into()))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    async fn read(content_type: Option<&str>, body: impl Into<Body>) -> Result<u8, u16> {
+        let mut request = Request::new(body.into());
+        if let Some(content_type) = content_type {
+            request.headers_mut().insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        }
+        request.extensions_mut().insert(Arrival {
+            request_id: "r".into(),
+            client: "192.0.2.1".parse().unwrap(),
+            presented: false,
+            principal: None,
+        });
+        use axum::response::IntoResponse as _;
+        Json::<u8>::from_request(request, &())
+            .await
+            .map(|Json(number)| number)
+            .map_err(|refused| refused.into_response().status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_bounded_typed_and_well_formed() {
+        let json = Some("application/json; charset=utf-8");
+        assert_eq!(read(json, "7").await, Ok(7));
+        assert_eq!(read(None, "7").await, Err(415));
+        assert_eq!(read(Some("text/plain"), "7").await, Err(415));
+        assert_eq!(read(Some("application/jsonx"), "7").await, Err(415));
+        assert_eq!(read(json, "{").await, Err(400));
+        assert_eq!(read(json, "\"7\"").await, Err(400));
+        assert_eq!(read(json, vec![b' '; MAX_BODY + 1]).await, Err(413));
+        assert_eq!(read(json, "[".repeat(MAX_BODY)).await, Err(400));
+    }
+}

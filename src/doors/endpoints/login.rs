@@ -1,0 +1,159 @@
+//! `POST /auth/login`, `POST /auth/token` (contract section 6).
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Router, extract::State};
+use http::{HeaderMap, header};
+use serde::{Deserialize, Serialize};
+
+use super::arrival::Arrival;
+use super::extract::Json;
+use super::refusal::Refused;
+use super::router::no_store;
+use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
+use crate::model::{Code, Secret, clock};
+use crate::services::login::{Attempt, Identifier, Login, Refusal, Tokens};
+
+/// What login takes.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) login: Arc<Login>,
+    pub(super) audit: Audit,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+pub(super) fn routes(desk: Desk) -> Router {
+    Router::new()
+        .route("/auth/login", post(login))
+        .route("/auth/token", post(token))
+        .with_state(desk)
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    username: Option<String>,
+    email: Option<String>,
+    password: Secret,
+}
+
+/// The pair of tokens, as login and refresh answer it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Pair {
+    access_token: String,
+    refresh_token: Option<String>,
+    token_type: &'static str,
+    expires_in: u64,
+    sid: String,
+}
+
+impl From<Tokens> for Pair {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            access_token: tokens.access_token.expose().to_owned(),
+            refresh_token: tokens.refresh_token.map(|token| token.expose().to_owned()),
+            token_type: "Bearer",
+            expires_in: tokens.expires_in.as_secs(),
+            sid: tokens.session.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct AccessToken {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+}
+
+async fn login(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    headers: HeaderMap,
+    Json(credentials): Json<Credentials>,
+) -> Result<Response, Refused> {
+    let tokens = desk.attempt(&arrival, &headers, credentials, true).await?;
+    Ok(no_store(axum::Json(Pair::from(tokens)).into_response()))
+}
+
+async fn token(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    headers: HeaderMap,
+    Json(credentials): Json<Credentials>,
+) -> Result<Response, Refused> {
+    let tokens = desk.attempt(&arrival, &headers, credentials, false).await?;
+    let answer = AccessToken {
+        access_token: tokens.access_token.expose().to_owned(),
+        token_type: "Bearer",
+        expires_in: tokens.expires_in.as_secs(),
+    };
+    Ok(no_store(axum::Json(answer).into_response()))
+}
+
+impl Desk {
+    async fn attempt(
+        &self,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        credentials: Credentials,
+        refreshable: bool,
+    ) -> Result<Tokens, Refused> {
+        let identifier = match (credentials.username, credentials.email) {
+            (Some(username), None) => Identifier::Username(username),
+            (None, Some(email)) => Identifier::Email(email),
+            (Some(_), Some(_)) | (None, None) => return Err(arrival.refuse(Code::InvalidBody)),
+        };
+        let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let attempt = Attempt {
+            identifier,
+            password: credentials.password,
+            refreshable,
+            address: Some(arrival.client),
+            user_agent: user_agent.map(str::to_owned),
+        };
+        match self.login.attempt(attempt, clock::now()).await {
+            Ok(Ok(tokens)) => {
+                self.record(arrival, Name::LoginSucceeded, "succeeded", Some(&tokens));
+                Ok(tokens)
+            }
+            Ok(Err(refusal)) => Err(self.refused(arrival, refusal)),
+            Err(fault) => {
+                tracing::error!(requestId = &*arrival.request_id, %fault, "login failed");
+                Err(arrival.refuse(Code::Unavailable))
+            }
+        }
+    }
+
+    fn refused(&self, arrival: &Arrival, refusal: Refusal) -> Refused {
+        match refusal {
+            Refusal::InvalidCredentials => {
+                self.record(arrival, Name::LoginFailed, "invalid_credentials", None);
+                arrival.refuse(Code::InvalidCredentials)
+            }
+            Refusal::Locked { retry_after } => {
+                self.record(arrival, Name::LoginLocked, "locked", None);
+                arrival.refuse(Code::Locked).retry_after(retry_after)
+            }
+            Refusal::Busy => {
+                self.record(arrival, Name::LoginFailed, "busy", None);
+                arrival.refuse(Code::RateLimited)
+            }
+        }
+    }
+
+    fn record(&self, arrival: &Arrival, name: Name, result: &str, tokens: Option<&Tokens>) {
+        self.metrics.login(result);
+        let event = Event {
+            request_id: Some(&arrival.request_id),
+            user: tokens.map(|tokens| tokens.user),
+            session: tokens.map(|tokens| tokens.session),
+            address: Some(arrival.client),
+            reason: Some(result),
+            ..Event::new(name)
+        };
+        self.audit.record(&event, clock::now());
+    }
+}

@@ -1,0 +1,105 @@
+//! `POST /auth/logout`, `POST /auth/logout-all` (contract section 6).
+
+use std::sync::Arc;
+
+use axum::routing::post;
+use axum::{Router, extract::State};
+use http::StatusCode;
+
+use super::arrival::Arrival;
+use super::extract::OptionalJson;
+use super::refresh::Presented;
+use super::refusal::Refused;
+use crate::adapters::telemetry::{Audit, Event, Name};
+use crate::model::{Code, SessionId, UserId, clock};
+use crate::services::session::{Sessions, Unknowable};
+
+/// What logout takes.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) audit: Audit,
+}
+
+pub(super) fn routes(desk: Desk) -> Router {
+    Router::new()
+        .route("/auth/logout", post(logout))
+        .route("/auth/logout-all", post(logout_all))
+        .with_state(desk)
+}
+
+/// Ends the session of the refresh token, or else of the bearer. 204 also where there is none left
+/// to end; 401 where the request names no session at all.
+async fn logout(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    OptionalJson(body): OptionalJson<Presented>,
+) -> Result<StatusCode, Refused> {
+    let now = clock::now();
+    let bearer = arrival.principal.as_ref().and_then(|caller| caller.identity().session());
+    let ended = match (&body, bearer) {
+        (Some(body), _) => desk.sessions.revoke_by_refresh_token(&body.refresh_token, now).await,
+        (None, Some(session)) => {
+            desk.sessions.revoke(session, now).await.map(|()| Some(session))
+        }
+        // A token of a session that has ended already: twice is 204 too.
+        (None, None) if arrival.presented => Ok(None),
+        (None, None) => return Err(arrival.refuse(Code::Unauthorized)),
+    };
+    let session = ended.map_err(|unknowable| failed(&arrival, unknowable))?;
+    desk.record(&arrival, Name::Logout, session, None);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends every session of the caller's user.
+async fn logout_all(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    OptionalJson(body): OptionalJson<Presented>,
+) -> Result<StatusCode, Refused> {
+    let now = clock::now();
+    let bearer = arrival.principal.as_ref().and_then(|caller| caller.identity().user());
+    let user = match (&body, bearer) {
+        (_, Some(user)) => Some(user),
+        (Some(body), None) => desk
+            .sessions
+            .find_user_by_refresh_token(&body.refresh_token, now)
+            .await
+            .map_err(|unknowable| failed(&arrival, unknowable))?,
+        (None, None) if arrival.presented => None,
+        (None, None) => return Err(arrival.refuse(Code::Unauthorized)),
+    };
+    if let Some(user) = user {
+        desk.sessions
+            .revoke_all(user, now)
+            .await
+            .map_err(|unknowable| failed(&arrival, unknowable))?;
+        desk.record(&arrival, Name::LogoutAll, None, Some(user));
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn failed(arrival: &Arrival, unknowable: Unknowable) -> Refused {
+    tracing::error!(requestId = &*arrival.request_id, fault = %unknowable, "logout failed");
+    arrival.refuse(Code::Unavailable)
+}
+
+impl Desk {
+    fn record(
+        &self,
+        arrival: &Arrival,
+        name: Name,
+        session: Option<SessionId>,
+        user: Option<UserId>,
+    ) {
+        let caller = arrival.principal.as_ref().and_then(|caller| caller.identity().user());
+        let event = Event {
+            request_id: Some(&arrival.request_id),
+            user: user.or(caller),
+            session,
+            address: Some(arrival.client),
+            ..Event::new(name)
+        };
+        self.audit.record(&event, clock::now());
+    }
+}

@@ -1,0 +1,19 @@
+//! The endpoints that Guarita serves itself, as one axum router (contract section 6).
+//!
+//! To add one: a file that takes the one service it serves and exposes `routes`; merge it in
+//! `router`; name its path in `path` if it lies outside the trees that are ours already.
+
+pub mod problem;
+pub mod path;
+pub mod arrival;
+pub mod refusal;
+pub mod extract;
+pub mod login;
+pub mod refresh;
+pub mod logout;
+pub mod wellknown;
+pub mod router;
+
+pub use arrival::Arrival;
+pub use path::owns;
+pub use router::{Services, router};

@@ -1,0 +1,41 @@
+//! Which paths belong to Guarita. No route can take them over.
+
+/// Trees and pages of contract section 6, also those that this version does not serve yet: what is
+/// ours tomorrow is not forwarded today.
+const TREES: [&str; 4] = ["/auth", "/oauth2", "/admin/api", "/.well-known/guarita"];
+const PAGES: [&str; 11] = [
+    "/login",
+    "/mfa",
+    "/recover",
+    "/recover/confirm",
+    "/reset",
+    "/verify-email",
+    "/verify-email/confirm",
+    "/account",
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/jwks.json",
+];
+
+/// Whether a canonical path is ours.
+pub fn owns(path: &str) -> bool {
+    let in_tree = |tree: &str| {
+        path.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    TREES.into_iter().any(in_tree) || PAGES.contains(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::owns;
+
+    #[test]
+    fn trees_and_pages_are_ours_and_nothing_beside_them() {
+        for path in ["/auth", "/auth/login", "/auth/x/y", "/login", "/.well-known/jwks.json"] {
+            assert!(owns(path), "{path}");
+        }
+        for path in ["/", "/authx", "/login/x", "/api/auth/token", "/.well-known/acme", "/admin"] {
+            assert!(!owns(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A refusal as an axum response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use super::problem;
+use crate::model::Code;
+
+/// A refusal, to be rendered as a problem body.
+#[derive(Debug)]
+pub struct Refused {
+    code: Code,
+    request_id: Arc<str>,
+    retry_after: Option<Duration>,
+}
+
+impl Refused {
+    /// A refusal under a request id.
+    pub fn new(code: Code, request_id: &Arc<str>) -> Self {
+        Self { code, request_id: Arc::clone(request_id), retry_after: None }
+    }
+
+    /// Says when to try again, in whole seconds, at least one.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(problem::body(self.code, &self.request_id).into());
+        *response.status_mut() = StatusCode::from_u16(self.code.status())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = problem::challenge(self.code, false) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        match self.retry_after {
+            Some(wait) => {
+                headers.insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+            }
+            None => {
+                if let Some(seconds) = problem::retry_after(self.code) {
+                    headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+                }
+            }
+        }
+        // The proxy counts refusals; it finds the code here.
+        response.extensions_mut().insert(self.code);
+        response
+    }
+}

@@ -1,0 +1,66 @@
+//! All endpoints in one router.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use http::{HeaderValue, header};
+
+use super::arrival::Arrival;
+use super::refusal::Refused;
+use super::{login, logout, refresh, wellknown};
+use crate::adapters::telemetry::{Audit, Metrics};
+use crate::live::Live;
+use crate::model::Code;
+use crate::services::grant::Refresh;
+use crate::services::login::Login;
+use crate::services::session::Sessions;
+
+/// The services that the endpoints serve; each file takes its own.
+#[derive(Debug)]
+pub struct Services {
+    /// Login with a password.
+    pub login: Arc<Login>,
+    /// Refresh of tokens.
+    pub refresh: Arc<Refresh>,
+    /// The end of sessions.
+    pub sessions: Arc<Sessions>,
+    /// For the published keys.
+    pub live: Arc<Live>,
+    /// Counted at the door.
+    pub metrics: Arc<Metrics>,
+    /// Recorded at the door.
+    pub audit: Audit,
+}
+
+/// Builds the router, once.
+pub fn router(services: Services) -> Router {
+    let Services { login, refresh, sessions, live, metrics, audit } = services;
+    Router::new()
+        .merge(login::routes(login::Desk {
+            login,
+            audit: audit.clone(),
+            metrics: Arc::clone(&metrics),
+        }))
+        .merge(refresh::routes(refresh::Desk { refresh, audit: audit.clone(), metrics }))
+        .merge(logout::routes(logout::Desk { sessions, audit }))
+        .merge(wellknown::routes(live))
+        .fallback(nothing)
+        .method_not_allowed_fallback(other_method)
+}
+
+/// Only the authenticated hear that there is nothing.
+async fn nothing(arrival: Arrival) -> Refused {
+    let known = arrival.principal.is_some();
+    arrival.refuse(if known { Code::NotFound } else { Code::Unauthorized })
+}
+
+async fn other_method(arrival: Arrival) -> Refused {
+    arrival.refuse(Code::MethodNotAllowed)
+}
+
+/// Tokens are never kept on the way (RFC 6749 section 5.1).
+pub(super) fn no_store(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,5 @@
+//! How the world comes in.
+
+pub mod endpoints;
+pub mod ops;
+pub mod proxy;

@@ -1,0 +1,83 @@
+//! Whether the gateway can do its work now.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The checks of `/readyz`, set by those who know.
+#[derive(Debug)]
+pub struct Readiness {
+    draining: AtomicBool,
+    feed: AtomicBool,
+    audit: AtomicBool,
+    reload: Mutex<Option<String>>,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            draining: AtomicBool::new(false),
+            feed: AtomicBool::new(true),
+            audit: AtomicBool::new(true),
+            reload: Mutex::new(None),
+        }
+    }
+}
+
+impl Readiness {
+    /// The gateway takes no more requests.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether revocations made elsewhere arrive in time.
+    pub fn feed(&self, up: bool) {
+        self.feed.store(up, Ordering::Relaxed);
+    }
+
+    /// Whether the audit file can be written.
+    pub fn audit(&self, healthy: bool) {
+        self.audit.store(healthy, Ordering::Relaxed);
+    }
+
+    /// What was wrong with the last configuration; `None` where it is in force.
+    pub fn reload(&self, problem: Option<String>) {
+        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    /// Each check by name, with what is wrong. A refused configuration is told and does not make
+    /// the gateway unready: the old one is in force.
+    pub(super) fn checks(&self) -> serde_json::Map<String, serde_json::Value> {
+        let word = |good: bool| if good { "ok" } else { "failed" };
+        let reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        [
+            ("draining".to_owned(), self.draining.load(Ordering::Relaxed).into()),
+            ("revocationFeed".to_owned(), word(self.feed.load(Ordering::Relaxed)).into()),
+            ("audit".to_owned(), word(self.audit.load(Ordering::Relaxed)).into()),
+            ("configuration".to_owned(), reload.unwrap_or_else(|| "ok".into()).into()),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    /// Whether requests should be sent here.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed)
+            && self.feed.load(Ordering::Relaxed)
+            && self.audit.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_configuration_is_told_but_traffic_goes_on() {
+        let readiness = Readiness::default();
+        readiness.reload(Some("line 3".into()));
+        assert!(readiness.is_ready());
+        assert_eq!(readiness.checks()["configuration"], "line 3");
+        readiness.feed(false);
+        assert!(!readiness.is_ready());
+    }
+}

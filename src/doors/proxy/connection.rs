@@ -1,0 +1,44 @@
+//! What is known of the connection that a request came in on.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::live::certificates::PeerCertificate;
+
+/// Facts about one accepted connection, parsed once and shared by its requests.
+#[derive(Debug)]
+pub struct Connection {
+    /// The other end of the socket.
+    pub peer: SocketAddr,
+    /// The address that was listened on, as configured.
+    pub listener: SocketAddr,
+    /// Whether it is TLS.
+    pub secure: bool,
+    /// The host name the caller asked for in the TLS handshake, lower case.
+    pub server_name: Option<Box<str>>,
+    /// A verified client certificate.
+    pub certificate: Option<PeerCertificate>,
+}
+
+tokio::task_local! {
+    static CURRENT: Arc<Connection>;
+}
+
+impl Connection {
+    /// Runs `work`, with these facts to be found by [`Connection::current`]. Sessions of HTTP/2
+    /// have no place of their own for such facts, so the task carries them.
+    pub async fn serve<F: Future>(self: Arc<Self>, work: F) -> F::Output {
+        CURRENT.scope(self, work).await
+    }
+
+    /// The facts of the connection being served; `None` outside [`Connection::serve`].
+    pub(super) fn current() -> Option<Arc<Self>> {
+        CURRENT.try_with(Arc::clone).ok()
+    }
+
+    /// Subject CN of the verified client certificate.
+    pub fn client_cn(&self) -> Option<&str> {
+        self.certificate.as_ref().and_then(|certificate| certificate.common_name.as_deref())
+    }
+}

@@ -1,0 +1,91 @@
+//! What travels with one request from the first byte to the log line.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Connection, request_id::RequestId};
+use crate::adapters::upstream::Attempt;
+use crate::live::{RouteTarget, Snapshot};
+use crate::model::{Code, Principal};
+use crate::rules::request::CanonicalRequest;
+use crate::services::access::Permit;
+
+/// The context of one request. The snapshot is read once, when it is made.
+#[derive(Debug)]
+pub struct Context {
+    /// The picture in force when the request arrived.
+    pub snapshot: Arc<Snapshot>,
+    /// The connection; `None` only if the gateway was entered from outside the accept loop, and
+    /// then nothing is forwarded.
+    pub connection: Option<Arc<Connection>>,
+    /// When the head was complete.
+    pub started: Instant,
+    /// Its id.
+    pub request_id: RequestId,
+    /// How far it came.
+    pub stage: Stage,
+    /// Bytes of the request body seen so far.
+    pub received: u64,
+    /// The servers asked so far, the last being the current one.
+    pub attempts: Vec<Attempt>,
+    /// The refusal that was answered.
+    pub refused: Option<Code>,
+}
+
+/// How far a request came.
+#[derive(Debug)]
+pub enum Stage {
+    /// Nothing is known yet.
+    Arrived,
+    /// It was answered here: an own endpoint.
+    Own {
+        /// The caller, where proven.
+        principal: Option<Principal>,
+    },
+    /// It may be forwarded.
+    Permitted(Box<Passage>),
+}
+
+/// A permitted request: what is forwarded, where, and for whom.
+#[derive(Debug)]
+pub struct Passage {
+    /// The one canonical form.
+    pub canonical: CanonicalRequest,
+    /// The route it matched.
+    pub route: Arc<RouteTarget>,
+    /// The leave to forward it.
+    pub permit: Permit,
+}
+
+impl Context {
+    /// A new request on the current connection.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            snapshot,
+            connection: Connection::current(),
+            started: Instant::now(),
+            request_id: RequestId::unread(),
+            stage: Stage::Arrived,
+            received: 0,
+            attempts: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// The passage, once permitted.
+    pub fn passage(&self) -> Option<&Passage> {
+        match &self.stage {
+            Stage::Permitted(passage) => Some(passage),
+            Stage::Arrived | Stage::Own { .. } => None,
+        }
+    }
+
+    /// The caller, where proven.
+    pub fn principal(&self) -> Option<&Principal> {
+        match &self.stage {
+            Stage::Arrived => None,
+            Stage::Own { principal } => principal.as_ref(),
+            Stage::Permitted(passage) => passage.permit.principal(),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The forwarded request: strip the families, write the identity from the permit, send the one
+//! canonical form.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, header};
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use super::context::{Context, Passage};
+use super::request_id;
+use crate::model::{Code, Source};
+use crate::rules::request::{IdentityHeaders, forwarded};
+use crate::services::access::Permit;
+
+/// Turns the copy of the caller's request into what the upstream receives.
+pub(super) fn prepare(
+    arrived: &RequestHeader,
+    request: &mut RequestHeader,
+    context: &Context,
+) -> Result<()> {
+    let Some(passage) = context.passage() else {
+        return Err(Error::explain(ErrorType::InternalError, "no permit"));
+    };
+    for name in context.snapshot.families.find_in(&request.headers) {
+        request.remove_header(&name);
+    }
+    if !passage.route.forward_credentials {
+        request.remove_header(&header::AUTHORIZATION);
+    }
+    request.set_uri(
+        http::Uri::builder()
+            .path_and_query(passage.canonical.path_and_query().clone())
+            .build()
+            .map_err(|_| Error::explain(ErrorType::InternalError, "canonical form"))?,
+    );
+    write_host(request, passage)?;
+    write_forwarded(arrived, request, context)?;
+    write_identity(request, &context.snapshot.identity_headers, &passage.permit)?;
+    request.insert_header(&request_id::HEADER, context.request_id.header())?;
+    Ok(())
+}
+
+/// The canonical authority, or what the operator put in its place.
+fn write_host(request: &mut RequestHeader, passage: &Passage) -> Result<()> {
+    let configured = passage.route.upstream.settings().host.as_deref();
+    let host = configured.unwrap_or_else(|| passage.canonical.authority());
+    request.insert_header(header::HOST, host)
+}
+
+/// Says who the caller is and how it came, believing only trusted proxies about the way before.
+fn write_forwarded(
+    arrived: &RequestHeader,
+    request: &mut RequestHeader,
+    context: &Context,
+) -> Result<()> {
+    let Some(connection) = &context.connection else { return Ok(()) };
+    let peer = connection.peer.ip();
+    let (headers, trusted) = (&arrived.headers, &context.snapshot.trusted_proxies);
+    if let Some(value) = forwarded::for_value(peer, headers, trusted) {
+        request.insert_header(&forwarded::FOR, value)?;
+    }
+    let scheme = HeaderValue::from_static(if connection.secure { "https" } else { "http" });
+    let scheme = forwarded::believed(&forwarded::PROTO, peer, headers, trusted).unwrap_or(&scheme);
+    request.insert_header(&forwarded::PROTO, scheme)?;
+    match forwarded::believed(&forwarded::HOST, peer, headers, trusted) {
+        Some(host) => request.insert_header(&forwarded::HOST, host)?,
+        None => {
+            let host = context.passage().map_or("", |passage| passage.canonical.authority());
+            request.insert_header(&forwarded::HOST, host)?;
+        }
+    }
+    Ok(())
+}
+
+/// Inserts or removes every identity header, always: what a name carries upstream is from the
+/// permit or it is not there.
+fn write_identity(
+    request: &mut RequestHeader,
+    names: &IdentityHeaders,
+    permit: &Permit,
+) -> Result<()> {
+    let principal = permit.principal();
+    let identity = principal.map(crate::model::Principal::identity);
+    let source = identity.map(|identity| source_header(identity.source()));
+    let values: [(&HeaderName, Option<&HeaderValue>); 5] = [
+        (&names.subject, identity.map(crate::model::Identity::subject_header)),
+        (&names.roles, principal.map(|principal| principal.roles().header())),
+        (&names.user, identity.and_then(crate::model::Identity::user_header)),
+        (&names.session, identity.and_then(crate::model::Identity::session_header)),
+        (&names.source, source.as_ref()),
+    ];
+    for (name, value) in values {
+        request.remove_header(name);
+        if let Some(value) = value {
+            request.insert_header(name, value)?;
+        }
+    }
+    Ok(())
+}
+
+const fn source_header(source: Source) -> HeaderValue {
+    HeaderValue::from_static(source.as_str())
+}
+
+/// The client as limits and logs know it: the socket's other end, or what a trusted proxy says.
+pub(super) fn client_address(arrived: &RequestHeader, context: &Context) -> Option<IpAddr> {
+    let peer = context.connection.as_ref()?.peer.ip();
+    Some(forwarded::client(peer, &arrived.headers, &context.snapshot.trusted_proxies))
+}
+
+/// What is left of the route's time; `None` where it has no bound.
+pub(super) fn time_left(context: &Context) -> Option<Duration> {
+    let timeout = context.passage()?.route.timeout?;
+    Some(timeout.saturating_sub(context.started.elapsed()))
+}
+
+/// The current server answered.
+pub(super) fn answered(response: &ResponseHeader, context: &Context) {
+    if response.status.is_informational() {
+        return;
+    }
+    if let Some(attempt) = context.attempts.last() {
+        attempt.succeeded();
+    }
+}
+
+/// The current server failed; whether another may be tried.
+pub(super) fn failed(context: &Context) -> bool {
+    let Some(attempt) = context.attempts.last() else { return false };
+    attempt.failed();
+    let retries = context.passage().map_or(0, |passage| passage.route.upstream.settings().retries);
+    context.attempts.len() <= usize::from(retries)
+}
+
+/// The refusal that a failure of forwarding becomes; `None` when the caller is gone and nothing can
+/// be said.
+pub(super) fn code_of(error: &Error) -> Option<Code> {
+    if let ErrorType::HTTPStatus(status) = error.etype() {
+        return Some(Code::of_status(*status));
+    }
+    match error.esource() {
+        ErrorSource::Upstream => Some(match error.etype() {
+            ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout => Code::GatewayTimeout,
+            _ => Code::BadGateway,
+        }),
+        ErrorSource::Downstream => match error.etype() {
+            ErrorType::ReadTimedout => Some(Code::RequestTimeout),
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => None,
+            _ => Some(Code::BadRequest),
+        },
+        ErrorSource::Internal | ErrorSource::Unset => Some(Code::Internal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_becomes_the_refusal_that_names_its_side() {
+        let code = |kind, source: ErrorSource| {
+            let mut error = Error::new(kind);
+            error.esource = source;
+            code_of(&error)
+        };
+        assert_eq!(code(ErrorType::ConnectRefused, ErrorSource::Upstream), Some(Code::BadGateway));
+        assert_eq!(
+            code(ErrorType::ReadTimedout, ErrorSource::Upstream),
+            Some(Code::GatewayTimeout)
+        );
+        assert_eq!(
+            code(ErrorType::ReadTimedout, ErrorSource::Downstream),
+            Some(Code::RequestTimeout)
+        );
+        assert_eq!(code(ErrorType::WriteError, ErrorSource::Downstream), None);
+        assert_eq!(code(ErrorType::HTTPStatus(413), ErrorSource::Unset), Some(Code::BodyTooLarge));
+    }
+}

@@ -1,0 +1,247 @@
+//! pingora's side of the data path: each phase hands over to the room that knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+use super::context::{Context, Stage};
+use super::receive::{self, Reception};
+use super::request_id::{self, RequestId};
+use super::respond::{self, Refusal};
+use super::{forward, local, record};
+use crate::adapters::telemetry::{Audit, Metrics};
+use crate::live::Live;
+use crate::model::{Code, clock};
+use crate::services::access::Judge;
+
+/// The gateway: what every request meets.
+pub struct Gateway {
+    live: Arc<Live>,
+    judge: Arc<Judge>,
+    endpoints: axum::Router,
+    metrics: Arc<Metrics>,
+    audit: Audit,
+}
+
+impl Gateway {
+    /// Puts the parts together. `endpoints` is the router of our own endpoints.
+    pub fn new(
+        live: Arc<Live>,
+        judge: Arc<Judge>,
+        endpoints: axum::Router,
+        metrics: Arc<Metrics>,
+        audit: Audit,
+    ) -> Self {
+        Self { live, judge, endpoints, metrics, audit }
+    }
+
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        refusal: &Refusal,
+    ) -> Result<bool> {
+        context.refused = Some(refusal.code);
+        respond::refuse(session, refusal, &context.request_id).await?;
+        Ok(true)
+    }
+}
+
+/// The error that ends a request with a refusal; `fail_to_proxy` renders it.
+fn refusal(code: Code) -> Box<Error> {
+    Error::explain(ErrorType::HTTPStatus(code.status()), code.as_str())
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(self.live.read())
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        context.request_id = RequestId::of(&session.req_header().headers);
+        session.set_read_timeout(Some(context.snapshot.limits.body_timeout));
+        let Some(connection) = context.connection.clone() else {
+            return self.refuse(session, context, &Code::Internal.into()).await;
+        };
+        let reception = receive::receive(
+            &self.judge,
+            &context.snapshot,
+            &connection,
+            session.req_header(),
+            clock::now(),
+        )
+        .await;
+        match reception {
+            Reception::Refused(refusal) => self.refuse(session, context, &refusal).await,
+            Reception::Own { canonical, path, presented, principal } => {
+                let call =
+                    local::Call { canonical, path, presented, principal: principal.clone() };
+                context.stage = Stage::Own { principal };
+                match local::serve(&self.endpoints, session, context, call).await? {
+                    Ok(()) => Ok(true),
+                    Err(code) => self.refuse(session, context, &code.into()).await,
+                }
+            }
+            Reception::Permitted(passage) => {
+                let length = receive::announced_length(&session.req_header().headers);
+                if length.is_some_and(|length| length > passage.route.max_body) {
+                    return self.refuse(session, context, &Code::BodyTooLarge.into()).await;
+                }
+                context.stage = Stage::Permitted(Box::new(passage));
+                Ok(false)
+            }
+        }
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        context: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
+        // Without a permit there is no way to an upstream.
+        let Some(passage) = context.passage() else {
+            return Err(refusal(Code::Internal));
+        };
+        let tried: Vec<usize> = context.attempts.iter().map(|attempt| attempt.server()).collect();
+        let attempt =
+            passage.route.upstream.choose(&tried).map_err(|_| refusal(Code::Unavailable))?;
+        let mut peer = attempt.peer().ok_or_else(|| refusal(Code::Unavailable))?;
+        if let Some(left) = forward::time_left(context) {
+            peer.options.read_timeout =
+                Some(peer.options.read_timeout.map_or(left, |timeout| timeout.min(left)));
+        }
+        context.attempts.push(attempt);
+        Ok(peer)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<()> {
+        let length = body.as_ref().map_or(0, |bytes| bytes.len());
+        context.received =
+            context.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        let bound = context.passage().map_or(0, |passage| passage.route.max_body);
+        if context.received > bound {
+            return Err(refusal(Code::BodyTooLarge));
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream_request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        forward::prepare(session.req_header(), upstream_request, context)
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        upstream_response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        forward::answered(upstream_response, context);
+        upstream_response.insert_header(&request_id::HEADER, context.request_id.header())?;
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        match forward::time_left(context) {
+            Some(left) if left.is_zero() => Err(refusal(Code::GatewayTimeout)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing was sent, so any method may go to another server.
+        error.set_retry(forward::failed(context));
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        if *error.esource() != ErrorSource::Upstream {
+            error.set_retry(false);
+            return error;
+        }
+        let repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated()
+            && session.response_written().is_none();
+        // A kept connection that the server closed meanwhile says nothing about the server.
+        let stale = client_reused && matches!(error.retry, pingora_core::RetryType::ReusedOnly);
+        if stale {
+            if let Some(attempt) = context.attempts.pop() {
+                attempt.succeeded();
+            }
+            error.set_retry(repeatable);
+        } else {
+            let another = forward::failed(context);
+            error.set_retry(repeatable && another);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
+        let code = forward::code_of(error);
+        let gone = code.is_none();
+        if let Some(code) = code
+            && session.response_written().is_none()
+        {
+            context.refused = Some(code);
+            session.set_keepalive(None);
+            let written = respond::refuse(session, &code.into(), &context.request_id).await;
+            if let Err(error) = written {
+                tracing::debug!(%error, "the caller left before the refusal was written");
+            }
+        }
+        let error_code = if gone { 0 } else { code.map_or(0, Code::status) };
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        record::finished(&self.metrics, &self.audit, session, error, context, clock::now());
+    }
+
+    // Each refusal and failure has its own line; pingora's would repeat it with whole paths.
+    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+        true
+    }
+}

@@ -1,0 +1,129 @@
+//! The bridge to our own endpoints: the axum router, called in-process as a tower service.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, Request, Response, Uri, header};
+use http_body_util::BodyExt as _;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use tower::ServiceExt as _;
+
+use super::context::Context;
+use super::{forward, receive, request_id, respond};
+use crate::doors::endpoints::Arrival;
+use crate::model::{Code, Principal};
+use crate::rules::request::CanonicalRequest;
+
+/// Largest body that an own endpoint takes, in bytes.
+const MAX_BODY: u64 = 64 * 1024;
+
+/// One call of an own endpoint.
+pub(super) struct Call {
+    pub(super) canonical: CanonicalRequest,
+    /// The endpoint's path, aliases resolved.
+    pub(super) path: Box<str>,
+    pub(super) presented: bool,
+    pub(super) principal: Option<Principal>,
+}
+
+/// Reads the body, calls the endpoint, writes its answer. The inner error is a refusal to be
+/// rendered by the caller.
+pub(super) async fn serve(
+    endpoints: &axum::Router,
+    session: &mut Session,
+    context: &Context,
+    call: Call,
+) -> Result<Result<(), Code>> {
+    let body = match read_body(session, context).await {
+        Ok(body) => body,
+        Err(code) => return Ok(Err(code)),
+    };
+    let Some(request) = build(session, context, call, body) else {
+        return Ok(Err(Code::BadRequest));
+    };
+    let answer = endpoints.clone().oneshot(request).await;
+    let response = answer.unwrap_or_else(|never| match never {});
+    write(session, context, response).await.map(Ok)
+}
+
+/// The whole body, bounded in size; pingora bounds each wait by the body time-out.
+async fn read_body(session: &mut Session, context: &Context) -> Result<Bytes, Code> {
+    let length = receive::announced_length(&session.req_header().headers);
+    if length.is_some_and(|length| length > MAX_BODY) {
+        return Err(Code::BodyTooLarge);
+    }
+    if session.is_body_done() {
+        return Ok(Bytes::new());
+    }
+    if session.get_header(header::EXPECT).is_some() {
+        session.write_continue_response().await.map_err(|_| Code::BadRequest)?;
+    }
+    let deadline = tokio::time::Instant::now() + context.snapshot.limits.body_timeout;
+    let mut body = BytesMut::new();
+    loop {
+        let read = tokio::time::timeout_at(deadline, session.read_request_body()).await;
+        match read {
+            Err(_) => return Err(Code::RequestTimeout),
+            Ok(Err(error)) if *error.etype() == ErrorType::ReadTimedout => {
+                return Err(Code::RequestTimeout);
+            }
+            Ok(Err(_)) => return Err(Code::BadRequest),
+            Ok(Ok(None)) => return Ok(body.freeze()),
+            Ok(Ok(Some(part))) => {
+                body.extend_from_slice(&part);
+                if u64::try_from(body.len()).unwrap_or(u64::MAX) > MAX_BODY {
+                    return Err(Code::BodyTooLarge);
+                }
+            }
+        }
+    }
+}
+
+fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Option<Request<Body>> {
+    let head = session.req_header();
+    let target = match call.canonical.query() {
+        Some(query) => format!("{}?{query}", call.path),
+        None => call.path.into(),
+    };
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = Uri::try_from(target).ok()?;
+    *request.headers_mut() = head.headers.clone();
+    request.extensions_mut().insert(Arrival {
+        request_id: Arc::from(context.request_id.as_str()),
+        client: forward::client_address(head, context)?,
+        presented: call.presented,
+        principal: call.principal,
+    });
+    Some(request)
+}
+
+async fn write(session: &mut Session, context: &Context, response: Response<Body>) -> Result<()> {
+    respond::settle_body(session);
+    let (parts, body) = response.into_parts();
+    let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 2))?;
+    for (name, value) in &parts.headers {
+        head.append_header(name, value)?;
+    }
+    head.insert_header(&request_id::HEADER, context.request_id.header())?;
+    let bytes = body
+        .collect()
+        .await
+        .map_err(|error| Error::because(ErrorType::InternalError, "own endpoint", error))?
+        .to_bytes();
+    let bodiless = session.req_header().method == http::Method::HEAD
+        || parts.status == http::StatusCode::NO_CONTENT;
+    if parts.status == http::StatusCode::NO_CONTENT {
+        head.remove_header(&HeaderName::from_static("content-length"));
+    } else {
+        head.insert_header(header::CONTENT_LENGTH, bytes.len())?;
+    }
+    session.write_response_header(Box::new(head), bodiless).await?;
+    if !bodiless {
+        session.write_response_body(Some(bytes), true).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! The data path: one request in, judged once, forwarded or refused.
+
+pub mod connection;
+pub mod request_id;
+pub mod context;
+pub mod respond;
+pub mod local;
+pub mod receive;
+pub mod forward;
+pub mod record;
+pub mod gateway;
+
+pub use connection::Connection;
+pub use gateway::Gateway;

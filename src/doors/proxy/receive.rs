@@ -1,0 +1,161 @@
+//! The reception: reads a request, finds its route, has the caller judged. No answer is written
+//! here.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Version, header};
+use pingora_http::RequestHeader;
+
+use super::Connection;
+use super::context::Passage;
+use super::respond::Refusal;
+use crate::doors::endpoints;
+use crate::live::Snapshot;
+use crate::model::{Code, Principal, Timestamp};
+use crate::rules::request::{Arrived, CanonicalRequest, Candidates, head};
+use crate::rules::route::Found;
+use crate::services::access::{Caller, Judge, Verdict, authorize};
+
+/// What becomes of a request.
+pub(super) enum Reception {
+    /// It is refused.
+    Refused(Refusal),
+    /// It is for an endpoint of ours.
+    Own {
+        canonical: CanonicalRequest,
+        /// The endpoint's path, aliases resolved.
+        path: Box<str>,
+        presented: bool,
+        principal: Option<Principal>,
+    },
+    /// It is forwarded.
+    Permitted(Passage),
+}
+
+/// Reads, matches and judges.
+pub(super) async fn receive(
+    judge: &Judge,
+    snapshot: &Arc<Snapshot>,
+    connection: &Connection,
+    request: &RequestHeader,
+    now: Timestamp,
+) -> Reception {
+    let canonical = match read(snapshot, connection, request) {
+        Ok(canonical) => canonical,
+        Err(code) => return Reception::Refused(code.into()),
+    };
+    let candidates = Candidates::read(&request.headers);
+    let verdict = judge.judge(snapshot, &candidates, now).await;
+
+    if let Some(path) = own_path(snapshot, canonical.path()) {
+        let presented = candidates.presented();
+        return Reception::Own { path, canonical, presented, principal: proven(verdict) };
+    }
+    let found = snapshot.routes.find(canonical.host(), canonical.path(), &request.method);
+    match found {
+        Found::Route(route) => {
+            let caller = Caller { client_cn: connection.client_cn() };
+            let presented = candidates.presented();
+            match authorize(&route.policy, verdict, caller) {
+                Ok(permit) => Reception::Permitted(Passage {
+                    canonical,
+                    route: Arc::clone(route),
+                    permit,
+                }),
+                Err(denial) => {
+                    Reception::Refused(Refusal { code: denial.code(), presented, allow: None })
+                }
+            }
+        }
+        Found::OtherMethods(allow) => {
+            let code = unmatched(&verdict, Code::MethodNotAllowed);
+            let allow = (code == Code::MethodNotAllowed).then(|| allow.clone());
+            Reception::Refused(Refusal { code, presented: candidates.presented(), allow })
+        }
+        Found::Nothing => Reception::Refused(Refusal {
+            code: unmatched(&verdict, Code::NotFound),
+            presented: candidates.presented(),
+            allow: None,
+        }),
+    }
+}
+
+/// The one meaning of the request.
+fn read(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    request: &RequestHeader,
+) -> Result<CanonicalRequest, Code> {
+    if request.headers.len() > snapshot.limits.header_count {
+        return Err(Code::HeadersTooLarge);
+    }
+    if request.version == Version::HTTP_2 {
+        head::inspect_fields(&request.headers).map_err(head::Malformed::code)?;
+        if request.method == http::Method::CONNECT || request.method == http::Method::TRACE {
+            return Err(Code::NotImplemented);
+        }
+    }
+    let arrived = Arrived {
+        version: request.version,
+        method: &request.method,
+        target: request.raw_path(),
+        parsed: request.uri.path_and_query(),
+        authority: authority(request),
+        headers: &request.headers,
+    };
+    let canonical = CanonicalRequest::parse(&arrived).map_err(|ambiguity| {
+        tracing::debug!(reason = %ambiguity, "request refused as ambiguous");
+        Code::BadRequest
+    })?;
+    if misdirected(connection, canonical.host()) {
+        return Err(Code::MisdirectedRequest);
+    }
+    Ok(canonical)
+}
+
+/// `:authority` of HTTP/2.
+fn authority(request: &RequestHeader) -> Option<&str> {
+    if request.version != Version::HTTP_2 {
+        return None;
+    }
+    request.uri.authority().map(http::uri::Authority::as_str)
+}
+
+/// A caller that proved itself with a certificate under one name may not ask for another: what the
+/// handshake demanded was meant for that name (RFC 9110 section 15.5.20).
+fn misdirected(connection: &Connection, host: &str) -> bool {
+    connection.certificate.is_some()
+        && connection.server_name.as_deref().is_some_and(|name| name != host)
+}
+
+/// The path of the own endpoint that a path means, if any.
+fn own_path(snapshot: &Snapshot, path: &str) -> Option<Box<str>> {
+    if let Some(target) = snapshot.aliases.get(path) {
+        return Some(target.clone());
+    }
+    endpoints::owns(path).then(|| path.into())
+}
+
+/// What a caller hears who asked for what no route has: the authenticated hear the truth.
+fn unmatched(verdict: &Verdict, truth: Code) -> Code {
+    match verdict {
+        Verdict::Proven(_) | Verdict::Unjudged => truth,
+        Verdict::Anonymous { .. } | Verdict::Rejected => Code::Unauthorized,
+        Verdict::Unknowable => Code::Unavailable,
+    }
+}
+
+fn proven(verdict: Verdict) -> Option<Principal> {
+    match verdict {
+        Verdict::Proven(principal) => Some(principal),
+        Verdict::Anonymous { .. }
+        | Verdict::Rejected
+        | Verdict::Unjudged
+        | Verdict::Unknowable => None,
+    }
+}
+
+/// The announced length of the request body, in bytes.
+pub(super) fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}

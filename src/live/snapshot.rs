@@ -1,0 +1,126 @@
+//! Everything a request needs to be judged and that a reload can rebuild. State never enters.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+
+use crate::adapters::telemetry::RouteMetrics;
+use crate::adapters::upstream::Pool;
+use crate::rules::request::{HeaderFamilies, IdentityHeaders};
+use crate::rules::route::{Policy, Table};
+use crate::rules::token::{Keyring, claims::Expectations};
+
+/// One generation of the configuration in force.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Grows by one with each swap.
+    pub generation: u64,
+    /// Routes by host, path and method.
+    pub routes: Table<Arc<RouteTarget>>,
+    /// The keys in force.
+    pub keyring: Arc<Keyring>,
+    /// What a token must say.
+    pub expectations: Expectations,
+    /// The names the upstream receives.
+    pub identity_headers: IdentityHeaders,
+    /// What is stripped from every request and its trailers.
+    pub families: HeaderFamilies,
+    /// Whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Alias path to the endpoint's own path.
+    pub aliases: HashMap<Box<str>, Box<str>>,
+    /// What a bad credential does: `false` falls to the next, `true` refuses.
+    pub reject_invalid: bool,
+    /// `mode = "off"`: nobody is judged (loopback only).
+    pub open: bool,
+    /// Per listener address, its TLS; plain where `None`.
+    pub tls: HashMap<SocketAddr, Option<Arc<rustls::ServerConfig>>>,
+    /// Bounds of what callers send.
+    pub limits: Limits,
+}
+
+/// Where a route leads.
+#[derive(Debug)]
+pub struct RouteTarget {
+    /// The path pattern as written; label in metrics.
+    pub label: Box<str>,
+    /// What it demands.
+    pub policy: Policy,
+    /// Where it goes.
+    pub upstream: Arc<Pool>,
+    /// Whether the caller's credentials go along.
+    pub forward_credentials: bool,
+    /// Largest request body, in bytes.
+    pub max_body: u64,
+    /// From the head's last byte to the end of the answer; none for streams that may last.
+    pub timeout: Option<Duration>,
+    /// What is counted for it.
+    pub metrics: RouteMetrics,
+}
+
+/// `[limits]`: bounds of what a caller may send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Header fields per request; 1 to 1000, default 100.
+    pub header_count: usize,
+    /// Bytes of all header fields with the request line; 1 KiB to 256 KiB, default 32 KiB.
+    pub header_bytes: usize,
+    /// Bytes of a request body that a route does not bound otherwise; default 1 GiB + 1 MiB.
+    pub body_bytes: u64,
+    /// From the first to the last byte of a head, and for the TLS handshake; default 10 s.
+    pub header_timeout: Duration,
+    /// Longest silence between requests on a connection; default 60 s.
+    pub idle_timeout: Duration,
+    /// Longest silence while a request body is awaited; default 30 s.
+    pub body_timeout: Duration,
+    /// Connections in all; default 65,536.
+    pub connections: usize,
+    /// Connections from one address; default 16,384.
+    pub connections_per_address: usize,
+    /// Requests per connection before it is closed; default 10,000.
+    pub requests_per_connection: u32,
+    /// Concurrent HTTP/2 streams per connection; default 100.
+    pub streams_per_connection: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_count: 100,
+            header_bytes: 32 * 1024,
+            body_bytes: 1025 * 1024 * 1024,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
+            connections: 65_536,
+            connections_per_address: 16_384,
+            requests_per_connection: 10_000,
+            streams_per_connection: 100,
+        }
+    }
+}
+
+/// The one pointer to the picture in force.
+#[derive(Debug)]
+pub struct Live(ArcSwap<Snapshot>);
+
+impl Live {
+    /// Puts the first picture up.
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self(ArcSwap::from_pointee(snapshot))
+    }
+
+    /// The picture in force; held from here to the end of whatever reads it.
+    pub fn read(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Puts the next picture up. Only the reload actor does.
+    pub fn swap(&self, snapshot: Snapshot) {
+        self.0.store(Arc::new(snapshot));
+    }
+}

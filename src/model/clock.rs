@@ -1,0 +1,62 @@
+//! Time as the product counts it: whole seconds since the Unix epoch.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Seconds since the Unix epoch, UTC (the `NumericDate` of RFC 7519 section 2, whole seconds).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From seconds since the epoch.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the epoch.
+    pub const fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// This moment and `duration` later, in whole seconds, saturating.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// This moment and `duration` earlier, in whole seconds, saturating.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(seconds))
+    }
+
+    /// Whole seconds from `self` until `later`; zero when that is past.
+    pub fn until(self, later: Self) -> Duration {
+        Duration::from_secs(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
+    }
+}
+
+/// The wall clock. Only doors and app ask it; everything below takes `now` as an argument.
+pub fn now() -> Timestamp {
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    Timestamp(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates() {
+        let end = Timestamp::from_seconds(i64::MAX);
+        assert_eq!(end.plus(Duration::from_secs(5)), end);
+        assert_eq!(end.until(Timestamp::from_seconds(0)), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_seconds(10).until(Timestamp::from_seconds(25)),
+            Duration::from_secs(15)
+        );
+    }
+}

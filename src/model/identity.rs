@@ -1,0 +1,336 @@
+//! Who somebody is: subject, roles, session, and the source that said so.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use uuid::Uuid;
+
+/// Most roles that one identity may carry.
+pub const MAX_ROLES: usize = 256;
+/// Longest name of a role, in bytes.
+pub const MAX_ROLE_LENGTH: usize = 128;
+/// Longest subject, in bytes (OIDC Core section 2 allows 255).
+pub const MAX_SUBJECT_LENGTH: usize = 255;
+
+/// A value that cannot be part of an identity.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidIdentity {
+    /// Empty, longer than 255 bytes, or with a control character.
+    #[error("the subject is empty, longer than 255 bytes or has a control character")]
+    Subject,
+    /// Empty, longer than 128 bytes, or with a comma, a space or a control character.
+    #[error(
+        "a role is empty, longer than 128 bytes or has a comma, a space or a control character"
+    )]
+    Role,
+    /// More than 256 roles.
+    #[error("more than 256 roles")]
+    TooManyRoles,
+}
+
+/// The numeric id of a local user row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(i64);
+
+impl UserId {
+    /// From the row's id.
+    pub const fn new(id: i64) -> Self {
+        Self(id)
+    }
+
+    /// The row's id.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// The id of a session (`sid`): a UUID, written with hyphens in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// From a UUID.
+    pub const fn new(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// Parses the hyphenated lower-case form and nothing else, so that one session has one spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 36 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return None;
+        }
+        Uuid::try_parse(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(formatter)
+    }
+}
+
+/// The subject of a token (`sub`), fit to be written into a header: 1 to 255 bytes, no control
+/// characters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// Checks the bounds.
+    pub fn parse(text: &str) -> Result<Self, InvalidIdentity> {
+        let fits = (1..=MAX_SUBJECT_LENGTH).contains(&text.len());
+        if !fits || text.chars().any(char::is_control) {
+            return Err(InvalidIdentity::Subject);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of one role: 1 to 128 bytes without comma, white space or control characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Role(Arc<str>);
+
+impl Role {
+    /// Checks the bounds.
+    pub fn parse(text: &str) -> Result<Self, InvalidIdentity> {
+        let fits = (1..=MAX_ROLE_LENGTH).contains(&text.len());
+        let clean = text
+            .chars()
+            .all(|letter| letter != ',' && !letter.is_whitespace() && !letter.is_control());
+        if fits && clean { Ok(Self(text.into())) } else { Err(InvalidIdentity::Role) }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Roles as contract section 4 writes them: sorted, unique, joined by commas without spaces. The
+/// header value is made once, here.
+#[derive(Clone, Debug)]
+pub struct Roles {
+    names: Arc<[Role]>,
+    header: HeaderValue,
+}
+
+impl Roles {
+    /// No role at all.
+    pub fn none() -> Self {
+        Self { names: Arc::new([]), header: HeaderValue::from_static("") }
+    }
+
+    /// Sorts, removes doubles and joins. At most 256 remain, else an error.
+    pub fn new(mut names: Vec<Role>) -> Result<Self, InvalidIdentity> {
+        names.sort_unstable();
+        names.dedup();
+        if names.len() > MAX_ROLES {
+            return Err(InvalidIdentity::TooManyRoles);
+        }
+        let joined = names.iter().map(Role::as_str).collect::<Vec<_>>().join(",");
+        let header = HeaderValue::try_from(joined).map_err(|_| InvalidIdentity::Role)?;
+        Ok(Self { names: names.into(), header })
+    }
+
+    /// Parses each name; refuses the lot if one does not hold.
+    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidIdentity> {
+        Self::new(names.into_iter().map(Role::parse).collect::<Result<_, _>>()?)
+    }
+
+    /// Whether the role is among them.
+    pub fn contains(&self, role: &Role) -> bool {
+        self.names.binary_search(role).is_ok()
+    }
+
+    /// The names, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(Role::as_str)
+    }
+
+    /// The names joined by commas, ready to be sent.
+    pub const fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+}
+
+impl PartialEq for Roles {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names
+    }
+}
+
+/// Where an accepted credential came from (`x-auth-source`, contract section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A service API key.
+    ApiKey,
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// A session cookie.
+    Session,
+}
+
+impl Source {
+    /// The name in headers and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Bearer => "bearer",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// Proven facts about a subject, with the values of the identity headers ready to be sent. Made
+/// once per token and shared by every request that presents it.
+#[derive(Debug)]
+pub struct Identity {
+    subject: Subject,
+    user: Option<UserId>,
+    session: Option<SessionId>,
+    roles: Roles,
+    source: Source,
+    token_id: Option<Box<str>>,
+    subject_header: HeaderValue,
+    user_header: Option<HeaderValue>,
+    session_header: Option<HeaderValue>,
+}
+
+impl Identity {
+    /// Puts the facts together and renders their header values.
+    pub fn new(
+        subject: Subject,
+        user: Option<UserId>,
+        session: Option<SessionId>,
+        roles: Roles,
+        source: Source,
+        token_id: Option<&str>,
+    ) -> Result<Self, InvalidIdentity> {
+        let subject_header =
+            HeaderValue::try_from(subject.as_str()).map_err(|_| InvalidIdentity::Subject)?;
+        Ok(Self {
+            subject_header,
+            user_header: user.map(|user| HeaderValue::from(user.get())),
+            session_header: session.and_then(|id| HeaderValue::try_from(id.to_string()).ok()),
+            subject,
+            user,
+            session,
+            roles,
+            source,
+            token_id: token_id.map(Into::into),
+        })
+    }
+
+    /// The subject.
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+    /// The local user row, where there is one.
+    pub const fn user(&self) -> Option<UserId> {
+        self.user
+    }
+    /// The session, where there is one.
+    pub const fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+    /// The roles as the credential states them; see [`Principal::roles`] for those that count.
+    pub const fn roles(&self) -> &Roles {
+        &self.roles
+    }
+    /// Where the credential came from.
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+    /// The token's `jti`, where there is one.
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+    /// The value of `sub`.
+    pub const fn subject_header(&self) -> &HeaderValue {
+        &self.subject_header
+    }
+    /// The value of `x-auth-uid`.
+    pub const fn user_header(&self) -> Option<&HeaderValue> {
+        self.user_header.as_ref()
+    }
+    /// The value of `x-auth-sid`.
+    pub const fn session_header(&self) -> Option<&HeaderValue> {
+        self.session_header.as_ref()
+    }
+}
+
+/// The caller, proven now: an identity and the roles that count at this moment.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    identity: Arc<Identity>,
+    current_roles: Option<Roles>,
+}
+
+impl Principal {
+    /// The identity with the roles that its credential states.
+    pub const fn new(identity: Arc<Identity>) -> Self {
+        Self { identity, current_roles: None }
+    }
+
+    /// The identity with roles that changed after its credential was issued.
+    pub const fn with_current_roles(identity: Arc<Identity>, roles: Roles) -> Self {
+        Self { identity, current_roles: Some(roles) }
+    }
+
+    /// The facts.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The roles that count now.
+    pub fn roles(&self) -> &Roles {
+        self.current_roles.as_ref().unwrap_or_else(|| self.identity.roles())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_sorted_unique_and_joined_without_spaces() {
+        let roles = Roles::parse(["b", "a", "b", "C"]).unwrap();
+        assert_eq!(roles.header(), "C,a,b");
+        assert!(roles.contains(&Role::parse("a").unwrap()));
+        assert!(!roles.contains(&Role::parse("c").unwrap()));
+    }
+
+    #[test]
+    fn a_role_cannot_smuggle_another() {
+        for name in ["", "a,admin", "a admin", "a\radmin", "a\u{0}", &"a".repeat(129)] {
+            assert_eq!(Role::parse(name), Err(InvalidIdentity::Role), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_subject_cannot_break_a_header() {
+        for subject in ["", "a\r\nb: c", "a\u{7f}", &"a".repeat(256)] {
+            assert!(Subject::parse(subject).is_err(), "{subject:?}");
+        }
+        assert!(Subject::parse("joão@example.test").is_ok());
+    }
+
+    #[test]
+    fn a_session_id_has_one_spelling() {
+        let text = "01932c07-7f0c-7d5e-8a00-0123456789ab";
+        assert_eq!(SessionId::parse(text).unwrap().to_string(), text);
+        assert!(SessionId::parse(&text.to_uppercase()).is_none());
+        assert!(SessionId::parse(&text.replace('-', "")).is_none());
+    }
+}

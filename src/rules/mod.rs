@@ -1,0 +1,5 @@
+//! Pure, synchronous decisions: no I/O, no clock, no randomness.
+
+pub mod request;
+pub mod route;
+pub mod token;

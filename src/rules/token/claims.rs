@@ -1,0 +1,216 @@
+//! The claims of an access token (contract section 6). None that decides is optional.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Invalid;
+use super::object::Members;
+use crate::model::identity::MAX_ROLES;
+use crate::model::{Roles, SessionId, Subject, Timestamp, UserId};
+
+/// Most clock leeway that is ever granted (contract section 5).
+pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
+/// Longest `jti`, in bytes.
+pub const MAX_TOKEN_ID_LENGTH: usize = 128;
+/// The last second of the year 9999. A later time is a mistake or an attempt to overflow.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// Claims that only tokens for another purpose have: logout tokens and security events (`events`),
+/// ID tokens (the hashes of OIDC Core section 3.3.2.11).
+const FOREIGN_PURPOSES: [&str; 4] = ["events", "at_hash", "c_hash", "s_hash"];
+
+/// What a verified access token says.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// `iss`
+    pub issuer: Box<str>,
+    /// `sub`
+    pub subject: Subject,
+    /// `uid`
+    pub user: Option<UserId>,
+    /// `aud`, the one that was asked for
+    pub audience: Box<str>,
+    /// `iat`
+    pub issued_at: Timestamp,
+    /// `nbf`; where it is missing, `iat`
+    pub not_before: Timestamp,
+    /// `exp`
+    pub expires_at: Timestamp,
+    /// `jti`, 1 to 128 bytes without control characters
+    pub token_id: Box<str>,
+    /// `sid`
+    pub session: SessionId,
+    /// `app_roles`, else `roles`, else `groups`
+    pub roles: Roles,
+}
+
+/// What a token must say to be believed.
+#[derive(Clone, Debug)]
+pub struct Expectations {
+    /// `iss`, exactly.
+    pub issuer: Box<str>,
+    /// `aud` must contain one of these. Without any, no token is believed.
+    pub audiences: Vec<Box<str>>,
+    /// Clock leeway; what is above 60 s counts as 60 s.
+    pub leeway: Duration,
+    /// Longest token that is looked at, in bytes.
+    pub max_length: usize,
+}
+
+impl Expectations {
+    /// Whether the three times hold now, with the leeway (RFC 7519 sections 4.1.4 to 4.1.6).
+    pub fn check_times(
+        &self,
+        issued_at: Timestamp,
+        not_before: Timestamp,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Invalid> {
+        let leeway = self.leeway.min(MAX_LEEWAY);
+        let latest = now.plus(leeway);
+        if expires_at <= now.minus(leeway) {
+            Err(Invalid::Expired)
+        } else if not_before > latest {
+            Err(Invalid::NotYetValid)
+        } else if issued_at > latest {
+            Err(Invalid::IssuedInFuture)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the audience is one of those asked for.
+    pub fn accepts_audience(&self, audience: &str) -> bool {
+        self.audiences.iter().any(|expected| &**expected == audience)
+    }
+}
+
+impl Claims {
+    /// Reads and checks the payload of a token whose signature holds.
+    pub(super) fn read(
+        members: &Members,
+        expected: &Expectations,
+        now: Timestamp,
+    ) -> Result<Self, Invalid> {
+        if FOREIGN_PURPOSES.iter().any(|name| members.contains_key(*name)) {
+            return Err(Invalid::Purpose);
+        }
+        let issuer = issuer(members, expected)?;
+        let audience = audience(members, expected)?;
+        let expires_at = time(members, "exp", Invalid::ExpiresAt)?.ok_or(Invalid::ExpiresAt)?;
+        let issued_at = time(members, "iat", Invalid::IssuedAt)?.ok_or(Invalid::IssuedAt)?;
+        let not_before = time(members, "nbf", Invalid::NotBefore)?.unwrap_or(issued_at);
+        expected.check_times(issued_at, not_before, expires_at, now)?;
+        Ok(Self {
+            issuer: issuer.into(),
+            subject: subject(members)?,
+            user: user(members)?,
+            audience: audience.into(),
+            issued_at,
+            not_before,
+            expires_at,
+            token_id: token_id(members)?.into(),
+            session: session(members)?,
+            roles: roles(members)?,
+        })
+    }
+}
+
+fn text<'a>(members: &'a Members, name: &str) -> Option<&'a str> {
+    members.get(name)?.as_str()
+}
+
+fn issuer<'a>(members: &'a Members, expected: &Expectations) -> Result<&'a str, Invalid> {
+    text(members, "iss").filter(|issuer| *issuer == &*expected.issuer).ok_or(Invalid::Issuer)
+}
+
+/// A string or an array of strings, one of which is asked for (RFC 7519 section 4.1.3).
+fn audience<'a>(members: &'a Members, expected: &Expectations) -> Result<&'a str, Invalid> {
+    let audiences = match members.get("aud").ok_or(Invalid::Audience)? {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(many) => strings(many).ok_or(Invalid::Audience)?,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            return Err(Invalid::Audience);
+        }
+    };
+    audiences
+        .into_iter()
+        .find(|audience| expected.accepts_audience(audience))
+        .ok_or(Invalid::Audience)
+}
+
+fn strings(values: &[Value]) -> Option<Vec<&str>> {
+    values.iter().map(Value::as_str).collect()
+}
+
+/// A `NumericDate` from 0 to the end of the year 9999; fractions are cut off.
+fn time(members: &Members, name: &str, malformed: Invalid) -> Result<Option<Timestamp>, Invalid> {
+    let Some(value) = members.get(name) else { return Ok(None) };
+    let Value::Number(number) = value else { return Err(malformed) };
+    let seconds = number.as_i64().or_else(|| number.as_f64().and_then(whole_seconds));
+    match seconds {
+        Some(seconds) if (0..=LAST_SECOND).contains(&seconds) => {
+            Ok(Some(Timestamp::from_seconds(seconds)))
+        }
+        Some(_) | None => Err(malformed),
+    }
+}
+
+fn whole_seconds(seconds: f64) -> Option<i64> {
+    // Infinity and NaN lie in no range.
+    if !(0.0..=1e12).contains(&seconds) {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the range is checked above")]
+    Some(seconds.floor() as i64)
+}
+
+/// White space at the ends is refused too: an upstream's header parser would cut it off, and
+/// ` root` would arrive as `root`.
+fn subject(members: &Members) -> Result<Subject, Invalid> {
+    let text = text(members, "sub").ok_or(Invalid::Subject)?;
+    if text.trim() != text {
+        return Err(Invalid::Subject);
+    }
+    Subject::parse(text).map_err(|_| Invalid::Subject)
+}
+
+fn session(members: &Members) -> Result<SessionId, Invalid> {
+    text(members, "sid").and_then(SessionId::parse).ok_or(Invalid::Session)
+}
+
+fn token_id(members: &Members) -> Result<&str, Invalid> {
+    let fits = |id: &&str| {
+        (1..=MAX_TOKEN_ID_LENGTH).contains(&id.len()) && !id.chars().any(char::is_control)
+    };
+    text(members, "jti").filter(fits).ok_or(Invalid::TokenId)
+}
+
+fn user(members: &Members) -> Result<Option<UserId>, Invalid> {
+    let Some(value) = members.get("uid") else { return Ok(None) };
+    let id = value.as_i64().filter(|id| *id > 0).ok_or(Invalid::User)?;
+    Ok(Some(UserId::new(id)))
+}
+
+/// The first of the three claims that is there decides, empty too. One string is one role, as some
+/// providers write a single one; it is never split.
+fn roles(members: &Members) -> Result<Roles, Invalid> {
+    let present = ["app_roles", "roles", "groups"].into_iter().find_map(|name| members.get(name));
+    let names = match present {
+        None => return Ok(Roles::none()),
+        Some(Value::String(one)) => vec![one.as_str()],
+        Some(Value::Array(many)) if many.len() <= MAX_ROLES => {
+            strings(many).ok_or(Invalid::Roles)?
+        }
+        Some(
+            Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_),
+        ) => {
+            return Err(Invalid::Roles);
+        }
+    };
+    Roles::parse(names).map_err(|_| Invalid::Roles)
+}
+
+#[cfg(test)]
+mod tests;

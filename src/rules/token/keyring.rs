@@ -1,0 +1,149 @@
+//! The keys in force: one signs, all verify.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use serde_json::json;
+
+use super::header::Header;
+use super::{Claims, Expectations, Invalid, KeyFault, SigningKey, VerifyingKey, issue, object};
+use crate::model::{Secret, Timestamp};
+
+/// Most keys that a keyring holds.
+const MAX_KEYS: usize = 64;
+
+/// The signing key and every key that verifies.
+#[derive(Debug)]
+pub struct Keyring {
+    signing: SigningKey,
+    verifying: Box<[VerifyingKey]>,
+    jwks: Bytes,
+    fingerprint: u64,
+}
+
+impl Keyring {
+    /// Puts keys together, at most 64. The signing key verifies too; two keys with one id are
+    /// refused.
+    pub fn new(signing: SigningKey, verifying: Vec<VerifyingKey>) -> Result<Self, KeyFault> {
+        let mut keys = vec![signing.verifying_key()];
+        for key in verifying {
+            if keys.iter().any(|known| known.id() == key.id()) {
+                return Err(KeyFault::Duplicate(key.id().to_owned()));
+            }
+            keys.push(key);
+        }
+        if keys.len() > MAX_KEYS {
+            return Err(KeyFault::TooMany);
+        }
+        Ok(Self {
+            jwks: render(&keys),
+            fingerprint: fingerprint(&keys),
+            verifying: keys.into(),
+            signing,
+        })
+    }
+
+    /// Verifies size, form, header, signature and claims, in this order: what is not signed by a
+    /// key of ours is never read as a claim.
+    pub fn verify(
+        &self,
+        token: &str,
+        expected: &Expectations,
+        now: Timestamp,
+    ) -> Result<Claims, Invalid> {
+        if token.len() > expected.max_length {
+            return Err(Invalid::TooLong);
+        }
+        let segments = Segments::split(token)?;
+        let header = Header::parse(segments.header)?;
+        let key = self.find(&header)?;
+        if !key.verify(segments.message.as_bytes(), segments.signature) {
+            return Err(Invalid::Signature);
+        }
+        let payload = URL_SAFE_NO_PAD.decode(segments.payload).map_err(|_| Invalid::Segments)?;
+        Claims::read(&object::parse(&payload, Invalid::Payload)?, expected, now)
+    }
+
+    /// Signs the claims; the header has `alg`, `kid` and `typ: JWT`.
+    pub fn issue(&self, claims: &Claims) -> Result<Secret, KeyFault> {
+        issue::sign(&self.signing, claims)
+    }
+
+    /// The key that signs.
+    pub const fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// The public keys as a JWK Set (RFC 7517), ready to be sent; HS256 keys are never in it.
+    pub const fn jwks(&self) -> &Bytes {
+        &self.jwks
+    }
+
+    /// A number that changes with the set of keys (a hash of the ids and algorithms, whatever
+    /// their order): cached verifications hold only while it stays.
+    pub const fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    fn find(&self, header: &Header) -> Result<&VerifyingKey, Invalid> {
+        let Some(id) = &header.key_id else {
+            let mut keys = self.verifying.iter().filter(|key| key.algorithm() == header.algorithm);
+            return match (keys.next(), keys.next()) {
+                (Some(key), None) => Ok(key),
+                (Some(_), Some(_)) => Err(Invalid::MissingKeyId),
+                (None, _) => Err(Invalid::Algorithm),
+            };
+        };
+        let key = self.verifying.iter().find(|key| key.id() == id).ok_or(Invalid::UnknownKey)?;
+        if key.algorithm() == header.algorithm { Ok(key) } else { Err(Invalid::Algorithm) }
+    }
+}
+
+/// The parts of a compact serialization (RFC 7515 section 7.1).
+struct Segments<'a> {
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+    /// What is signed: header and payload with the dot between.
+    message: &'a str,
+}
+
+impl<'a> Segments<'a> {
+    fn split(token: &'a str) -> Result<Self, Invalid> {
+        let clean = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if !token.bytes().all(clean) {
+            return Err(Invalid::Segments);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(Invalid::Segments)?;
+        let (header, payload) = message.split_once('.').ok_or(Invalid::Segments)?;
+        let empty = header.is_empty() || payload.is_empty() || signature.is_empty();
+        if empty || payload.contains('.') {
+            return Err(Invalid::Segments);
+        }
+        Ok(Self { header, payload, signature, message })
+    }
+}
+
+fn render(keys: &[VerifyingKey]) -> Bytes {
+    let public: Vec<_> =
+        keys.iter().filter_map(|key| Some(key.jwk()?.to_json(key.id(), key.algorithm()))).collect();
+    json!({ "keys": public }).to_string().into()
+}
+
+fn fingerprint(keys: &[VerifyingKey]) -> u64 {
+    let mut names: Vec<_> = keys.iter().map(|key| (key.id(), key.algorithm().as_str())).collect();
+    names.sort_unstable();
+    let mut context = Context::new(&SHA256);
+    for (id, algorithm) in names {
+        context.update(id.as_bytes());
+        context.update(b"\0");
+        context.update(algorithm.as_bytes());
+        context.update(b"\0");
+    }
+    let hash = context.finish();
+    hash.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Permit or denial; pure.
+
+use super::judge::Verdict;
+use crate::model::{Code, Principal};
+use crate::rules::route::Policy;
+
+/// Facts about the caller's connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Caller<'a> {
+    /// Subject CN of a verified client certificate.
+    pub client_cn: Option<&'a str>,
+}
+
+/// Leave to forward one request. Only [`authorize`] makes it.
+#[derive(Debug)]
+pub struct Permit {
+    principal: Option<Principal>,
+}
+
+impl Permit {
+    /// Who is forwarded; `None` on a public route without a credential that counts.
+    pub const fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Denial {
+    /// No credential.
+    Missing,
+    /// Only bad ones.
+    Invalid,
+    /// The route's roles.
+    Role,
+    /// The route's client certificates.
+    ClientCertificate,
+    /// The route's sources.
+    Source,
+    /// It cannot be known.
+    Unknowable,
+}
+
+impl Denial {
+    /// The refusal's code.
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Missing | Self::Invalid => Code::Unauthorized,
+            Self::Role | Self::ClientCertificate | Self::Source => Code::Forbidden,
+            Self::Unknowable => Code::Unavailable,
+        }
+    }
+
+    /// The reason's name in logs and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Invalid => "invalid",
+            Self::Role => "role",
+            Self::ClientCertificate => "client_certificate",
+            Self::Source => "source",
+            Self::Unknowable => "unknowable",
+        }
+    }
+}
+
+/// Decides. All that the policy demands must hold: first a caller (401, or 503 where it cannot be
+/// known), then the client certificate, the source and the roles (403). A public route asks for no
+/// caller, and yet checks what else it demands.
+pub fn authorize(policy: &Policy, verdict: Verdict, caller: Caller<'_>) -> Result<Permit, Denial> {
+    let principal = match verdict {
+        Verdict::Proven(principal) => Some(principal),
+        Verdict::Anonymous { presented: false } => anonymous(policy, Denial::Missing)?,
+        Verdict::Anonymous { presented: true } => anonymous(policy, Denial::Invalid)?,
+        Verdict::Unknowable => anonymous(policy, Denial::Unknowable)?,
+        Verdict::Rejected => return Err(Denial::Invalid),
+        Verdict::Unjudged => return Ok(Permit { principal: None }),
+    };
+    check_certificate(policy, caller)?;
+    if let Some(principal) = &principal {
+        check_source(policy, principal)?;
+        check_roles(policy, principal)?;
+    }
+    Ok(Permit { principal })
+}
+
+/// Nobody is proven: fine where nobody is asked. A route that is public and names roles or sources
+/// contradicts itself; the stricter half holds.
+fn anonymous(policy: &Policy, denial: Denial) -> Result<Option<Principal>, Denial> {
+    let asks = !policy.public || !policy.roles.is_empty() || !policy.sources.is_empty();
+    if asks { Err(denial) } else { Ok(None) }
+}
+
+fn check_certificate(policy: &Policy, caller: Caller<'_>) -> Result<(), Denial> {
+    let named =
+        caller.client_cn.is_some_and(|name| policy.client_cns.iter().any(|cn| **cn == *name));
+    if policy.client_cns.is_empty() || named { Ok(()) } else { Err(Denial::ClientCertificate) }
+}
+
+fn check_source(policy: &Policy, principal: &Principal) -> Result<(), Denial> {
+    let named = policy.sources.contains(&principal.identity().source());
+    if policy.sources.is_empty() || named { Ok(()) } else { Err(Denial::Source) }
+}
+
+fn check_roles(policy: &Policy, principal: &Principal) -> Result<(), Denial> {
+    let held = policy.roles.iter().any(|role| principal.roles().contains(role));
+    if policy.roles.is_empty() || held { Ok(()) } else { Err(Denial::Role) }
+}
+
+#[cfg(test)]
+mod tests;

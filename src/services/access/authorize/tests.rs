@@ -1,0 +1,135 @@
+use super::super::sample::{claims, keyring};
+use super::super::verified::VerifiedToken;
+use super::*;
+use crate::model::{Role, Roles, Source};
+
+fn principal() -> Principal {
+    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring()).unwrap();
+    Principal::new(token.identity().clone())
+}
+
+fn verdicts() -> Vec<Verdict> {
+    vec![
+        Verdict::Anonymous { presented: false },
+        Verdict::Anonymous { presented: true },
+        Verdict::Rejected,
+        Verdict::Proven(principal()),
+        Verdict::Unknowable,
+        Verdict::Unjudged,
+    ]
+}
+
+/// One demand of a policy: not made, made and met by the sample caller, made and not met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demand {
+    None,
+    Met,
+    Unmet,
+}
+
+const DEMANDS: [Demand; 3] = [Demand::None, Demand::Met, Demand::Unmet];
+
+fn policy(public: bool, certificate: Demand, source: Demand, roles: Demand) -> Policy {
+    let role = |name| vec![Role::parse("other").unwrap(), Role::parse(name).unwrap()];
+    Policy {
+        public,
+        client_cns: match certificate {
+            Demand::None => Vec::new(),
+            Demand::Met => vec!["other".into(), "robot".into()],
+            Demand::Unmet => vec!["Robot".into(), "robo".into()],
+        },
+        sources: match source {
+            Demand::None => Vec::new(),
+            Demand::Met => vec![Source::ApiKey, Source::Bearer],
+            Demand::Unmet => vec![Source::Session],
+        },
+        roles: match roles {
+            Demand::None => Vec::new(),
+            Demand::Met => role("reader"),
+            Demand::Unmet => role("Reader"),
+        },
+    }
+}
+
+/// The table as the contract tells it, written once more without the code's own words.
+fn expected(public: bool, demands: [Demand; 3], verdict: &Verdict) -> Result<bool, Denial> {
+    let [certificate, source, roles] = demands;
+    let asks = !public || source != Demand::None || roles != Demand::None;
+    let by_certificate = |proven| {
+        if certificate == Demand::Unmet { Err(Denial::ClientCertificate) } else { Ok(proven) }
+    };
+    match verdict {
+        Verdict::Unjudged => Ok(false),
+        Verdict::Rejected => Err(Denial::Invalid),
+        Verdict::Anonymous { presented: false } if asks => Err(Denial::Missing),
+        Verdict::Anonymous { presented: true } if asks => Err(Denial::Invalid),
+        Verdict::Unknowable if asks => Err(Denial::Unknowable),
+        Verdict::Anonymous { .. } | Verdict::Unknowable => by_certificate(false),
+        Verdict::Proven(_) => {
+            by_certificate(true)?;
+            if source == Demand::Unmet {
+                Err(Denial::Source)
+            } else if roles == Demand::Unmet {
+                Err(Denial::Role)
+            } else {
+                Ok(true)
+            }
+        }
+    }
+}
+
+#[test]
+fn every_policy_meets_every_verdict() {
+    let caller = Caller { client_cn: Some("robot") };
+    for public in [false, true] {
+        for certificate in DEMANDS {
+            for source in DEMANDS {
+                for roles in DEMANDS {
+                    let policy = policy(public, certificate, source, roles);
+                    for verdict in verdicts() {
+                        let wanted = expected(public, [certificate, source, roles], &verdict);
+                        let case = format!("{policy:?} {verdict:?}");
+                        let decided = authorize(&policy, verdict, caller);
+                        let decided = decided.map(|permit| permit.principal().is_some());
+                        assert_eq!(decided, wanted, "{case}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_client_certificate_none_is_met() {
+    let demanding = policy(true, Demand::Met, Demand::None, Demand::None);
+    let verdict = || Verdict::Anonymous { presented: false };
+    let denied = authorize(&demanding, verdict(), Caller::default());
+    assert_eq!(denied.unwrap_err(), Denial::ClientCertificate);
+    let free = policy(true, Demand::None, Demand::None, Demand::None);
+    assert!(authorize(&free, verdict(), Caller::default()).is_ok());
+}
+
+#[test]
+fn the_roles_that_count_now_decide() {
+    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring()).unwrap();
+    let roles = Roles::parse(["admin"]).unwrap();
+    let current = Principal::with_current_roles(token.identity().clone(), roles);
+    let reader = policy(false, Demand::None, Demand::None, Demand::Met);
+    let denied = authorize(&reader, Verdict::Proven(current), Caller::default());
+    assert_eq!(denied.unwrap_err(), Denial::Role);
+}
+
+#[test]
+fn each_denial_has_its_status() {
+    let table = [
+        (Denial::Missing, 401),
+        (Denial::Invalid, 401),
+        (Denial::Role, 403),
+        (Denial::ClientCertificate, 403),
+        (Denial::Source, 403),
+        (Denial::Unknowable, 503),
+    ];
+    for (denial, status) in table {
+        assert_eq!(denial.code().status(), status, "{}", denial.as_str());
+    }
+}

@@ -1,0 +1,155 @@
+//! The judge: the first candidate that holds is the principal.
+
+use std::sync::Arc;
+
+use super::verified::{VerifiedToken, VerifiedTokens};
+use crate::live::Snapshot;
+use crate::model::{Principal, SessionId, Source, Timestamp};
+use crate::rules::request::{Candidates, Credential};
+use crate::rules::token::{Expectations, Keyring};
+use crate::services::session::{Registry, Standing, Unknowable};
+
+/// What the judge found.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// No credential that counts.
+    Anonymous {
+        /// Whether any was presented (the challenge then says `invalid_token`).
+        presented: bool,
+    },
+    /// A bad credential, where `credentials.on_invalid = "reject"`: refused on every route.
+    Rejected,
+    /// The caller is proven.
+    Proven(Principal),
+    /// Neither memory nor store can say: nobody passes.
+    Unknowable,
+    /// `mode = "off"`: nobody was asked.
+    Unjudged,
+}
+
+/// Verifies tokens and asks the session registry on every request.
+#[derive(Debug)]
+pub struct Judge {
+    registry: Arc<Registry>,
+    verified: VerifiedTokens,
+}
+
+/// What the judge goes by; a part of the snapshot.
+#[derive(Clone, Copy, Debug)]
+struct Grounds<'a> {
+    keyring: &'a Keyring,
+    expectations: &'a Expectations,
+    reject_invalid: bool,
+    now: Timestamp,
+}
+
+impl Judge {
+    /// A judge over the registry, with an empty cache of at most `capacity` verified tokens.
+    pub fn new(registry: Arc<Registry>, capacity: usize) -> Self {
+        Self { registry, verified: VerifiedTokens::new(capacity) }
+    }
+
+    /// Tries the candidates in order.
+    pub async fn judge(
+        &self,
+        snapshot: &Snapshot,
+        candidates: &Candidates<'_>,
+        now: Timestamp,
+    ) -> Verdict {
+        if snapshot.open {
+            return Verdict::Unjudged;
+        }
+        let grounds = Grounds {
+            keyring: &snapshot.keyring,
+            expectations: &snapshot.expectations,
+            reject_invalid: snapshot.reject_invalid,
+            now,
+        };
+        let standing = |session| self.standing(session, now);
+        try_each(&self.verified, grounds, candidates.iter(), standing).await
+    }
+
+    async fn standing(&self, session: SessionId, now: Timestamp) -> Result<Standing, Unknowable> {
+        match self.registry.recall(session, now) {
+            Some(standing) => Ok(standing),
+            None => self.registry.ask(session, now).await,
+        }
+    }
+}
+
+/// Goes through the credentials until one holds, or until one decides otherwise.
+async fn try_each<'a, Answer>(
+    verified: &VerifiedTokens,
+    grounds: Grounds<'_>,
+    credentials: impl Iterator<Item = Credential<'a>>,
+    standing: impl Fn(SessionId) -> Answer,
+) -> Verdict
+where
+    Answer: Future<Output = Result<Standing, Unknowable>>,
+{
+    let mut presented = false;
+    for credential in credentials {
+        presented = true;
+        let token = match credential {
+            Credential::Bearer(token) => verify(verified, grounds, token, Source::Bearer),
+        };
+        if let Some(token) = token {
+            let Ok(standing) = standing(token.session()).await else {
+                return Verdict::Unknowable;
+            };
+            if let Some(principal) = prove(&token, &standing) {
+                return Verdict::Proven(principal);
+            }
+        }
+        if grounds.reject_invalid {
+            return Verdict::Rejected;
+        }
+    }
+    Verdict::Anonymous { presented }
+}
+
+/// The token out of the cache, else verified now and remembered. Why a bad one is bad goes to the
+/// log only.
+fn verify(
+    verified: &VerifiedTokens,
+    grounds: Grounds<'_>,
+    token: &str,
+    source: Source,
+) -> Option<Arc<VerifiedToken>> {
+    let Grounds { keyring, expectations, now, .. } = grounds;
+    if let Some(known) = verified.find(token, keyring, expectations, now) {
+        return Some(known);
+    }
+    let claims = match keyring.verify(token, expectations, now) {
+        Ok(claims) => claims,
+        Err(reason) => {
+            tracing::debug!(reason = reason.as_str(), "a token was refused");
+            return None;
+        }
+    };
+    let fresh = Arc::new(VerifiedToken::new(claims, source, keyring).ok()?);
+    verified.remember(token, Arc::clone(&fresh));
+    Some(fresh)
+}
+
+/// The principal, if the session is active and its user is the one the token names. A token that
+/// is not younger than the last change of roles carries stale ones: those in the store count.
+fn prove(token: &VerifiedToken, standing: &Standing) -> Option<Principal> {
+    let user = match standing {
+        Standing::Active(user) => user,
+        Standing::Inactive => return None,
+    };
+    let identity = token.identity();
+    if identity.user() != Some(user.user) {
+        return None;
+    }
+    let identity = Arc::clone(identity);
+    if token.issued_at() <= user.roles_changed_at {
+        Some(Principal::with_current_roles(identity, user.roles.clone()))
+    } else {
+        Some(Principal::new(identity))
+    }
+}
+
+#[cfg(test)]
+mod tests;

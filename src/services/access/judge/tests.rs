@@ -1,0 +1,174 @@
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::super::sample::{claims, expectations, keyring, now, session, user};
+use super::*;
+use crate::rules::token::Claims;
+
+/// A registry's answer, and how often it was asked.
+struct Asked {
+    answer: Result<Standing, Unknowable>,
+    times: Cell<usize>,
+}
+
+struct Court {
+    verified: VerifiedTokens,
+    keyring: Keyring,
+    expectations: Expectations,
+    reject_invalid: bool,
+}
+
+impl Court {
+    fn new() -> Self {
+        Self {
+            verified: VerifiedTokens::new(100),
+            keyring: keyring(),
+            expectations: expectations(),
+            reject_invalid: false,
+        }
+    }
+
+    fn token(&self, claims: &Claims) -> String {
+        self.keyring.issue(claims).unwrap().expose().to_owned()
+    }
+
+    async fn judge(&self, tokens: &[&str], asked: &Asked) -> Verdict {
+        let grounds = Grounds {
+            keyring: &self.keyring,
+            expectations: &self.expectations,
+            reject_invalid: self.reject_invalid,
+            now: now(),
+        };
+        let credentials = tokens.iter().map(|token| Credential::Bearer(token));
+        try_each(&self.verified, grounds, credentials, |id| {
+            assert_eq!(id, session());
+            asked.times.set(asked.times.get() + 1);
+            std::future::ready(asked.answer.clone())
+        })
+        .await
+    }
+}
+
+fn asked(answer: Result<Standing, Unknowable>) -> Asked {
+    Asked { answer, times: Cell::new(0) }
+}
+
+fn active() -> Asked {
+    asked(Ok(Standing::Active(user(7, now().minus(Duration::from_secs(60))))))
+}
+
+fn proven(verdict: Verdict) -> Principal {
+    match verdict {
+        Verdict::Proven(principal) => principal,
+        other @ (Verdict::Anonymous { .. }
+        | Verdict::Rejected
+        | Verdict::Unknowable
+        | Verdict::Unjudged) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_an_active_session_proves_the_caller() {
+    let court = Court::new();
+    let registry = active();
+    let principal = proven(court.judge(&[&court.token(&claims())], &registry).await);
+    assert_eq!(principal.identity().subject().as_str(), "alice");
+    assert_eq!(principal.identity().source(), Source::Bearer);
+    assert_eq!(principal.identity().token_id(), Some("token-1"));
+    assert_eq!(principal.roles().header(), "reader");
+}
+
+#[tokio::test]
+async fn the_session_is_asked_on_every_request_also_when_the_token_is_known() {
+    // session-revocation-003
+    let court = Court::new();
+    let token = court.token(&claims());
+    let registry = active();
+    for round in 1..=3 {
+        proven(court.judge(&[&token], &registry).await);
+        assert_eq!((registry.times.get(), court.verified.len()), (round, 1));
+    }
+    let revoked = asked(Ok(Standing::Inactive));
+    let verdict = court.judge(&[&token], &revoked).await;
+    assert!(matches!(verdict, Verdict::Anonymous { presented: true }), "{verdict:?}");
+    assert_eq!(revoked.times.get(), 1);
+}
+
+#[tokio::test]
+async fn a_bad_token_asks_nobody_and_is_not_remembered() {
+    let court = Court::new();
+    let registry = active();
+    for token in ["", "junk", &Court::new().token(&claims())] {
+        let verdict = court.judge(&[token], &registry).await;
+        assert!(matches!(verdict, Verdict::Anonymous { presented: true }), "{verdict:?}");
+    }
+    assert_eq!((registry.times.get(), court.verified.len()), (0, 0));
+    let verdict = court.judge(&[], &registry).await;
+    assert!(matches!(verdict, Verdict::Anonymous { presented: false }), "{verdict:?}");
+}
+
+#[tokio::test]
+async fn a_bad_credential_falls_to_the_next() {
+    let court = Court::new();
+    let good = court.token(&claims());
+    proven(court.judge(&["junk", &good], &active()).await);
+    proven(court.judge(&[&good, "junk"], &active()).await);
+}
+
+#[tokio::test]
+async fn a_bad_credential_ends_the_search_where_it_is_to_be_rejected() {
+    let court = Court { reject_invalid: true, ..Court::new() };
+    let good = court.token(&claims());
+    let verdict = court.judge(&["junk", &good], &active()).await;
+    assert!(matches!(verdict, Verdict::Rejected), "{verdict:?}");
+    let verdict = court.judge(&[&good], &asked(Ok(Standing::Inactive))).await;
+    assert!(matches!(verdict, Verdict::Rejected), "{verdict:?}");
+    proven(court.judge(&[&good, "junk"], &active()).await);
+    let verdict = court.judge(&[], &active()).await;
+    assert!(matches!(verdict, Verdict::Anonymous { presented: false }), "{verdict:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_known_lets_nobody_in() {
+    // session-revocation-005
+    let court = Court::new();
+    let good = court.token(&claims());
+    let silent = asked(Err(Unknowable));
+    let verdict = court.judge(&[&good, &good], &silent).await;
+    assert!(matches!(verdict, Verdict::Unknowable), "{verdict:?}");
+    assert_eq!(silent.times.get(), 1);
+}
+
+#[test]
+fn the_user_of_the_session_must_be_that_of_the_token() {
+    let keyring = keyring();
+    let token = |claims| VerifiedToken::new(claims, Source::Bearer, &keyring).unwrap();
+    let past = now().minus(Duration::from_secs(60));
+    let standing = |id| Standing::Active(user(id, past));
+    assert!(prove(&token(claims()), &standing(7)).is_some());
+    assert!(prove(&token(claims()), &standing(8)).is_none());
+    assert!(prove(&token(Claims { user: None, ..claims() }), &standing(7)).is_none());
+    assert!(prove(&token(claims()), &Standing::Inactive).is_none());
+}
+
+#[test]
+fn roles_that_changed_since_the_issue_count_from_the_store() {
+    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring()).unwrap();
+    let second = Duration::from_secs(1);
+    for (changed, roles) in
+        [(now().minus(second), "reader"), (now(), "admin"), (now().plus(second), "admin")]
+    {
+        let principal = prove(&token, &Standing::Active(user(7, changed))).unwrap();
+        assert_eq!(principal.roles().header(), roles, "{changed:?}");
+        assert_eq!(principal.identity().roles().header(), "reader");
+    }
+}
+
+#[test]
+fn judging_can_move_between_threads() {
+    fn movable<T: Send>(_: Option<T>) {}
+    fn of<'a>(judge: &'a Judge, seen: (&'a Snapshot, &'a Candidates<'a>)) -> impl Send + 'a {
+        judge.judge(seen.0, seen.1, now())
+    }
+    movable(Some(of));
+}

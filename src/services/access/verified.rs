@@ -1,0 +1,236 @@
+//! The cache of verified tokens, by their bytes and the keys that verified them.
+//!
+//! What is remembered is that a signature holds, and the identity with its header values. All else
+//! that a token is judged by is asked again on every hit: the keys in force, issuer, audience,
+//! size and times. So a reload needs no clearing, and a hit never outlives `exp`.
+
+use std::sync::Arc;
+
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+
+use crate::model::identity::InvalidIdentity;
+use crate::model::{Identity, SessionId, Source, Timestamp};
+use crate::rules::token::{Claims, Expectations, Keyring};
+
+/// Bytes that one entry may take on average: the bound of all is `capacity` times this.
+const MEAN_ENTRY_BYTES: u64 = 2048;
+/// What an entry costs beside its texts: structs, header values, the table's slot; estimated.
+const FIXED_ENTRY_BYTES: usize = 768;
+
+/// A token whose signature and claims held when it was verified.
+#[derive(Debug)]
+pub struct VerifiedToken {
+    identity: Arc<Identity>,
+    session: SessionId,
+    issuer: Box<str>,
+    audience: Box<str>,
+    issued_at: Timestamp,
+    not_before: Timestamp,
+    expires_at: Timestamp,
+    fingerprint: u64,
+}
+
+impl VerifiedToken {
+    /// What the keyring just verified.
+    pub fn new(claims: Claims, source: Source, keyring: &Keyring) -> Result<Self, InvalidIdentity> {
+        let identity = Identity::new(
+            claims.subject,
+            claims.user,
+            Some(claims.session),
+            claims.roles,
+            source,
+            Some(&claims.token_id),
+        )?;
+        Ok(Self {
+            identity: Arc::new(identity),
+            session: claims.session,
+            issuer: claims.issuer,
+            audience: claims.audience,
+            issued_at: claims.issued_at,
+            not_before: claims.not_before,
+            expires_at: claims.expires_at,
+            fingerprint: keyring.fingerprint(),
+        })
+    }
+
+    /// Whose token it is.
+    pub const fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// `sid`
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// `iat`
+    pub const fn issued_at(&self) -> Timestamp {
+        self.issued_at
+    }
+
+    /// Whether it would be verified again now.
+    fn holds(&self, keyring: &Keyring, expected: &Expectations, now: Timestamp) -> bool {
+        self.fingerprint == keyring.fingerprint()
+            && self.issuer == expected.issuer
+            && expected.accepts_audience(&self.audience)
+            && expected.check_times(self.issued_at, self.not_before, self.expires_at, now).is_ok()
+    }
+}
+
+/// Verified tokens, bounded by their number and by their bytes. Refusals are not remembered.
+#[derive(Debug)]
+pub struct VerifiedTokens {
+    /// Hashed with a seed of this process, so that nobody can aim at one slot.
+    tokens: Cache<Box<str>, Arc<VerifiedToken>, Weight>,
+}
+
+impl VerifiedTokens {
+    /// An empty cache of at most `capacity` tokens and `capacity` x 2 KiB.
+    pub fn new(capacity: usize) -> Self {
+        let bytes = u64::try_from(capacity).unwrap_or(u64::MAX).saturating_mul(MEAN_ENTRY_BYTES);
+        let tokens = match OptionsBuilder::new()
+            .estimated_items_capacity(capacity)
+            .weight_capacity(bytes)
+            .build()
+        {
+            Ok(options) => Cache::with_options(
+                options,
+                Weight,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            Err(_) => Cache::with_weighter(capacity, bytes, Weight),
+        };
+        Self { tokens }
+    }
+
+    /// The token, if it was verified before and would be again now.
+    pub fn find(
+        &self,
+        token: &str,
+        keyring: &Keyring,
+        expected: &Expectations,
+        now: Timestamp,
+    ) -> Option<Arc<VerifiedToken>> {
+        if token.len() > expected.max_length {
+            return None;
+        }
+        self.tokens.get(token).filter(|verified| verified.holds(keyring, expected, now))
+    }
+
+    /// Remembers a token, in the place of an older verification of the same bytes.
+    pub fn remember(&self, token: &str, verified: Arc<VerifiedToken>) {
+        self.tokens.insert(token.into(), verified);
+    }
+
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+}
+
+/// An entry weighs its bytes, and never less than its share, so that one bound holds both.
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<Box<str>, Arc<VerifiedToken>> for Weight {
+    fn weight(&self, token: &Box<str>, verified: &Arc<VerifiedToken>) -> u64 {
+        let identity = &verified.identity;
+        // Roles are held as names and once more as a header value.
+        let roles = identity.roles().header().len() * 2;
+        let texts = token.len() + roles + identity.subject().as_str().len() * 2;
+        let bytes = texts + verified.issuer.len() + verified.audience.len() + FIXED_ENTRY_BYTES;
+        u64::try_from(bytes).unwrap_or(u64::MAX).max(MEAN_ENTRY_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{claims, expectations, keyring, now};
+    use super::*;
+    use crate::model::clock::Timestamp;
+    use std::time::Duration;
+
+    fn verified(keyring: &Keyring) -> Arc<VerifiedToken> {
+        Arc::new(VerifiedToken::new(claims(), Source::Bearer, keyring).unwrap())
+    }
+
+    fn later(seconds: u64) -> Timestamp {
+        now().plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_verified_token_is_found_by_all_of_its_bytes() {
+        let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
+        let token = keyring.issue(&claims()).unwrap();
+        let find = |text: &str| tokens.find(text, &keyring, &expectations(), now());
+        assert!(find(token.expose()).is_none());
+        tokens.remember(token.expose(), verified(&keyring));
+        assert_eq!(find(token.expose()).unwrap().identity().subject().as_str(), "alice");
+        // jwt-forgery-020
+        assert!(find(&token.expose()[..token.expose().len() - 1]).is_none());
+        assert!(find(&format!("{}A", token.expose())).is_none());
+        let (message, _) = token.expose().rsplit_once('.').unwrap();
+        assert!(find(&format!("{message}.AAAA")).is_none());
+    }
+
+    #[test]
+    fn a_hit_never_outlives_the_token_nor_comes_before_it() {
+        let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
+        tokens.remember("t", verified(&keyring));
+        let at = |now| tokens.find("t", &keyring, &expectations(), now).is_some();
+        // exp is now + 600 s, leeway 30 s: the edges are those of verify.
+        assert!(at(later(629)));
+        assert!(!at(later(630)));
+        assert!(!at(now().minus(Duration::from_secs(31))));
+        assert!(at(now().minus(Duration::from_secs(30))));
+    }
+
+    #[test]
+    fn a_hit_holds_only_under_the_keys_that_verified_it() {
+        let tokens = VerifiedTokens::new(100);
+        let (before, after) = (keyring(), keyring());
+        tokens.remember("t", verified(&before));
+        assert!(tokens.find("t", &before, &expectations(), now()).is_some());
+        assert!(tokens.find("t", &after, &expectations(), now()).is_none());
+    }
+
+    #[test]
+    fn a_hit_meets_the_expectations_of_now() {
+        // jwt-forgery-020, session-revocation-003
+        let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
+        tokens.remember("t", verified(&keyring));
+        let find = |expected: Expectations| tokens.find("t", &keyring, &expected, now()).is_some();
+        assert!(find(expectations()));
+        assert!(!find(Expectations { issuer: "other".into(), ..expectations() }));
+        assert!(!find(Expectations { audiences: vec!["other".into()], ..expectations() }));
+        assert!(!find(Expectations { audiences: Vec::new(), ..expectations() }));
+        assert!(!find(Expectations { max_length: 0, ..expectations() }));
+    }
+
+    #[test]
+    fn tokens_are_bounded_in_number() {
+        let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
+        for at in 0..2_000 {
+            tokens.remember(&format!("token-{at}"), verified(&keyring));
+        }
+        assert!(tokens.len() <= 100 && tokens.len() > 50, "{}", tokens.len());
+    }
+
+    #[test]
+    fn tokens_are_bounded_in_bytes() {
+        let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
+        let length = 16 * 1024;
+        for at in 0..500 {
+            tokens.remember(&format!("{at:0>length$}"), verified(&keyring));
+        }
+        let most = usize::try_from(MEAN_ENTRY_BYTES).unwrap() * 100 / length;
+        assert!(tokens.len() <= most && tokens.len() > most / 2, "{}", tokens.len());
+    }
+}

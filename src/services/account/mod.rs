@@ -1,0 +1,1 @@
+//! Accounts: created, changed, disabled by an administrator.

@@ -1,0 +1,11 @@
+//! Ways to obtain tokens: what they end in, who signs it, and the refresh.
+
+pub mod settings;
+
+pub mod tokens;
+
+pub mod refresh;
+
+pub use refresh::{InvalidRefreshToken, Refresh};
+pub use settings::Settings;
+pub use tokens::{Fault, Issuer, Tokens};

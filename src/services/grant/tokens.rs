@@ -1,0 +1,102 @@
+//! Tokens and their issuer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Settings;
+use crate::adapters::store::{self, User};
+use crate::model::random::{self, RandomFault};
+use crate::model::{Roles, Secret, SessionId, Subject, Timestamp, UserId};
+use crate::rules::token::key::KeyFault;
+use crate::rules::token::{Claims, Keyring};
+
+/// What a login or a refresh ends in.
+#[derive(Debug)]
+pub struct Tokens {
+    /// A signed access token.
+    pub access_token: Secret,
+    /// An opaque refresh token, where one was wanted.
+    pub refresh_token: Option<Secret>,
+    /// Life of the access token.
+    pub expires_in: Duration,
+    /// The session.
+    pub session: SessionId,
+    /// The user.
+    pub user: UserId,
+    /// The subject.
+    pub subject: Subject,
+}
+
+/// A fault of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(pub String);
+
+impl From<store::Fault> for Fault {
+    fn from(fault: store::Fault) -> Self {
+        Self(fault.to_string())
+    }
+}
+
+impl From<RandomFault> for Fault {
+    fn from(fault: RandomFault) -> Self {
+        Self(fault.to_string())
+    }
+}
+
+impl From<KeyFault> for Fault {
+    fn from(fault: KeyFault) -> Self {
+        Self(format!("an access token cannot be signed: {fault}"))
+    }
+}
+
+/// Signs access tokens with the keys in force at that moment.
+pub struct Issuer {
+    keys: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
+    settings: Settings,
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Issuer").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Issuer {
+    /// `keys` reads the keyring in force: `move || Arc::clone(&live.read().keyring)`.
+    pub fn new(
+        keys: impl Fn() -> Arc<Keyring> + Send + Sync + 'static,
+        settings: Settings,
+    ) -> Self {
+        Self { keys: Box::new(keys), settings }
+    }
+
+    /// What tokens are made of.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// An access token for the user in this session (contract section 6).
+    pub fn issue(
+        &self,
+        user: &User,
+        roles: Roles,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Secret, Fault> {
+        let claims = Claims {
+            issuer: self.settings.issuer.clone(),
+            subject: user.username.clone(),
+            user: Some(user.id),
+            audience: self.settings.audience.clone(),
+            issued_at: now,
+            not_before: now,
+            expires_at: now.plus(self.settings.access_ttl),
+            token_id: random::ordered_uuid().to_string().into_boxed_str(),
+            session,
+            roles,
+        };
+        Ok((self.keys)().issue(&claims)?)
+    }
+}

@@ -1,0 +1,217 @@
+//! Argon2id (RFC 9106) on a bounded pool. Passwords are kept as PHC strings only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::{Fault, Hashing};
+use crate::model::{Secret, random};
+
+/// Longest password that is looked at, in bytes.
+pub const MAX_LENGTH: usize = 1_024;
+/// Longest wait for a turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pool is full, or a turn did not come in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
+/// What a verification found.
+#[derive(Debug)]
+#[must_use]
+pub enum Verified {
+    /// The password is wrong, or there was nothing to verify it against.
+    Wrong,
+    /// It is right.
+    Right,
+    /// It is right, and this is its hash at today's cost.
+    Outdated(Secret),
+}
+
+/// Hashes and verifies passwords, at most so many at once.
+#[derive(Debug)]
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+    /// Those that compute or wait.
+    inside: AtomicUsize,
+    capacity: usize,
+    params: Params,
+    /// What a password is verified against where there is no such user: the same work.
+    dummy: Secret,
+}
+
+impl Passwords {
+    /// Computes one hash, so that unknown users cost what known ones do.
+    pub fn new(hashing: &Hashing) -> Result<Self, Fault> {
+        let params =
+            Params::new(hashing.memory_kib, hashing.iterations, hashing.parallelism, None)
+                .map_err(|error| Fault(format!("passwords: {error}")))?;
+        let dummy = hash(&random::token()?, &params)?;
+        let concurrency = hashing.concurrency.max(1);
+        Ok(Self {
+            turns: Arc::new(Semaphore::new(concurrency)),
+            inside: AtomicUsize::new(0),
+            capacity: concurrency.saturating_add(hashing.queue),
+            params,
+            dummy,
+        })
+    }
+
+    /// A PHC string of the password.
+    pub async fn hash(&self, password: &Secret) -> Result<Result<Secret, Busy>, Fault> {
+        let (password, params) = (password.clone(), self.params.clone());
+        self.run(move || hash(&password, &params)).await
+    }
+
+    /// Verifies the password against the PHC string; against a dummy where there is none.
+    pub async fn verify(
+        &self,
+        password: &Secret,
+        against: Option<&Secret>,
+    ) -> Result<Result<Verified, Busy>, Fault> {
+        let (password, params) = (password.clone(), self.params.clone());
+        let known = against.is_some();
+        let against = against.unwrap_or(&self.dummy).clone();
+        self.run(move || {
+            let verified = verify(&password, &against, &params)?;
+            Ok(if known { verified } else { Verified::Wrong })
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Result<T, Busy>, Fault> {
+        let Some(_place) = Place::take(&self.inside, self.capacity) else { return Ok(Err(Busy)) };
+        let Some(turn) = self.turn().await else { return Ok(Err(Busy)) };
+        // The turn goes along: a caller that goes away does not free a core that is still at work.
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.map_err(|error| Fault(format!("hashing a password failed: {error}")))?.map(Ok)
+    }
+
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        timeout(TURN_TIMEOUT, Arc::clone(&self.turns).acquire_owned()).await.ok()?.ok()
+    }
+}
+
+/// A place inside, given back when dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(inside: &'a AtomicUsize, capacity: usize) -> Option<Self> {
+        let before = inside.fetch_add(1, Ordering::AcqRel);
+        let place = Self(inside);
+        (before < capacity).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn hash(password: &Secret, params: &Params) -> Result<Secret, Fault> {
+    let salt = random::bytes::<16>()?;
+    argon2(params)
+        .hash_password_with_salt(password.expose().as_bytes(), &salt)
+        .map(|hash| Secret::new(hash.to_string()))
+        .map_err(|error| Fault(format!("hashing a password failed: {error}")))
+}
+
+fn verify(password: &Secret, against: &Secret, params: &Params) -> Result<Verified, Fault> {
+    let parsed = PasswordHash::new(against.expose())
+        .map_err(|error| Fault(format!("a stored password hash is unreadable: {error}")))?;
+    match argon2(params).verify_password(password.expose().as_bytes(), &parsed) {
+        Ok(()) if is_current(&parsed, params) => Ok(Verified::Right),
+        Ok(()) => hash(password, params).map(Verified::Outdated),
+        Err(password_hash::Error::PasswordInvalid) => Ok(Verified::Wrong),
+        Err(error) => Err(Fault(format!("a stored password hash is unusable: {error}"))),
+    }
+}
+
+fn is_current(hash: &PasswordHash, params: &Params) -> bool {
+    let stored = Params::try_from(hash);
+    let same = stored.is_ok_and(|stored| {
+        stored.m_cost() == params.m_cost()
+            && stored.t_cost() == params.t_cost()
+            && stored.p_cost() == params.p_cost()
+    });
+    same && hash.algorithm.as_str() == "argon2id"
+}
+
+fn argon2(params: &Params) -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hashing(iterations: u32) -> Hashing {
+        Hashing { memory_kib: 64, iterations, parallelism: 1, concurrency: 1, queue: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_kept_as_a_salted_phc_string() {
+        let passwords = Passwords::new(&hashing(1)).unwrap();
+        let password = Secret::new("correct horse battery staple");
+        let one = passwords.hash(&password).await.unwrap().unwrap();
+        let two = passwords.hash(&password).await.unwrap().unwrap();
+        assert!(one.expose().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", one.expose());
+        assert_ne!(one.expose(), two.expose());
+        let right = passwords.verify(&password, Some(&one)).await.unwrap();
+        assert!(matches!(right, Ok(Verified::Right)));
+        let wrong = passwords.verify(&Secret::new("wrong"), Some(&one)).await.unwrap();
+        assert!(matches!(wrong, Ok(Verified::Wrong)));
+    }
+
+    #[tokio::test]
+    async fn a_hash_at_another_cost_is_upgraded() {
+        let password = Secret::new("correct horse battery staple");
+        let old = Passwords::new(&hashing(1)).unwrap().hash(&password).await.unwrap().unwrap();
+        let passwords = Passwords::new(&hashing(2)).unwrap();
+        let verified = passwords.verify(&password, Some(&old)).await.unwrap();
+        let Ok(Verified::Outdated(new)) = verified else { panic!("{verified:?}") };
+        let verified = passwords.verify(&password, Some(&new)).await.unwrap();
+        assert!(matches!(verified, Ok(Verified::Right)));
+    }
+
+    #[tokio::test]
+    async fn nothing_matches_where_there_is_no_user() {
+        let passwords = Passwords::new(&hashing(1)).unwrap();
+        let dummy = passwords.dummy.clone();
+        let verified = passwords.verify(&dummy, None).await.unwrap();
+        assert!(matches!(verified, Ok(Verified::Wrong)));
+    }
+
+    #[tokio::test]
+    async fn a_full_pool_refuses_at_once_and_recovers() {
+        let passwords = Passwords::new(&hashing(1)).unwrap();
+        let turn = passwords.turn().await.unwrap();
+        let password = Secret::new("x");
+        let (one, two) = (passwords.hash(&password), passwords.hash(&password));
+        tokio::pin!(one, two);
+        let idle = std::future::poll_fn(|context| {
+            assert!(one.as_mut().poll(context).is_pending());
+            assert!(two.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        });
+        idle.await;
+        assert!(matches!(passwords.hash(&password).await.unwrap(), Err(Busy)));
+        drop(turn);
+        assert!(one.await.unwrap().is_ok());
+        assert!(two.await.unwrap().is_ok());
+        assert!(passwords.hash(&password).await.unwrap().is_ok());
+    }
+}

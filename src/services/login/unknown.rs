@@ -1,0 +1,70 @@
+//! Names that no account has lock as accounts do, so that a lock does not tell them apart.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use quick_cache::UnitWeighter;
+use quick_cache::unsync::Cache;
+
+use super::{Identifier, Settings, lockout};
+use crate::adapters::store::users::fold;
+use crate::model::Timestamp;
+
+/// Names remembered; the ones not tried for longest go first.
+const CAPACITY: u64 = 100_000;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    failures: u32,
+    locked_until: Option<Timestamp>,
+}
+
+/// Failures by unknown name, in memory, keyed by a hash that nobody outside can compute.
+#[derive(Debug)]
+pub(super) struct UnknownNames {
+    counts: Mutex<Cache<u64, Count>>,
+    keys: RandomState,
+}
+
+impl UnknownNames {
+    pub(super) fn new() -> Self {
+        let counts = Cache::with_weighter(1_024, CAPACITY, UnitWeighter);
+        Self { counts: Mutex::new(counts), keys: RandomState::new() }
+    }
+
+    /// How long the name is still locked.
+    pub(super) fn remaining(&self, name: &Identifier, now: Timestamp) -> Option<Duration> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        lockout::remaining(counts.get(&self.key(name))?.locked_until, now)
+    }
+
+    /// Counts one failure; where the name is locked already, how long it still is.
+    pub(super) fn count_failure(
+        &self,
+        name: &Identifier,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let key = self.key(name);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = counts.get(&key).copied().unwrap_or_default();
+        if let Some(remaining) = lockout::remaining(count.locked_until, now) {
+            return Some(remaining);
+        }
+        count.failures = count.failures.saturating_add(1);
+        if let Some(until) = lockout::after_failure(count.failures, settings, now) {
+            count = Count { failures: 0, locked_until: Some(until) };
+        }
+        counts.insert(key, count);
+        None
+    }
+
+    fn key(&self, name: &Identifier) -> u64 {
+        match name {
+            Identifier::Username(name) => self.keys.hash_one((0, fold(name))),
+            Identifier::Email(email) => self.keys.hash_one((1, fold(email))),
+        }
+    }
+}

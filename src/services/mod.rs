@@ -1,0 +1,8 @@
+//! Use cases, without HTTP types. Each returns its own refusals (expected) or a fault (ours).
+
+pub mod session;
+pub mod keys;
+pub mod access;
+pub mod grant;
+pub mod login;
+pub mod account;

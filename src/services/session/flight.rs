@@ -1,0 +1,95 @@
+//! Questions to the store that are under way: one per session, whoever waits, and the doubts that
+//! revocations cast on their answers before they arrive.
+
+use std::collections::HashMap;
+
+use tokio::sync::watch;
+
+use crate::model::{SessionId, UserId};
+
+/// Users remembered as changed per flight; beyond that the whole flight is in doubt.
+const MAX_CHANGED_USERS: usize = 64;
+
+/// What waiters see: nothing yet, then the answer.
+pub(super) type Answer<T> = watch::Receiver<Option<T>>;
+
+/// One question under way.
+#[derive(Debug)]
+struct Flight<T> {
+    answer: Answer<T>,
+    in_doubt: bool,
+    changed_users: Vec<UserId>,
+}
+
+/// Every question under way. A lock around it orders answers and revocations.
+#[derive(Debug)]
+pub(super) struct Flights<T>(HashMap<SessionId, Flight<T>>);
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T> Flights<T> {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The answer to wait for, where somebody has asked already.
+    pub(super) fn find(&self, session: SessionId) -> Option<Answer<T>> {
+        self.0.get(&session).map(|flight| flight.answer.clone())
+    }
+
+    /// A question sets out.
+    pub(super) fn start(&mut self, session: SessionId, answer: Answer<T>) {
+        let flight = Flight { answer, in_doubt: false, changed_users: Vec::new() };
+        self.0.insert(session, flight);
+    }
+
+    /// The question is over.
+    pub(super) fn end(&mut self, session: SessionId) {
+        self.0.remove(&session);
+    }
+
+    /// Takes doubts back: what is loaded from now on is younger than they are.
+    pub(super) fn restart(&mut self, session: SessionId) {
+        if let Some(flight) = self.0.get_mut(&session) {
+            flight.in_doubt = false;
+            flight.changed_users.clear();
+        }
+    }
+
+    /// Whether something changed since the question set out that may make this answer untrue.
+    pub(super) fn doubts(&self, session: SessionId, user: Option<UserId>) -> bool {
+        self.0.get(&session).is_none_or(|flight| {
+            flight.in_doubt || user.is_some_and(|user| flight.changed_users.contains(&user))
+        })
+    }
+
+    /// The session was revoked.
+    pub(super) fn doubt_session(&mut self, session: SessionId) {
+        if let Some(flight) = self.0.get_mut(&session) {
+            flight.in_doubt = true;
+        }
+    }
+
+    /// The user changed.
+    pub(super) fn doubt_user(&mut self, user: UserId) {
+        for flight in self.0.values_mut() {
+            if flight.changed_users.len() < MAX_CHANGED_USERS {
+                flight.changed_users.push(user);
+            } else {
+                flight.in_doubt = true;
+            }
+        }
+    }
+
+    /// Anything may have changed.
+    pub(super) fn doubt_all(&mut self) {
+        for flight in self.0.values_mut() {
+            flight.in_doubt = true;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Sessions begin and end.
+
+use super::{Registry, Unknowable};
+use crate::adapters::store::{Fault, Session, Store};
+use crate::model::{Secret, SessionId, Timestamp, UserId};
+use crate::rules::token::opaque;
+
+/// Longest refresh token that is looked at, in bytes.
+const MAX_TOKEN_LENGTH: usize = 256;
+
+/// Ends sessions; what it ends is durable and holds on this node before it returns.
+#[derive(Debug)]
+pub struct Sessions {
+    store: Store,
+    registry: Registry,
+}
+
+impl Sessions {
+    /// Over one store and the registry of this node.
+    pub fn new(store: Store, registry: Registry) -> Self {
+        Self { store, registry }
+    }
+
+    /// Revokes one session with its refresh tokens. `Ok` also when it already was.
+    pub async fn revoke(&self, session: SessionId, now: Timestamp) -> Result<(), Unknowable> {
+        let outcome = self.write_revocation(session, now).await;
+        // After a fault too: it may have been committed.
+        self.registry.revoke(session);
+        outcome.map_err(unknowable)
+    }
+
+    /// Revokes the session a refresh token belongs to; an unknown token is `Ok(None)`.
+    pub async fn revoke_by_refresh_token(
+        &self,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<SessionId>, Unknowable> {
+        let Some(session) = self.find_session(token).await.map_err(unknowable)? else {
+            return Ok(None);
+        };
+        self.revoke(session, now).await?;
+        Ok(Some(session))
+    }
+
+    /// The user that a refresh token that still counts belongs to.
+    pub async fn find_user_by_refresh_token(
+        &self,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, Unknowable> {
+        self.find_user(token, now).await.map_err(unknowable)
+    }
+
+    /// Revokes every session of the user; how many were active.
+    pub async fn revoke_all(&self, user: UserId, now: Timestamp) -> Result<u64, Unknowable> {
+        let outcome = self.write_revocations(user, now).await;
+        self.registry.forget_user(user);
+        outcome.map_err(unknowable)
+    }
+
+    /// The user's live sessions, newest first, at most 1,000.
+    pub async fn list(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, Unknowable> {
+        let found = async { self.store.read().await?.list_sessions(user, now).await };
+        found.await.map_err(unknowable)
+    }
+
+    /// The session, also when it is over.
+    pub async fn find(&self, session: SessionId) -> Result<Option<Session>, Unknowable> {
+        let found = async { self.store.read().await?.find_session(session).await };
+        found.await.map_err(unknowable)
+    }
+
+    async fn write_revocation(&self, session: SessionId, now: Timestamp) -> Result<(), Fault> {
+        let mut transaction = self.store.begin_write().await?;
+        transaction.revoke_session(session, now).await?;
+        transaction.commit().await
+    }
+
+    async fn write_revocations(&self, user: UserId, now: Timestamp) -> Result<u64, Fault> {
+        let mut transaction = self.store.begin_write().await?;
+        let revoked = transaction.revoke_sessions_of(user, now).await?;
+        transaction.commit().await?;
+        Ok(revoked)
+    }
+
+    async fn find_session(&self, token: &Secret) -> Result<Option<SessionId>, Fault> {
+        if token.expose().len() > MAX_TOKEN_LENGTH {
+            return Ok(None);
+        }
+        let digest = opaque::digest(token.expose());
+        let found = self.store.read().await?.find_refresh_token(&digest).await?;
+        Ok(found.map(|token| token.session))
+    }
+
+    async fn find_user(&self, token: &Secret, now: Timestamp) -> Result<Option<UserId>, Fault> {
+        if token.expose().len() > MAX_TOKEN_LENGTH {
+            return Ok(None);
+        }
+        let digest = opaque::digest(token.expose());
+        let mut transaction = self.store.read().await?;
+        let found = transaction.find_refresh_token(&digest).await?;
+        let Some(found) = found.filter(|found| found.used_at.is_none() && now < found.expires_at)
+        else {
+            return Ok(None);
+        };
+        let session = transaction.find_session(found.session).await?;
+        let Some(session) = session.filter(|session| session.is_live(now)) else { return Ok(None) };
+        let user = transaction.find_user(session.user).await?;
+        Ok(user.filter(|user| user.active).map(|user| user.id))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it ends the fault, for map_err")]
+fn unknowable(fault: Fault) -> Unknowable {
+    tracing::error!(error = %fault, "a session cannot be looked up or ended");
+    Unknowable
+}

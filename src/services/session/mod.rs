@@ -1,0 +1,17 @@
+//! Sessions: known in memory, true in the store, revoked at once.
+//!
+//! Memory holds only what was found to be in force, and every revocation takes it out again, so
+//! that forgetting is always safe: what memory does not know is asked of the store.
+
+pub mod flight;
+
+pub mod registry;
+
+pub mod feed;
+pub mod lifecycle;
+pub mod sweep;
+
+pub use feed::Feed;
+pub use lifecycle::Sessions;
+pub use registry::{Registry, Standing, Unknowable, UserStanding};
+pub use sweep::Sweep;

@@ -1,0 +1,348 @@
+//! What this node knows of sessions. A miss asks the store once for all waiters; what cannot be
+//! known is refused.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use super::flight::{Answer, Flights};
+use crate::adapters::store::{Change, Fault, Store};
+use crate::model::{Roles, SessionId, Timestamp, UserId};
+
+/// Sessions kept in memory.
+const CAPACITY: u64 = 1_000_000;
+/// Room made at the start; the caches grow as they fill.
+const FIRST_CAPACITY: usize = 16_384;
+/// Sessions remembered as not in force.
+const ABSENT_CAPACITY: usize = 10_000;
+/// How long they are remembered.
+const ABSENT_TTL: Duration = Duration::from_secs(10);
+/// Longest silence of the feed while memory is believed (contract section 5).
+const MAX_SILENCE: Duration = Duration::from_secs(1);
+/// Questions to the store at once: the readers of the store.
+const CONCURRENCY: usize = 4;
+/// Questions under way or waiting.
+const MAX_FLIGHTS: usize = 10_000;
+/// Longest wait for a turn to ask.
+const TURN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for the store: an answer is never older than this.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often an answer that a revocation overtook is asked for again.
+const MAX_LOADS: usize = 10;
+
+/// How a session stands now.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Present, not revoked, its user active.
+    Active(Arc<UserStanding>),
+    /// Revoked, expired, unknown, or its user disabled.
+    Inactive,
+}
+
+/// How the session's user stands now.
+#[derive(Debug, PartialEq)]
+pub struct UserStanding {
+    /// The user.
+    pub user: UserId,
+    /// The roles in the store.
+    pub roles: Roles,
+    /// When they last changed: a token issued at or before this second carries stale roles.
+    pub roles_changed_at: Timestamp,
+}
+
+/// Neither memory nor the store can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the standing of the session cannot be known")]
+pub struct Unknowable;
+
+/// A session that was found in force. It holds only while its user's entry has the same
+/// generation: forgetting a user forgets all its sessions in one step.
+#[derive(Clone, Copy, Debug)]
+struct KnownSession {
+    user: UserId,
+    generation: u64,
+    expires_at: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+struct KnownUser {
+    generation: u64,
+    standing: Arc<UserStanding>,
+}
+
+/// What the store says of a session in force.
+#[derive(Debug)]
+struct Found {
+    expires_at: Timestamp,
+    standing: UserStanding,
+}
+
+type Asked = Result<Standing, Unknowable>;
+
+#[derive(Debug)]
+struct Memory {
+    store: Store,
+    sessions: Cache<SessionId, KnownSession>,
+    users: Cache<UserId, KnownUser>,
+    absent: Cache<SessionId, Timestamp>,
+    /// Every insertion and removal happens under this lock, so that none overtakes another.
+    flights: Mutex<Flights<Asked>>,
+    turns: Semaphore,
+    generation: AtomicU64,
+    born: Instant,
+    /// Milliseconds from `born` to the last moment that the feed covers, plus one; 0 before.
+    heard: AtomicU64,
+}
+
+/// The registry of sessions; a clone shares its memory.
+#[derive(Clone, Debug)]
+pub struct Registry(Arc<Memory>);
+
+impl Registry {
+    /// A registry that knows nothing yet. It answers from memory once a [`super::Feed`] runs.
+    pub fn new(store: Store) -> Self {
+        Self(Arc::new(Memory {
+            store,
+            sessions: cache(),
+            users: cache(),
+            absent: Cache::new(ABSENT_CAPACITY),
+            flights: Mutex::default(),
+            turns: Semaphore::new(CONCURRENCY),
+            generation: AtomicU64::new(0),
+            born: Instant::now(),
+            heard: AtomicU64::new(0),
+        }))
+    }
+
+    /// What memory knows; `None` must be followed by [`Registry::ask`]. Two lookups, no I/O. Always
+    /// `None` while the feed of changes is silent beyond its bound of 1 s.
+    pub fn recall(&self, session: SessionId, now: Timestamp) -> Option<Standing> {
+        let memory = &*self.0;
+        if memory.silence()? > MAX_SILENCE {
+            return None;
+        }
+        if let Some(known) = memory.sessions.get(&session) {
+            // The end may have moved on another node: the store says whether it is over.
+            if now >= known.expires_at {
+                return None;
+            }
+            let user = memory.users.get(&known.user)?;
+            return (user.generation == known.generation)
+                .then_some(Standing::Active(user.standing));
+        }
+        let until = memory.absent.get(&session)?;
+        (now < until).then_some(Standing::Inactive)
+    }
+
+    /// Asks the store, once for all who wait for the same session. At most 3 s.
+    pub async fn ask(&self, session: SessionId, now: Timestamp) -> Result<Standing, Unknowable> {
+        if let Some(standing) = self.recall(session, now) {
+            return Ok(standing);
+        }
+        let mut answer = self.join(session, now)?;
+        let answered = answer.wait_for(Option::is_some).await.map_err(|_| Unknowable)?;
+        answered.clone().unwrap_or(Err(Unknowable))
+    }
+
+    /// Holds from here on this node: the session is no longer believed without asking.
+    pub fn revoke(&self, session: SessionId) {
+        self.apply(&[Change::Session(session)]);
+    }
+
+    /// Holds from here on this node: the user, its roles and all its sessions are asked for again.
+    pub fn forget_user(&self, user: UserId) {
+        self.apply(&[Change::User(user)]);
+    }
+
+    /// How long ago the moment is that the feed of changes covers; `None` before its first answer.
+    pub fn silence(&self) -> Option<Duration> {
+        self.0.silence()
+    }
+
+    /// Sessions in memory, for a metric.
+    pub fn len(&self) -> usize {
+        self.0.sessions.len()
+    }
+
+    /// Whether memory is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.sessions.is_empty()
+    }
+
+    pub(super) fn apply(&self, changes: &[Change]) {
+        let memory = &*self.0;
+        let mut flights = memory.lock();
+        for change in changes {
+            match *change {
+                Change::Session(session) => {
+                    memory.sessions.remove(&session);
+                    flights.doubt_session(session);
+                }
+                Change::User(user) => {
+                    memory.users.remove(&user);
+                    flights.doubt_user(user);
+                }
+                Change::Unknown => memory.forget_all(&mut flights),
+            }
+        }
+    }
+
+    /// Forgets everything: what changed in the meantime is not known.
+    pub(super) fn clear(&self) {
+        let mut flights = self.0.lock();
+        self.0.forget_all(&mut flights);
+    }
+
+    /// Every change committed before `moment` is applied.
+    pub(super) fn heard(&self, moment: Instant) {
+        let since = moment.saturating_duration_since(self.0.born).as_millis();
+        let heard = u64::try_from(since).unwrap_or(u64::MAX).saturating_add(1);
+        self.0.heard.fetch_max(heard, Ordering::AcqRel);
+    }
+
+    fn join(&self, session: SessionId, now: Timestamp) -> Result<Answer<Asked>, Unknowable> {
+        let mut flights = self.0.lock();
+        if let Some(answer) = flights.find(session) {
+            return Ok(answer);
+        }
+        if flights.len() >= MAX_FLIGHTS {
+            return Err(Unknowable);
+        }
+        let (sender, answer) = watch::channel(None);
+        flights.start(session, answer.clone());
+        drop(flights);
+        let flight = EndOfFlight { memory: Arc::clone(&self.0), session };
+        // Its own task: a caller that goes away must not take the answer from the others.
+        tokio::spawn(async move {
+            let asked = flight.memory.load(session, now).await;
+            drop(flight);
+            sender.send_replace(Some(asked));
+        });
+        Ok(answer)
+    }
+}
+
+/// Ends the flight, also when its task is dropped.
+struct EndOfFlight {
+    memory: Arc<Memory>,
+    session: SessionId,
+}
+
+impl Drop for EndOfFlight {
+    fn drop(&mut self) {
+        self.memory.lock().end(self.session);
+    }
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, Flights<Asked>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        let heard = self.heard.load(Ordering::Acquire).checked_sub(1)?;
+        Some(self.born.elapsed().saturating_sub(Duration::from_millis(heard)))
+    }
+
+    fn forget_all(&self, flights: &mut Flights<Asked>) {
+        self.sessions.clear();
+        self.users.clear();
+        self.absent.clear();
+        flights.doubt_all();
+    }
+
+    async fn load(&self, session: SessionId, now: Timestamp) -> Asked {
+        let turn = timeout(TURN_TIMEOUT, self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| Unknowable)?.map_err(|_| Unknowable)?;
+        for _ in 0..MAX_LOADS {
+            self.lock().restart(session);
+            let found = match timeout(LOAD_TIMEOUT, find(&self.store, session, now)).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(fault)) => {
+                    tracing::error!(error = %fault, "a session cannot be looked up");
+                    return Err(Unknowable);
+                }
+                Err(_) => {
+                    tracing::error!("looking up a session took too long");
+                    return Err(Unknowable);
+                }
+            };
+            if let Some(standing) = self.remember(session, found, now) {
+                return Ok(standing);
+            }
+        }
+        Err(Unknowable)
+    }
+
+    /// Keeps the answer, unless a revocation overtook it.
+    fn remember(
+        &self,
+        session: SessionId,
+        found: Option<Found>,
+        now: Timestamp,
+    ) -> Option<Standing> {
+        let flights = self.lock();
+        let user = found.as_ref().map(|found| found.standing.user);
+        if flights.doubts(session, user) {
+            return None;
+        }
+        let Some(found) = found else {
+            self.sessions.remove(&session);
+            self.absent.insert(session, now.plus(ABSENT_TTL));
+            return Some(Standing::Inactive);
+        };
+        let user = self.remember_user(found.standing);
+        let known = KnownSession {
+            user: user.standing.user,
+            generation: user.generation,
+            expires_at: found.expires_at,
+        };
+        self.sessions.insert(session, known);
+        Some(Standing::Active(user.standing))
+    }
+
+    /// The user's entry, made anew where it differs.
+    fn remember_user(&self, standing: UserStanding) -> KnownUser {
+        if let Some(known) = self.users.get(&standing.user)
+            && *known.standing == standing
+        {
+            return known;
+        }
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed);
+        let id = standing.user;
+        let known = KnownUser { generation, standing: Arc::new(standing) };
+        self.users.insert(id, known.clone());
+        known
+    }
+}
+
+/// What the store says; `None` for a session that is not in force.
+async fn find(
+    store: &Store,
+    session: SessionId,
+    now: Timestamp,
+) -> Result<Option<Found>, Fault> {
+    let mut transaction = store.read().await?;
+    let Some(session) = transaction.find_session(session).await? else { return Ok(None) };
+    if !session.is_live(now) {
+        return Ok(None);
+    }
+    let user = transaction.find_user(session.user).await?;
+    let Some(user) = user.filter(|user| user.active) else { return Ok(None) };
+    let roles = transaction.roles_of(user.id).await?;
+    let standing =
+        UserStanding { user: user.id, roles, roles_changed_at: user.roles_changed_at };
+    Ok(Some(Found { expires_at: session.expires_at, standing }))
+}
+
+fn cache<K: Eq + std::hash::Hash, V: Clone>() -> Cache<K, V> {
+    Cache::with_weighter(FIRST_CAPACITY, CAPACITY, quick_cache::UnitWeighter)
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -1,0 +1,63 @@
+//! What is over is removed, in small batches.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::adapters::store::{Fault, Store};
+use crate::model::Timestamp;
+
+/// How often.
+const PERIOD: Duration = Duration::from_secs(60);
+/// Rows per transaction: the writer is free again after some milliseconds.
+const BATCH: i64 = 500;
+/// Transactions per table and round.
+const MAX_BATCHES: usize = 20;
+/// A feed that was silent for longer begins anew, so older changes are of no use.
+const KEEP_CHANGES: Duration = Duration::from_secs(3_600);
+/// Sessions and refresh tokens stay for a day after their end: a reused token is still recognised.
+const KEEP_ENDED: Duration = Duration::from_secs(86_400);
+
+/// Removes old changes, and sessions and refresh tokens that ended.
+#[derive(Debug)]
+pub struct Sweep {
+    store: Store,
+    clock: fn() -> Timestamp,
+}
+
+impl Sweep {
+    /// A sweep that has not begun. `clock` is `model::clock::now`.
+    pub fn new(store: Store, clock: fn() -> Timestamp) -> Self {
+        Self { store, clock }
+    }
+
+    /// Sweeps once a minute, for ever; drop it to stop.
+    pub async fn run(self) {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(fault) = self.sweep((self.clock)()).await {
+                tracing::warn!(error = %fault, "what is over could not be removed");
+            }
+        }
+    }
+
+    /// One round; how many rows went.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, Fault> {
+        let mut removed = 0;
+        for _ in 0..MAX_BATCHES {
+            let ended = now.minus(KEEP_ENDED);
+            let mut transaction = self.store.begin_write().await?;
+            let batch = transaction.prune_changes(now.minus(KEEP_CHANGES), BATCH).await?
+                + transaction.remove_ended_refresh_tokens(ended, BATCH).await?
+                + transaction.remove_ended_sessions(ended).await?;
+            transaction.commit().await?;
+            removed += batch;
+            if batch == 0 {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+}
