@@ -46,7 +46,12 @@ impl Transaction {
         self.append("user", user.to_string(), now).await
     }
 
-    async fn append(&mut self, kind: &'static str, key: String, now: Timestamp) -> Result<(), Fault> {
+    async fn append(
+        &mut self,
+        kind: &'static str,
+        key: String,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
         let query = sqlx::query("INSERT INTO changes (kind, key, at) VALUES ($1, $2, $3)")
             .bind(kind)
             .bind(key)
@@ -69,11 +74,10 @@ impl Transaction {
         after: i64,
         limit: i64,
     ) -> Result<Vec<(i64, Change)>, Fault> {
-        let query = sqlx::query(
-            "SELECT seq, kind, key FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2",
-        )
-        .bind(after)
-        .bind(limit);
+        let query =
+            sqlx::query("SELECT seq, kind, key FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
+                .bind(after)
+                .bind(limit);
         let rows = self.all(query).await?;
         rows.iter()
             .map(|row| {

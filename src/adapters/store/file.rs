@@ -52,9 +52,7 @@ fn examine(path: &Path) -> Result<(), OpenFault> {
         .open(path)
         .map_err(|error| inaccessible(path, &error))?;
     let mut head = Vec::with_capacity(MAGIC.len());
-    File::take(file, 16)
-        .read_to_end(&mut head)
-        .map_err(|error| inaccessible(path, &error))?;
+    File::take(file, 16).read_to_end(&mut head).map_err(|error| inaccessible(path, &error))?;
     // SQLite itself leaves an empty file behind when it stops before the first write.
     if head.is_empty() || head == MAGIC {
         return Ok(());
@@ -88,9 +86,14 @@ mod tests {
     fn only_a_named_file_is_a_database() {
         assert!(parse("sqlite:data/guarita.db").unwrap().ends_with("data/guarita.db"));
         assert_eq!(parse("sqlite:///var/x.db").unwrap(), Path::new("/var/x.db"));
-        for database in
-            ["", "sqlite:", "sqlite::memory:", "postgres://u:p@h/d", "data/x.db", "sqlite:x?mode=ro"]
-        {
+        for database in [
+            "",
+            "sqlite:",
+            "sqlite::memory:",
+            "postgres://u:p@h/d",
+            "data/x.db",
+            "sqlite:x?mode=ro",
+        ] {
             assert!(matches!(parse(database), Err(OpenFault::Unsupported(_))), "{database}");
         }
     }

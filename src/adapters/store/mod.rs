@@ -15,6 +15,9 @@ pub mod settings;
 pub mod transaction;
 pub mod users;
 
+#[cfg(test)]
+pub(crate) mod sample;
+
 pub use changes::Change;
 pub use fault::{Fault, OpenFault};
 pub use pool::Store;

@@ -139,10 +139,11 @@ async fn run_migrations(path: &Path, connection: &mut AnyConnection) -> Result<(
 
 /// The newest migration that was applied.
 async fn applied(connection: &mut AnyConnection) -> Result<Option<i64>, sqlx::Error> {
-    let table =
-        sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'")
-            .fetch_optional(&mut *connection)
-            .await?;
+    let table = sqlx::query(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'",
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
     if table.is_none() {
         return Ok(None);
     }
@@ -221,7 +222,10 @@ mod tests {
         let path = directory.path().join("guarita.db");
         let store = Store::open(&settings(&path)).await.unwrap();
         let mut connection = store.writer.acquire().await.unwrap();
-        sqlx::query("UPDATE _sqlx_migrations SET version = 9999").execute(&mut *connection).await.unwrap();
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
         drop(connection);
         store.close().await;
         let refused = Store::open(&settings(&path)).await;

@@ -86,7 +86,12 @@ impl Transaction {
     }
 
     /// Uses up every token of the family.
-    pub async fn revoke_family(&mut self, family: &str, session: SessionId, now: Timestamp) -> Result<(), Fault> {
+    pub async fn revoke_family(
+        &mut self,
+        family: &str,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
         let query = sqlx::query(
             "UPDATE refresh_tokens SET used_at = $3 \
              WHERE session_id = $1 AND family = $2 AND used_at IS NULL",

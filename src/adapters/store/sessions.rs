@@ -151,11 +151,7 @@ impl Transaction {
     }
 
     /// Revokes every session of the user; how many were live.
-    pub async fn revoke_sessions_of(
-        &mut self,
-        user: UserId,
-        now: Timestamp,
-    ) -> Result<u64, Fault> {
+    pub async fn revoke_sessions_of(&mut self, user: UserId, now: Timestamp) -> Result<u64, Fault> {
         let query = sqlx::query(
             "SELECT COUNT(*) AS live FROM sessions \
              WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2",
@@ -166,10 +162,11 @@ impl Transaction {
             Some(row) => number(&row, "live")?,
             None => 0,
         };
-        let query =
-            sqlx::query("UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL")
-                .bind(user.get())
-                .bind(now.seconds());
+        let query = sqlx::query(
+            "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL",
+        )
+        .bind(user.get())
+        .bind(now.seconds());
         self.execute(query).await?;
         self.append_user_change(user, now).await?;
         Ok(u64::try_from(live).unwrap_or(0))

@@ -32,7 +32,10 @@ impl Transaction {
         within(self.deadline, self.inner.commit()).await
     }
 
-    pub(super) async fn execute(&mut self, query: Query<'_, Any, AnyArguments>) -> Result<u64, Fault> {
+    pub(super) async fn execute(
+        &mut self,
+        query: Query<'_, Any, AnyArguments>,
+    ) -> Result<u64, Fault> {
         let done = within(self.deadline, query.execute(&mut *self.inner)).await?;
         Ok(done.rows_affected())
     }

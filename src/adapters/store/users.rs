@@ -242,4 +242,10 @@ impl Transaction {
         .bind(now.seconds());
         Ok(self.execute(query).await? > 0)
     }
+
+    /// Counts one failure of a name that no account has: the same work as [`Self::count_failure`].
+    pub async fn count_unknown_name(&mut self) -> Result<(), Fault> {
+        let query = sqlx::query("UPDATE unknown_names SET failures = failures + 1 WHERE id = 1");
+        self.execute(query).await.map(|_| ())
+    }
 }

@@ -65,7 +65,12 @@ impl Registrar<'_> {
         Ok(metric)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
         self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -103,7 +108,11 @@ impl Metrics {
         let own = route(&requests, &duration, "own");
         let unmatched = route(&requests, &duration, "none");
         let metrics = Self {
-            refusals: to.counters("guarita_refusals_total", "Refused requests by code.", &["code"])?,
+            refusals: to.counters(
+                "guarita_refusals_total",
+                "Refused requests by code.",
+                &["code"],
+            )?,
             connections: to.gauge("guarita_connections", "Open connections.")?,
             connections_refused: to.counters(
                 "guarita_connections_refused_total",
@@ -138,7 +147,11 @@ impl Metrics {
                 "When a configuration was last taken into force.",
             )?,
             logins: to.counters("guarita_logins_total", "Attempts to log in.", &["result"])?,
-            refreshes: to.counters("guarita_refreshes_total", "Refreshes of tokens.", &["result"])?,
+            refreshes: to.counters(
+                "guarita_refreshes_total",
+                "Refreshes of tokens.",
+                &["result"],
+            )?,
             feed_up: to.gauge(
                 "guarita_revocation_feed_up",
                 "Whether revocations made by other processes arrive in time.",

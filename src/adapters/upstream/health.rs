@@ -92,8 +92,7 @@ impl Probe {
     async fn once(&self, state: &State) -> Option<()> {
         let mut peer = self.template.clone();
         peer._address = state.address()?.into();
-        let mut request =
-            RequestHeader::build("GET", self.check.path.as_bytes(), Some(2)).ok()?;
+        let mut request = RequestHeader::build("GET", self.check.path.as_bytes(), Some(2)).ok()?;
         request.insert_header(http::header::HOST, &self.host).ok()?;
         request.insert_header(http::header::USER_AGENT, "guarita-health").ok()?;
         let (mut session, _) = self.connector.get_http_session(&peer).await.ok()?;
@@ -145,9 +144,6 @@ mod tests {
         let verdicts: Vec<_> = [false, false, true, false, false, false, true, true]
             .map(|healthy| streak.count(healthy, &check))
             .into();
-        assert_eq!(
-            verdicts,
-            [None, None, None, None, None, Some(false), None, Some(true)]
-        );
+        assert_eq!(verdicts, [None, None, None, None, None, Some(false), None, Some(true)]);
     }
 }

@@ -56,19 +56,26 @@ impl Pool {
     /// # Errors
     /// The TLS material cannot be used.
     pub fn new(settings: Settings, previous: Option<&Self>) -> Result<Arc<Self>, InvalidUpstream> {
-        let invalid =
-            |reason| InvalidUpstream { upstream: settings.name.clone(), reason };
+        let invalid = |reason| InvalidUpstream { upstream: settings.name.clone(), reason };
         let material = Material::read(&settings.tls).map_err(invalid)?;
         let mut servers = Vec::with_capacity(settings.servers.len());
         for server in &settings.servers {
             let known = previous.and_then(|pool| pool.state_of(server));
             let state = known.unwrap_or_else(|| Arc::new(State::new(server.clone())));
-            let name =
-                if server.secure { material.name_of(server).map_err(invalid)? } else { String::new() };
+            let name = if server.secure {
+                material.name_of(server).map_err(invalid)?
+            } else {
+                String::new()
+            };
             let template = template(&settings, &material, server.secure, name);
             servers.push(Member { state, template });
         }
-        Ok(Arc::new(Self { settings, servers, turn: AtomicUsize::new(0), started: AtomicBool::new(false) }))
+        Ok(Arc::new(Self {
+            settings,
+            servers,
+            turn: AtomicUsize::new(0),
+            started: AtomicBool::new(false),
+        }))
     }
 
     /// As configured.

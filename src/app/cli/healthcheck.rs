@@ -1,6 +1,44 @@
-//! x
-/// x
+//! `guarita healthcheck`: asks a running gateway whether it is ready, for container runtimes.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::verb::complain;
+
+/// How long each step may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Ask a running gateway whether it is ready.
 #[derive(Debug, clap::Args)]
-pub struct Arguments;
-/// x
-pub fn run(_: Arguments) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+pub struct Arguments {
+    /// The ops address of the gateway.
+    #[arg(long, default_value = "127.0.0.1:9090")]
+    address: SocketAddr,
+}
+
+/// Runs the verb. Exit code 0 when ready, 1 when not or not to be reached.
+pub fn run(arguments: Arguments) -> ExitCode {
+    match ask(arguments.address) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            complain(&"not ready");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            complain(&format!("{}: {error}", arguments.address));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    stream.write_all(b"GET /readyz HTTP/1.0\r\nhost: localhost\r\n\r\n")?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    Ok(answer.ends_with(b" 200"))
+}

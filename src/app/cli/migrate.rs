@@ -1,6 +1,72 @@
-//! x
-/// x
+//! `guarita migrate`: brings the store to the schema of this version.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::adapters::store::Store;
+use crate::app::config::{self, Config};
+
+/// `guarita migrate`
 #[derive(Debug, clap::Args)]
-pub struct Arguments;
-/// x
-pub fn run(_: Arguments) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+pub struct Arguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Makes the store where it is missing and applies what it lacks. Exit code 2 where it cannot.
+pub fn run(arguments: Arguments) -> ExitCode {
+    finish(with_store(&arguments.config, async |_, store| {
+        store.close().await;
+        say("the store is up to date")
+    }))
+}
+
+/// Why a command ends without success.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Said no: exit code 1.
+    Refused(String),
+    /// Could not: exit code 2.
+    Fault(String),
+}
+
+/// Anything that fails by no decision of ours is a fault.
+pub(super) fn fault(error: impl std::fmt::Display) -> Failure {
+    Failure::Fault(error.to_string())
+}
+
+/// Reads the configuration, opens the store and runs the work on it.
+pub(super) fn with_store<F>(
+    file: &Path,
+    work: impl FnOnce(Config, Store) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let config = config::load(file).map_err(fault)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(fault)?.block_on(async {
+        let store = Store::open(&config.store).await.map_err(fault)?;
+        work(config, store).await
+    })
+}
+
+/// Writes one line to standard output.
+pub(super) fn say(line: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout().lock(), "{line}").map_err(fault)
+}
+
+/// The exit code; a failure is said on standard error, in one line.
+pub(super) fn finish(outcome: Result<(), Failure>) -> ExitCode {
+    let (code, message) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Refused(message)) => (1, message),
+        Err(Failure::Fault(message)) => (2, message),
+    };
+    // Nobody is left to be told where standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "guarita: {message}");
+    ExitCode::from(code)
+}

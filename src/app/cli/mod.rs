@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod demo_upstream;
 pub mod healthcheck;
 pub mod migrate;
 pub mod quickstart;

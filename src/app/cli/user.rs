@@ -1,6 +1,258 @@
-//! x
-/// x
+//! `guarita user create|list|show|set-password|disable|enable|grant|revoke`
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::migrate::{Failure, fault, finish, say, with_store};
+use super::session::readable;
+use crate::adapters::store::Store;
+use crate::app::config::Config;
+use crate::model::{Role, Secret, UserId, clock, random};
+use crate::services::account::administration::MAX_PAGE;
+use crate::services::account::{Account, Accounts, NewAccount, Refusal};
+use crate::services::grant;
+use crate::services::login::{Passwords, password};
+use crate::services::session::Registry;
+
+/// `guarita user`
 #[derive(Debug, clap::Args)]
-pub struct Arguments;
-/// x
-pub fn run(_: Arguments) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Creates a user.
+    Create {
+        #[command(flatten)]
+        target: Target,
+        /// The e-mail address.
+        #[arg(long)]
+        email: Option<String>,
+        /// A role; may be given again.
+        #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
+        roles: Vec<Role>,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Lists users in the order of their creation.
+    List {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Only users with ids above this one.
+        #[arg(long, value_name = "ID", default_value_t = 0)]
+        after: i64,
+        /// At most so many, 1 to 1000.
+        #[arg(long, default_value_t = MAX_PAGE)]
+        limit: u32,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one user.
+    Show {
+        #[command(flatten)]
+        target: Target,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replaces a user's password and revokes its sessions.
+    SetPassword {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Disables a user and revokes its sessions.
+    Disable {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Enables a user.
+    Enable {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Gives a user a role.
+    Grant {
+        #[command(flatten)]
+        target: Target,
+        /// The role.
+        #[arg(long, value_parser = parse_role)]
+        role: Role,
+    },
+    /// Takes a role away from a user.
+    Revoke {
+        #[command(flatten)]
+        target: Target,
+        /// The role.
+        #[arg(long, value_parser = parse_role)]
+        role: Role,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The user name.
+    #[arg(long)]
+    username: String,
+}
+
+/// A password is never an argument: those are seen by every process of the machine.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct PasswordSource {
+    /// Reads the password from standard input.
+    #[arg(long)]
+    password_stdin: bool,
+    /// Makes one of 120 random bits and prints it once.
+    #[arg(long)]
+    generate: bool,
+}
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    Role::parse(text).map_err(|error| error.to_string())
+}
+
+/// Runs the verb.
+pub fn run(arguments: Arguments) -> ExitCode {
+    finish(match arguments.verb {
+        Verb::Create { target, email, roles, password } => create(&target, email, roles, &password),
+        Verb::List { config, after, limit, json } => {
+            with_accounts(&config, async |accounts| list(&accounts, after, limit, json).await)
+        }
+        Verb::Show { target, json } => with_accounts(&target.config, async |accounts| {
+            show(&accounts, &target.username, json).await
+        }),
+        Verb::SetPassword { target, password } => set_password(&target, &password),
+        Verb::Disable { target } => with_accounts(&target.config, async |accounts| {
+            let revoked = accept(accounts.disable(&target.username, clock::now()).await)?;
+            say(&format!("disabled, {revoked} sessions revoked"))
+        }),
+        Verb::Enable { target } => with_accounts(&target.config, async |accounts| {
+            accept(accounts.enable(&target.username, clock::now()).await)?;
+            say("enabled")
+        }),
+        Verb::Grant { target, role } => with_accounts(&target.config, async |accounts| {
+            let new = accept(accounts.grant(&target.username, &role, clock::now()).await)?;
+            say(if new { "granted" } else { "the user has this role already" })
+        }),
+        Verb::Revoke { target, role } => with_accounts(&target.config, async |accounts| {
+            let removed = accept(accounts.revoke(&target.username, &role, clock::now()).await)?;
+            say(if removed { "revoked" } else { "the user does not have this role" })
+        }),
+    })
+}
+
+fn create(
+    target: &Target,
+    email: Option<String>,
+    roles: Vec<Role>,
+    source: &PasswordSource,
+) -> Result<(), Failure> {
+    let password = obtain(source)?;
+    with_accounts(&target.config, async |accounts| {
+        let new = NewAccount {
+            username: target.username.clone(),
+            email,
+            password: password.clone(),
+            roles,
+        };
+        let id = accept(accounts.create(new, clock::now()).await)?;
+        if source.generate { say(password.expose()) } else { say(&format!("created user {id}")) }
+    })
+}
+
+fn set_password(target: &Target, source: &PasswordSource) -> Result<(), Failure> {
+    let password = obtain(source)?;
+    with_accounts(&target.config, async |accounts| {
+        let changed = accounts.set_password(&target.username, &password, clock::now()).await;
+        let revoked = accept(changed)?;
+        if source.generate {
+            say(password.expose())
+        } else {
+            say(&format!("password set, {revoked} sessions revoked"))
+        }
+    })
+}
+
+fn obtain(source: &PasswordSource) -> Result<Secret, Failure> {
+    if source.generate {
+        return random::password().map_err(fault);
+    }
+    let bound = u64::try_from(password::MAX_LENGTH + 2).map_err(fault)?;
+    let mut text = String::new();
+    std::io::stdin().lock().take(bound).read_to_string(&mut text).map_err(fault)?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
+}
+
+fn with_accounts<F>(file: &Path, work: impl FnOnce(Accounts) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    with_store(file, async |config, store| work(accounts(&config, store)?).await)
+}
+
+fn accounts(config: &Config, store: Store) -> Result<Accounts, Failure> {
+    let passwords = Arc::new(Passwords::new(&config.login.hashing).map_err(fault)?);
+    let registry = Registry::new(store.clone());
+    Ok(Accounts::new(store, registry, passwords, config.login.min_length))
+}
+
+fn accept<T>(outcome: Result<Result<T, Refusal>, grant::Fault>) -> Result<T, Failure> {
+    outcome.map_err(fault)?.map_err(|refusal| Failure::Refused(refusal.to_string()))
+}
+
+async fn list(accounts: &Accounts, after: i64, limit: u32, json: bool) -> Result<(), Failure> {
+    let found = accounts.list(UserId::new(after), limit).await.map_err(fault)?;
+    if json {
+        let rows: Vec<_> = found.iter().map(as_json).collect();
+        return say(&serde_json::Value::from(rows).to_string());
+    }
+    table(&found)
+}
+
+async fn show(accounts: &Accounts, username: &str, json: bool) -> Result<(), Failure> {
+    let found = accounts.show(username).await.map_err(fault)?;
+    let account = found.ok_or_else(|| Failure::Refused(Refusal::UnknownUser.to_string()))?;
+    if json { say(&as_json(&account).to_string()) } else { table(&[account]) }
+}
+
+fn table(accounts: &[Account]) -> Result<(), Failure> {
+    say(&format!(
+        "{:>6}  {:<24}  {:<8}  {:<20}  {}",
+        "ID", "USERNAME", "STATE", "CREATED", "ROLES"
+    ))?;
+    for Account { user, roles } in accounts {
+        say(&format!(
+            "{:>6}  {:<24}  {:<8}  {:<20}  {}",
+            user.id.get(),
+            user.username.as_str(),
+            if user.active { "active" } else { "disabled" },
+            readable(user.created_at),
+            roles.iter().collect::<Vec<_>>().join(","),
+        ))?;
+    }
+    Ok(())
+}
+
+fn as_json(Account { user, roles }: &Account) -> serde_json::Value {
+    serde_json::json!({
+        "id": user.id.get(),
+        "username": user.username.as_str(),
+        "email": user.email,
+        "active": user.active,
+        "roles": roles.iter().collect::<Vec<_>>(),
+        "lockedUntil": user.locked_until.map(readable),
+        "createdAt": readable(user.created_at),
+    })
+}

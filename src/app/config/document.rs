@@ -46,12 +46,7 @@ fn table(source: &DeTable<'_>, path: &str, lines: &Lines, report: &mut Report) -
     table
 }
 
-fn convert(
-    source: &Spanned<DeValue<'_>>,
-    path: &str,
-    lines: &Lines,
-    report: &mut Report,
-) -> Value {
+fn convert(source: &Spanned<DeValue<'_>>, path: &str, lines: &Lines, report: &mut Report) -> Value {
     match source.get_ref() {
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
@@ -78,7 +73,9 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn new(text: &str) -> Self {
-        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+        Self(
+            text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect(),
+        )
     }
 
     /// The line, from 1, of a byte.

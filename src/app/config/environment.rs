@@ -138,19 +138,22 @@ mod tests {
     #[test]
     fn variables_win_over_the_file_whatever_their_type() {
         let file = format!("{LISTENER}[store]\ndatabase_file = \"f\"\n[lockout]\nfailures = 3\n");
-        let (table, problems) = applied(&file, &[
-            ("GUARITA_MODE", "off"),
-            ("GUARITA_ALLOW_INSECURE", "true"),
-            ("GUARITA_LOCKOUT__FAILURES", "7"),
-            ("GUARITA_STORE__DATABASE", "sqlite:1234"),
-            ("GUARITA_LIMITS__BODY_BYTES", "1024"),
-            ("GUARITA_LIMITS__HEADER_BYTES", "8KiB"),
-            ("GUARITA_TRUSTED_PROXIES", "[\"10.0.0.0/8\"]"),
-            ("GUARITA_TOKENS__ISSUER", "12"),
-            ("GUARITA_SERVICE_HOST", "10.0.0.1"),
-            ("GUARITA_PORT_8443_TCP_ADDR", "10.0.0.1"),
-            ("UNRELATED", "x"),
-        ]);
+        let (table, problems) = applied(
+            &file,
+            &[
+                ("GUARITA_MODE", "off"),
+                ("GUARITA_ALLOW_INSECURE", "true"),
+                ("GUARITA_LOCKOUT__FAILURES", "7"),
+                ("GUARITA_STORE__DATABASE", "sqlite:1234"),
+                ("GUARITA_LIMITS__BODY_BYTES", "1024"),
+                ("GUARITA_LIMITS__HEADER_BYTES", "8KiB"),
+                ("GUARITA_TRUSTED_PROXIES", "[\"10.0.0.0/8\"]"),
+                ("GUARITA_TOKENS__ISSUER", "12"),
+                ("GUARITA_SERVICE_HOST", "10.0.0.1"),
+                ("GUARITA_PORT_8443_TCP_ADDR", "10.0.0.1"),
+                ("UNRELATED", "x"),
+            ],
+        );
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(table["mode"].as_str(), Some("off"));
         assert_eq!(table["allow_insecure"].as_bool(), Some(true));
@@ -165,20 +168,26 @@ mod tests {
 
     #[test]
     fn problems_name_the_variable_and_never_its_value() {
-        let (_, problems) = applied(LISTENER, &[
-            ("GUARITA_LOCKOUT__FAILURES", "77777"),
-            ("GUARITA_TOKENS__REFRESH_ROTATION", "hunter2"),
-            ("GUARITA_TRUSTED_PROXIES", "hunter2"),
-            ("GUARITA_TOKENS__ISUER", "hunter2"),
-            ("guarita_nothing", "ignored"),
-        ]);
-        assert_eq!(problems, [
-            "environment GUARITA_TOKENS__ISUER: names no key (did you mean GUARITA_TOKENS__ISSUER?)",
-            "environment GUARITA_TRUSTED_PROXIES: trusted_proxies: is not a value of TOML (lists and \
+        let (_, problems) = applied(
+            LISTENER,
+            &[
+                ("GUARITA_LOCKOUT__FAILURES", "77777"),
+                ("GUARITA_TOKENS__REFRESH_ROTATION", "hunter2"),
+                ("GUARITA_TRUSTED_PROXIES", "hunter2"),
+                ("GUARITA_TOKENS__ISUER", "hunter2"),
+                ("guarita_nothing", "ignored"),
+            ],
+        );
+        assert_eq!(
+            problems,
+            [
+                "environment GUARITA_TOKENS__ISUER: names no key (did you mean GUARITA_TOKENS__ISSUER?)",
+                "environment GUARITA_TRUSTED_PROXIES: trusted_proxies: is not a value of TOML (lists and \
              tables are written as in the file)",
-            "environment GUARITA_LOCKOUT__FAILURES: lockout.failures: must be 1 to 1000",
-            "environment GUARITA_TOKENS__REFRESH_ROTATION: tokens.refresh_rotation: must be true or \
+                "environment GUARITA_LOCKOUT__FAILURES: lockout.failures: must be 1 to 1000",
+                "environment GUARITA_TOKENS__REFRESH_ROTATION: tokens.refresh_rotation: must be true or \
              false",
-        ]);
+            ]
+        );
     }
 }

@@ -24,7 +24,11 @@ fn check_table(node: &'static Node, table: &mut Table, path: &str, report: &mut 
                 let what = "is not a known key";
                 match closest(key, known.keys().map(String::as_str)) {
                     Some(meant) => {
-                        report.problem_with_hint(&path, what, format_args!("did you mean {meant}?"));
+                        report.problem_with_hint(
+                            &path,
+                            what,
+                            format_args!("did you mean {meant}?"),
+                        );
                     }
                     None => report.problem(&path, what),
                 }
@@ -76,7 +80,14 @@ fn choose(node: &'static Node, value: &Value) -> &'static Node {
             (Some("integer"), Value::Integer(_)) | (Some("string"), Value::String(_))
         )
     };
-    alternatives.iter().map(follow).collect::<Vec<_>>().iter().find(of_type).copied().unwrap_or(node)
+    alternatives
+        .iter()
+        .map(follow)
+        .collect::<Vec<_>>()
+        .iter()
+        .find(of_type)
+        .copied()
+        .unwrap_or(node)
 }
 
 /// The words of an enumeration.
@@ -98,7 +109,9 @@ fn check_word(allowed: &[&str], value: &Value, path: &str, report: &mut Report) 
     }
     let what = format!("must be {}", alternatives(allowed));
     match word.and_then(|word| closest(word, allowed.iter().copied())) {
-        Some(meant) => report.problem_with_hint(path, what, format_args!("did you mean \"{meant}\"?")),
+        Some(meant) => {
+            report.problem_with_hint(path, what, format_args!("did you mean \"{meant}\"?"))
+        }
         None => report.problem(path, what),
     }
     false
@@ -120,12 +133,7 @@ fn check_map(node: &'static Node, table: &mut Table, path: &str, report: &mut Re
     true
 }
 
-fn check_list(
-    node: &'static Node,
-    items: &mut [Value],
-    path: &str,
-    report: &mut Report,
-) -> bool {
+fn check_list(node: &'static Node, items: &mut [Value], path: &str, report: &mut Report) -> bool {
     let (least, most) = (bound(node, "minItems"), bound(node, "maxItems"));
     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
     if least.is_some_and(|least| length < least) {
@@ -151,11 +159,14 @@ fn check_number(node: &Node, number: i64, path: &str, report: &mut Report) -> bo
     let (least, most) = (bound(node, "minimum"), bound(node, "maximum"));
     let fits = least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most);
     if !fits {
-        report.problem(path, match (least, most) {
-            (Some(least), Some(most)) => format!("must be {least} to {most}"),
-            (Some(least), None) => format!("must be {least} or more"),
-            (None, most) => format!("must be {} or less", most.unwrap_or(i64::MAX)),
-        });
+        report.problem(
+            path,
+            match (least, most) {
+                (Some(least), Some(most)) => format!("must be {least} to {most}"),
+                (Some(least), None) => format!("must be {least} or more"),
+                (None, most) => format!("must be {} or less", most.unwrap_or(i64::MAX)),
+            },
+        );
     }
     fits
 }

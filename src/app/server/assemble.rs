@@ -94,10 +94,8 @@ pub(super) async fn assemble(
         Passwords::new(&config.login.hashing).map_err(|e| Fault::part("password hashing")(&e))?,
     );
     let keys = Arc::clone(&live);
-    let issuer = Arc::new(Issuer::new(
-        move || Arc::clone(&keys.read().keyring),
-        config.tokens.clone(),
-    ));
+    let issuer =
+        Arc::new(Issuer::new(move || Arc::clone(&keys.read().keyring), config.tokens.clone()));
     let login = Login::new(
         store.clone(),
         registry.clone(),

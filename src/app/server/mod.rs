@@ -11,4 +11,3 @@ pub mod run;
 
 pub use assemble::Fault;
 pub use run::run;
-

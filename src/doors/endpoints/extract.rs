@@ -28,9 +28,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let body = Limited::new(request.into_body(), MAX_BODY);
         let bytes =
             body.collect().await.map_err(|_| arrival.refuse(Code::BodyTooLarge))?.to_bytes();
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|_| arrival.refuse(Code::InvalidBody))
+        serde_json::from_slice(&bytes).map(Self).map_err(|_| arrival.refuse(Code::InvalidBody))
     }
 }
 

@@ -39,9 +39,7 @@ async fn logout(
     let bearer = arrival.principal.as_ref().and_then(|caller| caller.identity().session());
     let ended = match (&body, bearer) {
         (Some(body), _) => desk.sessions.revoke_by_refresh_token(&body.refresh_token, now).await,
-        (None, Some(session)) => {
-            desk.sessions.revoke(session, now).await.map(|()| Some(session))
-        }
+        (None, Some(session)) => desk.sessions.revoke(session, now).await.map(|()| Some(session)),
         // A token of a session that has ended already: twice is 204 too.
         (None, None) if arrival.presented => Ok(None),
         (None, None) => return Err(arrival.refuse(Code::Unauthorized)),

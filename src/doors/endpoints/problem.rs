@@ -26,9 +26,7 @@ pub fn body(code: Code, request_id: &str) -> Bytes {
 /// `WWW-Authenticate` (RFC 6750 section 3): for a refusal that asks for a credential.
 pub const fn challenge(code: Code, presented: bool) -> Option<HeaderValue> {
     match (code, presented) {
-        (Code::Unauthorized, false) => {
-            Some(HeaderValue::from_static(r#"Bearer realm="guarita""#))
-        }
+        (Code::Unauthorized, false) => Some(HeaderValue::from_static(r#"Bearer realm="guarita""#)),
         (Code::Unauthorized, true) => {
             Some(HeaderValue::from_static(r#"Bearer realm="guarita", error="invalid_token""#))
         }

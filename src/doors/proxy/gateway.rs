@@ -83,8 +83,7 @@ impl ProxyHttp for Gateway {
         match reception {
             Reception::Refused(refusal) => self.refuse(session, context, &refusal).await,
             Reception::Own { canonical, path, presented, principal } => {
-                let call =
-                    local::Call { canonical, path, presented, principal: principal.clone() };
+                let call = local::Call { canonical, path, presented, principal: principal.clone() };
                 context.stage = Stage::Own { principal };
                 match local::serve(&self.endpoints, session, context, call).await? {
                     Ok(()) => Ok(true),

@@ -12,7 +12,7 @@ use super::respond::Refusal;
 use crate::doors::endpoints;
 use crate::live::Snapshot;
 use crate::model::{Code, Principal, Timestamp};
-use crate::rules::request::{Arrived, CanonicalRequest, Candidates, head};
+use crate::rules::request::{Arrived, Candidates, CanonicalRequest, head};
 use crate::rules::route::Found;
 use crate::services::access::{Caller, Judge, Verdict, authorize};
 
@@ -57,11 +57,9 @@ pub(super) async fn receive(
             let caller = Caller { client_cn: connection.client_cn() };
             let presented = candidates.presented();
             match authorize(&route.policy, verdict, caller) {
-                Ok(permit) => Reception::Permitted(Passage {
-                    canonical,
-                    route: Arc::clone(route),
-                    permit,
-                }),
+                Ok(permit) => {
+                    Reception::Permitted(Passage { canonical, route: Arc::clone(route), permit })
+                }
                 Err(denial) => {
                     Reception::Refused(Refusal { code: denial.code(), presented, allow: None })
                 }
@@ -148,10 +146,9 @@ fn unmatched(verdict: &Verdict, truth: Code) -> Code {
 fn proven(verdict: Verdict) -> Option<Principal> {
     match verdict {
         Verdict::Proven(principal) => Some(principal),
-        Verdict::Anonymous { .. }
-        | Verdict::Rejected
-        | Verdict::Unjudged
-        | Verdict::Unknowable => None,
+        Verdict::Anonymous { .. } | Verdict::Rejected | Verdict::Unjudged | Verdict::Unknowable => {
+            None
+        }
     }
 }
 

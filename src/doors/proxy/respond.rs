@@ -42,8 +42,8 @@ pub(super) async fn refuse(
 ) -> Result<()> {
     settle_body(session);
     let body = problem::body(refusal.code, request_id.as_str());
-    let status = StatusCode::from_u16(refusal.code.status())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status =
+        StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut head = ResponseHeader::build(status, Some(8))?;
     head.insert_header(header::CONTENT_TYPE, "application/problem+json")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;

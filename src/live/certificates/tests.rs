@@ -2,8 +2,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, IsCa, KeyPair,
-    SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, IsCa, KeyPair, SanType,
 };
 use rustls::{ClientConfig, ClientConnection, ServerConnection};
 
@@ -51,11 +50,10 @@ fn client(
 ) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.der().clone()).unwrap();
-    let builder =
-        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(pem) => builder
@@ -92,10 +90,7 @@ fn shake(
     })
 }
 
-fn pass(
-    client: &mut ClientConnection,
-    server: &mut ServerConnection,
-) -> Result<(), rustls::Error> {
+fn pass(client: &mut ClientConnection, server: &mut ServerConnection) -> Result<(), rustls::Error> {
     let mut wire = Vec::new();
     while client.wants_write() {
         client.write_tls(&mut wire).unwrap();
@@ -190,9 +185,8 @@ fn a_key_of_another_certificate_and_unreadable_pem_are_refused() {
     let ca = authority();
     let good = leaf(&ca, "good", &["good.test"]);
     let other = leaf(&ca, "other", &["other.test"]);
-    let fault = |pem: CertificatePem| {
-        server_config(&tls(vec![pem], ClientCertificates::None)).unwrap_err()
-    };
+    let fault =
+        |pem: CertificatePem| server_config(&tls(vec![pem], ClientCertificates::None)).unwrap_err();
     let origin = || "good.pem".to_owned();
     let wrong_key = CertificatePem { key: other.key.clone(), ..good.clone() };
     assert_eq!(fault(wrong_key), CertificateFault::Mismatch(origin()));

@@ -181,7 +181,8 @@ fn canonical_authority(text: &str) -> Result<(Box<str>, usize), Ambiguity> {
             (text.get(..address.len() + 2).unwrap_or_default(), port)
         }
         None => {
-            let (host, port) = text.split_at_checked(text.find(':').unwrap_or(text.len()))
+            let (host, port) = text
+                .split_at_checked(text.find(':').unwrap_or(text.len()))
                 .ok_or(Ambiguity::Host)?;
             if !is_host_name(host.strip_suffix('.').unwrap_or(host)) {
                 return Err(Ambiguity::Host);
@@ -293,7 +294,11 @@ fn decode(digits: &[u8]) -> Result<(Written, usize), Ambiguity> {
         b'/' | b'\\' => Err(Ambiguity::Separator),
         b';' => Err(Ambiguity::Parameter),
         0..=31 | 127 => Err(Ambiguity::Control),
-        b'%' if matches!((digits.get(2).and_then(hex), digits.get(3).and_then(hex)), (Some(_), Some(_))) => {
+        b'%' if matches!(
+            (digits.get(2).and_then(hex), digits.get(3).and_then(hex)),
+            (Some(_), Some(_))
+        ) =>
+        {
             Err(Ambiguity::DoubleEncoding)
         }
         byte if is_unreserved(byte) => Ok((Written::Plain(byte), 3)),
@@ -363,7 +368,10 @@ fn encoded_text(path: &str) -> Result<(), Ambiguity> {
 
 /// Full-width forms that some servers fold into `.`, `/` and `\`.
 const fn is_lookalike(letter: char) -> bool {
-    matches!(letter, '\u{ff0e}' | '\u{ff0f}' | '\u{ff3c}' | '\u{2024}' | '\u{2215}' | '\u{2044}' | '\u{29f5}')
+    matches!(
+        letter,
+        '\u{ff0e}' | '\u{ff0f}' | '\u{ff3c}' | '\u{2024}' | '\u{2215}' | '\u{2044}' | '\u{29f5}'
+    )
 }
 
 const fn is_unreserved(byte: u8) -> bool {
@@ -375,7 +383,18 @@ const fn is_path(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
             byte,
-            b'/' | b':' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'='
+            b'/' | b':'
+                | b'@'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b'='
         )
 }
 
@@ -410,8 +429,18 @@ mod tests {
 
     #[test]
     fn what_is_canonical_stays() {
-        for target in ["/", "/a/b", "/a/b/", "/a?b=c/../d&e=[1]", "/%C3%A9", "/a%20b", "/a:b@c", "/.well-known/x", "/a..b/...", "/100%25"]
-        {
+        for target in [
+            "/",
+            "/a/b",
+            "/a/b/",
+            "/a?b=c/../d&e=[1]",
+            "/%C3%A9",
+            "/a%20b",
+            "/a:b@c",
+            "/.well-known/x",
+            "/a..b/...",
+            "/100%25",
+        ] {
             assert_eq!(path(target).as_deref(), Ok(target));
         }
     }
@@ -473,8 +502,9 @@ mod tests {
         assert_eq!(request.host(), "api.example.test");
         assert_eq!(request.authority(), "api.example.test:8443");
         assert_eq!(parse("/", "[::1]:80").unwrap().host(), "[::1]");
-        for host in ["a..b", "a b", "a:", "a:b", "a:99999", "a/b", "u@a", "[::1", "[x]", ".a", "a:80:80", ""]
-        {
+        for host in [
+            "a..b", "a b", "a:", "a:b", "a:99999", "a/b", "u@a", "[::1", "[x]", ".a", "a:80:80", "",
+        ] {
             assert!(parse("/", host).is_err(), "{host}");
         }
     }

@@ -61,7 +61,8 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
 /// The value of `X-Forwarded-For` to send: what a trusted proxy said, and the socket's other end.
 pub fn for_value(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<HeaderValue> {
     let peer_text = peer.to_canonical().to_string();
-    let mut before = headers.get_all(&FOR).iter().filter_map(|field| field.to_str().ok()).peekable();
+    let mut before =
+        headers.get_all(&FOR).iter().filter_map(|field| field.to_str().ok()).peekable();
     if before.peek().is_none() || !is_trusted(peer, trusted) {
         return HeaderValue::try_from(peer_text).ok();
     }

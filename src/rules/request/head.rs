@@ -370,7 +370,8 @@ mod tests {
 
     #[test]
     fn a_plain_request_passes() {
-        let head = judge("GET /a?b=c HTTP/1.1\r\nHost: a.test:8443\r\nAccept: */*\r\n\r\n").unwrap();
+        let head =
+            judge("GET /a?b=c HTTP/1.1\r\nHost: a.test:8443\r\nAccept: */*\r\n\r\n").unwrap();
         assert_eq!(head, Head { framing: Framing::None, upgrade: false });
         let head = judge("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 12\r\n\r\n").unwrap();
         assert_eq!(head.framing, Framing::Length(12));
@@ -443,7 +444,8 @@ mod tests {
 
     #[test]
     fn hosts_must_be_one_authority() {
-        for fields in ["", "Host:\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@a\r\n", "Host: a,b\r\n"]
+        for fields in
+            ["", "Host:\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@a\r\n", "Host: a,b\r\n"]
         {
             let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
             assert_eq!(judge(&head), Err(Malformed::Host), "{fields:?}");

@@ -170,7 +170,9 @@ mod tests {
     #[test]
     fn every_spelling_of_a_name_is_found() {
         let families = HeaderFamilies::new(["X-User"]);
-        for name in ["x-user", "x_user", "app_roles", "app-roles", "x_auth-sid", "remote_user", "sub"] {
+        for name in
+            ["x-user", "x_user", "app_roles", "app-roles", "x_auth-sid", "remote_user", "sub"]
+        {
             assert!(families.contains(&HeaderName::try_from(name).unwrap()), "{name}");
         }
         for name in ["x-users", "x-request-id", "accept", "subject"] {

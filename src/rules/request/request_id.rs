@@ -6,7 +6,9 @@ pub const MAX_LENGTH: usize = 128;
 /// Whether a caller's request id may be taken over: 1 to 128 bytes of `A-Z a-z 0-9 - _ .`.
 pub fn is_well_formed(value: &[u8]) -> bool {
     (1..=MAX_LENGTH).contains(&value.len())
-        && value.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 #[cfg(test)]

@@ -112,7 +112,8 @@ impl<T> Table<T> {
             Some(&self.any),
         ];
         let path = path.strip_prefix('/').unwrap_or(path);
-        let Some(methods) = roots.into_iter().flatten().find_map(|root| root.find(Some(path))) else {
+        let Some(methods) = roots.into_iter().flatten().find_map(|root| root.find(Some(path)))
+        else {
             return Found::Nothing;
         };
         match methods.find(method).and_then(|position| self.routes.get(position)) {
@@ -217,8 +218,10 @@ mod tests {
 
     fn table(routes: &[(&str, &str, &[&str])]) -> Table<usize> {
         let routes = routes.iter().enumerate();
-        Table::build(routes.map(|(at, (host, path, methods))| (matcher(host, path, methods), at)).collect())
-            .unwrap()
+        Table::build(
+            routes.map(|(at, (host, path, methods))| (matcher(host, path, methods), at)).collect(),
+        )
+        .unwrap()
     }
 
     fn found(table: &Table<usize>, host: &str, path: &str, method: &str) -> String {
@@ -295,13 +298,15 @@ mod tests {
             (("", "/a", &["GET"]), ("", "/a", &[])),
             (("a", "/a", &[]), ("a", "/a", &[])),
         ] {
-            let routes = [one, other].map(|(host, path, methods)| (matcher(host, path, methods), ()));
+            let routes =
+                [one, other].map(|(host, path, methods)| (matcher(host, path, methods), ()));
             assert_eq!(
                 Table::build(routes.into()).unwrap_err(),
                 vec![Overlap { first: 0, second: 1 }]
             );
         }
-        let apart = [matcher("", "/a", &["GET"]), matcher("", "/a", &["POST"]), matcher("a", "/a", &[])];
+        let apart =
+            [matcher("", "/a", &["GET"]), matcher("", "/a", &["POST"]), matcher("a", "/a", &[])];
         assert!(Table::build(apart.map(|matcher| (matcher, ())).into()).is_ok());
     }
 }

@@ -1,1 +1,5 @@
 //! Accounts: created, changed, disabled by an administrator.
+
+pub mod administration;
+
+pub use administration::{Account, Accounts, NewAccount, Refusal};

@@ -6,6 +6,9 @@ pub mod tokens;
 
 pub mod refresh;
 
+#[cfg(test)]
+pub(crate) mod sample;
+
 pub use refresh::{InvalidRefreshToken, Refresh};
 pub use settings::Settings;
 pub use tokens::{Fault, Issuer, Tokens};

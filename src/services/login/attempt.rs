@@ -35,8 +35,7 @@ impl Identifier {
     fn is_bounded(&self) -> bool {
         match self {
             Self::Username(name) => {
-                name.len() <= MAX_USERNAME * 4
-                    && (1..=MAX_USERNAME).contains(&name.chars().count())
+                name.len() <= MAX_USERNAME * 4 && (1..=MAX_USERNAME).contains(&name.chars().count())
             }
             Self::Email(email) => (1..=MAX_EMAIL).contains(&email.len()),
         }
@@ -175,8 +174,7 @@ impl Login {
         now: Timestamp,
     ) -> Result<Result<Tokens, Refusal>, Fault> {
         let mut transaction = self.store.begin_write().await?;
-        let recorded =
-            transaction.record_success(user.id, &user.password_hash, hash, now).await?;
+        let recorded = transaction.record_success(user.id, &user.password_hash, hash, now).await?;
         if !recorded {
             return self.overtaken(transaction, &user, now).await.map(Err);
         }
@@ -233,8 +231,7 @@ impl Login {
             user_agent: attempt.user_agent.as_deref().map(bounded),
         };
         transaction.insert_session(&new, now).await?;
-        let displaced =
-            transaction.revoke_oldest_sessions(user.id, MAX_SESSIONS, now).await?;
+        let displaced = transaction.revoke_oldest_sessions(user.id, MAX_SESSIONS, now).await?;
         let mut refresh_token = None;
         if attempt.refreshable {
             let token = random::token()?;
@@ -270,8 +267,9 @@ impl Login {
         now: Timestamp,
     ) -> Result<Refusal, Fault> {
         let locked = self.unknown.count_failure(identifier, &self.settings, now);
-        // A transaction that writes nothing: it waits for the writer as that of a known name does.
-        drop(self.store.begin_write().await?);
+        let mut transaction = self.store.begin_write().await?;
+        transaction.count_unknown_name().await?;
+        transaction.commit().await?;
         Ok(locked
             .map_or(Refusal::InvalidCredentials, |retry_after| Refusal::Locked { retry_after }))
     }

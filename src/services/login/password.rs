@@ -49,9 +49,8 @@ pub struct Passwords {
 impl Passwords {
     /// Computes one hash, so that unknown users cost what known ones do.
     pub fn new(hashing: &Hashing) -> Result<Self, Fault> {
-        let params =
-            Params::new(hashing.memory_kib, hashing.iterations, hashing.parallelism, None)
-                .map_err(|error| Fault(format!("passwords: {error}")))?;
+        let params = Params::new(hashing.memory_kib, hashing.iterations, hashing.parallelism, None)
+            .map_err(|error| Fault(format!("passwords: {error}")))?;
         let dummy = hash(&random::token()?, &params)?;
         let concurrency = hashing.concurrency.max(1);
         Ok(Self {

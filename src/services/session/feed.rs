@@ -84,3 +84,7 @@ impl Feed {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;

@@ -115,3 +115,7 @@ fn unknowable(fault: Fault) -> Unknowable {
     tracing::error!(error = %fault, "a session cannot be looked up or ended");
     Unknowable
 }
+
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;

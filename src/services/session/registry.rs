@@ -321,11 +321,7 @@ impl Memory {
 }
 
 /// What the store says; `None` for a session that is not in force.
-async fn find(
-    store: &Store,
-    session: SessionId,
-    now: Timestamp,
-) -> Result<Option<Found>, Fault> {
+async fn find(store: &Store, session: SessionId, now: Timestamp) -> Result<Option<Found>, Fault> {
     let mut transaction = store.read().await?;
     let Some(session) = transaction.find_session(session).await? else { return Ok(None) };
     if !session.is_live(now) {
@@ -334,8 +330,7 @@ async fn find(
     let user = transaction.find_user(session.user).await?;
     let Some(user) = user.filter(|user| user.active) else { return Ok(None) };
     let roles = transaction.roles_of(user.id).await?;
-    let standing =
-        UserStanding { user: user.id, roles, roles_changed_at: user.roles_changed_at };
+    let standing = UserStanding { user: user.id, roles, roles_changed_at: user.roles_changed_at };
     Ok(Some(Found { expires_at: session.expires_at, standing }))
 }
 

@@ -1,1 +1,223 @@
 use super::*;
+use crate::adapters::store::sample::{self, DAY, NOW};
+use crate::model::{Role, random};
+
+fn hearing(store: &Store) -> Registry {
+    let registry = Registry::new(store.clone());
+    registry.heard(Instant::now());
+    registry
+}
+
+fn is_active(standing: Option<&Standing>) -> bool {
+    matches!(standing, Some(Standing::Active(_)))
+}
+
+fn is_inactive(standing: Option<&Standing>) -> bool {
+    matches!(standing, Some(Standing::Inactive))
+}
+
+#[tokio::test]
+async fn what_was_asked_is_recalled_until_it_is_revoked() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    let user = sample::user(&store, "alice").await;
+    let session = sample::session(&store, user, NOW.plus(DAY)).await;
+    assert!(registry.recall(session, NOW).is_none());
+    assert!(is_active(Some(&registry.ask(session, NOW).await.unwrap())));
+    assert!(is_active(registry.recall(session, NOW).as_ref()));
+    sample::revoke(&store, session).await;
+    registry.revoke(session);
+    assert!(registry.recall(session, NOW).is_none());
+    assert!(is_inactive(Some(&registry.ask(session, NOW).await.unwrap())));
+    assert!(is_inactive(registry.recall(session, NOW).as_ref()));
+}
+
+#[tokio::test]
+async fn a_registry_that_lost_its_memory_lets_only_stored_sessions_in() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    let unknown = SessionId::new(random::ordered_uuid());
+    assert!(is_inactive(Some(&registry.ask(unknown, NOW).await.unwrap())));
+    assert!(is_inactive(registry.recall(unknown, NOW).as_ref()), "remembered");
+    assert!(registry.recall(unknown, NOW.plus(ABSENT_TTL)).is_none(), "but briefly");
+}
+
+#[tokio::test]
+async fn memory_is_not_believed_before_the_feed_speaks_nor_a_second_after() {
+    let (_directory, store) = sample::open().await;
+    let mut registry = Registry::new(store.clone());
+    let user = sample::user(&store, "alice").await;
+    let session = sample::session(&store, user, NOW.plus(DAY)).await;
+    assert!(is_active(Some(&registry.ask(session, NOW).await.unwrap())));
+    assert!(registry.recall(session, NOW).is_none());
+    registry.heard(Instant::now());
+    assert!(is_active(registry.recall(session, NOW).as_ref()));
+    let ended = async {
+        while Arc::get_mut(&mut registry.0).is_none() {
+            tokio::task::yield_now().await
+        }
+    };
+    ended.await;
+    let memory = Arc::get_mut(&mut registry.0).unwrap();
+    memory.born = memory.born.checked_sub(MAX_SILENCE).unwrap();
+    assert!(registry.recall(session, NOW).is_none());
+    assert!(is_active(Some(&registry.ask(session, NOW).await.unwrap())), "the store still knows");
+}
+
+#[tokio::test]
+async fn a_session_ends_at_its_second() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    let user = sample::user(&store, "alice").await;
+    let end = NOW.plus(DAY);
+    let session = sample::session(&store, user, end).await;
+    registry.ask(session, NOW).await.unwrap();
+    let before = Timestamp::from_seconds(end.seconds() - 1);
+    assert!(is_active(registry.recall(session, before).as_ref()));
+    assert!(registry.recall(session, end).is_none());
+    assert!(is_inactive(Some(&registry.ask(session, end).await.unwrap())));
+}
+
+#[tokio::test]
+async fn a_forgotten_user_is_asked_for_again_in_every_session() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    let user = sample::user(&store, "alice").await;
+    let sessions = [
+        sample::session(&store, user, NOW.plus(DAY)).await,
+        sample::session(&store, user, NOW.plus(DAY)).await,
+    ];
+    for session in sessions {
+        registry.ask(session, NOW).await.unwrap();
+    }
+    let mut transaction = store.begin_write().await.unwrap();
+    transaction.grant_role(user, &Role::parse("admin").unwrap(), NOW).await.unwrap();
+    transaction.commit().await.unwrap();
+    registry.forget_user(user);
+    for session in sessions {
+        assert!(registry.recall(session, NOW).is_none());
+        let Standing::Active(standing) = registry.ask(session, NOW).await.unwrap() else {
+            panic!()
+        };
+        assert_eq!(standing.roles.header(), "admin");
+        assert_eq!(standing.roles_changed_at, NOW);
+    }
+    let mut transaction = store.begin_write().await.unwrap();
+    transaction.set_active(user, false, NOW).await.unwrap();
+    transaction.commit().await.unwrap();
+    registry.forget_user(user);
+    for session in sessions {
+        assert!(is_inactive(Some(&registry.ask(session, NOW).await.unwrap())));
+    }
+}
+
+#[tokio::test]
+async fn one_question_serves_all_who_wait() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    let user = sample::user(&store, "alice").await;
+    let session = sample::session(&store, user, NOW.plus(DAY)).await;
+    let turns = registry.0.turns.acquire_many(4).await.unwrap();
+    let waiting: Vec<_> = (0..100).map(|_| registry.join(session, NOW).unwrap()).collect();
+    assert_eq!(registry.0.lock().len(), 1);
+    drop(turns);
+    for mut answer in waiting {
+        let answered = answer.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+        assert!(is_active(answered.ok().as_ref()));
+    }
+}
+
+#[tokio::test]
+async fn questions_are_bounded() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    let _turns = registry.0.turns.acquire_many(4).await.unwrap();
+    for _ in 0..MAX_FLIGHTS {
+        registry.join(SessionId::new(random::ordered_uuid()), NOW).unwrap();
+    }
+    let beyond = registry.ask(SessionId::new(random::ordered_uuid()), NOW).await;
+    assert_eq!(beyond.err(), Some(Unknowable));
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_sessions_does_not_drive_out_known_ones() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    let user = sample::user(&store, "alice").await;
+    let session = sample::session(&store, user, NOW.plus(DAY)).await;
+    registry.ask(session, NOW).await.unwrap();
+    for _ in 0..3 * ABSENT_CAPACITY {
+        let unknown = SessionId::new(random::ordered_uuid());
+        let (_sender, answer) = watch::channel(None);
+        registry.0.lock().start(unknown, answer);
+        registry.0.remember(unknown, None, NOW);
+        registry.0.lock().end(unknown);
+    }
+    assert!(registry.0.absent.len() <= ABSENT_CAPACITY * 2);
+    registry.heard(Instant::now());
+    assert!(is_active(registry.recall(session, NOW).as_ref()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_known_is_refused() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    store.close().await;
+    let asked = registry.ask(SessionId::new(random::ordered_uuid()), NOW).await;
+    assert_eq!(asked.err(), Some(Unknowable));
+}
+
+#[tokio::test]
+async fn a_revocation_that_overtakes_an_answer_wins() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    let user = sample::user(&store, "alice").await;
+    let session = sample::session(&store, user, NOW.plus(DAY)).await;
+    let overtakes: [&dyn Fn(); 3] =
+        [&|| registry.revoke(session), &|| registry.forget_user(user), &|| registry.clear()];
+    for overtake in overtakes {
+        let (_sender, answer) = watch::channel(None);
+        registry.0.lock().start(session, answer);
+        let found = find(&store, session, NOW).await.unwrap();
+        assert!(found.is_some());
+        overtake();
+        assert!(registry.0.remember(session, found, NOW).is_none());
+        assert!(registry.recall(session, NOW).is_none());
+        registry.0.lock().end(session);
+    }
+    let other = sample::user(&store, "bob").await;
+    let (_sender, answer) = watch::channel(None);
+    registry.0.lock().start(session, answer);
+    let found = find(&store, session, NOW).await.unwrap();
+    registry.forget_user(other);
+    assert!(registry.0.remember(session, found, NOW).is_some(), "another user's change");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn after_a_revocation_returns_nobody_is_let_in() {
+    let (_directory, store) = sample::open().await;
+    let registry = hearing(&store);
+    let user = sample::user(&store, "alice").await;
+    for _ in 0..100 {
+        let session = sample::session(&store, user, NOW.plus(DAY)).await;
+        let askers: Vec<_> = (0..8)
+            .map(|_| {
+                let registry = registry.clone();
+                tokio::spawn(async move {
+                    while is_active(Some(&registry.ask(session, NOW).await.unwrap())) {
+                        registry.heard(Instant::now());
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        sample::revoke(&store, session).await;
+        registry.revoke(session);
+        assert!(!is_active(registry.recall(session, NOW).as_ref()));
+        assert!(is_inactive(Some(&registry.ask(session, NOW).await.unwrap())));
+        for asker in askers {
+            asker.await.unwrap();
+        }
+        assert!(!is_active(registry.recall(session, NOW).as_ref()));
+    }
+}

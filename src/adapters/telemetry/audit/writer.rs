@@ -161,11 +161,8 @@ impl Shared {
     fn take(&self, batch: &mut String) -> bool {
         let mut waiting = self.lock();
         if waiting.text.len() < BATCH && !waiting.stop {
-            waiting = self
-                .wake
-                .wait_timeout(waiting, INTERVAL)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            waiting =
+                self.wake.wait_timeout(waiting, INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
         }
         std::mem::swap(&mut waiting.text, batch);
         waiting.stop

@@ -28,7 +28,11 @@ const BOUNDS: &[Bound] = &[
         "must be true, 1, yes or on, else false, 0, no or off (any case)",
     ),
     ("RESET_TOKEN_TTL", |text| is_within(text, 1, 3600), "must be 1 to 3600 (seconds)"),
-    ("EMAIL_VERIFICATION_TOKEN_TTL", |text| is_within(text, 1, 3600), "must be 1 to 3600 (seconds)"),
+    (
+        "EMAIL_VERIFICATION_TOKEN_TTL",
+        |text| is_within(text, 1, 3600),
+        "must be 1 to 3600 (seconds)",
+    ),
     ("PASSWORD_RESET_URL", is_link, LINK),
     ("EMAIL_VERIFICATION_URL", is_link, LINK),
     (

@@ -35,7 +35,8 @@ pub(super) fn aliases(written: &Written, reader: &mut Reader<'_>) -> Vec<(Box<st
     for (alias, target) in written.endpoints.aliases.iter().flatten() {
         let path = format!("endpoints.aliases.{alias}");
         if !is_plain(alias) || is_own(alias) || alias == TOKEN_ALIAS.0 {
-            let what = "must be a path of its own: visible ASCII, at most 2048 bytes, no // ? # % {";
+            let what =
+                "must be a path of its own: visible ASCII, at most 2048 bytes, no // ? # % {";
             reader.report.problem(&path, what);
         }
         if !is_plain(target) || !is_own(target) {

@@ -20,7 +20,8 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> Vec<Listene
             reader.report.problem(&path, format_args!("{address} is listened on twice"));
         }
         if listener.tls.is_none() && !address.ip().is_loopback() {
-            let what = "plain HTTP beyond this machine: tokens and passwords can be read on the way";
+            let what =
+                "plain HTTP beyond this machine: tokens and passwords can be read on the way";
             reader.report.warning(&path, what);
         }
         listeners.push(Listener { address, certificates, client_auth });
@@ -28,11 +29,7 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> Vec<Listene
     listeners
 }
 
-fn address(
-    written: Option<&String>,
-    path: &str,
-    reader: &mut Reader<'_>,
-) -> Option<SocketAddr> {
+fn address(written: Option<&String>, path: &str, reader: &mut Reader<'_>) -> Option<SocketAddr> {
     let address = written?.parse();
     if address.is_err() {
         reader.report.problem_with_hint(
@@ -78,12 +75,7 @@ fn certificates(
 }
 
 /// A certificate and its key, known to belong together.
-fn pair(
-    certificate: &str,
-    key: &str,
-    path: &str,
-    reader: &mut Reader<'_>,
-) -> Option<Certificate> {
+fn pair(certificate: &str, key: &str, path: &str, reader: &mut Reader<'_>) -> Option<Certificate> {
     let certificate_path = format!("{path}.certificate");
     let chain = reader.file(&certificate_path, certificate);
     let key = reader.secret_file(&format!("{path}.key"), key);
@@ -120,7 +112,11 @@ fn client_auth(listener: &written::Listener, path: &str, reader: &mut Reader<'_>
     let ca_path = format!("{path}.ca");
     let Some(ca) = &written.ca else {
         if !reader.report.is_faulty(&ca_path) {
-            reader.report.problem_with_hint(&ca_path, "is missing", "the CAs that callers may have");
+            reader.report.problem_with_hint(
+                &ca_path,
+                "is missing",
+                "the CAs that callers may have",
+            );
         }
         return ClientAuth::None;
     };

@@ -62,11 +62,14 @@ impl<'a> Reader<'a> {
         let Some(Time(text)) = written else { return default };
         match parse_time(text) {
             Some(time) if bounds.contains(&time) => return time,
-            Some(_) => self.report.problem(path, format_args!(
-                "must be {} to {}",
-                time_text(*bounds.start()),
-                time_text(*bounds.end())
-            )),
+            Some(_) => self.report.problem(
+                path,
+                format_args!(
+                    "must be {} to {}",
+                    time_text(*bounds.start()),
+                    time_text(*bounds.end())
+                ),
+            ),
             None => self.report.problem_with_hint(
                 path,
                 "is not a length of time",
@@ -91,11 +94,14 @@ impl<'a> Reader<'a> {
         };
         match size {
             Some(size) if bounds.contains(&size) => return size,
-            Some(_) => self.report.problem(path, format_args!(
-                "must be {} to {}",
-                size_text(*bounds.start()),
-                size_text(*bounds.end())
-            )),
+            Some(_) => self.report.problem(
+                path,
+                format_args!(
+                    "must be {} to {}",
+                    size_text(*bounds.start()),
+                    size_text(*bounds.end())
+                ),
+            ),
             None => self.report.problem_with_hint(
                 path,
                 "is not a size",
@@ -146,10 +152,13 @@ impl<'a> Reader<'a> {
         let bytes = self.file(path, name)?;
         let file = self.locate(name);
         if is_readable_by_others(&file) {
-            self.report.warning(path, format_args!(
-                "{} is readable by everybody on this machine (chmod o-r)",
-                file.display()
-            ));
+            self.report.warning(
+                path,
+                format_args!(
+                    "{} is readable by everybody on this machine (chmod o-r)",
+                    file.display()
+                ),
+            );
         }
         let Ok(text) = String::from_utf8(bytes) else {
             self.report.problem(path, format_args!("{} is not text", file.display()));

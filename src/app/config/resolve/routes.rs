@@ -66,9 +66,10 @@ fn resolve_one(
     let hosts = hosts(route, &path, reader);
     let methods = methods(route, &path, reader);
     let pattern = pattern(route, &path, known, reader);
-    let max_body = route.max_body.as_ref().map(|size| {
-        reader.size(&format!("{path}.max_body"), Some(size), 0, 0..=1 << 40)
-    });
+    let max_body = route
+        .max_body
+        .as_ref()
+        .map(|size| reader.size(&format!("{path}.max_body"), Some(size), 0, 0..=1 << 40));
     let timeout = route.timeout.as_ref().map(|time| {
         let bounds = Duration::from_millis(1)..=Duration::from_secs(86_400);
         reader.time(&format!("{path}.timeout"), Some(time), Duration::ZERO, bounds)

@@ -1,0 +1,55 @@
+//! One administrator and one reader, made once.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::adapters::store::Store;
+use crate::app::config;
+use crate::model::{Role, Secret, clock, random};
+use crate::services::account::{Accounts, NewAccount, Refusal};
+use crate::services::login::Passwords;
+use crate::services::session::Registry;
+
+/// An account that was just made.
+#[derive(Debug)]
+pub struct Made {
+    /// Its user name.
+    pub username: &'static str,
+    /// Its password: shown once.
+    pub password: Secret,
+}
+
+const ACCOUNTS: [(&str, &str); 2] = [("admin", "Metrics.Admin"), ("reader", "Metrics.Reader")];
+
+/// Makes the accounts that are not there yet; an error is one line for the operator.
+pub async fn ensure(file: &Path) -> Result<Vec<Made>, String> {
+    let config = config::load(file).map_err(|problems| problems.to_string())?;
+    let store = Store::open(&config.store).await.map_err(|fault| format!("database: {fault}"))?;
+    let made = make(&config, store.clone()).await;
+    store.close().await;
+    made
+}
+
+async fn make(config: &config::Config, store: Store) -> Result<Vec<Made>, String> {
+    let passwords =
+        Arc::new(Passwords::new(&config.login.hashing).map_err(|fault| fault.to_string())?);
+    let registry = Registry::new(store.clone());
+    let accounts = Accounts::new(store, registry, passwords, config.login.min_length);
+    let mut made = Vec::new();
+    for (username, role) in ACCOUNTS {
+        let password = random::password().map_err(|fault| fault.to_string())?;
+        let new = NewAccount {
+            username: username.to_owned(),
+            email: None,
+            password: password.clone(),
+            roles: vec![Role::parse(role).map_err(|invalid| invalid.to_string())?],
+        };
+        match accounts.create(new, clock::now()).await {
+            Ok(Ok(_)) => made.push(Made { username, password }),
+            Ok(Err(Refusal::AlreadyExists)) => {}
+            Ok(Err(refusal)) => return Err(refusal.to_string()),
+            Err(fault) => return Err(fault.to_string()),
+        }
+    }
+    Ok(made)
+}

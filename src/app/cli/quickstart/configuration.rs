@@ -1,0 +1,62 @@
+//! The configuration of a first look.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::certificates::write;
+
+/// Writes `guarita.toml` into the directory unless it is there.
+pub fn ensure(
+    directory: &Path,
+    address: SocketAddr,
+    ops: SocketAddr,
+    upstream: SocketAddr,
+) -> io::Result<()> {
+    let file = directory.join("guarita.toml");
+    if file.is_file() {
+        return Ok(());
+    }
+    write(&file, text(directory, address, ops, upstream).as_bytes(), 0o644)
+}
+
+fn text(directory: &Path, address: SocketAddr, ops: SocketAddr, upstream: SocketAddr) -> String {
+    let data = directory.display();
+    let port = address.port();
+    format!(
+        r#"# Made by `guarita quickstart`; yours to change. A change is taken up while it runs.
+mode = "local"
+public_url = "https://localhost:{port}"
+data_dir = "{data}"
+
+[[listeners]]
+address = "{address}"
+tls = {{ certificate = "cert.pem", key = "key.pem" }}
+
+[ops]
+address = "{ops}"
+
+[store]
+database = "sqlite:{data}/guarita.db"
+
+[[upstreams]]
+name = "demo"
+servers = ["http://{upstream}"]
+
+[[routes]]
+path = "/public/{{*rest}}"
+upstream = "demo"
+access = "public"
+
+[[routes]]
+path = "/orders/{{*rest}}"
+upstream = "demo"
+allow = {{ roles = ["Metrics.Admin", "Metrics.Reader"] }}
+
+[[routes]]
+path = "/admin/{{*rest}}"
+upstream = "demo"
+allow = {{ roles = ["Metrics.Admin"] }}
+"#
+    )
+}

@@ -1,0 +1,55 @@
+//! A store, a registry and an issuer with a key of its own, for tests of this room and later ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Issuer, Settings};
+use crate::adapters::store::{Store, sample};
+use crate::model::{Secret, Timestamp};
+use crate::rules::token::claims::Expectations;
+use crate::rules::token::{Algorithm, Claims, Keyring, SigningKey};
+use crate::services::session::Registry;
+
+pub(crate) struct House {
+    pub(crate) _directory: TempDir,
+    pub(crate) store: Store,
+    pub(crate) registry: Registry,
+    pub(crate) issuer: Arc<Issuer>,
+    keyring: Arc<Keyring>,
+}
+
+pub(crate) async fn house(refresh_rotation: bool) -> House {
+    let (directory, store) = sample::open().await;
+    let secret = SigningKey::generate(Algorithm::EdDsa).unwrap();
+    let key = SigningKey::parse(Algorithm::EdDsa, &secret).unwrap();
+    let keyring = Arc::new(Keyring::new(key, Vec::new()).unwrap());
+    let settings = Settings {
+        issuer: "ms-auth".into(),
+        audience: "api".into(),
+        access_ttl: Duration::from_secs(3_600),
+        refresh_ttl: Duration::from_secs(86_400),
+        refresh_rotation,
+    };
+    let keys = Arc::clone(&keyring);
+    House {
+        _directory: directory,
+        registry: Registry::new(store.clone()),
+        store,
+        issuer: Arc::new(Issuer::new(move || Arc::clone(&keys), settings)),
+        keyring,
+    }
+}
+
+impl House {
+    pub(crate) fn claims(&self, access_token: &Secret, now: Timestamp) -> Claims {
+        let expected = Expectations {
+            issuer: "ms-auth".into(),
+            audiences: vec!["api".into()],
+            leeway: Duration::ZERO,
+            max_length: 16_384,
+        };
+        self.keyring.verify(access_token.expose(), &expected, now).unwrap()
+    }
+}
