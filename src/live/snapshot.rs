@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// Routes by host, path and method.
     pub routes: Table<Arc<RouteTarget>>,
+    /// The upstreams of all routes, each once.
+    pub pools: Vec<Arc<Pool>>,
     /// The keys in force.
     pub keyring: Arc<Keyring>,
     /// What a token must say.
@@ -45,7 +47,7 @@ pub struct Snapshot {
 
 /// Where a route leads.
 #[derive(Debug)]
-pub struct RouteTarget {
+pub struct RouteTarget<M = RouteMetrics> {
     /// The path pattern as written; label in metrics.
     pub label: Box<str>,
     /// What it demands.
@@ -59,7 +61,7 @@ pub struct RouteTarget {
     /// From the head's last byte to the end of the answer; none for streams that may last.
     pub timeout: Option<Duration>,
     /// What is counted for it.
-    pub metrics: RouteMetrics,
+    pub metrics: M,
 }
 
 /// `[limits]`: bounds of what a caller may send.

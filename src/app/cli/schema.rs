@@ -1,8 +1,18 @@
-//! x
-/// x
+//! `guarita schema`: the JSON Schema of the configuration.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::app::config::schema;
+
+/// Prints the JSON Schema of the configuration.
 #[derive(Debug, clap::Args)]
-pub struct Arguments;
-/// x
-pub fn run(_: Arguments) -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub struct Arguments {}
+
+/// Runs the command: 0, or 1 where nothing could be written.
+pub fn run(_arguments: Arguments) -> ExitCode {
+    match std::io::stdout().lock().write_all(schema::text().as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }

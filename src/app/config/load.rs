@@ -1,6 +1,6 @@
 //! From the file and the environment to a configuration, or to all that is wrong with them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize as _;
 use toml::Table;
@@ -8,18 +8,16 @@ use toml::Table;
 use super::environment::{self, Variables};
 use super::report::{Problems, Report};
 use super::resolve::{self, Reader};
+use super::values::Files;
 use super::written::Written;
 use super::{Config, document, shape};
 use crate::model::{Timestamp, clock};
-
-/// Largest configuration file, in bytes.
-const MAX_LENGTH: u64 = 16 * 1024 * 1024;
 
 /// What came of loading, and what it came from.
 #[derive(Debug)]
 pub struct Loaded {
     /// Every file that was read or asked for, also where loading failed.
-    pub files: Vec<PathBuf>,
+    pub files: Files,
     /// The configuration, or everything that is wrong.
     pub result: Result<Config, Problems>,
 }
@@ -39,9 +37,7 @@ pub fn load_with(file: &Path, variables: &Variables, now: Timestamp) -> Loaded {
     let mut report = Report::new(file);
     let mut reader = Reader::new(file, now, &mut report);
     let config = read(file, variables, &mut reader);
-    let mut files = reader.finish();
-    files.sort();
-    files.dedup();
+    let files = reader.finish();
     let result = report.finish().and_then(|warnings| match config {
         Some(config) => Ok(Config { warnings, files: files.clone(), ..config }),
         // Every step that gives up tells why; this line is for the one that would forget to.
@@ -51,7 +47,7 @@ pub fn load_with(file: &Path, variables: &Variables, now: Timestamp) -> Loaded {
 }
 
 fn read(file: &Path, variables: &Variables, reader: &mut Reader<'_>) -> Option<Config> {
-    let text = reader.configuration(file, MAX_LENGTH)?;
+    let text = reader.configuration(file)?;
     let report = &mut *reader.report;
     let mut table: Table = document::parse(&text, report)?;
     environment::apply(variables, &mut table, report);

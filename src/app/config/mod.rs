@@ -7,6 +7,7 @@
 
 mod document;
 mod environment;
+mod files;
 mod load;
 mod report;
 mod resolve;
@@ -15,6 +16,8 @@ mod shape;
 pub mod values;
 pub mod written;
 
+pub(in crate::app) use files::digest_of;
+pub(in crate::app) use load::load_and_watch;
 pub use load::{Loaded, load, load_with};
 pub use report::Problems;
 pub use values::Config;

@@ -61,7 +61,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         upstreams,
         routes,
         file: file.to_owned(),
-        files: Vec::new(),
+        files: super::values::Files::new(),
         warnings: Vec::new(),
     };
     Some(config)

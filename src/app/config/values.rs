@@ -1,5 +1,6 @@
 //! The configuration as meant: typed, bounded, every file already read.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,9 @@ use crate::rules::request::IdentityHeaders;
 use crate::rules::route::{Matcher, Policy};
 use crate::rules::token::Algorithm;
 use crate::services::{grant, keys, login};
+
+/// Files by path, each with the SHA-256 of what was read; `None` where it could not be.
+pub type Files = BTreeMap<PathBuf, Option<[u8; 32]>>;
 
 /// Who issues tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +77,7 @@ pub struct Config {
     /// Threads that serve requests; default the cores this process may use.
     pub threads: usize,
     /// Every file that was read, to be watched.
-    pub files: Vec<PathBuf>,
+    pub files: Files,
     /// The configuration file itself.
     pub file: PathBuf,
     /// Where keys were written, for what only shows when everything is put together.

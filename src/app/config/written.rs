@@ -43,7 +43,7 @@ pub enum Size {
 /// Relative paths of data (`data_dir`, the SQLite database, `audit.directory`) start at the working
 /// directory.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Written {
     /// Who issues tokens. Default `local`. Changing it needs a restart.
     pub mode: Option<Mode>,
@@ -128,7 +128,7 @@ pub enum Mode {
 
 /// One address to listen on.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Listener {
     /// IP address and port, as in `0.0.0.0:8443` or `[::]:8443`.
     #[schemars(required)]
@@ -141,7 +141,7 @@ pub struct Listener {
 
 /// The certificates of a listener: one pair, or several told apart by SNI.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct ListenerTls {
     /// File of the chain in PEM, leaf first.
     pub certificate: Option<String>,
@@ -154,7 +154,7 @@ pub struct ListenerTls {
 
 /// A certificate and its key.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct CertificatePair {
     /// File of the chain in PEM, leaf first.
     #[schemars(required)]
@@ -166,7 +166,7 @@ pub struct CertificatePair {
 
 /// Client certificates.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct ClientAuth {
     /// Whether they are asked for.
     #[schemars(required)]
@@ -189,7 +189,7 @@ pub enum ClientAuthMode {
 
 /// What is forwarded, where to, and for whom.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Route {
     /// Hosts, as in `api.example.com` or `*.example.com`. Every host where it is left out.
     #[schemars(length(min = 1, max = 1000))]
@@ -228,7 +228,7 @@ pub enum Access {
 
 /// Who may pass a route.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Allow {
     /// Any of these roles.
     #[schemars(length(min = 1, max = 256))]
@@ -259,7 +259,7 @@ pub enum Source {
 
 /// An issuer of others. Not available yet: refused.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Provider {
     /// Unique among providers.
     pub name: Option<String>,

@@ -1,42 +1,46 @@
-//! From a configuration to the picture that requests are judged by. Nothing here is in force yet.
+//! From a configuration to the picture that requests are judged by.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::fixed;
 use crate::adapters::telemetry::Metrics;
-use crate::adapters::upstream::{Pool, Settings};
-use crate::app::config::values::{ClientAuth, Listener, Mode};
-use crate::app::config::{Config, Problems};
-use crate::live::certificates::{CertificatePem, ClientCertificates, ListenerTls, server_config};
+use crate::adapters::upstream::Pool;
+use crate::app::config::Problems;
+use crate::app::config::values::{self, Config, Mode};
+use crate::live::certificates::{self, CertificatePem, ClientCertificates, ListenerTls};
 use crate::live::{RouteTarget, Snapshot};
-use crate::rules::request::{HeaderFamilies, forwarded};
+use crate::rules::request::{HeaderFamilies, IdentityHeaders, forwarded};
 use crate::rules::route::Table;
-use crate::rules::token::{Expectations, Keyring};
+use crate::rules::token::claims::Expectations;
+use crate::rules::token::{Keyring, SigningKey, VerifyingKey};
 use crate::services::keys;
 
-/// Builds the picture. Pools of `previous` whose settings did not change are taken over, others
-/// keep what is known of their servers.
-///
-/// # Errors
-/// All that cannot be used, each with its place.
+/// TLS per listener address; plain where `None`.
+type Tls = HashMap<SocketAddr, Option<Arc<rustls::ServerConfig>>>;
+
+/// Makes the next picture. Pools whose settings stay are taken over from the previous one, with all
+/// they know of their servers. Makes a signing key in the data directory where there is none.
 pub fn compile(
     config: &Config,
     previous: Option<&Snapshot>,
     metrics: &Metrics,
 ) -> Result<Snapshot, Problems> {
     let mut problems = Vec::new();
-    let keyring = keyring(config, &mut problems);
-    let pools = pools(config, previous, &mut problems);
-    let routes = routes(config, &pools, metrics, &mut problems);
+    let keyring = keys::load(&config.data_dir.join("keys"), config.algorithm, &config.keys)
+        .map_err(|fault| problems.push(format!("{}: {fault}", config.places.signing_key)));
     let tls = tls(config, &mut problems);
-    let (Some(keyring), Some(routes), true) = (keyring, routes, problems.is_empty()) else {
+    let pools = pools(config, previous, &mut problems);
+    let routes = routes(config, &pools, |label| metrics.route(label), &mut problems);
+    let distinct = pools.into_values().collect();
+    let (Ok(keyring), Some(routes), true) = (keyring, routes, problems.is_empty()) else {
         return Err(Problems(problems));
     };
-    let identity = config.identity_headers.names().map(http::HeaderName::as_str);
     Ok(Snapshot {
         generation: previous.map_or(1, |previous| previous.generation.saturating_add(1)),
         routes,
+        pools: distinct,
         keyring: Arc::new(keyring),
         expectations: Expectations {
             issuer: config.tokens.issuer.clone(),
@@ -44,8 +48,8 @@ pub fn compile(
             leeway: config.leeway,
             max_length: config.max_token_length,
         },
-        families: HeaderFamilies::new(identity.into_iter().chain(forwarded::FAMILY)),
         identity_headers: config.identity_headers.clone(),
+        families: families(&config.identity_headers),
         trusted_proxies: config.trusted_proxies.clone(),
         aliases: config.aliases.iter().cloned().collect(),
         reject_invalid: config.reject_invalid,
@@ -55,134 +59,152 @@ pub fn compile(
     })
 }
 
-fn keyring(config: &Config, problems: &mut Vec<String>) -> Option<Keyring> {
-    let directory = config.data_dir.join("keys");
-    match keys::load(&directory, config.algorithm, &config.keys) {
-        Ok(keyring) => Some(keyring),
-        Err(fault) => {
-            problems.push(format!("{}: {fault}", config.places.signing_key));
-            None
+/// Everything that [`compile`] would find wrong, without making a key or touching the data
+/// directory.
+pub fn check(config: &Config) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    check_keys(config, &mut problems);
+    tls(config, &mut problems);
+    let pools = pools(config, None, &mut problems);
+    routes(config, &pools, |_| (), &mut problems);
+    if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+}
+
+fn check_keys(config: &Config, problems: &mut Vec<String>) {
+    let mut verifying = Vec::new();
+    for (pem, place) in config.keys.verifying.iter().zip(&config.places.verifying_keys) {
+        match VerifyingKey::parse(config.algorithm, pem) {
+            Ok(key) => verifying.push(key),
+            Err(fault) => problems.push(format!("{place}: {fault}")),
         }
+    }
+    let Some(signing) = &config.keys.signing else { return };
+    let keyring = SigningKey::parse(config.algorithm, signing)
+        .and_then(|signing| Keyring::new(signing, verifying));
+    if let Err(fault) = keyring {
+        problems.push(format!("{}: {fault}", config.places.signing_key));
     }
 }
 
-type Pools<'a> = HashMap<&'a str, Arc<Pool>>;
+fn tls(config: &Config, problems: &mut Vec<String>) -> Tls {
+    let mut all = Tls::new();
+    for (position, listener) in config.listeners.iter().enumerate() {
+        let tls = match listener_tls(listener) {
+            None => None,
+            Some(tls) => match certificates::server_config(&tls) {
+                Ok(tls) => Some(tls),
+                Err(fault) => {
+                    let place = config.places.listeners.get(position).map_or("listeners", |it| it);
+                    problems.push(format!("{place}: {fault}"));
+                    continue;
+                }
+            },
+        };
+        all.insert(listener.address, tls);
+    }
+    all
+}
+
+fn listener_tls(listener: &values::Listener) -> Option<ListenerTls> {
+    if listener.certificates.is_empty() {
+        return None;
+    }
+    let pem = |certificate: &values::Certificate| CertificatePem {
+        chain: certificate.chain.clone(),
+        key: certificate.key.clone(),
+        origin: certificate.file.display().to_string(),
+    };
+    Some(ListenerTls {
+        certificates: listener.certificates.iter().map(pem).collect(),
+        client: match &listener.client_auth {
+            values::ClientAuth::None => ClientCertificates::None,
+            values::ClientAuth::Optional(ca) => ClientCertificates::Optional(ca.clone()),
+            values::ClientAuth::Required(ca) => ClientCertificates::Required(ca.clone()),
+        },
+    })
+}
 
 fn pools<'a>(
     config: &'a Config,
     previous: Option<&Snapshot>,
     problems: &mut Vec<String>,
-) -> Pools<'a> {
-    let known: HashMap<&str, &Arc<Pool>> = previous
+) -> HashMap<&'a str, Arc<Pool>> {
+    let known: HashMap<Box<str>, Arc<Pool>> = previous
         .iter()
         .flat_map(|snapshot| snapshot.routes.iter())
-        .map(|route| (&*route.upstream.settings().name, &route.upstream))
+        .map(|target| (target.upstream.settings().name.clone(), Arc::clone(&target.upstream)))
         .collect();
-    let mut pools = Pools::new();
+    let mut pools = HashMap::new();
     for (position, settings) in config.upstreams.iter().enumerate() {
-        match pool(settings, known.get(&*settings.name).copied()) {
+        let previous = known.get(&settings.name);
+        if let Some(pool) = previous.filter(|pool| fixed::same_upstream(pool.settings(), settings))
+        {
+            pools.insert(&*settings.name, Arc::clone(pool));
+            continue;
+        }
+        match Pool::new(settings.clone(), previous.map(|pool| &**pool)) {
             Ok(pool) => {
-                pools.insert(&settings.name, pool);
+                pools.insert(&*settings.name, pool);
             }
-            Err(invalid) => {
-                let place = config.places.upstreams.get(position).map_or("", String::as_str);
-                problems.push(format!("{place}: {invalid}"));
+            Err(fault) => {
+                let place = config.places.upstreams.get(position).map_or("upstreams", |it| it);
+                problems.push(format!("{place}: {}", fault.reason));
             }
         }
     }
     pools
 }
 
-fn pool(
-    settings: &Settings,
-    known: Option<&Arc<Pool>>,
-) -> Result<Arc<Pool>, crate::adapters::upstream::InvalidUpstream> {
-    match known {
-        Some(pool) if pool.settings() == settings => Ok(Arc::clone(pool)),
-        known => Pool::new(settings.clone(), known.map(Arc::as_ref)),
-    }
-}
-
-fn routes(
+fn routes<M>(
     config: &Config,
-    pools: &Pools<'_>,
-    metrics: &Metrics,
+    pools: &HashMap<&str, Arc<Pool>>,
+    metrics: impl Fn(&str) -> M,
     problems: &mut Vec<String>,
-) -> Option<Table<Arc<RouteTarget>>> {
-    let file = config.file.display();
-    let mut targets = Vec::with_capacity(config.routes.len());
+) -> Option<Table<Arc<RouteTarget<M>>>> {
+    let mut routes = Vec::with_capacity(config.routes.len());
     for route in &config.routes {
-        let Some(upstream) = pools.get(&*route.upstream) else {
-            // Told already: the upstream cannot be used, or resolving refused its name.
-            return None;
-        };
-        let label = route.matcher.path.as_str();
-        let target = RouteTarget {
-            label: label.into(),
-            policy: route.policy.clone(),
-            upstream: Arc::clone(upstream),
-            forward_credentials: route.forward_credentials,
-            max_body: route.max_body.unwrap_or(config.limits.body_bytes),
-            timeout: route.timeout,
-            metrics: metrics.route(label),
-        };
-        targets.push((route.matcher.clone(), Arc::new(target)));
+        // A pool that could not be built was told already.
+        let upstream = Arc::clone(pools.get(&*route.upstream)?);
+        let metrics = metrics(route.matcher.path.as_str());
+        routes.push((route.matcher.clone(), Arc::new(target(config, route, upstream, metrics))));
     }
-    match Table::build(targets) {
-        Ok(table) => Some(table),
-        Err(overlaps) => {
-            for overlap in overlaps {
-                let line = |at: usize| config.routes.get(at).map_or(0, |route| route.line);
-                problems.push(format!(
-                    "{file}:{}: routes[{}]: matches the same requests as the route on line {}",
-                    line(overlap.second),
-                    overlap.second,
-                    line(overlap.first),
-                ));
-            }
-            None
-        }
+    let overlaps = match Table::build(routes) {
+        Ok(table) => return Some(table),
+        Err(overlaps) => overlaps,
+    };
+    let file = config.file.display();
+    for overlap in overlaps {
+        let line = |position: usize| config.routes.get(position).map_or(0, |route| route.line);
+        problems.push(format!(
+            "{file}:{}: routes[{}]: matches the same requests as routes[{}] on line {} (make one of \
+             them longer, or tell them apart by host or method)",
+            line(overlap.second),
+            overlap.second,
+            overlap.first,
+            line(overlap.first),
+        ));
     }
+    None
 }
 
-fn tls(
+fn target<M>(
     config: &Config,
-    problems: &mut Vec<String>,
-) -> HashMap<SocketAddr, Option<Arc<rustls::ServerConfig>>> {
-    let mut listeners = HashMap::new();
-    for (position, listener) in config.listeners.iter().enumerate() {
-        if listener.certificates.is_empty() {
-            listeners.insert(listener.address, None);
-            continue;
-        }
-        match server_config(&listener_tls(listener)) {
-            Ok(tls) => {
-                listeners.insert(listener.address, Some(tls));
-            }
-            Err(fault) => {
-                let place = config.places.listeners.get(position).map_or("", String::as_str);
-                problems.push(format!("{place}: {fault}"));
-            }
-        }
+    route: &values::Route,
+    upstream: Arc<Pool>,
+    metrics: M,
+) -> RouteTarget<M> {
+    RouteTarget {
+        label: route.matcher.path.as_str().into(),
+        policy: route.policy.clone(),
+        upstream,
+        forward_credentials: route.forward_credentials,
+        max_body: route.max_body.unwrap_or(config.limits.body_bytes),
+        timeout: route.timeout,
+        metrics,
     }
-    listeners
 }
 
-fn listener_tls(listener: &Listener) -> ListenerTls {
-    ListenerTls {
-        certificates: listener
-            .certificates
-            .iter()
-            .map(|certificate| CertificatePem {
-                chain: certificate.chain.clone(),
-                key: certificate.key.clone(),
-                origin: certificate.file.display().to_string(),
-            })
-            .collect(),
-        client: match &listener.client_auth {
-            ClientAuth::None => ClientCertificates::None,
-            ClientAuth::Optional(ca) => ClientCertificates::Optional(ca.clone()),
-            ClientAuth::Required(ca) => ClientCertificates::Required(ca.clone()),
-        },
-    }
+fn families(names: &IdentityHeaders) -> HeaderFamilies {
+    let configured = names.names().map(http::HeaderName::as_str);
+    HeaderFamilies::new(configured.into_iter().chain(forwarded::FAMILY))
 }

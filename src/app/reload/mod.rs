@@ -1,14 +1,13 @@
 //! Reload: watch, compile off the path, swap once.
+//!
+//! One [`Actor`] is the only writer of the live picture. It hears of SIGHUP and of changed files,
+//! loads and compiles away from the requests' path, and swaps once. What does not validate leaves
+//! the old picture in force. What only a restart can change keeps its running value, and is told.
 
+pub mod actor;
 pub mod compile;
+mod fixed;
+pub mod watch;
 
+pub use actor::{Actor, Handle, Reason, Status};
 pub use compile::compile;
-/// x
-#[derive(Debug)]
-pub struct Actor;
-impl Actor {
-    /// x
-    pub async fn run(self) {
-        std::future::pending().await
-    }
-}

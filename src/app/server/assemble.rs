@@ -66,6 +66,7 @@ pub(super) struct Gate {
     pub(super) audit: Audit,
     pub(super) store: Store,
     pub(super) reload: Actor,
+    pub(super) reload_handle: reload::Handle,
     pub(super) observer: Observer,
     pub(super) feed: Feed,
     pub(super) sweep: Sweep,
@@ -132,6 +133,8 @@ pub(super) async fn assemble(
     }
     let ops = bind(config.ops).await?;
     announce("ops", &ops);
+    let (reload, reload_handle) =
+        Actor::new(config.clone(), Arc::clone(&live), Arc::clone(&metrics), audit.clone());
     let readiness = Arc::new(Readiness::default());
     let observer = Observer {
         live: Arc::clone(&live),
@@ -140,10 +143,12 @@ pub(super) async fn assemble(
         metrics: Arc::clone(&metrics),
         readiness: Arc::clone(&readiness),
         admission: Arc::clone(&acceptor.admission),
+        reload: reload_handle.clone(),
     };
     Ok(Gate {
         sweep: Sweep::new(store.clone(), clock::now),
-        reload: Actor,
+        reload,
+        reload_handle,
         live,
         metrics,
         audit,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::admission::Admission;
 use crate::adapters::telemetry::{Audit, Metrics};
+use crate::app::reload;
 use crate::doors::ops::Readiness;
 use crate::live::Live;
 use crate::services::session::Registry;
@@ -22,6 +23,7 @@ pub(super) struct Observer {
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) admission: Arc<Admission>,
+    pub(super) reload: reload::Handle,
 }
 
 impl Observer {
@@ -35,9 +37,11 @@ impl Observer {
             self.metrics.audit_dropped(self.audit.dropped());
             self.readiness.audit(self.audit.is_healthy());
             self.metrics.connections(self.admission.open());
-            for route in self.live.read().routes.iter() {
-                let name = &route.upstream.settings().name;
-                for (server, healthy) in route.upstream.health() {
+            let status = self.reload.status();
+            self.readiness.reload(status.problems.first().cloned());
+            for pool in &self.live.read().pools {
+                let name = &pool.settings().name;
+                for (server, healthy) in pool.health() {
                     self.metrics.upstream_healthy(name, server, healthy);
                 }
             }

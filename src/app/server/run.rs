@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::assemble::{self, Fault, Gate};
 use crate::adapters::telemetry::{Event, Name, log};
 use crate::app::config::{self, Config};
+use crate::app::reload;
 use crate::doors::ops;
 use crate::model::clock;
 
@@ -48,6 +49,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let (stop, shutdown) = watch::channel(false);
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
+    // From here on a SIGHUP is heard, though nobody answers it before the gateway serves.
+    let hang_ups = listen_for(SignalKind::hangup())?;
     let gate = assemble::assemble(&config, shutdown).await?;
     let mut background = JoinSet::new();
     let mut accepting = JoinSet::new();
@@ -58,12 +61,19 @@ async fn serve(config: Config) -> Result<(), Fault> {
     }
     closing.drain(&stop, accepting).await;
     background.shutdown().await;
+    drop(hang_ups);
     closing.finish().await;
     Ok(())
 }
 
 fn listen_for(kind: SignalKind) -> Result<Signal, Fault> {
     signal(kind).map_err(|e| Fault::part("signals")(&e))
+}
+
+async fn hang_up(handle: reload::Handle) {
+    if let Err(error) = reload::watch::on_hangup(handle).await {
+        tracing::error!(%error, "SIGHUP cannot be listened for");
+    }
 }
 
 /// What is needed to end well.
@@ -83,12 +93,14 @@ impl Gate {
         background: &mut JoinSet<()>,
         accepting: &mut JoinSet<()>,
     ) -> Closing {
-        for route in self.live.read().routes.iter() {
-            route.upstream.start();
+        for pool in &self.live.read().pools {
+            pool.start();
         }
         background.spawn(self.feed.run());
         background.spawn(self.sweep.run());
         background.spawn(self.reload.run());
+        background.spawn(reload::watch::run(self.reload_handle.clone()));
+        background.spawn(hang_up(self.reload_handle));
         background.spawn(self.observer.run());
         let router = ops::router(self.metrics, Arc::clone(&self.readiness));
         background.spawn(ops::serve(self.ops, router));

@@ -14,8 +14,7 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> Vec<Listene
         let certificates = certificates(listener, &path, reader);
         let client_auth = client_auth(listener, &path, reader);
         let Some(address) = address(listener.address.as_ref(), &path, reader) else { continue };
-        let taken = |other: &Listener| other.address == address && address.port() != 0;
-        if listeners.iter().any(taken) {
+        if listeners.iter().any(|other| other.address == address) {
             let path = format!("{path}.address");
             reader.report.problem(&path, format_args!("{address} is listened on twice"));
         }

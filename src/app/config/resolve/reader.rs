@@ -1,18 +1,16 @@
 //! What every section needs while it is resolved: the report, and files that are named in it.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::super::files::{self, MAX_CONFIGURATION, MAX_OTHER};
 use super::super::report::Report;
+use super::super::values::Files;
 use super::super::written::{Size, Time};
 use super::quantity::{parse_size, parse_time, size_text, time_text};
 use crate::model::{Secret, Timestamp};
-
-/// Largest certificate, key or secret file, in bytes.
-const MAX_FILE_LENGTH: u64 = 1024 * 1024;
 
 /// Reads values and files of one configuration.
 #[derive(Debug)]
@@ -20,25 +18,24 @@ pub(in super::super) struct Reader<'a> {
     pub(in super::super) report: &'a mut Report,
     pub(super) now: Timestamp,
     directory: PathBuf,
-    files: Vec<PathBuf>,
+    files: Files,
 }
 
 impl<'a> Reader<'a> {
     /// For a configuration file; relative paths of files start at its directory.
     pub(in super::super) fn new(file: &Path, now: Timestamp, report: &'a mut Report) -> Self {
         let directory = file.parent().unwrap_or(Path::new("")).to_owned();
-        Self { report, now, directory, files: Vec::new() }
+        Self { report, now, directory, files: Files::new() }
     }
 
     /// Every file that was asked for.
-    pub(in super::super) fn finish(self) -> Vec<PathBuf> {
+    pub(in super::super) fn finish(self) -> Files {
         self.files
     }
 
     /// The text of the configuration file itself.
-    pub(in super::super) fn configuration(&mut self, file: &Path, most: u64) -> Option<String> {
-        self.files.push(file.to_owned());
-        let text = read(file, most).and_then(|bytes| {
+    pub(in super::super) fn configuration(&mut self, file: &Path) -> Option<String> {
+        let text = self.read(file, MAX_CONFIGURATION).and_then(|bytes| {
             String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
         });
         match text {
@@ -136,8 +133,7 @@ impl<'a> Reader<'a> {
     /// The content of a file named at `path`.
     pub(super) fn file(&mut self, path: &str, name: &str) -> Option<Vec<u8>> {
         let file = self.locate(name);
-        self.files.push(file.clone());
-        match read(&file, MAX_FILE_LENGTH) {
+        match self.read(&file, MAX_OTHER) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 let what = format_args!("{} cannot be read: {error}", file.display());
@@ -145,6 +141,12 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    fn read(&mut self, file: &Path, most: u64) -> io::Result<Vec<u8>> {
+        let content = files::read(file, most);
+        self.files.insert(file.to_owned(), content.as_deref().ok().map(files::digest));
+        content
     }
 
     /// The text of a secret's file, without the line end behind it.
@@ -171,19 +173,6 @@ impl<'a> Reader<'a> {
         }
         Some(secret)
     }
-}
-
-fn read(file: &Path, most: u64) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its writer.
-    if !std::fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(file)?.take(most + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
-        return Err(io::Error::other(format!("it is larger than {}", size_text(most))));
-    }
-    Ok(bytes)
 }
 
 #[cfg(unix)]

@@ -7,7 +7,7 @@ use super::{Size, Time};
 
 /// Bounds of what callers may send.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Header fields per request; 1 to 1000. Default 100.
     #[schemars(range(min = 1, max = 1000))]

@@ -9,7 +9,7 @@ use super::Time;
 
 /// The address for operators.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Ops {
     /// IP address and port of `/metrics`, `/healthz` and `/readyz`. Default `127.0.0.1:9090`.
     /// Changing it needs a restart.
@@ -18,7 +18,7 @@ pub struct Ops {
 
 /// Where accounts and sessions are kept. Changing it needs a restart.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Store {
     /// `sqlite:PATH`. Default `sqlite:<data_dir>/guarita.db`. `postgres://` is not available yet:
     /// refused.
@@ -32,7 +32,7 @@ pub struct Store {
 /// The names of the headers that tell an upstream who is calling. Two names may not differ only in
 /// case or in `-` and `_`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct IdentityHeaders {
     /// The names that hold where a key below says nothing else. Default `guarita`.
     pub preset: Option<Preset>,
@@ -65,7 +65,7 @@ pub enum Preset {
 
 /// How credentials are taken.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// What a bad credential does. Default `next`.
     pub on_invalid: Option<OnInvalid>,
@@ -83,7 +83,7 @@ pub enum OnInvalid {
 
 /// The endpoints that Guarita serves itself.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Endpoints {
     /// Further paths of endpoints: alias to own path, as in `"/api/login" = "/auth/login"`.
     /// `/api/auth/token` is always one of `/auth/token`.
@@ -93,7 +93,7 @@ pub struct Endpoints {
 
 /// The audit files. Changing them needs a restart.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Audit {
     /// Where the daily files lie. Default `<data_dir>/audit`.
     pub directory: Option<String>,
@@ -103,7 +103,7 @@ pub struct Audit {
 
 /// The log on standard output. Changing it needs a restart.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter by module. Default `info`.
     pub level: Option<String>,
@@ -111,7 +111,7 @@ pub struct Log {
 
 /// How the process ends.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Drain {
     /// How long open requests may last after SIGTERM; 0 s to 1 h. Default 30 s. Changing it needs a
     /// restart.
@@ -120,7 +120,7 @@ pub struct Drain {
 
 /// The process.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Server {
     /// Threads that serve requests; 1 to 1024. Default the cores this process may use. Changing it
     /// needs a restart.

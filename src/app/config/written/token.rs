@@ -7,7 +7,7 @@ use super::{Size, Time};
 
 /// The tokens that Guarita issues and accepts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Tokens {
     /// `iss`; 1 to 255 bytes. Default `ms-auth`. Changing it needs a restart.
     pub issuer: Option<String>,
@@ -58,7 +58,7 @@ pub enum Algorithm {
 
 /// Rules and costs of passwords. Changing them needs a restart.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Passwords {
     /// How new passwords are hashed. Default `argon2id`.
     pub algorithm: Option<PasswordAlgorithm>,
@@ -91,7 +91,7 @@ pub enum PasswordAlgorithm {
 
 /// When an account is locked. Changing it needs a restart.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Lockout {
     /// Consecutive failures that lock an account; 1 to 1000. Default 5.
     #[schemars(range(min = 1, max = 1000))]

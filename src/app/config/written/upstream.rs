@@ -7,7 +7,7 @@ use super::Time;
 
 /// Servers that stand for one upstream.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Upstream {
     /// Unique among upstreams: 1 to 64 letters, digits, `-`, `_` and `.`.
     #[schemars(required)]
@@ -43,7 +43,7 @@ pub struct Upstream {
 
 /// Asks each server whether it is well: `GET` of a path, where a 2xx is healthy.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct HealthCheck {
     /// The path; begins with `/`.
     #[schemars(required)]
@@ -62,7 +62,7 @@ pub struct HealthCheck {
 
 /// TLS to the servers of an upstream.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct UpstreamTls {
     /// File of the only CAs believed, in PEM. Default the system's.
     pub ca: Option<String>,

@@ -1,0 +1,163 @@
+//! Changes on disk, and SIGHUP.
+//!
+//! The directories of all files are watched, for editors and deployments put a new file in an old
+//! one's place. What counts is whether what the files say differs from what was last read, so that
+//! nothing is reloaded for nothing and nothing that happens during a reload is missed. Where a file
+//! system tells nothing (networks, some containers) a slow look does.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
+
+use super::{Handle, Reason};
+use crate::app::config::digest_of;
+use crate::app::config::values::Files;
+
+/// Silence that ends a burst of changes.
+const QUIET: Duration = Duration::from_millis(150);
+/// Longest burst that is waited for.
+const LONGEST_BURST: Duration = Duration::from_secs(1);
+/// Between two looks without being told of a change.
+const SLOW_LOOK: Duration = Duration::from_secs(10);
+/// Most files in the directory of keys that are looked at.
+const MAX_KEYS: usize = 1000;
+
+/// What was last read, and is to be watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// The configuration file and all that it names.
+    pub files: Files,
+    /// Where Guarita keeps its signing keys.
+    pub keys_directory: PathBuf,
+    /// What lies there.
+    pub keys: Files,
+}
+
+impl Watched {
+    /// What lies in the directory of keys now.
+    pub(super) fn read_keys(directory: &Path) -> Files {
+        let Ok(entries) = std::fs::read_dir(directory) else { return Files::new() };
+        let paths = entries.take(MAX_KEYS).filter_map(|entry| Some(entry.ok()?.path()));
+        paths.map(|path| (path.clone(), digest_of(&path))).collect()
+    }
+
+    /// Whether any file now says something else.
+    fn is_stale(&self) -> bool {
+        self.files.iter().any(|(file, digest)| digest_of(file) != *digest)
+            || Self::read_keys(&self.keys_directory) != self.keys
+    }
+
+    fn directories(&self) -> HashSet<PathBuf> {
+        let parent = |file: &PathBuf| match file.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let mut directories: HashSet<_> = self.files.keys().map(parent).collect();
+        directories.insert(self.keys_directory.clone());
+        directories
+    }
+}
+
+/// Asks for a reload whenever a file says something else. Serves until the actor is gone.
+pub async fn run(handle: Handle) {
+    let told = Arc::new(Notify::new());
+    let mut watcher = Directories::new(Arc::clone(&told));
+    let mut watched = handle.watched.clone();
+    let mut slow_look = tokio::time::interval(SLOW_LOOK);
+    slow_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let current = watched.borrow_and_update().clone();
+        watcher.follow(&current.directories());
+        let is_stale = tokio::task::spawn_blocking(move || current.is_stale()).await;
+        if is_stale.unwrap_or(false) {
+            handle.trigger(Reason::FileChanged);
+            // The next look makes sense once that reload was tried.
+            if watched.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            () = told.notified() => settle(&told).await,
+            _ = slow_look.tick() => {}
+            changed = watched.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Asks for a reload at each SIGHUP. Serves until the process ends.
+pub async fn on_hangup(handle: Handle) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = signal(SignalKind::hangup())?;
+    while hangups.recv().await.is_some() {
+        handle.trigger(Reason::Signal);
+    }
+    Ok(())
+}
+
+/// Waits until a burst of changes is over.
+async fn settle(told: &Notify) {
+    let end = Instant::now() + LONGEST_BURST;
+    while Instant::now() < end {
+        let quiet = (Instant::now() + QUIET).min(end);
+        if timeout_at(quiet, told.notified()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The directories that are watched now.
+struct Directories {
+    watcher: Option<RecommendedWatcher>,
+    followed: HashSet<PathBuf>,
+}
+
+impl Directories {
+    fn new(told: Arc<Notify>) -> Self {
+        let tell = move |event: notify::Result<Event>| {
+            // An error may hide a change.
+            if event.is_ok_and(|event| is_reading(event.kind)) {
+                return;
+            }
+            told.notify_one();
+        };
+        let watcher = notify::recommended_watcher(tell);
+        if let Err(error) = &watcher {
+            let event = "config.watch.failed";
+            tracing::warn!(event, %error, "changes on disk are noticed within 10 s only");
+        }
+        Self { watcher: watcher.ok(), followed: HashSet::new() }
+    }
+
+    fn follow(&mut self, wanted: &HashSet<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        self.followed.retain(|directory| {
+            let stays = wanted.contains(directory);
+            if !stays {
+                // It may be gone already, and its watch with it.
+                let _ = watcher.unwatch(directory);
+            }
+            stays
+        });
+        for directory in wanted {
+            if self.followed.contains(directory) {
+                continue;
+            }
+            // What is not there yet is tried again after the next reload or slow look.
+            if watcher.watch(directory, RecursiveMode::NonRecursive).is_ok() {
+                self.followed.insert(directory.clone());
+            }
+        }
+    }
+}
+
+/// Our own looks are told too, and would never end.
+fn is_reading(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
