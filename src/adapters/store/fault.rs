@@ -33,7 +33,7 @@ impl From<sqlx::Error> for Fault {
         // SQLite's result codes (https://www.sqlite.org/rescode.html); the low byte is the class.
         let class = error
             .as_database_error()
-            .and_then(|database| database.code())
+            .and_then(sqlx::error::DatabaseError::code)
             .and_then(|code| code.parse::<i32>().ok())
             .map(|code| code & 0xff);
         match class {

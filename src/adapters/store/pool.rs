@@ -38,7 +38,7 @@ impl Store {
         file::prepare(&path)?;
         sqlx::any::install_default_drivers();
         let options = AnyConnectOptions::from_str(&file::url(&path))
-            .map_err(|error| refuse(&path, error.into()))?
+            .map_err(|error| refuse(&path, error))?
             .disable_statement_logging();
         check(&path, &options).await?;
         migrate(&path, &options).await?;
@@ -97,44 +97,41 @@ async fn configure(
 
 /// Looks before anything is written.
 async fn check(path: &Path, options: &AnyConnectOptions) -> Result<(), OpenFault> {
-    let mut connection = options.connect().await.map_err(|error| refuse(path, error.into()))?;
+    let mut connection = options.connect().await.map_err(|error| refuse(path, error))?;
     let verdict: String = sqlx::query("PRAGMA quick_check(1)")
         .fetch_one(&mut connection)
         .await
         .and_then(|row| row.try_get(0))
-        .map_err(|error| refuse(path, error.into()))?;
+        .map_err(|error| refuse(path, error))?;
     if verdict != "ok" {
         return Err(OpenFault::Damaged { path: path.to_owned(), reason: verdict });
     }
-    connection.close().await.map_err(|error| refuse(path, error.into()))
+    connection.close().await.map_err(|error| refuse(path, error))
 }
 
 async fn migrate(path: &Path, options: &AnyConnectOptions) -> Result<(), OpenFault> {
-    let mut connection = options.connect().await.map_err(|error| refuse(path, error.into()))?;
+    let mut connection = options.connect().await.map_err(|error| refuse(path, error))?;
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    let applied = applied(&mut connection).await.map_err(|error| refuse(path, error.into()))?;
+    let applied = applied(&mut connection).await.map_err(|error| refuse(path, error))?;
     if let Some(version) = applied.filter(|version| *version > known) {
         return Err(OpenFault::Newer { path: path.to_owned(), version });
     }
     configure(&mut connection, &["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"])
         .await
-        .map_err(|error| refuse(path, error.into()))?;
+        .map_err(|error| refuse(path, error))?;
     if applied != Some(known) {
         run_migrations(path, &mut connection).await?;
     }
-    connection.close().await.map_err(|error| refuse(path, error.into()))
+    connection.close().await.map_err(|error| refuse(path, error))
 }
 
 async fn run_migrations(path: &Path, connection: &mut AnyConnection) -> Result<(), OpenFault> {
-    MIGRATIONS.run(&mut *connection).await.map_err(|error| match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            refuse(path, error.into())
-        }
-        MigrateError::VersionMissing(version) => {
-            OpenFault::Newer { path: path.to_owned(), version }
-        }
-        other => OpenFault::Migration { path: path.to_owned(), reason: other.to_string() },
-    })
+    let Err(error) = MIGRATIONS.run(&mut *connection).await else { return Ok(()) };
+    let reason = error.to_string();
+    if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
+        return Err(refuse(path, error));
+    }
+    Err(OpenFault::Migration { path: path.to_owned(), reason })
 }
 
 /// The newest migration that was applied.
@@ -153,7 +150,8 @@ async fn applied(connection: &mut AnyConnection) -> Result<Option<i64>, sqlx::Er
     row.try_get("version")
 }
 
-fn refuse(path: &Path, fault: Fault) -> OpenFault {
+fn refuse(path: &Path, error: sqlx::Error) -> OpenFault {
+    let fault = Fault::from(error);
     let path: PathBuf = path.to_owned();
     match fault {
         Fault::Damaged => OpenFault::Damaged { path, reason: fault.to_string() },
@@ -241,5 +239,25 @@ mod tests {
             let refused = Store::open(&settings(&path)).await;
             assert!(matches!(refused, Err(OpenFault::Inaccessible { .. })), "{refused:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_named_and_leaves_what_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&settings(&directory.path().join("guarita.db"))).await.unwrap();
+        let mut connection = store.writer.acquire().await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 1").fetch_all(&mut *connection).await.unwrap();
+        drop(connection);
+        let user = crate::model::UserId::new(1);
+        let now = crate::model::Timestamp::from_seconds(1);
+        let fault = loop {
+            let mut transaction = store.begin_write().await.unwrap();
+            if let Err(fault) = transaction.set_active(user, false, now).await {
+                break fault;
+            }
+            transaction.commit().await.unwrap();
+        };
+        assert!(matches!(fault, Fault::Full), "{fault:?}");
+        assert!(store.read().await.unwrap().last_change().await.unwrap() > 0);
     }
 }

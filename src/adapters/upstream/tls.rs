@@ -66,7 +66,10 @@ fn identity(chain: &[u8], key: &str) -> Result<CertKey, &'static str> {
     let chain = certificates(chain)?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| "not a PEM private key")?;
     let certificates = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-    rustls::ClientConfig::builder()
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| "no TLS version in common with the provider")?
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_client_auth_cert(certificates, key.clone_key())
         .map_err(|_| "the client certificate and its key do not belong together")?;

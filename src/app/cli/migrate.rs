@@ -18,7 +18,8 @@ pub struct Arguments {
 
 /// Makes the store where it is missing and applies what it lacks. Exit code 2 where it cannot.
 pub fn run(arguments: Arguments) -> ExitCode {
-    finish(with_store(&arguments.config, async |_, store| {
+    let Arguments { config } = arguments;
+    finish(with_store(&config, async |_, store| {
         store.close().await;
         say("the store is up to date")
     }))
@@ -69,4 +70,16 @@ pub(super) fn finish(outcome: Result<(), Failure>) -> ExitCode {
     // Nobody is left to be told where standard error is closed.
     let _ = writeln!(std::io::stderr().lock(), "guarita: {message}");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::augment_args(clap::Command::new("migrate")).debug_assert();
+    }
 }

@@ -119,3 +119,15 @@ pub(super) fn readable(time: Timestamp) -> String {
     jiff::Timestamp::from_second(time.seconds())
         .map_or_else(|_| time.seconds().to_string(), |time| time.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::augment_args(clap::Command::new("session")).debug_assert();
+    }
+}

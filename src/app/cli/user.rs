@@ -256,3 +256,15 @@ fn as_json(Account { user, roles }: &Account) -> serde_json::Value {
         "createdAt": readable(user.created_at),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::augment_args(clap::Command::new("user")).debug_assert();
+    }
+}

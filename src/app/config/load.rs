@@ -60,7 +60,7 @@ fn read(file: &Path, variables: &Variables, reader: &mut Reader<'_>) -> Option<C
             return None;
         }
     };
-    resolve::resolve(&written, file, reader)
+    Some(resolve::resolve(&written, file, reader))
 }
 
 #[cfg(test)]

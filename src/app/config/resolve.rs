@@ -17,8 +17,9 @@ pub(super) use reader::Reader;
 use super::values::{Config, Mode, Places};
 use super::written::{self, Written};
 
-/// Everything at once; `None` only where a problem was told.
-pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -> Option<Config> {
+/// Everything at once. What cannot be used is told in the report and has a stand-in here, so that
+/// the rest is told too: a report with a problem is never a configuration.
+pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -> Config {
     let data_dir = PathBuf::from(section::data_dir(written, reader));
     let listeners = listeners::resolve(written, reader);
     let ops = section::ops(written, &listeners, reader);
@@ -31,10 +32,10 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
     let aliases = endpoints::aliases(written, reader);
     let routes = routes::resolve(written, &upstreams, &listeners, &aliases, reader);
     let (keys, key_places) = tokens::keys(written, reader);
-    let config = Config {
-        mode: mode?,
+    Config {
+        mode,
         public_url,
-        ops: ops?,
+        ops,
         store: section::store(written, &data_dir, reader),
         tokens: tokens::tokens(written, reader),
         algorithm: tokens::algorithm(written),
@@ -63,28 +64,23 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         file: file.to_owned(),
         files: super::values::Files::new(),
         warnings: Vec::new(),
-    };
-    Some(config)
+    }
 }
 
 fn places(list: &str, length: usize, reader: &Reader<'_>) -> Vec<String> {
     (0..length).map(|position| reader.report.place(&format!("{list}[{position}]"))).collect()
 }
 
-fn mode(
-    written: &Written,
-    listeners: &[super::values::Listener],
-    reader: &mut Reader<'_>,
-) -> Option<Mode> {
+fn mode(written: &Written, listeners: &[super::values::Listener], reader: &mut Reader<'_>) -> Mode {
     match written.mode {
-        None | Some(written::Mode::Local) => Some(Mode::Local),
+        None | Some(written::Mode::Local) => Mode::Local,
         Some(written::Mode::External) => {
             reader.report.problem_with_hint(
                 "mode",
                 "accepting only others' tokens is not available yet",
                 "use \"local\"",
             );
-            None
+            Mode::Local
         }
         Some(written::Mode::Off) => {
             if written.allow_insecure != Some(true) {
@@ -103,7 +99,7 @@ fn mode(
                     );
                 }
             }
-            Some(Mode::Off)
+            Mode::Off
         }
     }
 }

@@ -110,7 +110,7 @@ fn check_word(allowed: &[&str], value: &Value, path: &str, report: &mut Report) 
     let what = format!("must be {}", alternatives(allowed));
     match word.and_then(|word| closest(word, allowed.iter().copied())) {
         Some(meant) => {
-            report.problem_with_hint(path, what, format_args!("did you mean \"{meant}\"?"))
+            report.problem_with_hint(path, what, format_args!("did you mean \"{meant}\"?"));
         }
         None => report.problem(path, what),
     }

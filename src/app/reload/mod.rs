@@ -11,3 +11,6 @@ pub mod watch;
 
 pub use actor::{Actor, Handle, Reason, Status};
 pub use compile::compile;
+
+#[cfg(test)]
+mod tests;

@@ -108,6 +108,7 @@ impl Gate {
             accepting.spawn(self.acceptor.clone().run(listener));
         }
         self.audit.record(&Event::new(Name::Started), clock::now());
+        tracing::info!(event = "server.started", "serving");
         Closing {
             acceptor: self.acceptor,
             audit: self.audit,

@@ -12,14 +12,14 @@ pub fn body(code: Code, request_id: &str) -> Bytes {
     let mut text = String::with_capacity(192);
     // Neither title nor code needs escaping, and a request id is well formed; writing to a String
     // cannot fail.
-    drop(write!(
+    let _ = write!(
         text,
         r#"{{"type":"about:blank","title":"{}","status":{},"code":"{}","requestId":"{}"}}"#,
         code.title(),
         code.status(),
         code.as_str(),
         request_id,
-    ));
+    );
     text.into()
 }
 

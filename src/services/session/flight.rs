@@ -16,6 +16,7 @@ pub(super) type Answer<T> = watch::Receiver<Option<T>>;
 /// One question under way.
 #[derive(Debug)]
 struct Flight<T> {
+    number: u64,
     answer: Answer<T>,
     in_doubt: bool,
     changed_users: Vec<UserId>,
@@ -23,39 +24,48 @@ struct Flight<T> {
 
 /// Every question under way. A lock around it orders answers and revocations.
 #[derive(Debug)]
-pub(super) struct Flights<T>(HashMap<SessionId, Flight<T>>);
+pub(super) struct Flights<T> {
+    by_session: HashMap<SessionId, Flight<T>>,
+    started: u64,
+}
 
 impl<T> Default for Flights<T> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self { by_session: HashMap::new(), started: 0 }
     }
 }
 
 impl<T> Flights<T> {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.by_session.len()
     }
 
     /// The answer to wait for, where somebody has asked already.
     pub(super) fn find(&self, session: SessionId) -> Option<Answer<T>> {
-        self.0.get(&session).map(|flight| flight.answer.clone())
+        self.by_session.get(&session).map(|flight| flight.answer.clone())
     }
 
-    /// A question sets out.
-    pub(super) fn start(&mut self, session: SessionId, answer: Answer<T>) {
-        let flight = Flight { answer, in_doubt: false, changed_users: Vec::new() };
-        self.0.insert(session, flight);
+    /// A question sets out; its number.
+    pub(super) fn start(&mut self, session: SessionId, answer: Answer<T>) -> u64 {
+        self.started = self.started.wrapping_add(1);
+        let number = self.started;
+        let flight = Flight { number, answer, in_doubt: false, changed_users: Vec::new() };
+        self.by_session.insert(session, flight);
+        number
     }
 
-    /// The question is over.
-    pub(super) fn end(&mut self, session: SessionId) {
-        self.0.remove(&session);
+    /// The question is decided, or given up: nobody may join it any more. The next one for the same
+    /// session is left alone.
+    pub(super) fn end(&mut self, session: SessionId, number: u64) {
+        if self.by_session.get(&session).is_some_and(|flight| flight.number == number) {
+            self.by_session.remove(&session);
+        }
     }
 
     /// Takes doubts back: what is loaded from now on is younger than they are.
     pub(super) fn restart(&mut self, session: SessionId) {
-        if let Some(flight) = self.0.get_mut(&session) {
+        if let Some(flight) = self.by_session.get_mut(&session) {
             flight.in_doubt = false;
             flight.changed_users.clear();
         }
@@ -63,21 +73,21 @@ impl<T> Flights<T> {
 
     /// Whether something changed since the question set out that may make this answer untrue.
     pub(super) fn doubts(&self, session: SessionId, user: Option<UserId>) -> bool {
-        self.0.get(&session).is_none_or(|flight| {
+        self.by_session.get(&session).is_none_or(|flight| {
             flight.in_doubt || user.is_some_and(|user| flight.changed_users.contains(&user))
         })
     }
 
     /// The session was revoked.
     pub(super) fn doubt_session(&mut self, session: SessionId) {
-        if let Some(flight) = self.0.get_mut(&session) {
+        if let Some(flight) = self.by_session.get_mut(&session) {
             flight.in_doubt = true;
         }
     }
 
     /// The user changed.
     pub(super) fn doubt_user(&mut self, user: UserId) {
-        for flight in self.0.values_mut() {
+        for flight in self.by_session.values_mut() {
             if flight.changed_users.len() < MAX_CHANGED_USERS {
                 flight.changed_users.push(user);
             } else {
@@ -88,7 +98,7 @@ impl<T> Flights<T> {
 
     /// Anything may have changed.
     pub(super) fn doubt_all(&mut self) {
-        for flight in self.0.values_mut() {
+        for flight in self.by_session.values_mut() {
             flight.in_doubt = true;
         }
     }

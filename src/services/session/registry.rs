@@ -213,12 +213,12 @@ impl Registry {
             return Err(Unknowable);
         }
         let (sender, answer) = watch::channel(None);
-        flights.start(session, answer.clone());
+        let number = flights.start(session, answer.clone());
         drop(flights);
-        let flight = EndOfFlight { memory: Arc::clone(&self.0), session };
+        let flight = EndOfFlight { memory: Arc::clone(&self.0), session, number };
         // Its own task: a caller that goes away must not take the answer from the others.
         tokio::spawn(async move {
-            let asked = flight.memory.load(session, now).await;
+            let asked = flight.memory.load(session, number, now).await;
             drop(flight);
             sender.send_replace(Some(asked));
         });
@@ -230,11 +230,12 @@ impl Registry {
 struct EndOfFlight {
     memory: Arc<Memory>,
     session: SessionId,
+    number: u64,
 }
 
 impl Drop for EndOfFlight {
     fn drop(&mut self) {
-        self.memory.lock().end(self.session);
+        self.memory.lock().end(self.session, self.number);
     }
 }
 
@@ -255,7 +256,7 @@ impl Memory {
         flights.doubt_all();
     }
 
-    async fn load(&self, session: SessionId, now: Timestamp) -> Asked {
+    async fn load(&self, session: SessionId, number: u64, now: Timestamp) -> Asked {
         let turn = timeout(TURN_TIMEOUT, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| Unknowable)?.map_err(|_| Unknowable)?;
         for _ in 0..MAX_LOADS {
@@ -271,25 +272,28 @@ impl Memory {
                     return Err(Unknowable);
                 }
             };
-            if let Some(standing) = self.remember(session, found, now) {
+            if let Some(standing) = self.remember(session, number, found, now) {
                 return Ok(standing);
             }
         }
         Err(Unknowable)
     }
 
-    /// Keeps the answer, unless a revocation overtook it.
+    /// Keeps the answer, unless a revocation overtook it. From here on nobody joins the flight: who
+    /// asks after a later revocation must not be given this answer.
     fn remember(
         &self,
         session: SessionId,
+        number: u64,
         found: Option<Found>,
         now: Timestamp,
     ) -> Option<Standing> {
-        let flights = self.lock();
+        let mut flights = self.lock();
         let user = found.as_ref().map(|found| found.standing.user);
         if flights.doubts(session, user) {
             return None;
         }
+        flights.end(session, number);
         let Some(found) = found else {
             self.sessions.remove(&session);
             self.absent.insert(session, now.plus(ABSENT_TTL));

@@ -101,12 +101,12 @@ impl<'a> Object<'a> {
         let Some(value) = value else { return };
         self.name(name);
         // Writing to a String cannot fail.
-        drop(write!(self.0, "\"{value}\""));
+        let _ = write!(self.0, "\"{value}\"");
     }
 
     fn number(&mut self, name: &str, value: impl Display) {
         self.name(name);
-        drop(write!(self.0, "{value}"));
+        let _ = write!(self.0, "{value}");
     }
 
     fn end(self) {
@@ -126,7 +126,7 @@ fn escape(buffer: &mut String, text: &str) {
             '"' => buffer.push_str("\\\""),
             '\\' => buffer.push_str("\\\\"),
             letter if letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') => {
-                drop(write!(buffer, "\\u{:04x}", u32::from(letter)));
+                let _ = write!(buffer, "\\u{:04x}", u32::from(letter));
             }
             letter => buffer.push(letter),
         }

@@ -13,19 +13,19 @@ pub fn text(directory: &Path, port: u16, made: &[Made]) -> String {
     let mut text = format!("\nGuarita is at {base}, with a demo upstream behind it.\n\n");
     // Writing to a String cannot fail.
     for account in made {
-        drop(writeln!(
+        let _ = writeln!(
             text,
             "  {:<7} password {}   (shown this once)",
             account.username,
             account.password.expose()
-        ));
+        );
     }
     if made.is_empty() {
-        drop(writeln!(
+        let _ = writeln!(
             text,
             "  The accounts admin and reader are those of the first start. A new password:\n  \
              guarita user set-password --config {data}/guarita.toml --username admin --generate"
-        ));
+        );
     }
     let password = |username: &str| {
         made.iter().find(|account| account.username == username).map_or_else(
@@ -42,7 +42,7 @@ pub fn text(directory: &Path, port: u16, made: &[Made]) -> String {
     };
     let token = "sed -n 's/.*\"accessToken\":\"\\([^\"]*\\)\".*/\\1/p'";
     let status = "--output /dev/null --write-out '%{http_code}\\n'";
-    drop(write!(
+    let _ = write!(
         text,
         "\n# without a token: 401\n\
          {curl} {status} {base}/orders/1\n\
@@ -60,7 +60,7 @@ pub fn text(directory: &Path, port: u16, made: &[Made]) -> String {
          {curl} {status} --header \"Authorization: Bearer $TOKEN\" {base}/orders/1\n\n",
         login("admin"),
         login("reader"),
-    ));
+    );
     text
 }
 

@@ -110,7 +110,7 @@ fn client_auth(listener: &written::Listener, path: &str, reader: &mut Reader<'_>
     }
     let ca_path = format!("{path}.ca");
     let Some(ca) = &written.ca else {
-        if !reader.report.is_faulty(&ca_path) {
+        if !reader.report.is_marked(&ca_path) {
             reader.report.problem_with_hint(
                 &ca_path,
                 "is missing",

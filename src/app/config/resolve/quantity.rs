@@ -44,7 +44,7 @@ fn text(number: u64, units: &[(&str, u64)], zero: &str) -> String {
     }
     units
         .iter()
-        .find(|(_, factor)| number % factor == 0)
+        .find(|(_, factor)| number.is_multiple_of(*factor))
         .map_or_else(|| number.to_string(), |(unit, factor)| format!("{}{unit}", number / factor))
 }
 

@@ -1,6 +1,6 @@
 //! The small sections.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -65,19 +65,20 @@ pub(super) fn ops(
     written: &Written,
     listeners: &[Listener],
     reader: &mut Reader<'_>,
-) -> Option<SocketAddr> {
+) -> SocketAddr {
     let path = "ops.address";
-    let address = written.ops.address.as_deref().unwrap_or("127.0.0.1:9090");
-    let Ok(address) = address.parse::<SocketAddr>() else {
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 9090));
+    let address = written.ops.address.as_ref().map_or(Ok(default), |address| address.parse());
+    let Ok(address) = address else {
         let what = "is not an IP address with a port";
         reader.report.problem_with_hint(path, what, "as in 127.0.0.1:9090");
-        return None;
+        return default;
     };
     let taken = |listener: &Listener| listener.address == address && address.port() != 0;
     if listeners.iter().any(taken) {
         reader.report.problem(path, format_args!("{address} is a listener's address"));
     }
-    Some(address)
+    address
 }
 
 /// `[store]`

@@ -1,0 +1,15 @@
+//! What every test is built from: gateways, upstreams, callers, certificates.
+
+mod certificates;
+mod gateway;
+mod persona;
+mod raw;
+mod upstream;
+mod wait;
+
+pub(crate) use certificates::{Authority, Certificate};
+pub(crate) use gateway::{Gateway, Setup, guarita};
+pub(crate) use persona::{Persona, Tokens};
+pub(crate) use raw::{Answer, Wire};
+pub(crate) use upstream::{Seen, Upstream};
+pub(crate) use wait::{eventually, within};

@@ -1,0 +1,16 @@
+//! Drives the real executable over real sockets; one module per capability.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+mod harness;
+
+mod login;
+mod identity;
+mod routes;
