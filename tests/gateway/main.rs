@@ -13,4 +13,7 @@ mod harness;
 
 mod login;
 mod identity;
+mod real_upstreams;
+mod reload;
 mod routes;
+mod upstreams;

@@ -102,6 +102,15 @@ impl Pool {
             .ok_or(Unavailable)
     }
 
+    /// Whether a server that is available and not in `tried` is left.
+    pub fn has_other(&self, tried: &[usize]) -> bool {
+        let now = Instant::now();
+        self.servers.iter().enumerate().any(|(server, member)| {
+            let state = &member.state;
+            !tried.contains(&server) && state.is_available(now) && state.address().is_some()
+        })
+    }
+
     /// Each server with whether requests may go there.
     pub fn health(&self) -> impl Iterator<Item = (&str, bool)> {
         let now = Instant::now();

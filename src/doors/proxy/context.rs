@@ -72,6 +72,11 @@ impl Context {
         }
     }
 
+    /// Positions of the servers asked so far.
+    pub fn tried(&self) -> Vec<usize> {
+        self.attempts.iter().map(Attempt::server).collect()
+    }
+
     /// The passage, once permitted.
     pub fn passage(&self) -> Option<&Passage> {
         match &self.stage {

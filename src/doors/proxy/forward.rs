@@ -130,8 +130,10 @@ pub(super) fn answered(response: &ResponseHeader, context: &Context) {
 pub(super) fn failed(context: &Context) -> bool {
     let Some(attempt) = context.attempts.last() else { return false };
     attempt.failed();
-    let retries = context.passage().map_or(0, |passage| passage.route.upstream.settings().retries);
-    context.attempts.len() <= usize::from(retries)
+    let Some(passage) = context.passage() else { return false };
+    let pool = &passage.route.upstream;
+    context.attempts.len() <= usize::from(pool.settings().retries)
+        && pool.has_other(&context.tried())
 }
 
 /// The refusal that a failure of forwarding becomes; `None` when the caller is gone and nothing can

@@ -110,9 +110,8 @@ impl ProxyHttp for Gateway {
         let Some(passage) = context.passage() else {
             return Err(refusal(Code::Internal));
         };
-        let tried: Vec<usize> = context.attempts.iter().map(|attempt| attempt.server()).collect();
-        let attempt =
-            passage.route.upstream.choose(&tried).map_err(|_| refusal(Code::Unavailable))?;
+        let pool = &passage.route.upstream;
+        let attempt = pool.choose(&context.tried()).map_err(|_| refusal(Code::Unavailable))?;
         let mut peer = attempt.peer().ok_or_else(|| refusal(Code::Unavailable))?;
         if let Some(left) = forward::time_left(context) {
             peer.options.read_timeout =

@@ -164,8 +164,8 @@ impl Gateway {
     pub(crate) fn configure(&self, toml: &str) {
         // Keys of the top level must come before the first section.
         let (top, sections) = match toml.find("\n[") {
+            _ if toml.starts_with('[') => ("", toml),
             Some(at) => toml.split_at(at),
-            None if toml.starts_with('[') => ("", toml),
             None => (toml, ""),
         };
         let beside = self.directory.path().join("guarita.new");

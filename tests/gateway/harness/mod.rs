@@ -8,7 +8,7 @@ mod upstream;
 mod wait;
 
 pub(crate) use certificates::{Authority, Certificate};
-pub(crate) use gateway::{Gateway, Setup, guarita};
+pub(crate) use gateway::{Gateway, Setup, guarita, loopback};
 pub(crate) use persona::{Persona, Tokens};
 pub(crate) use raw::{Answer, Wire};
 pub(crate) use upstream::{Seen, Upstream};

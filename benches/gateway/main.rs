@@ -1,0 +1,65 @@
+//! `make bench`: Guarita beside its rivals and its floor, one table.
+//!
+//! Each proxy runs alone on one core, load and upstream on the other. Targets take turns in every
+//! round, so that a slow minute of the machine hits all of them; figures are medians. The steadiest
+//! is the CPU time of the proxy process per request.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a measurement, not the product"
+)]
+
+mod floor;
+mod load;
+mod process;
+mod rivals;
+mod subject;
+mod table;
+
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Rounds, of which the median counts.
+const ROUNDS: usize = 5;
+/// Length of one load.
+const SECONDS: Duration = Duration::from_secs(4);
+
+fn main() {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first provider");
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.get(1).is_some_and(|verb| verb == "floor") {
+        return floor::serve(&arguments[2], &arguments[3]);
+    }
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let rounds = number("BENCH_ROUNDS").unwrap_or(ROUNDS);
+    let seconds =
+        number("BENCH_SECONDS").map_or(SECONDS, |seconds| Duration::from_secs(seconds as u64));
+
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let folder = directory.path();
+    let tokens = subject::prepare(folder);
+    let upstream = rivals::upstream(folder);
+    let mut targets = vec![
+        table::Target::new("(a) bare pingora", floor::start(), &tokens.one),
+        table::Target::new("(b) guarita, 1 token", subject::start(folder, 0), &tokens.one),
+        table::Target::new("(c) guarita, 10,000 tokens", subject::start(folder, 1), &tokens.many),
+        table::Target::new("(d) haproxy jwt_verify", rivals::haproxy(folder), &tokens.one),
+        table::Target::new("(e) nginx, no check", rivals::nginx(folder), &tokens.one),
+    ];
+    for target in &mut targets {
+        target.warm(folder);
+    }
+    for _ in 0..rounds {
+        for target in &mut targets {
+            target.measure(folder, seconds);
+        }
+    }
+    table::print(&targets);
+    drop(upstream);
+}

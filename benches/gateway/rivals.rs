@@ -1,0 +1,72 @@
+//! The upstream and the rivals, with one worker each and connections kept both ways.
+
+use std::fs;
+use std::path::Path;
+
+use crate::process::{self, Running};
+
+pub(crate) const UPSTREAM: &str = "127.0.0.1:18090";
+const NGINX: &str = "127.0.0.1:18094";
+const HAPROXY: &str = "127.0.0.1:18093";
+
+fn nginx_with(folder: &Path, name: &str, core: usize, address: &str, http: &str) -> Running {
+    let folder = folder.display();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {folder}/{name}-{kind}; "))
+        .concat();
+    let file = format!("{folder}/{name}.conf");
+    let text = format!(
+        "daemon off; master_process off; pid {folder}/{name}.pid; error_log {folder}/{name}.log;\n\
+         events {{ worker_connections 2048; }}\n\
+         http {{ access_log off; keepalive_requests 100000000; {temporary}\n{http} }}\n"
+    );
+    fs::write(&file, text).unwrap();
+    process::start(core, address.parse().unwrap(), "nginx", &["-c", &file])
+}
+
+/// 1 KiB for every request.
+pub(crate) fn upstream(folder: &Path) -> Running {
+    let body = "x".repeat(1024);
+    let http = format!(
+        "server {{ listen {UPSTREAM}; location / {{ default_type text/plain; return 200 '{body}'; }} }}"
+    );
+    nginx_with(folder, "upstream", 1, UPSTREAM, &http)
+}
+
+/// `proxy_pass` without any check.
+pub(crate) fn nginx(folder: &Path) -> Running {
+    let http = format!(
+        "upstream u {{ server {UPSTREAM}; keepalive 256; keepalive_requests 100000000; }}\n\
+         server {{ listen {NGINX}; location / {{ proxy_pass http://u; proxy_http_version 1.1; \
+         proxy_set_header Connection ''; proxy_set_header Host $host; }} }}"
+    );
+    nginx_with(folder, "nginx", 0, NGINX, &http)
+}
+
+/// Signature, algorithm, issuer, audience and expiry on every request; subject and roles to headers.
+pub(crate) fn haproxy(folder: &Path) -> Running {
+    let file = folder.join("haproxy.cfg");
+    let key = folder.join("public.pem");
+    let key = key.display();
+    let deny = "  http-request deny deny_status 401";
+    let text = format!(
+        "global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  timeout client 60s\n  \
+         timeout server 60s\n  timeout connect 5s\n  http-reuse always\nfrontend f\n  bind {HAPROXY}\n  \
+         http-request del-header sub\n  http-request del-header app_roles\n  \
+         http-request set-var(txn.jwt) http_auth_bearer\n  http-request set-var(txn.now) date()\n  \
+         http-request set-var(txn.alg) var(txn.jwt),jwt_header_query('$.alg')\n  \
+         http-request set-var(txn.iss) var(txn.jwt),jwt_payload_query('$.iss')\n  \
+         http-request set-var(txn.aud) var(txn.jwt),jwt_payload_query('$.aud')\n  \
+         http-request set-var(txn.exp) var(txn.jwt),jwt_payload_query('$.exp','int')\n\
+         {deny} unless {{ var(txn.alg) -m str RS256 }}\n\
+         {deny} unless {{ var(txn.iss) -m str ms-auth }}\n\
+         {deny} unless {{ var(txn.aud) -m str api }}\n\
+         {deny} if {{ var(txn.exp),sub(txn.now) -m int lt 0 }}\n\
+         {deny} unless {{ var(txn.jwt),jwt_verify(txn.alg,\"{key}\") 1 }}\n  \
+         http-request set-header sub %[var(txn.jwt),jwt_payload_query('$.sub')]\n  \
+         http-request set-header app_roles %[var(txn.jwt),jwt_payload_query('$.app_roles')]\n  \
+         http-request del-header authorization\n  default_backend u\nbackend u\n  server s {UPSTREAM}\n"
+    );
+    fs::write(&file, text).unwrap();
+    process::start(0, HAPROXY.parse().unwrap(), "haproxy", &["-db", "-f", file.to_str().unwrap()])
+}

@@ -1,0 +1,159 @@
+//! Guarita itself, with real sessions in its database and tokens signed with its key.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use guarita::adapters::store::{self, NewSession, NewUser, Store};
+
+use guarita::model::{Role, Roles, Secret, SessionId, Subject, Timestamp, UserId, clock, random};
+use guarita::rules::token::{Algorithm, Claims, Keyring, SigningKey};
+
+use crate::process::{self, Running};
+
+const SESSIONS: usize = 10_000;
+/// A user may have so many sessions at once.
+const PER_USER: usize = 500;
+const LIFE: Duration = Duration::from_secs(4 * 3600);
+
+/// Files with one token a line.
+pub(crate) struct Tokens {
+    pub(crate) one: PathBuf,
+    pub(crate) many: PathBuf,
+}
+
+/// Key, configuration, database and tokens.
+pub(crate) fn prepare(folder: &Path) -> Tokens {
+    let keys = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&keys).unwrap();
+    let private = pem::encode(&pem::Pem::new("PRIVATE KEY", private.as_ref()));
+    let public = AsDer::<PublicKeyX509Der<'_>>::as_der(keys.public_key()).unwrap();
+    fs::write(folder.join("signing.pem"), &private).unwrap();
+    let public = pem::encode(&pem::Pem::new("PUBLIC KEY", public.as_ref()));
+    fs::write(folder.join("public.pem"), public).unwrap();
+    for instance in 0..2 {
+        fs::create_dir_all(folder.join(format!("data{instance}"))).unwrap();
+        fs::write(folder.join(format!("guarita{instance}.toml")), configuration(folder, instance))
+            .unwrap();
+    }
+    let key = SigningKey::parse(Algorithm::Rs256, &Secret::new(private)).unwrap();
+    let keyring = Keyring::new(key, vec![]).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let one = runtime.block_on(sessions(folder, 0, 1, &keyring));
+    let many = runtime.block_on(sessions(folder, 1, SESSIONS, &keyring));
+    Tokens { one, many }
+}
+
+/// Both gateways know the one token: the file of (b) is used for the floor and the rivals too.
+fn configuration(folder: &Path, instance: usize) -> String {
+    let data = folder.join(format!("data{instance}"));
+    let (data, upstream) = (data.display(), crate::rivals::UPSTREAM);
+    format!(
+        r#"data_dir = "{data}"
+
+[[listeners]]
+address = "{}"
+
+[ops]
+address = "127.0.0.1:1810{instance}"
+
+[store]
+database = "sqlite:{data}/guarita.db"
+
+[tokens]
+signing_key_file = "signing.pem"
+
+[limits]
+requests_per_connection = 1000000
+
+[[upstreams]]
+name = "u"
+servers = ["http://{upstream}"]
+
+[[routes]]
+path = "/api/{{*rest}}"
+upstream = "u"
+allow = {{ roles = ["Metrics.Reader"] }}
+"#,
+        address(instance)
+    )
+}
+
+fn address(instance: usize) -> String {
+    format!("127.0.0.1:1809{}", 5 + instance)
+}
+
+async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyring) -> PathBuf {
+    let database = folder.join(format!("data{instance}/guarita.db"));
+    let url = Secret::new(format!("sqlite:{}", database.display()));
+    let store = Store::open(&store::Settings { database: url }).await.unwrap();
+    let now = clock::now();
+    let roles = Roles::parse(["Metrics.Reader"]).unwrap();
+    let mut transaction = store.begin_write().await.unwrap();
+    let mut lines = String::new();
+    let mut user = None;
+    for number in 0..count {
+        if number % PER_USER == 0 {
+            transaction.commit().await.unwrap();
+            transaction = store.begin_write().await.unwrap();
+            let name = Subject::parse(&format!("user{number}")).unwrap();
+            let hash = Secret::new("$none$");
+            let new = NewUser { username: &name, email: None, password_hash: &hash };
+            let id = transaction.insert_user(&new, now).await.unwrap().unwrap();
+            transaction.insert_role(id, &Role::parse("Metrics.Reader").unwrap()).await.unwrap();
+            user = Some((name, id));
+        }
+        let (name, id) = user.clone().unwrap();
+        let session = SessionId::new(random::ordered_uuid());
+        let new = NewSession {
+            id: session,
+            user: id,
+            expires_at: now.plus(LIFE),
+            address: None,
+            user_agent: None,
+        };
+        transaction.insert_session(&new, now).await.unwrap();
+        let token = keyring.issue(&claims(name, id, session, roles.clone(), now)).unwrap();
+        lines.push_str(token.expose());
+        lines.push('\n');
+    }
+    transaction.commit().await.unwrap();
+    store.close().await;
+    let file = folder.join(format!("tokens{instance}.txt"));
+    fs::write(&file, lines).unwrap();
+    file
+}
+
+fn claims(
+    subject: Subject,
+    user: UserId,
+    session: SessionId,
+    roles: Roles,
+    now: Timestamp,
+) -> Claims {
+    // A second ago: a token of the very second in which the roles were given counts as stale.
+    let issued = now.minus(Duration::from_secs(1));
+    Claims {
+        issuer: "ms-auth".into(),
+        subject,
+        user: Some(user),
+        audience: "api".into(),
+        issued_at: issued,
+        not_before: issued,
+        expires_at: now.plus(LIFE),
+        token_id: random::ordered_uuid().to_string().into(),
+        session,
+        roles,
+    }
+}
+
+/// Starts one of the two gateways.
+pub(crate) fn start(folder: &Path, instance: usize) -> Running {
+    let file = folder.join(format!("guarita{instance}.toml"));
+    let executable = env!("CARGO_BIN_EXE_guarita");
+    let address = address(instance).parse().unwrap();
+    process::start(0, address, executable, &["serve", "--config", file.to_str().unwrap()])
+}

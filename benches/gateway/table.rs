@@ -1,0 +1,76 @@
+//! The figures of each target, and the table.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::load;
+use crate::process::Running;
+
+pub(crate) struct Target {
+    name: &'static str,
+    running: Running,
+    tokens: PathBuf,
+    rounds: Vec<Round>,
+}
+
+struct Round {
+    rate: f64,
+    p50: f64,
+    p99: f64,
+    cpu: f64,
+}
+
+impl Target {
+    pub(crate) fn new(name: &'static str, running: Running, tokens: &Path) -> Self {
+        Self { name, running, tokens: tokens.to_owned(), rounds: vec![] }
+    }
+
+    pub(crate) fn warm(&mut self, folder: &Path) {
+        load::run(folder, self.running.address, &self.tokens, Duration::from_secs(2));
+    }
+
+    pub(crate) fn measure(&mut self, folder: &Path, time: Duration) {
+        let before = self.running.cpu();
+        let load = load::run(folder, self.running.address, &self.tokens, time);
+        let cpu = (self.running.cpu() - before) / load.requests * 1e6;
+        self.rounds.push(Round {
+            rate: load.requests / load.seconds,
+            p50: load.p50,
+            p99: load.p99,
+            cpu,
+        });
+    }
+
+    fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {
+        let mut figures: Vec<f64> = self.rounds.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    }
+}
+
+pub(crate) fn print(targets: &[Target]) {
+    let cpu = |position: usize| targets[position].median(|round| round.cpu);
+    let (floor, rival) = (cpu(0), cpu(3));
+    println!(
+        "| {:<27} | {:>8} | {:>7} | {:>7} | {:>10} | {:>6} | {:>6} | {:>7} |",
+        "target", "req/s", "p50 us", "p99 us", "CPU us/req", "x (a)", "x (d)", "RSS MiB"
+    );
+    println!(
+        "|{:-<29}|{:-<10}|{:-<9}|{:-<9}|{:-<12}|{:-<8}|{:-<8}|{:-<9}|",
+        "", "", "", "", "", "", "", ""
+    );
+    for target in targets {
+        let cpu = target.median(|round| round.cpu);
+        println!(
+            "| {:<27} | {:>8.0} | {:>7.0} | {:>7.0} | {:>10.2} | {:>6.2} | {:>6.2} | {:>7.1} |",
+            target.name,
+            target.median(|round| round.rate),
+            target.median(|round| round.p50),
+            target.median(|round| round.p99),
+            cpu,
+            cpu / floor,
+            cpu / rival,
+            target.running.resident(),
+        );
+    }
+}
