@@ -1,0 +1,56 @@
+# `make quickstart` and `make test` are all a fresh machine needs: stable Rust and a C compiler are
+# there, the rest is installed. The other targets are for those who work on Guarita.
+
+SHELL := /bin/sh
+# rustup puts cargo here; daemons live in sbin, which is not on the path of every user.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/make \1	\2/p' Makefile | expand -t 20
+
+.PHONY: rust
+rust:
+	@scripts/need-rust.sh
+
+.PHONY: quickstart
+quickstart: rust ## Build and run a gateway for a first look, on https://localhost:8443
+	@scripts/install.sh cc cmake curl
+	cargo build --profile quickstart --bin guarita
+	@cargo run --quiet --profile quickstart --bin guarita -- quickstart
+
+# nextest runs no documentation tests, so they go first: the closing summary is that of the tests.
+.PHONY: test
+test: rust ## Install what the tests need, then run every test
+	@scripts/install.sh cc cmake curl nginx python3
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		set -x; \
+		cargo test --workspace --doc && \
+		cargo nextest run --workspace --no-fail-fast; \
+	else \
+		set -x; \
+		cargo test --workspace --no-fail-fast; \
+	fi
+
+.PHONY: check
+check: rust ## Format, lints, documentation and the rules of the house
+	@scripts/install.sh cc cmake
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	cargo test --test house
+
+.PHONY: bench
+bench: rust ## Measure the gateway beside a bare proxy, HAProxy and nginx
+	@scripts/install.sh cc cmake nginx haproxy wrk python3
+	benches/gateway/run
+
+.PHONY: bless
+bless: rust ## Accept the snapshots and the configuration's schema as they are now
+	cargo run --quiet --bin guarita -- schema > docs/configuration.schema.json.new
+	mv docs/configuration.schema.json.new docs/configuration.schema.json
+	INSTA_UPDATE=always cargo test --workspace
