@@ -64,8 +64,9 @@ impl State {
 
     /// Whether requests may go there.
     pub(super) fn is_available(&self, now: Instant) -> bool {
+        let rests_until = self.rests_until.load(Ordering::Relaxed);
         self.probed_healthy.load(Ordering::Relaxed)
-            && self.since_birth(now) >= self.rests_until.load(Ordering::Relaxed)
+            && (rests_until == 0 || self.since_birth(now) >= rests_until)
     }
 
     /// An answer came.

@@ -37,6 +37,7 @@ pub(super) fn plain(tcp: TcpStream, ends: Ends, place: Place) -> (GuardedStream,
         secure: false,
         server_name: None,
         certificate: None,
+        forwarded_for: Connection::forwarded_for(ends.peer),
     };
     (GuardedStream::new(Transport::Plain(tcp), false, place), connection)
 }
@@ -63,6 +64,7 @@ pub(super) async fn tls(
         secure: true,
         server_name: session.server_name().map(|name| name.to_ascii_lowercase().into()),
         certificate: leaf.map(certificates::facts),
+        forwarded_for: Connection::forwarded_for(ends.peer),
     };
     Ok((GuardedStream::new(Transport::Tls(Box::new(stream)), http2, place), connection))
 }

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::live::certificates::PeerCertificate;
 
 /// Facts about one accepted connection, parsed once and shared by its requests.
@@ -19,6 +21,8 @@ pub struct Connection {
     pub server_name: Option<Box<str>>,
     /// A verified client certificate.
     pub certificate: Option<PeerCertificate>,
+    /// `X-Forwarded-For` where no proxy before us is believed.
+    pub forwarded_for: HeaderValue,
 }
 
 tokio::task_local! {
@@ -26,6 +30,12 @@ tokio::task_local! {
 }
 
 impl Connection {
+    /// The value of `X-Forwarded-For` for a caller at this address.
+    pub fn forwarded_for(peer: SocketAddr) -> HeaderValue {
+        let text = peer.ip().to_canonical().to_string();
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
+    }
+
     /// Runs `work`, with these facts to be found by [`Connection::current`]. Sessions of HTTP/2
     /// have no place of their own for such facts, so the task carries them.
     pub async fn serve<F: Future>(self: Arc<Self>, work: F) -> F::Output {

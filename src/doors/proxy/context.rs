@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{Connection, request_id::RequestId};
 use crate::adapters::upstream::Attempt;
 use crate::live::{RouteTarget, Snapshot};
-use crate::model::{Code, Principal};
+use crate::model::{Code, Principal, Timestamp, clock};
 use crate::rules::request::CanonicalRequest;
 use crate::services::access::Permit;
 
@@ -20,6 +20,8 @@ pub struct Context {
     pub connection: Option<Arc<Connection>>,
     /// When the head was complete.
     pub started: Instant,
+    /// The same moment by the wall clock.
+    pub arrived: Timestamp,
     /// Its id.
     pub request_id: RequestId,
     /// How far it came.
@@ -64,6 +66,7 @@ impl Context {
             snapshot,
             connection: Connection::current(),
             started: Instant::now(),
+            arrived: clock::now(),
             request_id: RequestId::unread(),
             stage: Stage::Arrived,
             received: 0,

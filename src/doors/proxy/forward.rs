@@ -29,12 +29,7 @@ pub(super) fn prepare(
     if !passage.route.forward_credentials {
         request.remove_header(&header::AUTHORIZATION);
     }
-    request.set_uri(
-        http::Uri::builder()
-            .path_and_query(passage.canonical.path_and_query().clone())
-            .build()
-            .map_err(|_| Error::explain(ErrorType::InternalError, "canonical form"))?,
-    );
+    write_target(request, passage)?;
     write_host(request, passage)?;
     write_forwarded(arrived, request, context)?;
     write_identity(request, &context.snapshot.identity_headers, &passage.permit)?;
@@ -42,10 +37,30 @@ pub(super) fn prepare(
     Ok(())
 }
 
+/// The canonical path with the query, in origin-form; left alone where it is that already.
+fn write_target(request: &mut RequestHeader, passage: &Passage) -> Result<()> {
+    let canonical = passage.canonical.path_and_query();
+    let is_canonical = request.uri.authority().is_none()
+        && request.raw_path() == canonical.as_str().as_bytes()
+        && request.uri.path_and_query() == Some(canonical);
+    if !is_canonical {
+        let target = http::Uri::builder().path_and_query(canonical.clone()).build();
+        request.set_uri(
+            target.map_err(|_| Error::explain(ErrorType::InternalError, "canonical form"))?,
+        );
+    }
+    Ok(())
+}
+
 /// The canonical authority, or what the operator put in its place.
 fn write_host(request: &mut RequestHeader, passage: &Passage) -> Result<()> {
     let configured = passage.route.upstream.settings().host.as_deref();
     let host = configured.unwrap_or_else(|| passage.canonical.authority());
+    let sent = request.headers.get(header::HOST);
+    if sent.is_some_and(|sent| sent.as_bytes() == host.as_bytes()) {
+        // Two of them were refused.
+        return Ok(());
+    }
     request.insert_header(header::HOST, host)
 }
 
@@ -58,7 +73,9 @@ fn write_forwarded(
     let Some(connection) = &context.connection else { return Ok(()) };
     let peer = connection.peer.ip();
     let (headers, trusted) = (&arrived.headers, &context.snapshot.trusted_proxies);
-    if let Some(value) = forwarded::for_value(peer, headers, trusted) {
+    if trusted.is_empty() {
+        request.insert_header(&forwarded::FOR, connection.forwarded_for.clone())?;
+    } else if let Some(value) = forwarded::for_value(peer, headers, trusted) {
         request.insert_header(&forwarded::FOR, value)?;
     }
     let scheme = HeaderValue::from_static(if connection.secure { "https" } else { "http" });
@@ -67,8 +84,14 @@ fn write_forwarded(
     match forwarded::believed(&forwarded::HOST, peer, headers, trusted) {
         Some(host) => request.insert_header(&forwarded::HOST, host)?,
         None => {
+            // What was asked for, also where the upstream is given another `Host`.
             let host = context.passage().map_or("", |passage| passage.canonical.authority());
-            request.insert_header(&forwarded::HOST, host)?;
+            match arrived.headers.get(header::HOST) {
+                Some(sent) if sent.as_bytes() == host.as_bytes() => {
+                    request.insert_header(&forwarded::HOST, sent)?;
+                }
+                Some(_) | None => request.insert_header(&forwarded::HOST, host)?,
+            }
         }
     }
     Ok(())
@@ -92,9 +115,11 @@ fn write_identity(
         (&names.source, source.as_ref()),
     ];
     for (name, value) in values {
-        request.remove_header(name);
-        if let Some(value) = value {
-            request.insert_header(name, value)?;
+        match value {
+            Some(value) => request.insert_header(name, value)?,
+            None => {
+                request.remove_header(name);
+            }
         }
     }
     Ok(())

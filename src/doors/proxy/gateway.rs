@@ -17,7 +17,7 @@ use super::respond::{self, Refusal};
 use super::{forward, local, record};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
-use crate::model::{Code, clock};
+use crate::model::Code;
 use crate::services::access::Judge;
 
 /// The gateway: what every request meets.
@@ -77,7 +77,7 @@ impl ProxyHttp for Gateway {
             &context.snapshot,
             &connection,
             session.req_header(),
-            clock::now(),
+            context.arrived,
         )
         .await;
         match reception {
@@ -111,7 +111,9 @@ impl ProxyHttp for Gateway {
             return Err(refusal(Code::Internal));
         };
         let pool = &passage.route.upstream;
-        let attempt = pool.choose(&context.tried()).map_err(|_| refusal(Code::Unavailable))?;
+        let attempt = pool
+            .choose(&context.tried(), context.started)
+            .map_err(|_| refusal(Code::Unavailable))?;
         let mut peer = attempt.peer().ok_or_else(|| refusal(Code::Unavailable))?;
         if let Some(left) = forward::time_left(context) {
             peer.options.read_timeout =
@@ -235,7 +237,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        record::finished(&self.metrics, &self.audit, session, error, context, clock::now());
+        record::finished(&self.metrics, &self.audit, session, error, context);
     }
 
     // Each refusal and failure has its own line; pingora's would repeat it with whole paths.

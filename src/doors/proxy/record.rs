@@ -5,7 +5,7 @@ use pingora_proxy::Session;
 
 use super::context::{Context, Stage};
 use crate::adapters::telemetry::{Audit, Metrics, RequestLine};
-use crate::model::{Principal, Timestamp};
+use crate::model::Principal;
 
 /// Status written down for a caller that left before an answer.
 const CALLER_LEFT: u16 = 499;
@@ -17,10 +17,10 @@ pub(super) fn finished(
     session: &Session,
     error: Option<&Error>,
     context: &Context,
-    now: Timestamp,
 ) {
     let status = session.response_written().map_or(CALLER_LEFT, |head| head.status.as_u16());
     let duration = context.started.elapsed();
+    let now = context.arrived.plus(duration);
     if let Some(code) = context.refused {
         metrics.refused(code);
         tracing::debug!(

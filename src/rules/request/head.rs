@@ -230,10 +230,11 @@ impl Fields {
         let (name, rest) = line.split_at_checked(colon).ok_or(Malformed::Field)?;
         let value = rest.get(1..).unwrap_or_default().trim_ascii();
         // Also refuses folded lines and white space before the colon.
-        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        if name.is_empty() || !name.iter().all(|byte| TOKEN[usize::from(*byte)]) {
             return Err(Malformed::Field);
         }
-        if value.iter().any(|byte| is_control(*byte)) {
+        // Without a short cut, so that many bytes are looked at in one step.
+        if value.iter().fold(false, |found, byte| found | is_control(*byte)) {
             return Err(Malformed::Field);
         }
         match name.len() {
@@ -304,6 +305,19 @@ fn is_folded(name: &[u8], wanted: &[u8]) -> bool {
         byte == *wanted
     })
 }
+
+/// [`is_token`] for every byte.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = is_token(byte);
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
 
 const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
