@@ -9,14 +9,14 @@
 //! 4. [`live`]: the one picture that a reload swaps
 //! 5. [`services`]: use cases, without HTTP types
 //! 6. [`doors`]: how the world comes in
-//! 7. [`app`]: assembly
+//! 7. [`app`](mod@app): assembly
 //!
 //! `ARCHITECTURE.md` tells the rest.
 
-pub mod adapters;
-pub mod app;
-pub mod doors;
-pub mod live;
 pub mod model;
 pub mod rules;
+pub mod adapters;
+pub mod live;
 pub mod services;
+pub mod doors;
+pub mod app;

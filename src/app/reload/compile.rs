@@ -11,7 +11,7 @@ use crate::app::config::Problems;
 use crate::app::config::values::{self, Config, Mode};
 use crate::live::certificates::{self, CertificatePem, ClientCertificates, ListenerTls};
 use crate::live::{RouteTarget, Snapshot};
-use crate::rules::request::{HeaderFamilies, IdentityHeaders, forwarded};
+use crate::rules::request::{HeaderFamilies, IdentityHeaders};
 use crate::rules::route::Table;
 use crate::rules::token::claims::Expectations;
 use crate::rules::token::{Keyring, SigningKey, VerifyingKey};
@@ -206,5 +206,5 @@ fn target<M>(
 
 fn families(names: &IdentityHeaders) -> HeaderFamilies {
     let configured = names.names().map(http::HeaderName::as_str);
-    HeaderFamilies::new(configured.into_iter().chain(forwarded::FAMILY))
+    HeaderFamilies::new(configured)
 }

@@ -23,7 +23,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::admission::Place;
 use crate::model::Code;
-use crate::rules::request::head::{self, Framing, Head, HeadLimits};
+use crate::rules::request::head::{self, Framing};
+use crate::rules::request::{Head, HeadLimits, Malformed};
 
 /// First size of the input buffer, in bytes: most heads fit.
 const INPUT: usize = 1024;
@@ -133,19 +134,20 @@ impl GuardedStream {
     }
 
     fn inspect(&mut self, bounds: &HeadBounds, searched: usize) -> Result<Option<Head>, End> {
-        let refused = |malformed: head::Malformed| {
+        let refused = |malformed: Malformed| {
             tracing::debug!(reason = %malformed, "request head refused");
             End::Refused(malformed.code())
         };
-        let Some(end) = head::find_end(&self.input, searched).map_err(refused)? else {
-            if self.input.len() >= bounds.limits.bytes {
-                return Err(End::Refused(Code::HeadersTooLarge));
-            }
-            return Ok(None);
+        let Some(end) = head::find_end(&self.input, searched) else {
+            return match head::overflow(&self.input, &bounds.limits) {
+                Some(malformed) => Err(refused(malformed)),
+                None => Ok(None),
+            };
         };
         let bytes = self.input.get(..end).unwrap_or_default();
         let head = head::inspect(bytes, &bounds.limits).map_err(refused)?;
-        let head_length = u64::try_from(end).unwrap_or(u64::MAX);
+        self.input.advance(head.leading);
+        let head_length = u64::try_from(end - head.leading).unwrap_or(u64::MAX);
         self.allowance = match head.framing {
             _ if head.upgrade => Allowance::Unbounded,
             Framing::None => Allowance::Bytes(head_length),

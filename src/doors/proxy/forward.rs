@@ -4,14 +4,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::context::{Context, Passage};
 use super::request_id;
 use crate::model::{Code, Source};
-use crate::rules::request::{IdentityHeaders, forwarded};
+use crate::rules::request::{IdentityHeaders, Kept, forwarded};
 use crate::services::access::Permit;
 
 /// Turns the copy of the caller's request into what the upstream receives.
@@ -23,15 +23,28 @@ pub(super) fn prepare(
     let Some(passage) = context.passage() else {
         return Err(Error::explain(ErrorType::InternalError, "no permit"));
     };
-    for name in context.snapshot.families.find_in(&request.headers) {
+    let peer = context.connection.as_ref().map(|connection| connection.peer.ip());
+    let trusted = &context.snapshot.trusted_proxies;
+    let kept = Kept {
+        upgrade: is_websocket(arrived),
+        forwarding: peer.is_some_and(|peer| forwarded::is_trusted(peer, trusted)),
+    };
+    for name in context.snapshot.families.find_except(&request.headers, kept) {
         request.remove_header(&name);
+    }
+    if kept.upgrade {
+        request.insert_header(header::CONNECTION, HeaderValue::from_static("upgrade"))?;
+    }
+    if passage.route.upstream.settings().http2 && arrived.headers.contains_key(header::TE) {
+        // Nothing but `trailers` was let in; gRPC servers ask for it.
+        request.insert_header(header::TE, HeaderValue::from_static("trailers"))?;
     }
     if !passage.route.forward_credentials {
         request.remove_header(&header::AUTHORIZATION);
     }
     write_target(request, passage)?;
     write_host(request, passage)?;
-    write_forwarded(arrived, request, context)?;
+    write_forwarded(arrived, request, context, passage)?;
     write_identity(request, &context.snapshot.identity_headers, &passage.permit)?;
     request.insert_header(&request_id::HEADER, context.request_id.header())?;
     Ok(())
@@ -54,14 +67,13 @@ fn write_target(request: &mut RequestHeader, passage: &Passage) -> Result<()> {
 
 /// The canonical authority, or what the operator put in its place.
 fn write_host(request: &mut RequestHeader, passage: &Passage) -> Result<()> {
-    let configured = passage.route.upstream.settings().host.as_deref();
-    let host = configured.unwrap_or_else(|| passage.canonical.authority());
     let sent = request.headers.get(header::HOST);
-    if sent.is_some_and(|sent| sent.as_bytes() == host.as_bytes()) {
+    match passage.route.upstream.settings().host.as_deref() {
+        Some(configured) => request.insert_header(header::HOST, configured),
         // Two of them were refused.
-        return Ok(());
+        None if sent == Some(passage.canonical.authority_header()) => Ok(()),
+        None => request.insert_header(header::HOST, passage.canonical.authority_header()),
     }
-    request.insert_header(header::HOST, host)
 }
 
 /// Says who the caller is and how it came, believing only trusted proxies about the way before.
@@ -69,32 +81,36 @@ fn write_forwarded(
     arrived: &RequestHeader,
     request: &mut RequestHeader,
     context: &Context,
+    passage: &Passage,
 ) -> Result<()> {
     let Some(connection) = &context.connection else { return Ok(()) };
     let peer = connection.peer.ip();
     let (headers, trusted) = (&arrived.headers, &context.snapshot.trusted_proxies);
     if trusted.is_empty() {
         request.insert_header(&forwarded::FOR, connection.forwarded_for.clone())?;
-    } else if let Some(value) = forwarded::for_value(peer, headers, trusted) {
-        request.insert_header(&forwarded::FOR, value)?;
+    } else {
+        let way = forwarded::forwarded_for(peer, headers, trusted);
+        request.insert_header(&forwarded::FOR, way)?;
     }
-    let scheme = HeaderValue::from_static(if connection.secure { "https" } else { "http" });
-    let scheme = forwarded::believed(&forwarded::PROTO, peer, headers, trusted).unwrap_or(&scheme);
+    let scheme = forwarded::forwarded_proto(connection.secure, peer, headers, trusted);
     request.insert_header(&forwarded::PROTO, scheme)?;
-    match forwarded::believed(&forwarded::HOST, peer, headers, trusted) {
-        Some(host) => request.insert_header(&forwarded::HOST, host)?,
-        None => {
-            // What was asked for, also where the upstream is given another `Host`.
-            let host = context.passage().map_or("", |passage| passage.canonical.authority());
-            match arrived.headers.get(header::HOST) {
-                Some(sent) if sent.as_bytes() == host.as_bytes() => {
-                    request.insert_header(&forwarded::HOST, sent)?;
-                }
-                Some(_) | None => request.insert_header(&forwarded::HOST, host)?,
-            }
-        }
-    }
-    Ok(())
+    // What was asked for, also where the upstream is given another `Host`.
+    request.insert_header(&forwarded::HOST, passage.canonical.authority_header())
+}
+
+/// A WebSocket handshake (RFC 6455 section 4.1): the one upgrade that is forwarded.
+fn is_websocket(arrived: &RequestHeader) -> bool {
+    let named = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|value| {
+            value.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+        })
+    };
+    arrived.version == Version::HTTP_11
+        && arrived
+            .headers
+            .get(header::UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && arrived.headers.get_all(header::CONNECTION).iter().any(named)
 }
 
 /// Inserts or removes every identity header, always: what a name carries upstream is from the
@@ -163,6 +179,7 @@ pub(super) fn failed(context: &Context) -> bool {
 
 /// The refusal that a failure of forwarding becomes; `None` when the caller is gone and nothing can
 /// be said.
+#[expect(clippy::wildcard_enum_match_arm, reason = "pingora's list of errors is open")]
 pub(super) fn code_of(error: &Error) -> Option<Code> {
     if let ErrorType::HTTPStatus(status) = error.etype() {
         return Some(Code::of_status(*status));

@@ -130,7 +130,7 @@ impl ProxyHttp for Gateway {
         _end_of_stream: bool,
         context: &mut Context,
     ) -> Result<()> {
-        let length = body.as_ref().map_or(0, |bytes| bytes.len());
+        let length = body.as_ref().map_or(0, Bytes::len);
         context.received =
             context.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         let bound = context.passage().map_or(0, |passage| passage.route.max_body);

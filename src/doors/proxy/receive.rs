@@ -12,7 +12,7 @@ use super::respond::Refusal;
 use crate::doors::endpoints;
 use crate::live::Snapshot;
 use crate::model::{Code, Principal, Timestamp};
-use crate::rules::request::{Arrived, Candidates, CanonicalRequest, head};
+use crate::rules::request::{Arrived, Candidates, CanonicalRequest, Malformed, head};
 use crate::rules::route::Found;
 use crate::services::access::{Caller, Judge, Verdict, authorize};
 
@@ -88,22 +88,19 @@ fn read(
         return Err(Code::HeadersTooLarge);
     }
     if request.version == Version::HTTP_2 {
-        head::inspect_fields(&request.headers).map_err(head::Malformed::code)?;
-        if request.method == http::Method::CONNECT || request.method == http::Method::TRACE {
-            return Err(Code::NotImplemented);
-        }
+        head::inspect_fields(&request.headers, request.version).map_err(Malformed::code)?;
     }
     let arrived = Arrived {
         version: request.version,
         method: &request.method,
         target: request.raw_path(),
-        parsed: request.uri.path_and_query(),
         authority: authority(request),
         headers: &request.headers,
     };
-    let canonical = CanonicalRequest::parse(&arrived).map_err(|ambiguity| {
+    let parsed = request.uri.path_and_query();
+    let canonical = CanonicalRequest::parse_shared(&arrived, parsed).map_err(|ambiguity| {
         tracing::debug!(reason = %ambiguity, "request refused as ambiguous");
-        Code::BadRequest
+        ambiguity.code()
     })?;
     if misdirected(connection, canonical.host()) {
         return Err(Code::MisdirectedRequest);

@@ -3,10 +3,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::random;
-use crate::rules::request::request_id::is_well_formed;
+use crate::rules::request::request_id::find;
 
 /// The header that carries it.
-pub static HEADER: HeaderName = HeaderName::from_static("x-request-id");
+pub static HEADER: HeaderName = crate::rules::request::request_id::HEADER;
 
 /// The caller's id if it sent exactly one and that is well formed, else a fresh UUID of version 7
 /// (contract section 4).
@@ -16,11 +16,7 @@ pub struct RequestId(HeaderValue);
 impl RequestId {
     /// Takes the caller's or makes one.
     pub fn of(headers: &HeaderMap) -> Self {
-        let mut sent = headers.get_all(&HEADER).iter();
-        match (sent.next(), sent.next()) {
-            (Some(id), None) if is_well_formed(id.as_bytes()) => Self(id.clone()),
-            _ => Self::fresh(),
-        }
+        find(headers).map_or_else(Self::fresh, |id| Self(id.clone()))
     }
 
     /// Stands in until the request is read.

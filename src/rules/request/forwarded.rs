@@ -1,132 +1,172 @@
-//! Who came through which proxies (`X-Forwarded-*`), believed only from trusted ones.
+//! `X-Forwarded-For`, `-Proto` and `-Host`: whom to believe, and what to write.
+//!
+//! Only a trusted proxy is believed, and only as far as its own hop. The `Forwarded` field of RFC
+//! 7239 is neither read nor written: a caller's one is stripped with the rest of its family.
 
-use std::net::IpAddr;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-/// `X-Forwarded-For`
-pub static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// `X-Forwarded-Proto`
-pub static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// `X-Forwarded-Host`
-pub static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+use super::octet;
 
-/// Most proxies on the way that are looked at.
-const MAX_HOPS: usize = 32;
+/// Who the request is for.
+pub const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The scheme the caller used.
+pub const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The authority the caller asked for: [`super::CanonicalRequest::authority_header`].
+pub const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Names that say how a request came; none survives but those written here.
-pub const FAMILY: [&str; 12] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-server",
-    "x-forwarded-uri",
-    "x-forwarded-method",
-    "x-forwarded-scheme",
-    "x-real-ip",
-    "true-client-ip",
-];
+/// Most hops that are walked back.
+pub const MAX_HOPS: usize = 32;
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    let address = address.to_canonical();
-    trusted.iter().any(|network| network.contains(&address))
+/// Whether the peer is a proxy whose word counts.
+pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    trusted.iter().any(|network| network.contains(&peer))
 }
 
-/// The client's address: the socket's other end, or, behind trusted proxies, the last address in
-/// `X-Forwarded-For` that is not one of them.
+/// The address of the client: the peer, or what trusted proxies say, walking from the nearest hop
+/// back. The walk ends at the first address that is not trusted, at the first element that is no
+/// address (that proxy is then as far as can be seen), and after [`MAX_HOPS`].
 pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    if !is_trusted(peer, trusted) {
-        return peer;
-    }
-    let mut client = peer;
-    let fields = headers.get_all(&FOR).iter().rev();
-    let hops = fields
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.rsplit(','))
-        .take(MAX_HOPS);
-    for hop in hops {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { return client };
-        client = address;
-        if !is_trusted(address, trusted) {
-            return client;
-        }
-    }
-    client
+    hops(peer, headers, trusted).last().unwrap_or(peer)
 }
 
-/// The value of `X-Forwarded-For` to send: what a trusted proxy said, and the socket's other end.
-pub fn for_value(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<HeaderValue> {
-    let peer_text = peer.to_canonical().to_string();
-    let mut before =
-        headers.get_all(&FOR).iter().filter_map(|field| field.to_str().ok()).peekable();
-    if before.peek().is_none() || !is_trusted(peer, trusted) {
-        return HeaderValue::try_from(peer_text).ok();
+/// The value of `X-Forwarded-For`: from the client to the peer, without what nobody vouches for.
+pub fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> HeaderValue {
+    let mut hops: Vec<_> = hops(peer, headers, trusted).collect();
+    hops.reverse();
+    let mut text = String::with_capacity(hops.len() * 16);
+    for (position, hop) in hops.iter().enumerate() {
+        let separator = if position == 0 { "" } else { ", " };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{separator}{hop}");
     }
-    let mut way = before.collect::<Vec<_>>();
-    way.push(&peer_text);
-    HeaderValue::try_from(way.join(", ")).ok()
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
-/// What a trusted proxy says under `name`, if it says it once.
-pub fn believed<'a>(
-    name: &HeaderName,
+/// The value of `X-Forwarded-Proto`: the scheme of the connection, or what a trusted peer says in
+/// exactly one field.
+pub fn forwarded_proto(
+    secure: bool,
     peer: IpAddr,
-    headers: &'a HeaderMap,
+    headers: &HeaderMap,
     trusted: &[IpNet],
-) -> Option<&'a HeaderValue> {
-    if trusted.is_empty() || !is_trusted(peer, trusted) {
-        return None;
-    }
-    let mut fields = headers.get_all(name).iter();
-    match (fields.next(), fields.next()) {
-        (Some(value), None) => Some(value),
-        (None, _) | (Some(_), Some(_)) => None,
-    }
+) -> HeaderValue {
+    let mut fields = headers.get_all(PROTO).iter();
+    let said = match (fields.next(), fields.next()) {
+        (Some(field), None) if is_trusted(peer, trusted) => match field.as_bytes() {
+            b"https" => Some(true),
+            b"http" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    };
+    HeaderValue::from_static(if said.unwrap_or(secure) { "https" } else { "http" })
+}
+
+/// The peer, then each hop that the one before it vouches for.
+fn hops(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> impl Iterator<Item = IpAddr> {
+    let mut said = headers
+        .get_all(FOR)
+        .iter()
+        .rev()
+        .flat_map(|field| field.as_bytes().rsplit(|octet| *octet == b','));
+    std::iter::successors(Some(peer.to_canonical()), move |hop| {
+        if is_trusted(*hop, trusted) { parse_hop(said.next()?) } else { None }
+    })
+    .take(MAX_HOPS)
+}
+
+/// An address, or an address with the port that some load balancers add.
+fn parse_hop(element: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(octet::trim(element)).ok()?;
+    let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|it| it.ip()));
+    address.ok().map(|address| address.to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn headers(values: &[&str]) -> HeaderMap {
+    const PROXIES: [&str; 3] = ["10.0.0.0/8", "198.51.100.0/24", "fd00::/8"];
+
+    fn trusted() -> Vec<IpNet> {
+        PROXIES.iter().map(|network| network.parse().unwrap()).collect()
+    }
+
+    fn said(fields: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(&FOR, value.parse().unwrap());
+        for field in fields {
+            headers.append(FOR, HeaderValue::from_str(field).unwrap());
         }
         headers
     }
 
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn client_of(peer: &str, fields: &[&str]) -> String {
+        client(peer.parse().unwrap(), &said(fields), &trusted()).to_string()
+    }
+
+    /// header-spoofing-011
+    #[test]
+    fn a_stranger_is_not_believed() {
+        assert_eq!(client_of("203.0.113.9", &["127.0.0.1"]), "203.0.113.9");
+        let peer = "203.0.113.9".parse().unwrap();
+        let mut headers = said(&["127.0.0.1"]);
+        headers.insert(PROTO, HeaderValue::from_static("https"));
+        assert_eq!(forwarded_for(peer, &headers, &trusted()), "203.0.113.9");
+        assert_eq!(forwarded_proto(false, peer, &headers, &trusted()), "http");
+    }
+
+    /// header-spoofing-012
+    #[test]
+    fn the_client_is_the_nearest_hop_that_is_not_trusted() {
+        for (peer, fields, expected) in [
+            ("10.0.0.1", &["6.6.6.6, 203.0.113.5"][..], "203.0.113.5"),
+            ("10.0.0.1", &["6.6.6.6", "203.0.113.5, 10.0.0.2"], "203.0.113.5"),
+            ("10.0.0.1", &["6.6.6.6, 203.0.113.5 ,198.51.100.5"], "203.0.113.5"),
+            ("::ffff:10.0.0.1", &["203.0.113.5:4711"], "203.0.113.5"),
+            ("fd00::1", &["[2001:db8::7]:4711"], "2001:db8::7"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.5, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.5,"], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.5, 10.0.0.2, evil"], "10.0.0.1"),
+        ] {
+            assert_eq!(client_of(peer, fields), expected, "{peer} {fields:?}");
+        }
     }
 
     #[test]
-    fn a_stranger_cannot_say_who_it_is() {
-        let headers = headers(&["10.0.0.1"]);
-        assert_eq!(client(address("192.0.2.1"), &headers, &[]), address("192.0.2.1"));
-        let sent = for_value(address("192.0.2.1"), &headers, &[]).unwrap();
-        assert_eq!(sent, "192.0.2.1");
-        assert!(believed(&PROTO, address("192.0.2.1"), &headers, &[]).is_none());
+    fn only_vouched_hops_are_written() {
+        let headers = said(&["6.6.6.6, 203.0.113.5, 10.0.0.2"]);
+        let written = forwarded_for("10.0.0.1".parse().unwrap(), &headers, &trusted());
+        assert_eq!(written, "203.0.113.5, 10.0.0.2, 10.0.0.1");
     }
 
     #[test]
-    fn behind_trusted_proxies_the_last_untrusted_address_counts() {
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        let headers = headers(&["203.0.113.9, 198.51.100.7", "10.0.0.2"]);
-        let peer = address("10.0.0.1");
-        assert_eq!(client(peer, &headers, &trusted), address("198.51.100.7"));
-        let sent = for_value(peer, &headers, &trusted).unwrap();
-        assert_eq!(sent, "203.0.113.9, 198.51.100.7, 10.0.0.2, 10.0.0.1");
+    fn a_long_chain_is_cut() {
+        let chain = vec!["10.0.0.2"; 10_000].join(",");
+        let written = forwarded_for("10.0.0.1".parse().unwrap(), &said(&[&chain]), &trusted());
+        assert_eq!(written.to_str().unwrap().split(", ").count(), MAX_HOPS);
     }
 
     #[test]
-    fn a_garbled_way_ends_where_it_is_garbled() {
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        let headers = headers(&["1.2.3.4, unknown, 10.0.0.2"]);
-        assert_eq!(client(address("10.0.0.1"), &headers, &trusted), address("10.0.0.2"));
+    fn a_trusted_peer_says_one_scheme() {
+        let peer = "10.0.0.1".parse().unwrap();
+        let proto = |secure: bool, fields: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(PROTO, HeaderValue::from_static(field));
+            }
+            forwarded_proto(secure, peer, &headers, &trusted())
+        };
+        assert_eq!(proto(false, &["https"]), "https");
+        assert_eq!(proto(true, &["http"]), "http");
+        assert_eq!(proto(true, &["http", "http"]), "https");
+        assert_eq!(proto(true, &["ftp"]), "https");
+        assert_eq!(proto(false, &[]), "http");
     }
 }

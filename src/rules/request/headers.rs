@@ -1,13 +1,27 @@
-//! Families of header names: compared folded (lower case, `_` to `-`), stripped before anything is
-//! set.
+//! Families of header names: compared folded, stripped before anything is set.
+//!
+//! Names are folded to lower case with `-` for every separator, because upstreams behind CGI, WSGI
+//! or a servlet container read `X_Auth_Uid`, and some `x.auth.uid`, as `x-auth-uid`.
+//!
+//! `Connection` can name a field away (RFC 9110 section 7.6.1). It cannot name away what counts:
+//! credentials are read from the request as it came; names that Guarita sets are stripped in any
+//! case and written last; `Host`, framing and other fields that concern everyone are refused as
+//! options by [`super::head::inspect`] and never stripped here; and the caller's `Connection` itself
+//! never goes on, so that the next hop cannot be told to drop what Guarita wrote.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use http::{HeaderMap, HeaderName, header};
 
+use super::families::{FORWARDING, HOP_BY_HOP, IDENTITY, RESERVED, STANDARD};
+use super::octet;
+
+/// Longest name that is compared, in bytes; no family has a longer one.
+const MAX_NAME: usize = 64;
+
 /// The names under which the upstream receives who is calling (contract section 4,
 /// `[identity_headers]`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct IdentityHeaders {
     /// The subject; `sub`.
     pub subject: HeaderName,
@@ -33,173 +47,259 @@ impl Default for IdentityHeaders {
     }
 }
 
+/// A set of identity headers that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidIdentityHeaders {
+    /// Two names that upstreams may take for one.
+    #[error("the identity headers {0} and {1} are one name to some upstreams")]
+    Same(HeaderName, HeaderName),
+    /// A name with a meaning of its own.
+    #[error("{0} cannot be an identity header")]
+    Reserved(HeaderName),
+    /// A name beyond 64 bytes.
+    #[error("the identity header {0} is longer than 64 bytes")]
+    TooLong(HeaderName),
+}
+
 impl IdentityHeaders {
-    /// All names.
+    /// The names.
     pub const fn names(&self) -> [&HeaderName; 5] {
         [&self.subject, &self.roles, &self.user, &self.session, &self.source]
     }
+
+    /// Refuses names that fold to one another, and names with a meaning of their own.
+    pub fn check(&self) -> Result<(), InvalidIdentityHeaders> {
+        let names = self.names();
+        for (position, name) in names.iter().enumerate() {
+            if name.as_str().len() > MAX_NAME {
+                return Err(InvalidIdentityHeaders::TooLong((*name).clone()));
+            }
+            if RESERVED.iter().any(|reserved| folds_to(name.as_str(), reserved)) {
+                return Err(InvalidIdentityHeaders::Reserved((*name).clone()));
+            }
+            let same = |other: &&&HeaderName| folds_to(other.as_str(), &fold_name(name.as_str()));
+            if let Some(other) = names.iter().skip(position + 1).find(same) {
+                return Err(InvalidIdentityHeaders::Same((*name).clone(), (*other).clone()));
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Names that no caller may set, whoever listens behind: identities as rivals write them, and
-/// targets that some servers believe over the request line.
-const ALWAYS: [&str; 35] = [
-    "sub",
-    "app-roles",
-    "x-auth-uid",
-    "x-auth-sid",
-    "x-auth-source",
-    "x-auth-assertion",
-    "x-auth-user",
-    "x-auth-sub",
-    "x-auth-roles",
-    "x-auth-email",
-    "x-service-api-key",
-    "x-forwarded-user",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-forwarded-preferred-username",
-    "x-forwarded-access-token",
-    "x-auth-request-user",
-    "x-auth-request-email",
-    "x-auth-request-groups",
-    "x-auth-request-preferred-username",
-    "x-auth-request-access-token",
-    "remote-user",
-    "remote-groups",
-    "remote-name",
-    "remote-email",
-    "x-remote-user",
-    "x-original-url",
-    "x-original-uri",
-    "x-rewrite-url",
-    "x-client-cert",
-    "x-forwarded-client-cert",
-    "x-ssl-client-cert",
-    "x-http-method-override",
-    "proxy",
-    "proxy-authorization",
-];
+/// What of a request is not stripped though it belongs to a family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// `Upgrade`, on a WebSocket handshake. `Connection` is stripped all the same: the proxy writes
+    /// `Connection: upgrade` anew.
+    pub upgrade: bool,
+    /// `Forwarded`, `X-Forwarded-*` and their like in their own spelling: the peer is a trusted
+    /// proxy. The proxy overwrites those that [`super::forwarded`] makes.
+    pub forwarding: bool,
+}
 
-/// A set of folded header names; one lookup decides.
+/// Sets of folded header names; one lookup decides.
 #[derive(Clone, Debug)]
-pub struct HeaderFamilies {
-    names: HashSet<Box<str>, foldhash::fast::RandomState>,
-    /// Bit `n` is set where a name of `n` bytes is in the set.
-    lengths: u64,
-}
+pub struct HeaderFamilies(Names);
 
 impl HeaderFamilies {
-    /// Builds the set, at reload: the given names and those that are always stripped.
+    /// Builds the sets, at reload: the names given (a trailing `*` stands for any end), and those
+    /// that are always stripped.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let names: HashSet<Box<str>, _> = names
-            .into_iter()
-            .chain(ALWAYS)
-            .map(|name| fold(name).collect::<String>().into())
-            .collect();
-        let lengths = names.iter().fold(0, |bits, name| bits | bit(name.len()));
-        Self { names, lengths }
+        let mut built = Names::new();
+        for name in names {
+            built.insert(name, IN_IDENTITY);
+        }
+        for (names, family) in [
+            (IDENTITY, IN_IDENTITY),
+            (HOP_BY_HOP, IN_HOP_BY_HOP),
+            (FORWARDING, IN_FORWARDING),
+            (STANDARD, IN_STANDARD),
+        ] {
+            for name in names {
+                built.insert(name, family);
+            }
+        }
+        Self(built)
     }
 
-    /// Whether the name belongs to one of the families, whatever its case and separators.
+    /// Whether the name belongs to one of the families, whatever its case and separators. Says yes
+    /// to forwarding names too: it is the question for trailers and answers.
     pub fn contains(&self, name: &HeaderName) -> bool {
-        let name = name.as_str();
-        if self.lengths & bit(name.len()) == 0 {
-            return false;
-        }
-        if !name.as_bytes().contains(&b'_') {
-            return self.names.contains(name);
-        }
-        self.names.contains(fold(name).collect::<String>().as_str())
+        self.strips(name.as_str(), Kept::default())
     }
 
-    /// The names in `headers` that belong to a family. Empty, without an allocation, for an honest
-    /// caller.
-    ///
-    /// What `Connection` names is removed by the proxy before this; a name that is set for the
-    /// upstream is set after both, so it cannot be named away.
+    /// The names in `headers` to be stripped: those of a family, hop-by-hop ones, and those named
+    /// in `Connection`. Each once; nothing is allocated where there are none.
     pub fn find_in(&self, headers: &HeaderMap) -> Vec<HeaderName> {
-        headers.keys().filter(|name| self.contains(name)).cloned().collect()
+        self.find_except(headers, Kept::default())
+    }
+
+    /// As [`Self::find_in`], but for what is to be kept.
+    pub fn find_except(&self, headers: &HeaderMap, kept: Kept) -> Vec<HeaderName> {
+        let has_options = options(headers).any(names_a_field);
+        let is_stripped = |name: &&HeaderName| {
+            self.strips(name.as_str(), kept)
+                || (**name == header::UPGRADE && !kept.upgrade)
+                || (**name == header::TE && !wants_trailers(headers))
+                || (has_options && is_option(headers, name) && !is_for_everyone(name, kept))
+        };
+        headers.keys().filter(is_stripped).cloned().collect()
+    }
+
+    fn strips(&self, name: &str, kept: Kept) -> bool {
+        let families = self.0.find(name);
+        families & (IN_IDENTITY | IN_HOP_BY_HOP) != 0
+            || (families & IN_FORWARDING != 0 && !(kept.forwarding && is_folded(name)))
+            || (families & IN_STANDARD != 0 && !is_folded(name))
     }
 }
 
-const fn bit(length: usize) -> u64 {
-    if length < 64 { 1 << length } else { 0 }
+/// gRPC needs `te: trailers`; nothing else of `TE` concerns the upstream.
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::TE).iter();
+    values.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"))
+        && values.next().is_none()
 }
 
-/// Lower case, `_` to `-`.
-fn fold(name: &str) -> impl Iterator<Item = char> {
-    name.chars().map(|letter| if letter == '_' { '-' } else { letter.to_ascii_lowercase() })
+fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let fields = headers.get_all(header::CONNECTION).iter();
+    fields.flat_map(|field| field.as_bytes().split(|octet| *octet == b',')).map(octet::trim)
 }
 
-/// Whether two names are one to a server that folds them.
-pub fn same_family(one: &str, other: &str) -> bool {
-    fold(one).eq(fold(other))
+/// The usual options name no field that a request would have beside them.
+fn names_a_field(option: &[u8]) -> bool {
+    !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close")
 }
 
-/// Names that cannot carry an identity, because they mean something to HTTP itself.
-pub fn is_reserved(name: &HeaderName) -> bool {
-    const RESERVED: [HeaderName; 16] = [
-        header::HOST,
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::TE,
-        header::TRAILER,
-        header::UPGRADE,
-        header::AUTHORIZATION,
-        header::COOKIE,
-        header::EXPECT,
-        header::CONTENT_TYPE,
-        header::PROXY_AUTHORIZATION,
-        header::FORWARDED,
-        header::ACCEPT,
-        header::RANGE,
-        header::SET_COOKIE,
-    ];
-    RESERVED.iter().any(|reserved| same_family(reserved.as_str(), name.as_str()))
-        || same_family(name.as_str(), "x-request-id")
-        || same_family(name.as_str(), "keep-alive")
+fn is_option(headers: &HeaderMap, name: &HeaderName) -> bool {
+    options(headers).any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+}
+
+/// Fields that an option cannot name away: routing and framing.
+fn is_for_everyone(name: &HeaderName, kept: Kept) -> bool {
+    [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name)
+        || (*name == header::UPGRADE && kept.upgrade)
+        || (*name == header::TE)
+}
+
+const IN_IDENTITY: u8 = 1;
+const IN_HOP_BY_HOP: u8 = 2;
+const IN_FORWARDING: u8 = 4;
+const IN_STANDARD: u8 = 8;
+
+/// Folded names and beginnings of names, each with a bit for every family it is in. A mark for each
+/// length and beginning rules most names out before anything is folded or hashed.
+#[derive(Clone, Debug)]
+struct Names {
+    exact: HashMap<Box<[u8]>, u8>,
+    exact_marks: [u64; MAX_NAME + 1],
+    prefixes: Vec<Prefix>,
+    prefix_marks: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Prefix {
+    folded: Box<[u8]>,
+    /// The marks that a name may have which begins so.
+    marks: u64,
+    family: u8,
+}
+
+impl Names {
+    fn new() -> Self {
+        Self {
+            exact: HashMap::new(),
+            exact_marks: [0; MAX_NAME + 1],
+            prefixes: Vec::new(),
+            prefix_marks: 0,
+        }
+    }
+
+    fn insert(&mut self, name: &str, family: u8) {
+        let folded = fold_name(name.strip_suffix('*').unwrap_or(name)).into_bytes();
+        // A longer name than any that is compared is cut, and so is what it is compared with.
+        let folded = folded.get(..MAX_NAME).unwrap_or(&folded);
+        if name.ends_with('*') {
+            let marks = if folded.len() < 3 { u64::MAX } else { mark(folded) };
+            self.prefix_marks |= marks;
+            self.prefixes.push(Prefix { folded: folded.into(), marks, family });
+            return;
+        }
+        if let Some(marks) = self.exact_marks.get_mut(folded.len()) {
+            *marks |= mark(folded);
+        }
+        *self.exact.entry(folded.into()).or_default() |= family;
+    }
+
+    /// The families that the name is in.
+    fn find(&self, name: &str) -> u8 {
+        let name = name.as_bytes();
+        let name = name.get(..MAX_NAME).unwrap_or(name);
+        let mark = mark(name);
+        let marks = self.exact_marks.get(name.len()).copied().unwrap_or_default();
+        let exact = if marks & mark == 0 { 0 } else { self.find_exact(name) };
+        exact | if self.prefix_marks & mark == 0 { 0 } else { self.find_prefix(name, mark) }
+    }
+
+    fn find_exact(&self, name: &[u8]) -> u8 {
+        let mut folded = [0_u8; MAX_NAME];
+        for (place, octet) in folded.iter_mut().zip(name) {
+            *place = fold(*octet);
+        }
+        folded.get(..name.len()).and_then(|folded| self.exact.get(folded)).copied().unwrap_or(0)
+    }
+
+    fn find_prefix(&self, name: &[u8], mark: u64) -> u8 {
+        let begins = |prefix: &[u8]| {
+            name.len() >= prefix.len()
+                && prefix.iter().zip(name).all(|(one, other)| *one == fold(*other))
+        };
+        self.prefixes
+            .iter()
+            .filter(|prefix| prefix.marks & mark != 0 && begins(&prefix.folded))
+            .fold(0, |families, prefix| families | prefix.family)
+    }
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which would refuse a panic"
+)]
+const FOLDED: [u8; 256] = {
+    let mut table = [b'-'; 256];
+    let mut octet: u8 = 0;
+    while octet < 128 {
+        if octet.is_ascii_alphanumeric() {
+            table[octet as usize] = octet.to_ascii_lowercase();
+        }
+        octet += 1;
+    }
+    table
+};
+
+fn fold(octet: u8) -> u8 {
+    FOLDED.get(usize::from(octet)).copied().unwrap_or(b'-')
+}
+
+fn fold_name(name: &str) -> String {
+    name.bytes().map(|octet| char::from(fold(octet))).collect()
+}
+
+fn folds_to(name: &str, folded: &str) -> bool {
+    name.len() == folded.len()
+        && name.bytes().zip(folded.bytes()).all(|(octet, other)| fold(octet) == other)
+}
+
+/// Whether the name is spelled as it folds: no separator but `-`.
+fn is_folded(name: &str) -> bool {
+    name.bytes().all(|octet| octet == fold(octet))
+}
+
+/// One bit of 64 for the first and the third octet; different names may share one.
+fn mark(name: &[u8]) -> u64 {
+    let octet = |position: usize| name.get(position).map_or(0, |octet| fold(*octet));
+    1 << ((octet(0) ^ octet(2).rotate_left(3)) & 63)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn every_spelling_of_a_name_is_found() {
-        let families = HeaderFamilies::new(["X-User"]);
-        for name in
-            ["x-user", "x_user", "app_roles", "app-roles", "x_auth-sid", "remote_user", "sub"]
-        {
-            assert!(families.contains(&HeaderName::try_from(name).unwrap()), "{name}");
-        }
-        for name in ["x-users", "x-request-id", "accept", "subject"] {
-            assert!(!families.contains(&HeaderName::try_from(name).unwrap()), "{name}");
-        }
-    }
-
-    #[test]
-    fn names_of_http_cannot_carry_an_identity() {
-        assert!(is_reserved(&HeaderName::from_static("content_length")));
-        assert!(is_reserved(&HeaderName::from_static("host")));
-        assert!(!is_reserved(&HeaderName::from_static("x-forwarded-user")));
-    }
-
-    proptest! {
-        #[test]
-        fn separators_and_case_never_hide_a_name(
-            position in 0..ALWAYS.len(),
-            flips in prop::collection::vec(any::<bool>(), 40),
-        ) {
-            let families = HeaderFamilies::new([]);
-            let name: String = ALWAYS[position].chars().zip(flips).map(|(letter, flip)| match letter {
-                '-' if flip => '_',
-                letter if flip => letter.to_ascii_uppercase(),
-                letter => letter,
-            }).collect();
-            prop_assert!(families.contains(&HeaderName::try_from(name).unwrap()));
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 pub mod pattern;
 pub mod policy;
 pub mod table;
+mod trie;
 
 pub use pattern::{HostPattern, InvalidPattern, PathPattern};
 pub use policy::Policy;

@@ -1,84 +1,105 @@
 //! What a route's `hosts` and `path` may say.
 
-use http::{HeaderMap, Method, Version, header};
+use std::fmt;
 
-use crate::rules::request::{Arrived, CanonicalRequest};
+use crate::rules::request::{Authority, Host, canonical_path};
 
-/// A pattern that cannot be.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidPattern(pub &'static str);
+/// Longest path pattern, in bytes.
+pub const MAX_PATTERN: usize = 1024;
+/// Most segments of a path pattern.
+pub const MAX_SEGMENTS: usize = 32;
 
-/// A host to match, in canonical form.
+/// A host to match: one name or address, or `*.` and a name.
+///
+/// As in certificates (RFC 6125 section 6.4.3) the star stands for exactly one label, the leftmost:
+/// `*.example.test` takes `api.example.test`, neither `example.test` nor `a.api.example.test`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// One host.
-    Exact(Box<str>),
-    /// `*.example.test`: one label in place of `*`, as in certificates. Held without `*.`.
-    Wildcard(Box<str>),
+pub struct HostPattern {
+    /// Canonical; without `*.`.
+    name: Box<str>,
+    wildcard: bool,
 }
 
 impl HostPattern {
-    /// Parses `api.example.test` or `*.example.test`; no port.
+    /// Parses `api.example.test` or `*.example.test`, in any case, without a port.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
-        let host = text.strip_prefix("*.").unwrap_or(text);
-        let canonical = canonical(host, "/")
-            .ok_or(InvalidPattern("a host is a name or an address, without scheme and path"))?;
-        if canonical.authority() != canonical.host() {
-            return Err(InvalidPattern("a host is written without its port"));
+        let (name, wildcard) = match text.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let authority = Authority::parse(name.as_bytes()).ok_or(InvalidPattern(
+            "a host is a DNS name in ASCII, an IP address ([…] for IPv6), or `*.` and a name",
+        ))?;
+        if name.contains(':') && !name.ends_with(']') {
+            return Err(InvalidPattern("a host is matched without its port"));
         }
-        let host = canonical.host().into();
-        Ok(if text.starts_with("*.") { Self::Wildcard(host) } else { Self::Exact(host) })
+        if wildcard && matches!(authority.host, Host::Address(_)) {
+            return Err(InvalidPattern("`*.` goes before a name, not before an address"));
+        }
+        Ok(Self { name: authority.host.to_string().into(), wildcard })
+    }
+
+    /// The name behind the star, or `None` where there is no star.
+    pub(super) fn wildcard_suffix(&self) -> Option<&str> {
+        self.wildcard.then_some(&*self.name)
+    }
+
+    /// The host itself, or the name behind the star.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 }
 
-/// One segment of a path pattern.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Segment {
-    /// These characters, exactly.
-    Literal(Box<str>),
-    /// `{name}`: any one segment that is not empty.
-    Any,
+impl fmt::Display for HostPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.wildcard { "*." } else { "" };
+        write!(formatter, "{star}{}", self.name)
+    }
 }
 
-/// A path to match: segments, and whether anything may follow (`{*rest}`).
+/// A path to match: literal segments, `{name}` for one whole segment that is not empty, `{*rest}`
+/// at the end for everything below.
+///
+/// `/orders/{*rest}` takes `/orders` and `/orders/` too: a policy that covers what is below also
+/// covers the thing itself, so that no unprotected twin exists. Elsewhere `/a` and `/a/` are two
+/// paths. Case counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PathPattern {
     text: Box<str>,
-    segments: Vec<Segment>,
-    rest: bool,
+    segments: Box<[Segment]>,
+}
+
+/// One segment of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Segment {
+    /// Matches what reads the same, see [`fold`].
+    Literal(Box<str>),
+    /// `{name}`
+    One,
+    /// `{*rest}`
+    Rest,
 }
 
 impl PathPattern {
-    /// Parses `/a/{name}/b` or `/a/{*rest}`.
-    ///
-    /// `/a/{*rest}` also matches `/a` and `/a/`: a protected tree has no unprotected door.
+    /// Parses `/a/{name}/b` or `/a/{*rest}`. Literal segments are written in the canonical form
+    /// that requests are brought into.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
-        let Some(path) = text.strip_prefix('/') else {
-            return Err(InvalidPattern("a path begins with /"));
-        };
-        if text.contains("//") {
-            return Err(InvalidPattern("the path has an empty segment"));
+        if text.len() > MAX_PATTERN {
+            return Err(InvalidPattern("a path pattern is at most 1024 bytes long"));
         }
+        let path =
+            text.strip_prefix('/').ok_or(InvalidPattern("a path pattern starts with a slash"))?;
         let mut segments = Vec::new();
-        let mut rest = false;
-        for part in path.split('/') {
-            if rest {
-                return Err(InvalidPattern("{*rest} is the last segment of a path"));
-            }
-            match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-                Some(name) if name.starts_with('*') => {
-                    rest = is_name(name.trim_start_matches('*'))?
-                }
-                Some(name) => {
-                    is_name(name)?;
-                    segments.push(Segment::Any);
-                }
-                None => segments.push(Segment::Literal(literal(part)?)),
-            }
+        let mut names = Vec::new();
+        let mut written = path.split('/').peekable();
+        while let Some(segment) = written.next() {
+            let last = written.peek().is_none();
+            segments.push(parse_segment(segment, last, &mut names)?);
         }
-        // `/{*rest}` stands for everything.
-        Ok(Self { text: text.into(), segments, rest })
+        if segments.len() > MAX_SEGMENTS {
+            return Err(InvalidPattern("a path pattern has at most 32 segments"));
+        }
+        Ok(Self { text: text.into(), segments: segments.into() })
     }
 
     /// As written.
@@ -86,84 +107,243 @@ impl PathPattern {
         &self.text
     }
 
-    /// The segments before `{*rest}`.
-    pub fn segments(&self) -> &[Segment] {
+    pub(super) const fn segments(&self) -> &[Segment] {
         &self.segments
     }
-
-    /// Whether anything may follow.
-    pub const fn has_rest(&self) -> bool {
-        self.rest
-    }
 }
 
-fn is_name(name: &str) -> Result<bool, InvalidPattern> {
-    let holds = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if holds { Ok(true) } else { Err(InvalidPattern("a placeholder is {name} or {*name}")) }
+fn parse_segment<'a>(
+    segment: &'a str,
+    last: bool,
+    names: &mut Vec<&'a str>,
+) -> Result<Segment, InvalidPattern> {
+    let Some(inner) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+        return parse_literal(segment, last);
+    };
+    let (name, parsed) = match inner.strip_prefix('*') {
+        Some(name) => (name, Segment::Rest),
+        None => (inner, Segment::One),
+    };
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    if name.is_empty() || !name.chars().all(fits) {
+        return Err(InvalidPattern("a name in braces is letters, digits and `_`"));
+    }
+    if parsed == Segment::Rest && !last {
+        return Err(InvalidPattern("`{*rest}` is the last segment"));
+    }
+    if names.contains(&name) {
+        return Err(InvalidPattern("a name stands twice in the pattern"));
+    }
+    names.push(name);
+    Ok(parsed)
 }
 
-/// A literal segment must be what the canonical form of a request can be; else it would never match.
-fn literal(part: &str) -> Result<Box<str>, InvalidPattern> {
-    if part.contains(['{', '}', '*', '?', '#']) {
-        return Err(InvalidPattern("placeholders are whole segments: {name} or {*rest}"));
+fn parse_literal(segment: &str, last: bool) -> Result<Segment, InvalidPattern> {
+    if segment.contains(['{', '}']) {
+        return Err(InvalidPattern("braces take a whole segment"));
     }
-    if part.is_empty() {
-        return Ok("".into());
+    if segment.contains(['?', '#']) {
+        return Err(InvalidPattern("a path pattern has no query and no fragment"));
     }
-    match canonical("a", &format!("/{part}")) {
-        Some(request) if request.path().get(1..) == Some(part) => Ok(part.into()),
-        _ => Err(InvalidPattern("the path is not in canonical form, so no request could match it")),
+    if segment.contains('*') {
+        return Err(InvalidPattern("a wildcard is written `{name}` or `{*rest}`"));
     }
+    if segment.is_empty() && !last {
+        return Err(InvalidPattern("a path pattern has no empty segments"));
+    }
+    let path = format!("/{segment}");
+    let canonical = canonical_path(path.as_bytes()).map_err(|_| {
+        InvalidPattern("requests with this path are refused: it has no single meaning")
+    })?;
+    if *canonical != *path.as_bytes() {
+        return Err(InvalidPattern(
+            "not in canonical form: letters and digits stand unencoded, hexadecimal digits in upper case",
+        ));
+    }
+    let mut buffer = [0; MAX_PATTERN];
+    fold(segment, &mut buffer)
+        .map(|folded| Segment::Literal(folded.into()))
+        .ok_or(InvalidPattern("a segment is too long"))
 }
 
-fn canonical(host: &str, path: &str) -> Option<CanonicalRequest> {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::HOST, host.parse().ok()?);
-    CanonicalRequest::parse(&Arrived {
-        version: Version::HTTP_11,
-        method: &Method::GET,
-        target: path.as_bytes(),
-        parsed: None,
-        authority: None,
-        headers: &headers,
+/// Brings a canonical segment into the form in which literals are compared: `%40` reads `@`.
+///
+/// The canonical form leaves encoded what RFC 3986 section 2.2 reserves, because decoding it may
+/// change what is meant. Nearly every upstream decodes it all the same; were `/%40admin` not to
+/// match the route `/@admin`, it would fall to a wider one. The request is forwarded as it is: this
+/// is a comparison only. `None` where the result does not fit the buffer, which is longer than any
+/// literal.
+pub(super) fn fold<'a>(segment: &'a str, buffer: &'a mut [u8; MAX_PATTERN]) -> Option<&'a str> {
+    if !segment.contains('%') {
+        return Some(segment);
+    }
+    let mut octets = segment.bytes();
+    let mut length = 0;
+    while let Some(octet) = octets.next() {
+        let mut written = [octet, 0, 0];
+        let mut width = 1;
+        if octet == b'%' {
+            let digits = [octets.next()?, octets.next()?];
+            match decode_reserved(digits) {
+                Some(decoded) => written = [decoded, 0, 0],
+                None => {
+                    written = [octet, digits[0], digits[1]];
+                    width = 3;
+                }
+            }
+        }
+        let end = length + width;
+        buffer.get_mut(length..end)?.copy_from_slice(written.get(..width)?);
+        length = end;
+    }
+    str::from_utf8(buffer.get(..length)?).ok()
+}
+
+/// The reserved characters that a segment may have raw as well.
+const fn decode_reserved(digits: [u8; 2]) -> Option<u8> {
+    Some(match &digits {
+        b"21" => b'!',
+        b"24" => b'$',
+        b"26" => b'&',
+        b"27" => b'\'',
+        b"28" => b'(',
+        b"29" => b')',
+        b"2A" => b'*',
+        b"2B" => b'+',
+        b"2C" => b',',
+        b"3A" => b':',
+        b"3D" => b'=',
+        b"40" => b'@',
+        _ => return None,
     })
-    .ok()
 }
+
+/// A pattern that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidPattern(pub &'static str);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_that_no_request_could_match_is_refused() {
-        for path in [
-            "a",
-            "",
-            "/a//b",
-            "/a/../b",
-            "/a%2fb",
-            "/%61",
-            "/a;b",
-            "/a/{*rest}/b",
-            "/{",
-            "/a{b}",
-            "/{}",
-            "/*",
-            "/a?b",
+    fn a_host_pattern_has_one_spelling() {
+        for (text, meant) in [
+            ("API.Example.test", "api.example.test"),
+            ("api.example.test.", "api.example.test"),
+            ("*.Example.test", "*.example.test"),
+            ("[0::1]", "[::1]"),
+            ("127.0.0.1", "127.0.0.1"),
         ] {
-            assert!(PathPattern::parse(path).is_err(), "{path}");
-        }
-        for path in ["/", "/a", "/a/", "/a/{id}/b", "/a/{*rest}", "/{*rest}", "/%C3%A9"] {
-            assert_eq!(PathPattern::parse(path).unwrap().as_str(), path);
+            assert_eq!(HostPattern::parse(text).unwrap().to_string(), meant);
         }
     }
 
     #[test]
-    fn hosts_are_names_without_port() {
-        assert_eq!(HostPattern::parse("API.test.").unwrap(), HostPattern::Exact("api.test".into()));
-        assert_eq!(HostPattern::parse("*.a.test").unwrap(), HostPattern::Wildcard("a.test".into()));
-        for host in ["a:80", "https://a", "a/b", "*", "*a.test", "a b", ""] {
-            assert!(HostPattern::parse(host).is_err(), "{host}");
+    fn a_host_pattern_that_could_never_match_is_refused() {
+        for text in [
+            "",
+            "*",
+            "*.",
+            "a*.test",
+            "*.*.test",
+            "a.*.test",
+            "a.test:443",
+            "[::1]:443",
+            "a.test:",
+            "*.[::1]",
+            "a/b",
+            "bücher.test",
+            "a..b",
+            "**.a",
+            "a b",
+            "user@a.test",
+        ] {
+            assert!(HostPattern::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_path_pattern_is_kept_as_written() {
+        for text in [
+            "/",
+            "/a",
+            "/a/",
+            "/a/{name}/b",
+            "/a/{*rest}",
+            "/{*rest}",
+            "/{a}/{b_2}/{*c}",
+            "/v1/items:batch",
+            "/@me",
+            "/caf%C3%A9",
+            "/100%25",
+            "/a%20b",
+        ] {
+            assert_eq!(PathPattern::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_path_pattern_that_could_never_match_is_refused() {
+        for text in [
+            "",
+            "a",
+            "//",
+            "/a//b",
+            "/a/../b",
+            "/a/.",
+            "/a/%2e",
+            "/%61",
+            "/%c3%a9",
+            "/%zz",
+            "/a%2Fb",
+            "/a;b",
+            "/a\\b",
+            "/a b",
+            "/é",
+            "/a?b",
+            "/a#b",
+            "/{*rest}/a",
+            "/{*rest}/",
+            "/{}",
+            "/{*}",
+            "/{a b}",
+            "/{a}x",
+            "/x{a}",
+            "/{a}/{a}",
+            "/{a}{b}",
+            "/a*",
+            "/*",
+            "/a/**",
+            "/{a",
+            "/a}",
+            "/a|b",
+            "/%252e",
+            "{*rest}",
+        ] {
+            assert!(PathPattern::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_pattern_is_bounded() {
+        assert!(PathPattern::parse(&"/a".repeat(32)).is_ok());
+        assert!(PathPattern::parse(&"/a".repeat(33)).is_err());
+        assert!(PathPattern::parse(&format!("/{}", "a".repeat(1023))).is_ok());
+        assert!(PathPattern::parse(&format!("/{}", "a".repeat(1024))).is_err());
+    }
+
+    #[test]
+    fn reserved_characters_compare_alike_raw_and_encoded() {
+        let folded = |segment: &str| {
+            let mut buffer = [0; MAX_PATTERN];
+            fold(segment, &mut buffer).map(str::to_owned)
+        };
+        let encoded = "%21%24%26%27%28%29%2A%2B%2C%3A%3D%40";
+        assert_eq!(folded(encoded).as_deref(), Some("!$&'()*+,:=@"));
+        assert_eq!(folded("a%20%3F%23%25%C3%A9").as_deref(), Some("a%20%3F%23%25%C3%A9"));
+        assert_eq!(folded(&"%20".repeat(342)), None);
+        assert_eq!(folded(&"a".repeat(2000)).map(|text| text.len()), Some(2000));
     }
 }

@@ -3,7 +3,7 @@
 use crate::model::{Role, Source};
 
 /// The demands of one route. All that are set must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// Nobody is asked who they are.
     pub public: bool,
@@ -13,4 +13,29 @@ pub struct Policy {
     pub client_cns: Vec<Box<str>>,
     /// Any of these sources of the credential; empty takes all.
     pub sources: Vec<Source>,
+}
+
+impl Policy {
+    /// Whether nobody passes without a credential that counts: everywhere but on public routes that
+    /// demand nothing a credential would have to prove. The default demands one.
+    pub const fn demands_credential(&self) -> bool {
+        !self.public || !self.roles.is_empty() || !self.sources.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_public_route_without_demands_asks_for_no_credential() {
+        assert!(Policy::default().demands_credential());
+        assert!(!Policy { public: true, ..Policy::default() }.demands_credential());
+        let cn = Policy { public: true, client_cns: vec!["a".into()], ..Policy::default() };
+        assert!(!cn.demands_credential());
+        let roles = vec![Role::parse("admin").unwrap()];
+        assert!(Policy { public: true, roles, ..Policy::default() }.demands_credential());
+        let sources = vec![Source::Bearer];
+        assert!(Policy { public: true, sources, ..Policy::default() }.demands_credential());
+    }
 }

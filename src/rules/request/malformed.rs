@@ -1,0 +1,108 @@
+//! Why a message cannot be taken as it is.
+
+use crate::model::Code;
+
+/// What is wrong with a head. Every reason closes the connection: what follows has no known start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Malformed {
+    /// The head does not end with an empty line, or something follows it.
+    #[error("the head is not complete")]
+    Incomplete,
+    /// More than one empty line before the request line (RFC 9112 section 2.2).
+    #[error("empty lines before the request line")]
+    EmptyLines,
+    /// A line feed without a carriage return.
+    #[error("a line ends without a carriage return")]
+    BareLineFeed,
+    /// A carriage return without a line feed.
+    #[error("a carriage return inside a line")]
+    BareCarriageReturn,
+    /// NUL or another control character.
+    #[error("a control character")]
+    Control,
+    /// Not `method SP target SP version`.
+    #[error("the request line is malformed")]
+    RequestLine,
+    /// The method is not 1 to 32 octets of upper-case letters, digits, `-` and `_`.
+    #[error("the method is malformed")]
+    Method,
+    /// CONNECT or TRACE.
+    #[error("the method is not forwarded")]
+    MethodNotForwarded,
+    /// Neither origin-form nor absolute-form of http or https, or an octet that a target cannot have.
+    #[error("the request target is malformed")]
+    Target,
+    /// Longer than the limit.
+    #[error("the request target is too long")]
+    TargetTooLong,
+    /// Neither HTTP/1.0 nor HTTP/1.1.
+    #[error("the version is not spoken here")]
+    Version,
+    /// Empty, with an octet that is no `tchar`, or with white space before the colon.
+    #[error("a field name is malformed")]
+    FieldName,
+    /// A line that starts with white space (RFC 9112 section 5.2).
+    #[error("a folded field line")]
+    Folding,
+    /// More fields than the limit.
+    #[error("too many header fields")]
+    TooManyFields,
+    /// A larger head than the limit.
+    #[error("the header fields are too large")]
+    TooLarge,
+    /// Repeated, empty, signed, listed, with leading zeros, or beyond 64 bits.
+    #[error("Content-Length is malformed")]
+    ContentLength,
+    /// Anything but one field that says `chunked`, on HTTP/1.1.
+    #[error("Transfer-Encoding is malformed")]
+    TransferEncoding,
+    /// Content-Length and Transfer-Encoding (RFC 9112 section 6.1).
+    #[error("two framings of one body")]
+    TwoFramings,
+    /// Missing, repeated or malformed.
+    #[error("Host is missing, repeated or malformed")]
+    Host,
+    /// `Connection` has more than 9 options, one that is no token, or one that names a field which
+    /// concerns everyone on the way (RFC 9110 section 7.6.1).
+    #[error("Connection is malformed")]
+    Connection,
+    /// `Expect` says something else than `100-continue`.
+    #[error("the expectation cannot be met")]
+    Expectation,
+    /// A WebSocket handshake with a body, which no side can tell from the first frames.
+    #[error("an upgrade with a body")]
+    UpgradeWithBody,
+    /// A field that HTTP/2 does not have (RFC 9113 section 8.2.2).
+    #[error("a connection-specific field in HTTP/2")]
+    ConnectionSpecific,
+}
+
+impl Malformed {
+    /// The refusal's code.
+    pub const fn code(self) -> Code {
+        match self {
+            Self::TargetTooLong => Code::TargetTooLong,
+            Self::Expectation => Code::ExpectationFailed,
+            Self::TooManyFields | Self::TooLarge => Code::HeadersTooLarge,
+            Self::MethodNotForwarded => Code::NotImplemented,
+            Self::Version => Code::VersionNotSupported,
+            Self::Incomplete
+            | Self::EmptyLines
+            | Self::BareLineFeed
+            | Self::BareCarriageReturn
+            | Self::Control
+            | Self::RequestLine
+            | Self::Method
+            | Self::Target
+            | Self::FieldName
+            | Self::Folding
+            | Self::ContentLength
+            | Self::TransferEncoding
+            | Self::TwoFramings
+            | Self::Host
+            | Self::Connection
+            | Self::UpgradeWithBody
+            | Self::ConnectionSpecific => Code::BadRequest,
+        }
+    }
+}

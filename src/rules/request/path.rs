@@ -1,0 +1,272 @@
+//! The one spelling of a path (RFC 3986 section 6.2.2), and the refusal of those with no one
+//! meaning.
+//!
+//! Decoded once: unreserved characters. Encoded: `"`, `<`, `>`, `[`, `]`, `^`, backtick, `{`, `|`
+//! and `}`, which stand raw in no path but are sent by callers. All else stays as it was sent, with
+//! hexadecimal digits in upper case. Refused: whatever one upstream reads as another path than the
+//! next does. That includes `;` raw and encoded (some cut path parameters off, some do not) and
+//! empty segments (some merge slashes, some do not).
+
+use std::borrow::Cow;
+
+use super::canonical::Ambiguity;
+use super::octet;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Stays as it is.
+    Plain,
+    Slash,
+    Percent,
+    /// To be percent-encoded.
+    Quoted,
+    Refused,
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which would refuse a panic"
+)]
+const CLASSES: [Class; 256] = {
+    let mut table = [Class::Refused; 256];
+    let mut octet: u8 = 0;
+    while octet < 128 {
+        table[octet as usize] = match octet {
+            b'/' => Class::Slash,
+            b'%' => Class::Percent,
+            b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}' => Class::Quoted,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' => {
+                Class::Plain
+            }
+            _ if octet::is_unreserved(octet) => Class::Plain,
+            _ => Class::Refused,
+        };
+        octet += 1;
+    }
+    table
+};
+
+fn class(octet: u8) -> Class {
+    CLASSES.get(usize::from(octet)).copied().unwrap_or(Class::Refused)
+}
+
+/// The canonical form of a path that starts with a slash and ends before any `?`. Borrowed where
+/// it was canonical already.
+pub(crate) fn canonical_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Ambiguity> {
+    let segments = path.strip_prefix(b"/").ok_or(Ambiguity::Target)?;
+    let mut start = 0;
+    for (position, octet) in segments.iter().enumerate() {
+        match class(*octet) {
+            Class::Plain => {}
+            Class::Slash => {
+                check_segment(segments.get(start..position).unwrap_or_default(), false)?;
+                start = position + 1;
+            }
+            Class::Percent | Class::Quoted => return rewrite(path).map(Cow::Owned),
+            Class::Refused => return Err(refusal(*octet)),
+        }
+    }
+    check_segment(segments.get(start..).unwrap_or_default(), true)?;
+    Ok(Cow::Borrowed(path))
+}
+
+/// Checks a query: kept as it was sent, so only what a URI can hold may stand in it.
+pub(crate) fn check_query(query: &[u8]) -> Result<(), Ambiguity> {
+    let fits = |octet: &u8| octet.is_ascii_graphic() && !matches!(octet, b'#' | b'"' | b'<' | b'>');
+    match query.iter().find(|octet| !fits(octet)) {
+        None => Ok(()),
+        Some(b'"' | b'<' | b'>') => Err(Ambiguity::Query),
+        Some(octet) => Err(refusal(*octet)),
+    }
+}
+
+fn check_segment(segment: &[u8], last: bool) -> Result<(), Ambiguity> {
+    match segment {
+        [] if !last => Err(Ambiguity::EmptySegment),
+        b"." | b".." => Err(Ambiguity::DotSegment),
+        _ => Ok(()),
+    }
+}
+
+const fn refusal(octet: u8) -> Ambiguity {
+    match octet {
+        b'\\' => Ambiguity::Backslash,
+        b';' => Ambiguity::PathParameter,
+        b'#' => Ambiguity::Fragment,
+        0x80.. => Ambiguity::NotAscii,
+        _ => Ambiguity::Control,
+    }
+}
+
+fn rewrite(path: &[u8]) -> Result<Vec<u8>, Ambiguity> {
+    let mut written = Vec::with_capacity(path.len() + 16);
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut octets = path.iter().copied();
+    while let Some(octet) = octets.next() {
+        let meant = match class(octet) {
+            Class::Percent => decode(&mut octets)?,
+            Class::Plain | Class::Slash | Class::Quoted => octet,
+            Class::Refused => return Err(refusal(octet)),
+        };
+        decoded.push(meant);
+        let stays =
+            if octet == b'%' { octet::is_unreserved(meant) } else { class(octet) != Class::Quoted };
+        if stays {
+            written.push(meant);
+        } else {
+            encode(meant, &mut written);
+        }
+    }
+    check_text(&decoded)?;
+    check_segments(&written)?;
+    Ok(written)
+}
+
+/// Reads the two digits behind a percent sign and refuses what must not be hidden there.
+fn decode(octets: &mut impl Iterator<Item = u8>) -> Result<u8, Ambiguity> {
+    let mut digit =
+        || octets.next().and_then(octet::hexadecimal).ok_or(Ambiguity::MalformedPercent);
+    let meant = digit()? * 16 + digit()?;
+    match meant {
+        b'/' => Err(Ambiguity::EncodedSlash),
+        b'\\' => Err(Ambiguity::Backslash),
+        b';' => Err(Ambiguity::PathParameter),
+        0..=0x1f | 0x7f => Err(Ambiguity::Control),
+        _ => Ok(meant),
+    }
+}
+
+fn encode(octet: u8, written: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'0');
+    written.extend([b'%', digit(octet >> 4), digit(octet)]);
+}
+
+/// Encoded octets are UTF-8 in its shortest form, or no two upstreams agree on what they are.
+fn check_text(decoded: &[u8]) -> Result<(), Ambiguity> {
+    let text = str::from_utf8(decoded).map_err(|_| Ambiguity::NotUtf8)?;
+    if text.chars().any(char::is_control) { Err(Ambiguity::Control) } else { Ok(()) }
+}
+
+fn check_segments(written: &[u8]) -> Result<(), Ambiguity> {
+    let hidden = |octets: &[u8]| {
+        matches!(octets, [b'%', b'2', b'5', high, low]
+            if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+    };
+    if written.windows(5).any(hidden) {
+        return Err(Ambiguity::DoubleEncoding);
+    }
+    let mut segments =
+        written.strip_prefix(b"/").unwrap_or(written).split(|octet| *octet == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        check_segment(segment, segments.peek().is_none())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(path: &str) -> Result<String, Ambiguity> {
+        canonical_path(path.as_bytes()).map(|path| String::from_utf8(path.into_owned()).unwrap())
+    }
+
+    #[test]
+    fn a_usual_path_is_not_copied() {
+        for path in
+            ["/", "/a", "/a/", "/a/b.c/~d_e-f", "/@me/a:b/c+d,e=f!$&'()*", "/...", "/.a/..b"]
+        {
+            let found = canonical_path(path.as_bytes()).unwrap();
+            assert!(matches!(found, Cow::Borrowed(_)), "{path}");
+            assert_eq!(&*found, path.as_bytes());
+        }
+    }
+
+    /// path-confusion-005, path-confusion-015, path-confusion-016
+    #[test]
+    fn one_path_has_one_spelling() {
+        for (sent, meant) in [
+            ("/%61%64min/x", "/admin/x"),
+            ("/%41dmin/x", "/Admin/x"),
+            ("/a%2db%5Fc%7e", "/a-b_c~"),
+            ("/a%20b", "/a%20b"),
+            ("/a%3fb%23c", "/a%3Fb%23c"),
+            ("/a%40b", "/a%40b"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/a[b]|{c}^\"<>`", "/a%5Bb%5D%7C%7Bc%7D%5E%22%3C%3E%60"),
+            ("/100%25", "/100%25"),
+            ("/%2e%2ex", "/..x"),
+        ] {
+            assert_eq!(canonical(sent).as_deref(), Ok(meant), "{sent}");
+            assert_eq!(canonical(meant).as_deref(), Ok(meant), "{meant}");
+        }
+    }
+
+    /// path-confusion-001 to -004, -006, -013, -014, -017, -018
+    #[test]
+    fn a_path_without_one_meaning_is_refused() {
+        use Ambiguity as No;
+        for (path, expected) in [
+            ("/public/../admin/x", No::DotSegment),
+            ("/public/./../admin/x", No::DotSegment),
+            ("/public/a/../../admin/x", No::DotSegment),
+            ("/app/%2e%2e/admin", No::DotSegment),
+            ("/app/.%2E/admin", No::DotSegment),
+            ("/app/.", No::DotSegment),
+            ("/app/%2e", No::DotSegment),
+            ("/public/%252e%252e/admin/x", No::DoubleEncoding),
+            ("/public/%252e%252e%252fadmin/x", No::DoubleEncoding),
+            ("/public/%25%32%65/x", No::DoubleEncoding),
+            ("/public/%2525", No::DoubleEncoding),
+            ("/public/..;/admin/x", No::PathParameter),
+            ("/public;x=1/../admin/x", No::PathParameter),
+            ("/admin;a=b/x", No::PathParameter),
+            ("/admin%3ba=b/x", No::PathParameter),
+            ("/public/x;/../../admin", No::PathParameter),
+            ("//admin/x", No::EmptySegment),
+            ("///admin/x", No::EmptySegment),
+            ("/public//../admin/x", No::EmptySegment),
+            ("/app//admin%20", No::EmptySegment),
+            ("/a//", No::EmptySegment),
+            ("/app%2fadmin", No::EncodedSlash),
+            ("/app%2Fadmin", No::EncodedSlash),
+            ("/app%5cadmin", No::Backslash),
+            ("/app\\admin", No::Backslash),
+            ("/admin/%", No::MalformedPercent),
+            ("/admin/%zz", No::MalformedPercent),
+            ("/admin/%2", No::MalformedPercent),
+            ("/admin/%u002e", No::MalformedPercent),
+            ("/admin/%2%65", No::MalformedPercent),
+            ("/health%0a/admin", No::Control),
+            ("/health%0d%0a", No::Control),
+            ("/admin%09", No::Control),
+            ("/admin%00", No::Control),
+            ("/admin%7f", No::Control),
+            ("/admin%c2%85", No::Control),
+            ("/a b", No::Control),
+            ("/a\0b", No::Control),
+            ("/a#b", No::Fragment),
+            ("/é", No::NotAscii),
+            ("/%c0%ae%c0%ae/admin", No::NotUtf8),
+            ("/%e0%80%af", No::NotUtf8),
+            ("/%ff", No::NotUtf8),
+            ("/%c3", No::NotUtf8),
+            ("/%ed%a0%80", No::NotUtf8),
+            ("admin", No::Target),
+            ("", No::Target),
+        ] {
+            assert_eq!(canonical(path), Err(expected), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_kept_or_refused() {
+        assert_eq!(check_query(b"a=/../%2f%zz;b=`|\\^{}[]'&c=%00?d"), Ok(()));
+        assert_eq!(check_query(b"a b"), Err(Ambiguity::Control));
+        assert_eq!(check_query(b"a\r"), Err(Ambiguity::Control));
+        assert_eq!(check_query(b"a#b"), Err(Ambiguity::Fragment));
+        assert_eq!(check_query(b"a<b"), Err(Ambiguity::Query));
+        assert_eq!(check_query("é".as_bytes()), Err(Ambiguity::NotAscii));
+    }
+}
