@@ -1,0 +1,61 @@
+//! The gateway's SQLite file, touched from another process.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::wait::within;
+
+const EXECUTE: &str = r"
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=10)
+for row in connection.execute(sys.argv[2]).fetchall():
+    print('|'.join(str(column) for column in row))
+connection.commit()
+";
+
+const HOLD: &str = r"
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
+connection.execute('BEGIN IMMEDIATE')
+print('held', flush=True)
+sys.stdin.read()
+";
+
+/// Runs one statement; the rows, with `|` between columns.
+pub async fn execute(file: &Path, statement: &str) -> Vec<String> {
+    let output = Command::new("python3")
+        .args(["-c", EXECUTE])
+        .arg(file)
+        .arg(statement)
+        .output();
+    let output = within("a statement", output).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// The right to write, held until this value is dropped.
+pub struct WriteLock(Child);
+
+impl WriteLock {
+    pub async fn hold(file: &Path) -> Self {
+        let mut process = Command::new("python3")
+            .args(["-c", HOLD])
+            .arg(file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("python3 is needed");
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let said = within("the write lock", lines.next_line()).await.unwrap();
+        assert_eq!(said.as_deref(), Some("held"));
+        Self(process)
+    }
+
+    pub async fn release(mut self) {
+        self.0.kill().await.unwrap();
+    }
+}

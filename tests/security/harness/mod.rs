@@ -1,0 +1,29 @@
+//! What the tests drive the gateway with: the executable itself, callers, upstreams, certificates.
+
+pub mod certificates;
+pub mod cli;
+pub mod database;
+pub mod frames;
+pub mod gateway;
+pub mod grpc;
+pub mod http2;
+pub mod log;
+pub mod message;
+pub mod nginx;
+pub mod persona;
+pub mod raw;
+pub mod setup;
+pub mod tokens;
+pub mod upstream;
+pub mod wait;
+pub mod wsgi;
+
+pub use certificates::{Authority, Identity};
+pub use gateway::Gateway;
+pub use http2::Http2;
+pub use message::{Request, Response};
+pub use persona::Persona;
+pub use raw::{Tls, Wire};
+pub use setup::{HOST, Setup, password_of};
+pub use upstream::{Answer, Upstream};
+pub use wait::{until, within};

@@ -1,0 +1,34 @@
+//! Waiting for conditions. Nothing here waits for time to pass.
+
+use std::future::Future;
+use std::time::Duration;
+
+/// How long any condition may take.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+/// How often a condition is looked at.
+const PERIOD: Duration = Duration::from_millis(10);
+
+/// The future's output, or a failed test that names what did not happen.
+pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
+    let Ok(output) = tokio::time::timeout(DEADLINE, future).await else {
+        panic!("{what}: not within {DEADLINE:?}");
+    };
+    output
+}
+
+/// Asks until there is something, or fails the test.
+pub async fn until<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    within(what, async {
+        let mut ticks = tokio::time::interval(PERIOD);
+        loop {
+            ticks.tick().await;
+            if let Some(found) = probe().await {
+                return found;
+            }
+        }
+    })
+    .await
+}

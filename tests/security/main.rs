@@ -1,0 +1,15 @@
+//! Drives the real executable over sockets, one module per capability.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and its harness with it"
+)]
+
+mod harness;
+mod identity_headers;
+mod login;
+mod routes;
+mod security;
