@@ -40,9 +40,20 @@ pub struct Snapshot {
     /// `mode = "off"`: nobody is judged (loopback only).
     pub open: bool,
     /// Per listener address, its TLS; plain where `None`.
-    pub tls: HashMap<SocketAddr, Option<Arc<rustls::ServerConfig>>>,
+    pub tls: HashMap<SocketAddr, Option<Tls>>,
     /// Bounds of what callers send.
     pub limits: Limits,
+}
+
+/// How a listener speaks TLS.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Certificates, versions, protocols.
+    pub config: Arc<rustls::ServerConfig>,
+    /// Changes with the CAs of client certificates.
+    pub clients: u64,
+    /// Whether a client certificate is demanded.
+    pub required: bool,
 }
 
 /// Where a route leads.

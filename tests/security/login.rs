@@ -102,8 +102,7 @@ async fn a_refused_login_says_the_same_whatever_was_wrong() {
 #[tokio::test]
 async fn five_failures_lock_the_account_for_every_password_until_the_time_is_over() {
     let upstream = Upstream::start().await;
-    let gateway =
-        Setup::standard(&upstream.url()).set("lockout.duration", "\"2s\"").start().await;
+    let gateway = Setup::standard(&upstream.url()).set("lockout.duration", "\"2s\"").start().await;
     let anonymous = gateway.anonymous();
     for _ in 0..5 {
         let answer = anonymous.log_in("alice", "wrong password, long enough").await;

@@ -10,6 +10,7 @@ use crate::adapters::upstream::Pool;
 use crate::app::config::Problems;
 use crate::app::config::values::{self, Config, Mode};
 use crate::live::certificates::{self, CertificatePem, ClientCertificates, ListenerTls};
+use crate::live::snapshot::Tls;
 use crate::live::{RouteTarget, Snapshot};
 use crate::rules::request::{HeaderFamilies, IdentityHeaders};
 use crate::rules::route::Table;
@@ -18,7 +19,7 @@ use crate::rules::token::{Keyring, SigningKey, VerifyingKey};
 use crate::services::keys;
 
 /// TLS per listener address; plain where `None`.
-type Tls = HashMap<SocketAddr, Option<Arc<rustls::ServerConfig>>>;
+type Listeners = HashMap<SocketAddr, Option<Tls>>;
 
 /// Makes the next picture. Pools whose settings stay are taken over from the previous one, with all
 /// they know of their servers. Makes a signing key in the data directory where there is none.
@@ -86,13 +87,17 @@ fn check_keys(config: &Config, problems: &mut Vec<String>) {
     }
 }
 
-fn tls(config: &Config, problems: &mut Vec<String>) -> Tls {
-    let mut all = Tls::new();
+fn tls(config: &Config, problems: &mut Vec<String>) -> Listeners {
+    let mut all = Listeners::new();
     for (position, listener) in config.listeners.iter().enumerate() {
         let tls = match listener_tls(listener) {
             None => None,
             Some(tls) => match certificates::server_config(&tls) {
-                Ok(tls) => Some(tls),
+                Ok(config) => Some(Tls {
+                    config,
+                    clients: clients(&listener.client_auth),
+                    required: matches!(listener.client_auth, values::ClientAuth::Required(_)),
+                }),
                 Err(fault) => {
                     let place = config.places.listeners.get(position).map_or("listeners", |it| it);
                     problems.push(format!("{place}: {fault}"));
@@ -103,6 +108,17 @@ fn tls(config: &Config, problems: &mut Vec<String>) -> Tls {
         all.insert(listener.address, tls);
     }
     all
+}
+
+/// A number that changes with the CAs of client certificates.
+fn clients(auth: &values::ClientAuth) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    match auth {
+        values::ClientAuth::None => {}
+        values::ClientAuth::Optional(ca) | values::ClientAuth::Required(ca) => ca.hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 fn listener_tls(listener: &values::Listener) -> Option<ListenerTls> {

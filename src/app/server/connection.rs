@@ -18,12 +18,11 @@ use crate::doors::proxy::request_id::RequestId;
 use crate::doors::proxy::{Connection, Gateway};
 use crate::live::snapshot::Limits;
 use crate::model::Code;
-use crate::rules::request::head::HeadLimits;
+use crate::rules::request::HeadLimits;
+use crate::rules::request::canonical::MAX_TARGET;
 
 /// Malformed requests that one HTTP/2 connection may send before it is closed.
 const MAX_MALFORMED_STREAMS: usize = 32;
-/// Longest request target, in bytes.
-const MAX_TARGET: usize = 8 * 1024;
 
 /// What every connection is served with.
 #[derive(Clone)]

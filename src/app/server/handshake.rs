@@ -1,10 +1,8 @@
 //! From an accepted socket to a guarded stream and the facts of its connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -12,6 +10,7 @@ use super::admission::Place;
 use super::stream::{GuardedStream, Transport};
 use crate::doors::proxy::Connection;
 use crate::live::certificates;
+use crate::live::snapshot::Tls;
 
 /// The handshake did not end well: too slow, or not the TLS that this listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +36,7 @@ pub(super) fn plain(tcp: TcpStream, ends: Ends, place: Place) -> (GuardedStream,
         secure: false,
         server_name: None,
         certificate: None,
+        clients: None,
         forwarded_for: Connection::forwarded_for(ends.peer),
     };
     (GuardedStream::new(Transport::Plain(tcp), false, place), connection)
@@ -47,10 +47,10 @@ pub(super) async fn tls(
     tcp: TcpStream,
     ends: Ends,
     place: Place,
-    config: Arc<ServerConfig>,
+    tls: Tls,
     total: Duration,
 ) -> Result<(GuardedStream, Connection), Failed> {
-    let accepted = tokio::time::timeout(total, TlsAcceptor::from(config).accept(tcp)).await;
+    let accepted = tokio::time::timeout(total, TlsAcceptor::from(tls.config).accept(tcp)).await;
     let stream = accepted.map_err(|_| Failed::TimedOut)?.map_err(|error| {
         tracing::debug!(%error, "TLS handshake failed");
         Failed::Refused
@@ -64,6 +64,7 @@ pub(super) async fn tls(
         secure: true,
         server_name: session.server_name().map(|name| name.to_ascii_lowercase().into()),
         certificate: leaf.map(certificates::facts),
+        clients: Some(tls.clients),
         forwarded_for: Connection::forwarded_for(ends.peer),
     };
     Ok((GuardedStream::new(Transport::Tls(Box::new(stream)), http2, place), connection))

@@ -21,6 +21,8 @@ pub struct Connection {
     pub server_name: Option<Box<str>>,
     /// A verified client certificate.
     pub certificate: Option<PeerCertificate>,
+    /// Which CAs a client certificate was held against, as in [`crate::live::snapshot::Tls`].
+    pub clients: Option<u64>,
     /// `X-Forwarded-For` where no proxy before us is believed.
     pub forwarded_for: HeaderValue,
 }

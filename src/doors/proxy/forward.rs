@@ -11,6 +11,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use super::context::{Context, Passage};
 use super::request_id;
 use crate::model::{Code, Source};
+use crate::rules::request::credentials::is_credential;
 use crate::rules::request::{IdentityHeaders, Kept, forwarded};
 use crate::services::access::Permit;
 
@@ -40,7 +41,11 @@ pub(super) fn prepare(
         request.insert_header(header::TE, HeaderValue::from_static("trailers"))?;
     }
     if !passage.route.forward_credentials {
-        request.remove_header(&header::AUTHORIZATION);
+        let carried: Vec<HeaderName> =
+            request.headers.keys().filter(|name| is_credential(name)).cloned().collect();
+        for name in carried {
+            request.remove_header(&name);
+        }
     }
     write_target(request, passage)?;
     write_host(request, passage)?;
@@ -155,6 +160,22 @@ pub(super) fn client_address(arrived: &RequestHeader, context: &Context) -> Opti
 pub(super) fn time_left(context: &Context) -> Option<Duration> {
     let timeout = context.passage()?.route.timeout?;
     Some(timeout.saturating_sub(context.started.elapsed()))
+}
+
+/// Takes from an answer what an upstream may not say: identity, and what is only for the next hop.
+pub(super) fn strip_answer(response: &mut ResponseHeader, context: &Context) {
+    // What frames the message and what opens a tunnel is the proxy's own affair.
+    const KEPT: [HeaderName; 3] = [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE];
+    let families = &context.snapshot.families;
+    let stripped: Vec<HeaderName> = response
+        .headers
+        .keys()
+        .filter(|name| families.contains(name) && !KEPT.contains(name))
+        .cloned()
+        .collect();
+    for name in stripped {
+        response.remove_header(&name);
+    }
 }
 
 /// The current server answered.

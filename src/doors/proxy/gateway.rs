@@ -156,6 +156,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<()> {
         forward::answered(upstream_response, context);
+        forward::strip_answer(upstream_response, context);
         upstream_response.insert_header(&request_id::HEADER, context.request_id.header())?;
         Ok(())
     }

@@ -89,6 +89,10 @@ fn read(
     }
     if request.version == Version::HTTP_2 {
         head::inspect_fields(&request.headers, request.version).map_err(Malformed::code)?;
+        let scheme = if connection.secure { "https" } else { "http" };
+        if request.uri.scheme_str().is_some_and(|said| said != scheme) {
+            return Err(Code::BadRequest);
+        }
     }
     let arrived = Arrived {
         version: request.version,
@@ -102,7 +106,7 @@ fn read(
         tracing::debug!(reason = %ambiguity, "request refused as ambiguous");
         ambiguity.code()
     })?;
-    if misdirected(connection, canonical.host()) {
+    if misdirected(connection, canonical.host()) || outdated(snapshot, connection) {
         return Err(Code::MisdirectedRequest);
     }
     Ok(canonical)
@@ -121,6 +125,18 @@ fn authority(request: &RequestHeader) -> Option<&str> {
 fn misdirected(connection: &Connection, host: &str) -> bool {
     connection.certificate.is_some()
         && connection.server_name.as_deref().is_some_and(|name| name != host)
+}
+
+/// The CAs of client certificates changed since the handshake, and this connection's trust hangs on
+/// them.
+fn outdated(snapshot: &Snapshot, connection: &Connection) -> bool {
+    let Some(proven_by) = connection.clients else { return false };
+    match snapshot.tls.get(&connection.listener) {
+        Some(Some(tls)) => {
+            tls.clients != proven_by && (connection.certificate.is_some() || tls.required)
+        }
+        Some(None) | None => connection.certificate.is_some(),
+    }
 }
 
 /// The path of the own endpoint that a path means, if any.

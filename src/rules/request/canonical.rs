@@ -10,7 +10,7 @@ use super::path::{canonical_path, check_query};
 use crate::model::Code;
 
 /// Longest request target, in bytes; `http::Uri` holds no longer one. Configured limits are lower.
-pub const MAX_TARGET: usize = u16::MAX as usize - 1;
+pub const MAX_TARGET: usize = 8 * 1024;
 
 /// A request as it came in, before anything was believed.
 #[derive(Clone, Copy, Debug)]

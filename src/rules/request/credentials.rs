@@ -2,13 +2,25 @@
 //!
 //! Reading is strict: a credential that two parsers could read as two is presented, and unusable.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 /// A credential presented, unproven.
 #[derive(Clone, Copy)]
 pub enum Credential<'a> {
     /// `Authorization: Bearer`.
     Bearer(&'a str),
+}
+
+/// Whether a field carries a credential, whatever its separators: it is not forwarded unless the
+/// route says so.
+pub fn is_credential(name: &HeaderName) -> bool {
+    const NAMES: [&[u8]; 2] = [b"authorization", b"x-service-api-key"];
+    NAMES.iter().any(|known| {
+        known.len() == name.as_str().len()
+            && known.iter().zip(name.as_str().bytes()).all(|(known, sent)| {
+                *known == sent || (*known == b'-' && matches!(sent, b'_' | b'.'))
+            })
+    })
 }
 
 /// The ordered candidates.

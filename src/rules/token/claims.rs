@@ -18,7 +18,7 @@ const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Claims that only tokens for another purpose have: logout tokens and security events (`events`),
 /// ID tokens (the hashes of OIDC Core section 3.3.2.11).
-const FOREIGN_PURPOSES: [&str; 4] = ["events", "at_hash", "c_hash", "s_hash"];
+const FOREIGN_PURPOSES: [&str; 5] = ["events", "at_hash", "c_hash", "s_hash", "cnf"];
 
 /// What a verified access token says.
 #[derive(Clone, Debug)]

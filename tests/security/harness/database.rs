@@ -26,11 +26,7 @@ sys.stdin.read()
 
 /// Runs one statement; the rows, with `|` between columns.
 pub async fn execute(file: &Path, statement: &str) -> Vec<String> {
-    let output = Command::new("python3")
-        .args(["-c", EXECUTE])
-        .arg(file)
-        .arg(statement)
-        .output();
+    let output = Command::new("python3").args(["-c", EXECUTE]).arg(file).arg(statement).output();
     let output = within("a statement", output).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()

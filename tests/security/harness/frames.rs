@@ -139,7 +139,9 @@ impl Frames {
     pub async fn outcome(&mut self, stream: u32) -> Outcome {
         while let Some(frame) = self.next().await {
             match frame.kind {
-                HEADERS if frame.stream == stream => return Outcome::Status(status(&frame.payload)),
+                HEADERS if frame.stream == stream => {
+                    return Outcome::Status(status(&frame.payload));
+                }
                 RST_STREAM if frame.stream == stream => {
                     return Outcome::Reset((&frame.payload[..]).get_u32());
                 }

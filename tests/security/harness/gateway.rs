@@ -139,9 +139,7 @@ impl Gateway {
         let text = self.operations("/metrics").await.text();
         text.lines()
             .filter_map(|line| line.rsplit_once(' '))
-            .filter(|(series, _)| {
-                series.split('{').next() == Some(name) && series.contains(labels)
-            })
+            .filter(|(series, _)| series.split('{').next() == Some(name) && series.contains(labels))
             .map(|(_, value)| value.parse::<f64>().unwrap())
             .sum()
     }

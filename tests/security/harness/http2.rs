@@ -60,7 +60,12 @@ impl Http2 {
         .await
     }
 
-    pub async fn get(&self, path: &str, host: &str, token: Option<&str>) -> Result<Response, h2::Error> {
+    pub async fn get(
+        &self,
+        path: &str,
+        host: &str,
+        token: Option<&str>,
+    ) -> Result<Response, h2::Error> {
         let request = Request::get(path);
         let request = match token {
             Some(token) => request.bearer(token),
@@ -93,7 +98,6 @@ async fn read(
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
-    let response =
-        Response { status: parts.status.as_u16(), headers, body, ..Response::default() };
+    let response = Response { status: parts.status.as_u16(), headers, body, ..Response::default() };
     Ok((response, trailers))
 }

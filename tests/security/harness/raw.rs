@@ -80,9 +80,9 @@ impl Tls {
             .unwrap()
             .with_root_certificates(self.authority.roots());
         let mut config = match &self.identity {
-            Some(identity) => builder
-                .with_client_auth_cert(identity.chain(), identity.private_key())
-                .unwrap(),
+            Some(identity) => {
+                builder.with_client_auth_cert(identity.chain(), identity.private_key()).unwrap()
+            }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols.clone_from(&self.alpn);

@@ -175,8 +175,7 @@ impl Setup {
         for (name, identity) in pairs {
             self.add_certificate(name, identity);
         }
-        self.listeners[0].certificates =
-            pairs.iter().map(|(name, _)| (*name).to_owned()).collect();
+        self.listeners[0].certificates = pairs.iter().map(|(name, _)| (*name).to_owned()).collect();
         self
     }
 

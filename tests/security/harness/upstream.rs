@@ -113,9 +113,7 @@ impl Upstream {
         Self::answering(|_| Answer::Echo).await
     }
 
-    pub async fn answering(
-        script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
-    ) -> Self {
+    pub async fn answering(script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> Self {
         Self::listen("127.0.0.1:0".parse().unwrap(), None, Arc::new(script)).await
     }
 

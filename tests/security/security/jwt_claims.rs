@@ -116,8 +116,7 @@ async fn jwt_claims_006_nobody_listens_without_an_audience() {
 
 #[tokio::test]
 async fn jwt_claims_007_the_issuer_is_ours_to_the_letter() {
-    let stage =
-        Stage::with(|setup| setup.set("tokens.issuer", "\"https://idp.test\"")).await;
+    let stage = Stage::with(|setup| setup.set("tokens.issuer", "\"https://idp.test\"")).await;
     let texts = [
         "[\"https://idp.test\",\"https://evil.test\"]",
         "[\"https://idp.test\"]",
@@ -237,7 +236,11 @@ async fn jwt_claims_013_a_disabled_account_is_refused_on_every_path() {
     let password = crate::harness::password_of("alice");
     assert_eq!(stage.anonymous().log_in("alice", &password).await.status, 401);
     assert_eq!(
-        stage.anonymous().post("/auth/token", &json!({ "username": "alice", "password": password })).await.status,
+        stage
+            .anonymous()
+            .post("/auth/token", &json!({ "username": "alice", "password": password }))
+            .await
+            .status,
         401
     );
     // Enabled again, the old session stays dead.
@@ -262,7 +265,9 @@ async fn jwt_claims_014_a_dot_in_a_configured_name_is_a_dot() {
     .await;
     let impostor = stage.gateway.bearer("svcXalpha").await;
     assert_eq!(impostor.get("/svc/x").await.status, 403);
-    for (host, path) in [("svcXalpha.test", "/v.1/x"), ("svc.alphaXtest", "/v.1/x"), ("svc.alpha.test", "/vX1/x")] {
+    for (host, path) in
+        [("svcXalpha.test", "/v.1/x"), ("svc.alphaXtest", "/v.1/x"), ("svc.alpha.test", "/vX1/x")]
+    {
         let status = stage.anonymous().at(host).get(path).await.status;
         assert_eq!(status, 401, "{host}{path}");
     }

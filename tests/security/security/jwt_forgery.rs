@@ -103,8 +103,7 @@ async fn jwt_forgery_003_unknown_algorithms_are_refused() {
     ] {
         let forged = token.clone().parameter("alg", algorithm.clone());
         let what = algorithm.to_string();
-        for signer in
-            [Signer::Bytes(b""), Signer::Bytes(b"anything"), Signer::Rs256(signing_key())]
+        for signer in [Signer::Bytes(b""), Signer::Bytes(b"anything"), Signer::Rs256(signing_key())]
         {
             stage.refuses_token(&what, &forged.signed_by(&signer)).await;
         }
@@ -215,10 +214,9 @@ async fn jwt_forgery_007_a_key_id_is_only_compared() {
 #[tokio::test]
 async fn jwt_forgery_008_an_empty_or_short_secret_signs_nothing() {
     let secret = "a secret of forty characters, for sure!!";
-    let stage = Stage::with(|setup| {
-        setup.set("tokens.algorithm", "\"HS256\"").file("signing.pem", secret)
-    })
-    .await;
+    let stage =
+        Stage::with(|setup| setup.set("tokens.algorithm", "\"HS256\"").file("signing.pem", secret))
+            .await;
     let token = Genuine::of(&stage.root().await);
     assert_eq!(token.header["alg"], "HS256");
     let published = stage.anonymous().get("/.well-known/jwks.json").await;
@@ -252,7 +250,8 @@ async fn jwt_forgery_010_an_unencoded_payload_is_refused() {
         stage.refuses_token("b64", &forged.signed()).await;
         let header = encode(forged.header.to_string());
         let message = format!("{header}.{}", forged.claims);
-        let signature = signing_key().sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, message.as_bytes());
+        let signature =
+            signing_key().sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, message.as_bytes());
         let raw = format!("{message}.{}", encode(signature));
         let request = Request::get("/api/x").bearer(&raw);
         assert!([400, 401].contains(&stage.anonymous().send(request).await.status));
@@ -292,7 +291,8 @@ async fn jwt_forgery_012_what_is_encrypted_is_not_thereby_signed() {
     let parts = [header.as_bytes(), &[7; 256], &[1; 12], inner.as_bytes(), &[2; 16]];
     stage.refuses_token("a JWE", &parts.map(encode).join(".")).await;
     // A nested token, signed outside by nobody.
-    let nested = token(&json!({ "alg": "RS256", "cty": "JWT" }).to_string(), &inner, &Signer::Bytes(b"x"));
+    let nested =
+        token(&json!({ "alg": "RS256", "cty": "JWT" }).to_string(), &inner, &Signer::Bytes(b"x"));
     stage.refuses_token("a nested token", &nested).await;
 }
 
@@ -301,7 +301,8 @@ async fn jwt_forgery_013_no_decryption_is_attempted() {
     let stage = Stage::new().await;
     let good = genuine(&stage).await;
     for algorithm in ["dir", "A128KW", "RSA1_5", "PBES2-HS256+A128KW"] {
-        let header = json!({ "alg": algorithm, "enc": "A128GCM", "p2c": 2_000_000_000, "p2s": "AA" });
+        let header =
+            json!({ "alg": algorithm, "enc": "A128GCM", "p2c": 2_000_000_000, "p2s": "AA" });
         let header = header.to_string();
         let parts =
             [header.as_bytes(), &[7; 32], &[1; 12], good.claims.to_string().as_bytes(), &[2; 16]]
@@ -359,7 +360,10 @@ async fn jwt_forgery_015_a_token_has_one_spelling() {
         ("more padding", format!("{good}==")),
         ("extra bytes", format!("{good}AAAA")),
         ("trailing line break", format!("{good}%0a")),
-        ("unused bits", format!("{message}.{}{}", &signature[..signature.len() - 1], flipped(last))),
+        (
+            "unused bits",
+            format!("{message}.{}{}", &signature[..signature.len() - 1], flipped(last)),
+        ),
         ("four parts", format!("{message}..{signature}")),
     ] {
         stage.refuses_token(what, &forged).await;
@@ -396,8 +400,9 @@ async fn jwt_forgery_016_a_twin_signature_shares_its_session_s_fate() {
 /// `n - s` for the order n of P-256.
 fn negated(value: &[u8]) -> Vec<u8> {
     const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
-    let order: Vec<u8> =
-        (0..32).map(|index| u8::from_str_radix(&ORDER[index * 2..index * 2 + 2], 16).unwrap()).collect();
+    let order: Vec<u8> = (0..32)
+        .map(|index| u8::from_str_radix(&ORDER[index * 2..index * 2 + 2], 16).unwrap())
+        .collect();
     let mut difference = vec![0; 32];
     let mut borrow = 0;
     for index in (0..32).rev() {
@@ -428,7 +433,11 @@ fn weak_key(modulus_length: usize, exponent: &[u8]) -> String {
         match length {
             0..128 => bytes.push(u8::try_from(length).unwrap()),
             128..256 => bytes.extend([0x81, u8::try_from(length).unwrap()]),
-            _ => bytes.extend([0x82, u8::try_from(length >> 8).unwrap(), u8::try_from(length & 255).unwrap()]),
+            _ => bytes.extend([
+                0x82,
+                u8::try_from(length >> 8).unwrap(),
+                u8::try_from(length & 255).unwrap(),
+            ]),
         }
         bytes.extend_from_slice(content);
         bytes
@@ -472,7 +481,9 @@ async fn jwt_forgery_018_a_colliding_key_id_does_not_help() {
         let forged = token.clone().claim("iss", json!(issuer));
         stage.refuses_token(issuer, &forged.signed_by(&Signer::Rs256(&other))).await;
     }
-    stage.refuses_token("another issuer", &token.claim("iss", json!("https://other.test")).signed()).await;
+    stage
+        .refuses_token("another issuer", &token.claim("iss", json!("https://other.test")).signed())
+        .await;
 }
 
 #[tokio::test]
@@ -536,7 +547,8 @@ async fn jwt_forgery_021_a_bad_signature_hides_everything_else() {
 #[tokio::test]
 async fn jwt_forgery_022_weak_secrets_stop_the_start() {
     let upstream = Upstream::start().await;
-    for secret in ["", "secret", "changeme", "sixteen bytes !!", "thirty-one bytes of secret here"] {
+    for secret in ["", "secret", "changeme", "sixteen bytes !!", "thirty-one bytes of secret here"]
+    {
         let directory = tempfile::tempdir().unwrap();
         Setup::standard(&upstream.url())
             .set("tokens.algorithm", "\"HS256\"")
@@ -612,7 +624,12 @@ async fn jwt_forgery_025_bytes_do_not_move_across_the_parts() {
         }
     }
     let refresh = stage.alice().await.refresh_token.unwrap();
-    for altered in [refresh.replace('.', ""), format!("{refresh}."), format!(".{refresh}"), refresh.to_uppercase()] {
+    for altered in [
+        refresh.replace('.', ""),
+        format!("{refresh}."),
+        format!(".{refresh}"),
+        refresh.to_uppercase(),
+    ] {
         if altered != refresh {
             let body = json!({ "refreshToken": altered });
             let answer = stage.anonymous().post("/auth/refresh", &body).await;

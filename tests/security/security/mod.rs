@@ -38,9 +38,11 @@ impl Stage {
     /// The standard arrangement with an upstream that is never ejected.
     async fn patient() -> Self {
         let upstream = Upstream::start().await;
-        let setup = Setup::standard(&upstream.url())
-            .without_table("[[upstreams]]")
-            .upstream_with("u", &[&upstream.url()], "eject_after = 1000");
+        let setup = Setup::standard(&upstream.url()).without_table("[[upstreams]]").upstream_with(
+            "u",
+            &[&upstream.url()],
+            "eject_after = 1000",
+        );
         Self { upstream, gateway: setup.start().await }
     }
 
@@ -67,20 +69,11 @@ impl Stage {
     }
 
     /// One request over a fresh HTTP/2 connection.
-    async fn ask_http2(
-        &self,
-        caller: &Persona,
-        target: &str,
-        more: &[(&str, &str)],
-    ) -> Outcome {
+    async fn ask_http2(&self, caller: &Persona, target: &str, more: &[(&str, &str)]) -> Outcome {
         let mut frames = Frames::connect(self.gateway.https(), &self.gateway.tls()).await;
         let credential = caller.token.as_ref().map(|token| format!("Bearer {token}"));
-        let mut fields = vec![
-            (":method", "GET"),
-            (":scheme", "https"),
-            (":authority", HOST),
-            (":path", target),
-        ];
+        let mut fields =
+            vec![(":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", target)];
         fields.extend(credential.as_deref().map(|value| ("authorization", value)));
         fields.extend(more);
         frames.request(1, &fields, true).await;
@@ -100,7 +93,12 @@ impl Stage {
     async fn refuses_bytes(&self, what: &str, bytes: impl AsRef<[u8]>, statuses: &[u16]) {
         let (mut wire, answer) = self.raw(bytes).await;
         if let Some(answer) = answer {
-            assert!(statuses.contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
+            assert!(
+                statuses.contains(&answer.status),
+                "{what}: {} {}",
+                answer.status,
+                answer.text()
+            );
         }
         let rest = wire.closed().await;
         assert!(rest.is_empty(), "{what}: more followed: {}", String::from_utf8_lossy(&rest));

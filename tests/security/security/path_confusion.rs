@@ -37,12 +37,8 @@ async fn path_confusion_002_nothing_is_decoded_twice() {
 #[tokio::test]
 async fn path_confusion_003_path_parameters_do_not_hide_a_segment() {
     let stage = Stage::new().await;
-    let targets = [
-        "/public/..;/admin/x",
-        "/public;x=1/../admin/x",
-        "/admin;a=b/x",
-        "/public/x;/../../admin",
-    ];
+    let targets =
+        ["/public/..;/admin/x", "/public;x=1/../admin/x", "/admin;a=b/x", "/public/x;/../../admin"];
     all_refused(&stage, &targets, &REFUSED).await;
 }
 
@@ -97,7 +93,9 @@ async fn path_confusion_009_connect_is_never_a_tunnel() {
     let bytes = raw_request("CONNECT app.example.test:443 HTTP/1.1", "", "");
     stage.refuses_bytes("CONNECT", bytes, &[400, 405, 501]).await;
     let mut frames = Frames::connect(stage.gateway.https(), &stage.gateway.tls()).await;
-    frames.request(1, &[(":method", "CONNECT"), (":authority", "app.example.test:443")], true).await;
+    frames
+        .request(1, &[(":method", "CONNECT"), (":authority", "app.example.test:443")], true)
+        .await;
     let outcome = frames.outcome(1).await;
     assert!(
         outcome.is_refusal() || outcome == crate::harness::frames::Outcome::Status(501),
@@ -190,12 +188,9 @@ async fn path_confusion_018_an_exact_path_ends_where_it_ends() {
 #[tokio::test]
 async fn path_confusion_019_every_spelling_of_a_host_has_its_policy() {
     let stage = Stage::new().await;
-    for host in [
-        "APP.EXAMPLE.TEST",
-        "app.example.test.",
-        "app.example.test:443",
-        "app.example.test.:443",
-    ] {
+    for host in
+        ["APP.EXAMPLE.TEST", "app.example.test.", "app.example.test:443", "app.example.test.:443"]
+    {
         let answer = stage.anonymous().at(host).get("/admin/x").await;
         assert!([400, 401, 421].contains(&answer.status), "{host}: {}", answer.status);
         let answer = stage.alice().await.at(host).get("/admin/x").await;
@@ -236,7 +231,8 @@ struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % bound
     }
 }

@@ -65,16 +65,14 @@ async fn smuggling_003_a_coding_is_chunked_once() {
 async fn smuggling_004_http_1_0_has_no_chunks() {
     let stage = Stage::new().await;
     let fields = "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n";
-    let bytes =
-        raw_request("POST /public/x HTTP/1.0", fields, &format!("0\r\n\r\n{HIDDEN}"));
+    let bytes = raw_request("POST /public/x HTTP/1.0", fields, &format!("0\r\n\r\n{HIDDEN}"));
     stage.refuses_bytes("chunks in HTTP/1.0", bytes, &[400]).await;
 }
 
 #[tokio::test]
 async fn smuggling_005_no_request_body_ends_with_the_connection() {
     let stage = Stage::new().await;
-    let (mut wire, answer) =
-        stage.raw(raw_request("POST /public/x HTTP/1.0", "", HIDDEN)).await;
+    let (mut wire, answer) = stage.raw(raw_request("POST /public/x HTTP/1.0", "", HIDDEN)).await;
     assert!([200, 400, 405, 411].contains(&answer.unwrap().status));
     // What follows is another request with a judgement of its own, or is never read.
     if let Some(second) = wire.answer().await {
@@ -251,7 +249,12 @@ async fn smuggling_012_a_broken_upstream_poisons_nobody_s_answer() {
     let head = "HTTP/1.1 200 OK\r\n";
     let second = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison";
     for (what, response) in [
-        ("length and coding", format!("{head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")),
+        (
+            "length and coding",
+            format!(
+                "{head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+            ),
+        ),
         ("two lengths", format!("{head}content-length: 5, 6\r\n\r\nhello!")),
         ("two responses", format!("{head}content-length: 5\r\n\r\nhello{second}")),
         ("surplus bytes", format!("{head}content-length: 5\r\n\r\nhello-and-more")),
@@ -338,7 +341,8 @@ async fn smuggling_014_no_answer_is_kept_for_another_caller() {
 #[tokio::test]
 async fn smuggling_015_each_pipelined_request_is_judged_by_itself() {
     let stage = Stage::new().await;
-    let request = |path: &str, fields: &str| raw_request(&format!("GET {path} HTTP/1.1"), fields, "");
+    let request =
+        |path: &str, fields: &str| raw_request(&format!("GET {path} HTTP/1.1"), fields, "");
     let mut wire = stage.gateway.secure_wire().await;
     let all = ["/public/1", "/api/2", "/public/3"].map(|path| request(path, ""));
     wire.send(all.concat()).await;

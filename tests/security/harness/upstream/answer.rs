@@ -118,12 +118,7 @@ async fn write(stream: &mut Box<dyn Duplex>, bytes: &[u8]) -> Option<()> {
     stream.flush().await.ok()
 }
 
-fn reply(
-    status: u16,
-    headers: &[(String, String)],
-    body: &[u8],
-    request: &Recorded,
-) -> Vec<u8> {
+fn reply(status: u16, headers: &[(String, String)], body: &[u8], request: &Recorded) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status} Reply\r\n");
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").unwrap();
@@ -176,8 +171,7 @@ async fn web_socket(mut stream: Box<dyn Duplex>, request: &Recorded, input: &mut
         return;
     }
     let early = input.split().to_vec();
-    let mut socket =
-        WebSocketStream::from_partially_read(stream, early, Role::Server, None).await;
+    let mut socket = WebSocketStream::from_partially_read(stream, early, Role::Server, None).await;
     while let Some(Ok(message)) = socket.next().await {
         if (message.is_text() || message.is_binary()) && socket.send(message).await.is_err() {
             return;
