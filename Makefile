@@ -46,8 +46,8 @@ check: rust ## Format, lints, documentation and the rules of the house
 
 .PHONY: bench
 bench: rust ## Measure the gateway beside a bare proxy, HAProxy and nginx
-	@scripts/install.sh cc cmake nginx haproxy wrk python3
-	benches/gateway/run
+	@scripts/install.sh cc cmake nginx haproxy wrk taskset
+	cargo bench --bench gateway
 
 .PHONY: bless
 bless: rust ## Accept the snapshots and the configuration's schema as they are now

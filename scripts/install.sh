@@ -18,6 +18,7 @@ say() {
 package() {
     case "$1:$2" in
     apt-get:cc) echo "gcc libc6-dev" ;;
+    apt-get:taskset) echo util-linux ;;
     brew:python3) echo python ;;
     *) echo "$2" ;;
     esac
