@@ -3,13 +3,13 @@
 //!
 //! The house has seven floors, and a floor imports only floors below it:
 //!
-//! 1. [`model`]: values
-//! 2. [`rules`]: pure and synchronous decisions
-//! 3. [`adapters`]: one foreign system each
-//! 4. [`live`]: the one picture that a reload swaps
-//! 5. [`services`]: use cases, without HTTP types
-//! 6. [`doors`]: how the world comes in
-//! 7. [`app`](mod@app): assembly
+//! - `model`: values
+//! - `rules`: pure and synchronous decisions
+//! - `adapters`: one foreign system each
+//! - `live`: the one picture that a reload swaps
+//! - `services`: use cases, without HTTP types
+//! - `doors`: how the world comes in
+//! - `app`: assembly
 //!
 //! `ARCHITECTURE.md` tells the rest.
 

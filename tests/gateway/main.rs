@@ -5,7 +5,6 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
-    clippy::print_stdout,
     reason = "a test fails by panicking"
 )]
 
@@ -16,4 +15,6 @@ mod identity;
 mod real_upstreams;
 mod reload;
 mod routes;
+mod operation;
+mod streaming;
 mod upstreams;

@@ -24,7 +24,6 @@ pub fn body(code: Code, request_id: &str) -> Bytes {
 }
 
 /// `WWW-Authenticate` (RFC 6750 section 3): for a refusal that asks for a credential.
-#[expect(clippy::wildcard_enum_match_arm, reason = "no other code has a challenge")]
 pub const fn challenge(code: Code, presented: bool) -> Option<HeaderValue> {
     match (code, presented) {
         (Code::Unauthorized, false) => Some(HeaderValue::from_static(r#"Bearer realm="guarita""#)),

@@ -2,7 +2,6 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
 };
 
 /// A certificate authority.
@@ -36,32 +35,6 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, names[0].clone());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(params)
-    }
-
-    /// For a client with this subject CN.
-    pub(crate) fn client(&self, name: &str) -> Certificate {
-        self.client_with(name, |_| {})
-    }
-
-    /// For a client, with whatever the test makes of it.
-    pub(crate) fn client_with(
-        &self,
-        name: &str,
-        change: impl FnOnce(&mut CertificateParams),
-    ) -> Certificate {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        change(&mut params);
-        self.sign(params)
-    }
-
-    /// For a client, expired long ago.
-    pub(crate) fn expired_client(&self, name: &str) -> Certificate {
-        self.client_with(name, |params| {
-            params.not_before = date_time_ymd(2000, 1, 1);
-            params.not_after = date_time_ymd(2001, 1, 1);
-        })
     }
 
     fn sign(&self, params: CertificateParams) -> Certificate {

@@ -16,8 +16,6 @@ use super::wait::{eventually, within};
 pub(crate) struct Setup {
     toml: String,
     users: Vec<(String, Vec<String>)>,
-    variables: Vec<(String, String)>,
-    client_auth: Option<(&'static str, String)>,
 }
 
 /// The password of every user of a test.
@@ -28,7 +26,7 @@ pub(crate) const HOST: &str = "app.example.test";
 impl Setup {
     /// A gateway with this configuration after its own listeners, store and keys.
     pub(crate) fn new(toml: impl Into<String>) -> Self {
-        Self { toml: toml.into(), users: vec![], variables: vec![], client_auth: None }
+        Self { toml: toml.into(), users: vec![] }
     }
 
     /// The standard gateway: `/public/**` and `/health` public, `/api/**` for the authenticated,
@@ -71,18 +69,6 @@ allow = {{ roles = ["admin"] }}
         self
     }
 
-    /// Sets an environment variable.
-    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Asks for client certificates on the TLS listener: `optional` or `required`.
-    pub(crate) fn client_auth(mut self, mode: &'static str, ca: &Authority) -> Self {
-        self.client_auth = Some((mode, ca.pem.clone()));
-        self
-    }
-
     /// Puts lines before the first section.
     pub(crate) fn and(mut self, toml: &str) -> Self {
         self.toml = format!("{toml}\n{}", self.toml);
@@ -108,7 +94,6 @@ allow = {{ roles = ["admin"] }}
 pub(crate) struct Gateway {
     directory: TempDir,
     address: IpAddr,
-    variables: Vec<(String, String)>,
     preamble: String,
     /// The authority of its certificate.
     pub(crate) authority: Authority,
@@ -140,15 +125,10 @@ impl Gateway {
         write("cert.pem", &certificate.chain);
         write("key.pem", &certificate.key);
         write("signing.pem", signing_key());
-        let client_auth = setup.client_auth.as_ref().map_or(String::new(), |(mode, ca)| {
-            write("clients-ca.pem", ca);
-            format!("client_auth = {{ mode = \"{mode}\", ca = \"clients-ca.pem\" }}\n")
-        });
         let address = loopback();
-        let preamble = preamble(directory.path(), address, &client_auth);
+        let preamble = preamble(directory.path(), address);
         let gateway = Self {
             address,
-            variables: setup.variables.clone(),
             preamble,
             authority,
             process: None,
@@ -185,7 +165,6 @@ impl Gateway {
         let mut child = command
             .arg(self.config())
             .current_dir(self.directory.path())
-            .envs(self.variables.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -251,7 +230,6 @@ impl Gateway {
             .arg("--config")
             .arg(self.config())
             .current_dir(self.directory.path())
-            .envs(self.variables.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -371,7 +349,7 @@ pub(crate) fn signing_key() -> &'static str {
     })
 }
 
-fn preamble(directory: &Path, address: IpAddr, client_auth: &str) -> String {
+fn preamble(directory: &Path, address: IpAddr) -> String {
     let data = directory.join("data");
     let data = data.display();
     format!(
@@ -382,7 +360,7 @@ public_url = "https://{HOST}"
 [[listeners]]
 address = "{address}:8443"
 tls = {{ certificate = "cert.pem", key = "key.pem" }}
-{client_auth}
+
 [[listeners]]
 address = "{address}:8080"
 

@@ -7,9 +7,9 @@ mod raw;
 mod upstream;
 mod wait;
 
-pub(crate) use certificates::{Authority, Certificate};
+pub(crate) use certificates::Authority;
 pub(crate) use gateway::{Gateway, Setup, guarita, loopback};
 pub(crate) use persona::{Persona, Tokens};
-pub(crate) use raw::{Answer, Wire};
-pub(crate) use upstream::{Seen, Upstream};
+pub(crate) use raw::Wire;
+pub(crate) use upstream::{Upstream, ok};
 pub(crate) use wait::{eventually, within};

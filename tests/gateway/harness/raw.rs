@@ -40,12 +40,6 @@ impl Answer {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
-
-    /// The `code` of a problem body.
-    pub(crate) fn code(&self) -> String {
-        let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        body["code"].as_str().unwrap_or_default().to_owned()
-    }
 }
 
 impl Wire {
@@ -88,12 +82,7 @@ impl Wire {
 
     /// The next answer; `None` where the connection closed before one.
     pub(crate) async fn answer(&mut self) -> Option<Answer> {
-        within("an answer", self.read_answer(false)).await
-    }
-
-    /// The next answer, to a HEAD request.
-    pub(crate) async fn bodiless_answer(&mut self) -> Option<Answer> {
-        within("an answer", self.read_answer(true)).await
+        within("an answer", self.read_answer()).await
     }
 
     /// Sends bytes and reads one answer.
@@ -127,7 +116,7 @@ impl Wire {
         }
     }
 
-    async fn read_answer(&mut self, bodiless: bool) -> Option<Answer> {
+    async fn read_answer(&mut self) -> Option<Answer> {
         let end = loop {
             if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -140,7 +129,7 @@ impl Wire {
         self.buffer.drain(..end);
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let mut answer = Answer { status, head, body: vec![] };
-        if status < 200 || bodiless || status == 204 || status == 304 {
+        if status < 200 || status == 204 || status == 304 {
             return Some(answer);
         }
         let length = answer.header("content-length").and_then(|length| length.parse().ok());

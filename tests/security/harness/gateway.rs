@@ -209,16 +209,6 @@ impl Gateway {
         within("the gateway to end", self.child.wait()).await.unwrap()
     }
 
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
-    /// Asks the gateway to end and waits for it.
-    pub async fn stop(&mut self) -> ExitStatus {
-        self.terminate().await;
-        self.ended().await
-    }
-
     /// Kills the process without a warning and starts another in the same directory.
     pub async fn crash_and_restart(mut self) -> Self {
         self.child.kill().await.unwrap();

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Stage;
 use crate::harness::database::{WriteLock, execute};
 use crate::harness::tokens::Genuine;
-use crate::harness::{Answer, Persona, Request, password_of, until};
+use crate::harness::{Persona, Request, password_of, until};
 
 /// The caller is refused, now and for refreshes.
 async fn assert_dead(caller: &Persona) {
