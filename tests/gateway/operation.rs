@@ -141,6 +141,9 @@ fn the_schema_is_json_and_knows_the_sections_of_the_contract() {
     let output = guarita(&["schema"]).output().unwrap();
     assert!(output.status.success());
     let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let written = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.schema.json");
+    let written: Value = serde_json::from_slice(&std::fs::read(written).unwrap()).unwrap();
+    assert_eq!(written, schema, "make bless writes it anew");
     for section in [
         "mode",
         "listeners",

@@ -176,8 +176,9 @@ impl Genuine {
 
 fn set(object: &mut Value, name: &str, value: Value) {
     let object = object.as_object_mut().unwrap();
-    match value {
-        Value::Null => drop(object.remove(name)),
-        value => drop(object.insert(name.into(), value)),
+    if value.is_null() {
+        object.remove(name);
+    } else {
+        object.insert(name.into(), value);
     }
 }

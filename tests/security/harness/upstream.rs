@@ -151,10 +151,11 @@ impl Upstream {
                 let serving = async move {
                     match tls {
                         None => connection(Box::new(tcp), &state).await,
-                        Some(tls) => match tls.accept(tcp).await {
-                            Ok(stream) => connection(Box::new(stream), &state).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(tcp).await {
+                                connection(Box::new(stream), &state).await;
+                            }
+                        }
                     }
                 };
                 tokio::spawn(async move {
