@@ -68,7 +68,10 @@ async fn a_server_that_cannot_be_reached_is_passed_over_and_ejected() {
     }
     eventually("the ejection", || async {
         let line = format!("guarita_upstream_healthy{{server=\"{address}\",upstream=\"app\"}} 0");
-        gateway.metrics().await.contains(&line).then_some(())
+        let failures =
+            format!("guarita_upstream_failures_total{{server=\"{address}\",upstream=\"app\"}} 2");
+        let metrics = gateway.metrics().await;
+        (metrics.contains(&line) && metrics.contains(&failures)).then_some(())
     })
     .await;
 }

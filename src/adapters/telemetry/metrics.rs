@@ -25,7 +25,7 @@ pub struct Metrics {
     connections: IntGauge,
     connections_refused: IntCounterVec,
     handshakes: IntCounterVec,
-    attempts: IntCounterVec,
+    failures: IntCounterVec,
     upstream_healthy: IntGaugeVec,
     reloads: IntCounterVec,
     reload_success: IntGauge,
@@ -124,10 +124,10 @@ impl Metrics {
                 "TLS handshakes with callers.",
                 &["result"],
             )?,
-            attempts: to.counters(
-                "guarita_upstream_attempts_total",
-                "Attempts to have an upstream server answer.",
-                &["upstream", "server", "result"],
+            failures: to.counters(
+                "guarita_upstream_failures_total",
+                "Attempts that no upstream server answered.",
+                &["upstream", "server"],
             )?,
             upstream_healthy: to.add(IntGaugeVec::new(
                 Opts::new("guarita_upstream_healthy", "Whether requests may go to a server."),
@@ -211,7 +211,7 @@ impl Metrics {
 
     /// Counts a failed attempt at an upstream server.
     pub fn upstream_failed(&self, upstream: &str, server: &str) {
-        self.attempts.with_label_values(&[upstream, server, "failed"]).inc();
+        self.failures.with_label_values(&[upstream, server]).inc();
     }
 
     /// Sets what is known of an upstream server.

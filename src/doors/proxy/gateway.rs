@@ -41,6 +41,15 @@ impl Gateway {
         Self { live, judge, endpoints, metrics, audit }
     }
 
+    /// Counts the failed attempt; whether another server may be tried.
+    fn attempt_failed(&self, context: &Context) -> bool {
+        if let (Some(passage), Some(attempt)) = (context.passage(), context.attempts.last()) {
+            let upstream = &passage.route.upstream.settings().name;
+            self.metrics.upstream_failed(upstream, attempt.authority());
+        }
+        forward::failed(context)
+    }
+
     async fn refuse(
         &self,
         session: &mut Session,
@@ -182,7 +191,7 @@ impl ProxyHttp for Gateway {
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Nothing was sent, so any method may go to another server.
-        error.set_retry(forward::failed(context));
+        error.set_retry(self.attempt_failed(context));
         error
     }
 
@@ -209,7 +218,7 @@ impl ProxyHttp for Gateway {
             }
             error.set_retry(repeatable);
         } else {
-            let another = forward::failed(context);
+            let another = self.attempt_failed(context);
             error.set_retry(repeatable && another);
         }
         error

@@ -118,7 +118,7 @@ impl Frames {
             payload: self.input.split_to(length).to_vec(),
         };
         if frame.kind == SETTINGS && frame.flags & ACK == 0 {
-            drop(self.send_now(SETTINGS, ACK, 0, &[]).await);
+            let _ = self.send_now(SETTINGS, ACK, 0, &[]).await;
         }
         Some(frame)
     }
