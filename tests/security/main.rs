@@ -4,6 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::unreachable,
+    clippy::wildcard_enum_match_arm,
     clippy::print_stderr,
     reason = "a test fails by panicking, and its harness with it"
 )]
