@@ -38,13 +38,13 @@ impl Connection {
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
     }
 
-    /// Runs `work`, with these facts to be found by [`Connection::current`]. Sessions of HTTP/2
+    /// Runs `work`, with these facts to be found by the gateway. Sessions of HTTP/2
     /// have no place of their own for such facts, so the task carries them.
     pub async fn serve<F: Future>(self: Arc<Self>, work: F) -> F::Output {
         CURRENT.scope(self, work).await
     }
 
-    /// The facts of the connection being served; `None` outside [`Connection::serve`].
+    /// The facts of the connection being served; `None` outside `serve`.
     pub(super) fn current() -> Option<Arc<Self>> {
         CURRENT.try_with(Arc::clone).ok()
     }
