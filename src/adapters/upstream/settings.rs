@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::model::Secret;
 
 /// `[[upstreams]]`
@@ -30,7 +32,7 @@ pub struct Settings {
     /// Speak HTTP/2 to the upstream (ALPN over TLS, prior knowledge without).
     pub http2: bool,
     /// Send this as `Host` instead of the caller's.
-    pub host: Option<Box<str>>,
+    pub host: Option<HeaderValue>,
     /// For `https` servers.
     pub tls: Tls,
 }

@@ -1,106 +1,125 @@
-//! The forwarded request: strip the families, write the identity from the permit, send the one
-//! canonical form.
+//! The forwarded request: built from what may go on, with the identity from the permit written last
+//! and the one canonical form as its target.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Version, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request};
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::context::{Context, Passage};
-use super::request_id;
-use crate::model::{Code, Source};
+use super::{Connection, request_id};
+use crate::live::Snapshot;
+use crate::model::{Code, Identity, Principal, Source};
 use crate::rules::request::credentials::is_credential;
 use crate::rules::request::{IdentityHeaders, Kept, forwarded};
 use crate::services::access::Permit;
 
-/// Turns the copy of the caller's request into what the upstream receives.
+/// How many fields are written beside those that go on.
+const WRITTEN: usize = 11;
+
+/// Turns the copy of the caller's request into what the upstream receives. Names are sent in lower
+/// case, whatever the caller's: pingora's record of their case is left behind.
 pub(super) fn prepare(
     arrived: &RequestHeader,
     request: &mut RequestHeader,
     context: &Context,
 ) -> Result<()> {
-    let Some(passage) = context.passage() else {
+    let (Some(passage), Some(connection)) = (context.passage(), &context.connection) else {
         return Err(Error::explain(ErrorType::InternalError, "no permit"));
     };
-    let peer = context.connection.as_ref().map(|connection| connection.peer.ip());
-    let trusted = &context.snapshot.trusted_proxies;
+    let snapshot = &context.snapshot;
     let kept = Kept {
         upgrade: is_websocket(arrived),
-        forwarding: peer.is_some_and(|peer| forwarded::is_trusted(peer, trusted)),
+        forwarding: forwarded::is_trusted(connection.peer.ip(), &snapshot.trusted_proxies),
     };
-    for name in context.snapshot.families.find_except(&request.headers, kept) {
-        request.remove_header(&name);
-    }
+    let mut parts = request::Parts::from(std::mem::replace(request, nothing()));
+    let mut headers = carry_on(arrived, &mut parts.headers, snapshot, kept, passage);
     if kept.upgrade {
-        request.insert_header(header::CONNECTION, HeaderValue::from_static("upgrade"))?;
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     if passage.route.upstream.settings().http2 && arrived.headers.contains_key(header::TE) {
         // Nothing but `trailers` was let in; gRPC servers ask for it.
-        request.insert_header(header::TE, HeaderValue::from_static("trailers"))?;
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
-    if !passage.route.forward_credentials {
-        let carried: Vec<HeaderName> =
-            request.headers.keys().filter(|name| is_credential(name)).cloned().collect();
-        for name in carried {
-            request.remove_header(&name);
-        }
-    }
-    write_target(request, passage)?;
-    write_host(request, passage)?;
-    write_forwarded(arrived, request, context, passage)?;
-    write_identity(request, &context.snapshot.identity_headers, &passage.permit)?;
-    request.insert_header(&request_id::HEADER, context.request_id.header())?;
+    write_host(&mut headers, passage);
+    write_forwarded(&mut headers, arrived, connection, snapshot, passage);
+    write_identity(&mut headers, &snapshot.identity_headers, &passage.permit);
+    headers.insert(&request_id::HEADER, context.request_id.header().clone());
+    parts.headers = headers;
+    write_target(&mut parts.uri, passage.canonical.path_and_query())?;
+    *request = parts.into();
     Ok(())
 }
 
+/// A head that says nothing.
+fn nothing() -> RequestHeader {
+    http::Request::new(()).into_parts().0.into()
+}
+
+/// The fields that go on.
+fn carry_on(
+    arrived: &RequestHeader,
+    copied: &mut HeaderMap,
+    snapshot: &Snapshot,
+    kept: Kept,
+    passage: &Passage,
+) -> HeaderMap {
+    let sieve = snapshot.families.sieve(&arrived.headers, kept);
+    let goes_on = |name: &HeaderName| {
+        !sieve.strips(name) && (passage.route.forward_credentials || !is_credential(name))
+    };
+    let mut headers = HeaderMap::with_capacity(copied.len() + WRITTEN);
+    let mut current = None;
+    for (name, value) in copied.drain() {
+        // Further values of a name come without it.
+        if let Some(name) = name {
+            current = goes_on(&name).then_some(name);
+        }
+        if let Some(name) = &current {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
 /// The canonical path with the query, in origin-form; left alone where it is that already.
-fn write_target(request: &mut RequestHeader, passage: &Passage) -> Result<()> {
-    let canonical = passage.canonical.path_and_query();
-    let is_canonical = request.uri.authority().is_none()
-        && request.raw_path() == canonical.as_str().as_bytes()
-        && request.uri.path_and_query() == Some(canonical);
-    if !is_canonical {
-        let target = http::Uri::builder().path_and_query(canonical.clone()).build();
-        request.set_uri(
-            target.map_err(|_| Error::explain(ErrorType::InternalError, "canonical form"))?,
-        );
+fn write_target(uri: &mut Uri, canonical: &PathAndQuery) -> Result<()> {
+    if uri.authority().is_some() || uri.path_and_query() != Some(canonical) {
+        let target = Uri::builder().path_and_query(canonical.clone()).build();
+        *uri = target.map_err(|_| Error::explain(ErrorType::InternalError, "canonical form"))?;
     }
     Ok(())
 }
 
 /// The canonical authority, or what the operator put in its place.
-fn write_host(request: &mut RequestHeader, passage: &Passage) -> Result<()> {
-    let sent = request.headers.get(header::HOST);
-    match passage.route.upstream.settings().host.as_deref() {
-        Some(configured) => request.insert_header(header::HOST, configured),
-        // Two of them were refused.
-        None if sent == Some(passage.canonical.authority_header()) => Ok(()),
-        None => request.insert_header(header::HOST, passage.canonical.authority_header()),
-    }
+fn write_host(headers: &mut HeaderMap, passage: &Passage) {
+    let configured = passage.route.upstream.settings().host.as_ref();
+    let host = configured.unwrap_or_else(|| passage.canonical.authority_header());
+    headers.insert(header::HOST, host.clone());
 }
 
 /// Says who the caller is and how it came, believing only trusted proxies about the way before.
 fn write_forwarded(
+    headers: &mut HeaderMap,
     arrived: &RequestHeader,
-    request: &mut RequestHeader,
-    context: &Context,
+    connection: &Connection,
+    snapshot: &Snapshot,
     passage: &Passage,
-) -> Result<()> {
-    let Some(connection) = &context.connection else { return Ok(()) };
-    let peer = connection.peer.ip();
-    let (headers, trusted) = (&arrived.headers, &context.snapshot.trusted_proxies);
-    if trusted.is_empty() {
-        request.insert_header(&forwarded::FOR, connection.forwarded_for.clone())?;
+) {
+    let (peer, trusted) = (connection.peer.ip(), &snapshot.trusted_proxies);
+    let way = if trusted.is_empty() {
+        connection.forwarded_for.clone()
     } else {
-        let way = forwarded::forwarded_for(peer, headers, trusted);
-        request.insert_header(&forwarded::FOR, way)?;
-    }
-    let scheme = forwarded::forwarded_proto(connection.secure, peer, headers, trusted);
-    request.insert_header(&forwarded::PROTO, scheme)?;
+        forwarded::forwarded_for(peer, &arrived.headers, trusted)
+    };
+    let scheme = forwarded::forwarded_proto(connection.secure, peer, &arrived.headers, trusted);
+    headers.insert(&forwarded::FOR, way);
+    headers.insert(&forwarded::PROTO, scheme);
     // What was asked for, also where the upstream is given another `Host`.
-    request.insert_header(&forwarded::HOST, passage.canonical.authority_header())
+    headers.insert(&forwarded::HOST, passage.canonical.authority_header().clone());
 }
 
 /// A WebSocket handshake (RFC 6455 section 4.1): the one upgrade that is forwarded.
@@ -120,30 +139,23 @@ fn is_websocket(arrived: &RequestHeader) -> bool {
 
 /// Inserts or removes every identity header, always: what a name carries upstream is from the
 /// permit or it is not there.
-fn write_identity(
-    request: &mut RequestHeader,
-    names: &IdentityHeaders,
-    permit: &Permit,
-) -> Result<()> {
+fn write_identity(headers: &mut HeaderMap, names: &IdentityHeaders, permit: &Permit) {
     let principal = permit.principal();
-    let identity = principal.map(crate::model::Principal::identity);
+    let identity = principal.map(Principal::identity);
     let source = identity.map(|identity| source_header(identity.source()));
-    let values: [(&HeaderName, Option<&HeaderValue>); 5] = [
-        (&names.subject, identity.map(crate::model::Identity::subject_header)),
+    let values = [
+        (&names.subject, identity.map(Identity::subject_header)),
         (&names.roles, principal.map(|principal| principal.roles().header())),
-        (&names.user, identity.and_then(crate::model::Identity::user_header)),
-        (&names.session, identity.and_then(crate::model::Identity::session_header)),
+        (&names.user, identity.and_then(Identity::user_header)),
+        (&names.session, identity.and_then(Identity::session_header)),
         (&names.source, source.as_ref()),
     ];
     for (name, value) in values {
         match value {
-            Some(value) => request.insert_header(name, value)?,
-            None => {
-                request.remove_header(name);
-            }
-        }
+            Some(value) => headers.insert(name, value.clone()),
+            None => headers.remove(name),
+        };
     }
-    Ok(())
 }
 
 const fn source_header(source: Source) -> HeaderValue {

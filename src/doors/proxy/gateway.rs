@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -74,6 +75,9 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> Context {
         Context::new(self.live.read())
     }
+
+    // Nothing of pingora's own (compression, for one) is asked on the way.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         context.request_id = RequestId::of(&session.req_header().headers);

@@ -128,22 +128,11 @@ impl HeaderFamilies {
         self.strips(name.as_str(), Kept::default())
     }
 
-    /// The names in `headers` to be stripped: those of a family, hop-by-hop ones, and those named
-    /// in `Connection`. Each once; nothing is allocated where there are none.
-    pub fn find_in(&self, headers: &HeaderMap) -> Vec<HeaderName> {
-        self.find_except(headers, Kept::default())
-    }
-
-    /// As [`Self::find_in`], but for what is to be kept.
-    pub fn find_except(&self, headers: &HeaderMap, kept: Kept) -> Vec<HeaderName> {
+    /// What decides, for each field of `headers`, whether it is stripped: those of a family,
+    /// hop-by-hop ones, and those named in `Connection`, but for what is to be kept.
+    pub fn sieve<'a>(&'a self, headers: &'a HeaderMap, kept: Kept) -> Sieve<'a> {
         let has_options = options(headers).any(names_a_field);
-        let is_stripped = |name: &&HeaderName| {
-            self.strips(name.as_str(), kept)
-                || (**name == header::UPGRADE && !kept.upgrade)
-                || (**name == header::TE && !wants_trailers(headers))
-                || (has_options && is_option(headers, name) && !is_for_everyone(name, kept))
-        };
-        headers.keys().filter(is_stripped).cloned().collect()
+        Sieve { families: self, headers, kept, has_options }
     }
 
     fn strips(&self, name: &str, kept: Kept) -> bool {
@@ -151,6 +140,28 @@ impl HeaderFamilies {
         families & (IN_IDENTITY | IN_HOP_BY_HOP) != 0
             || (families & IN_FORWARDING != 0 && !(kept.forwarding && is_folded(name)))
             || (families & IN_STANDARD != 0 && !is_folded(name))
+    }
+}
+
+/// Tells what of one request is stripped.
+#[derive(Clone, Copy, Debug)]
+pub struct Sieve<'a> {
+    families: &'a HeaderFamilies,
+    headers: &'a HeaderMap,
+    kept: Kept,
+    /// Whether `Connection` names a field.
+    has_options: bool,
+}
+
+impl Sieve<'_> {
+    /// Whether the fields of this name are stripped.
+    pub fn strips(&self, name: &HeaderName) -> bool {
+        self.families.strips(name.as_str(), self.kept)
+            || (*name == header::UPGRADE && !self.kept.upgrade)
+            || (*name == header::TE && !wants_trailers(self.headers))
+            || (self.has_options
+                && is_option(self.headers, name)
+                && !is_for_everyone(name, self.kept))
     }
 }
 

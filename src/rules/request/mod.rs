@@ -26,5 +26,5 @@ pub(super) use authority::{Authority, Host};
 pub use canonical::{Ambiguity, Arrived, CanonicalRequest};
 pub use credentials::{Candidates, Credential};
 pub use head::{Head, HeadLimits, Malformed};
-pub use headers::{HeaderFamilies, IdentityHeaders, Kept};
+pub use headers::{HeaderFamilies, IdentityHeaders, Kept, Sieve};
 pub(super) use path::canonical_path;

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::super::written::{self, Written};
 use super::Reader;
 use crate::adapters::upstream::Settings;
@@ -146,12 +148,13 @@ fn is_host_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(label)
 }
 
-fn host(upstream: &written::Upstream, path: &str, reader: &mut Reader<'_>) -> Option<Box<str>> {
+fn host(upstream: &written::Upstream, path: &str, reader: &mut Reader<'_>) -> Option<HeaderValue> {
     let host = upstream.host.as_ref()?;
-    if host_and_port(host).is_none() {
+    let value = host_and_port(host).and_then(|_| HeaderValue::from_str(host).ok());
+    if value.is_none() {
         reader.report.problem(&format!("{path}.host"), "is not a host, or a host and a port");
     }
-    Some(host.as_str().into())
+    value
 }
 
 fn health_check(

@@ -19,8 +19,13 @@ fn request(fields: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
+fn find(families: &HeaderFamilies, headers: &HeaderMap, kept: Kept) -> Vec<HeaderName> {
+    let sieve = families.sieve(headers, kept);
+    headers.keys().filter(|name| sieve.strips(name)).cloned().collect()
+}
+
 fn stripped(fields: &[(&str, &str)], kept: Kept) -> Vec<String> {
-    let found = families().find_except(&request(fields), kept);
+    let found = find(&families(), &request(fields), kept);
     let mut found: Vec<_> = found.iter().map(|name| name.as_str().to_owned()).collect();
     found.sort_unstable();
     found
@@ -81,7 +86,7 @@ fn every_spelling_of_a_spoofed_name_is_stripped() {
             .map(|value| (name.clone(), HeaderValue::from_static(value)))
             .into_iter()
             .collect();
-        assert_eq!(families.find_in(&headers), vec![name]);
+        assert_eq!(find(&families, &headers, NOTHING), vec![name]);
     }
 }
 
@@ -103,7 +108,7 @@ fn a_usual_request_loses_nothing() {
         ("te", "trailers"),
         ("x-authority", "a"),
     ];
-    assert_eq!(families().find_in(&request(&fields)).capacity(), 0);
+    assert!(stripped(&fields, NOTHING).is_empty());
 }
 
 /// hop-by-hop-006, hop-by-hop-007
