@@ -1,5 +1,6 @@
 //! One connection: its requests, one after another (HTTP/1.1) or side by side (HTTP/2).
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +12,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use tokio::sync::Notify;
 
+use super::alarm::Alarm;
 use super::stream::{End, GuardedStream, HeadBounds};
 use crate::adapters::telemetry::Metrics;
 use crate::doors::endpoints::problem;
@@ -20,6 +22,7 @@ use crate::live::snapshot::Limits;
 use crate::model::Code;
 use crate::rules::request::HeadLimits;
 use crate::rules::request::canonical::MAX_TARGET;
+use crate::rules::request::head::Framing;
 
 /// Malformed requests that one HTTP/2 connection may send before it is closed.
 const MAX_MALFORMED_STREAMS: usize = 32;
@@ -49,7 +52,7 @@ impl Service {
         }
     }
 
-    async fn serve_http1(mut self, stream: GuardedStream, limits: &Limits) {
+    async fn serve_http1(self, stream: GuardedStream, limits: &Limits) {
         let bounds = HeadBounds {
             limits: HeadLimits {
                 bytes: limits.header_bytes,
@@ -59,23 +62,28 @@ impl Service {
             idle: limits.idle_timeout,
             total: limits.header_timeout,
         };
+        // One of each for the whole connection: they cost nothing between two requests.
+        let mut alarm = Alarm::new(bounds.idle);
+        let mut shutdown = self.shutdown.clone();
+        let mut shutdown = pin!(shutdown.changed());
         let mut stream = Box::new(stream);
         for left in (0..limits.requests_per_connection).rev() {
             let next = tokio::select! {
                 biased;
-                next = stream.next_request(&bounds) => next,
-                _ = self.shutdown.changed() => return,
+                next = stream.next_request(&bounds, &mut alarm) => next,
+                _ = &mut shutdown => return,
             };
-            match next {
-                Ok(_) => {}
+            let head = match next {
+                Ok(head) => head,
                 Err(End::Quiet) => return,
                 Err(End::Refused(code)) => return self.refuse(&mut stream, code).await,
-            }
+            };
             let mut session = ServerSession::new_http1(stream);
             let last = left == 0 || *self.shutdown.borrow();
-            session.set_keepalive((!last).then_some(limits.idle_timeout.as_secs().max(1)));
-            session.set_read_timeout(Some(limits.body_timeout));
-            session.set_write_timeout(Some(limits.idle_timeout));
+            // Silence between requests, and a caller that takes nothing, are the stream's affair.
+            session.set_keepalive((!last).then_some(0));
+            let has_body = !matches!(head.framing, Framing::None);
+            session.set_read_timeout(has_body.then_some(limits.body_timeout));
             let reused = self.proxy.process_new_http(session, &self.shutdown).await;
             let Some(kept) = reused.map(|reused| reused.consume().0).and_then(downcast) else {
                 return;

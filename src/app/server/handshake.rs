@@ -28,8 +28,13 @@ pub(super) struct Ends {
     pub(super) listener: SocketAddr,
 }
 
-/// A plain connection.
-pub(super) fn plain(tcp: TcpStream, ends: Ends, place: Place) -> (GuardedStream, Connection) {
+/// A plain connection; `patience` as in [`GuardedStream::new`].
+pub(super) fn plain(
+    tcp: TcpStream,
+    ends: Ends,
+    patience: Duration,
+    place: Place,
+) -> (GuardedStream, Connection) {
     let connection = Connection {
         peer: ends.peer,
         listener: ends.listener,
@@ -39,13 +44,14 @@ pub(super) fn plain(tcp: TcpStream, ends: Ends, place: Place) -> (GuardedStream,
         clients: None,
         forwarded_for: Connection::forwarded_for(ends.peer),
     };
-    (GuardedStream::new(Transport::Plain(tcp), false, place), connection)
+    (GuardedStream::new(Transport::Plain(tcp), false, patience, place), connection)
 }
 
 /// A TLS connection, within a total time.
 pub(super) async fn tls(
     tcp: TcpStream,
     ends: Ends,
+    patience: Duration,
     place: Place,
     tls: Tls,
     total: Duration,
@@ -67,5 +73,5 @@ pub(super) async fn tls(
         clients: Some(tls.clients),
         forwarded_for: Connection::forwarded_for(ends.peer),
     };
-    Ok((GuardedStream::new(Transport::Tls(Box::new(stream)), http2, place), connection))
+    Ok((GuardedStream::new(Transport::Tls(Box::new(stream)), http2, patience, place), connection))
 }

@@ -82,11 +82,12 @@ impl Acceptor {
         let config = snapshot.tls.get(&ends.listener).cloned().flatten();
         // A connection may live long; the picture it began with must not.
         drop(snapshot);
+        let patience = limits.idle_timeout;
         let accepted = match config {
-            None => Ok(handshake::plain(tcp, ends, place)),
+            None => Ok(handshake::plain(tcp, ends, patience, place)),
             Some(config) => {
-                let accepted =
-                    handshake::tls(tcp, ends, place, config, limits.header_timeout).await;
+                let total = limits.header_timeout;
+                let accepted = handshake::tls(tcp, ends, patience, place, config, total).await;
                 self.service.metrics.tls_handshake(accepted.is_ok());
                 accepted
             }

@@ -1,6 +1,7 @@
 //! The running gateway: what it listens on, how a connection is guarded, how it starts and stops.
 
 pub mod admission;
+pub mod alarm;
 pub mod stream;
 pub mod handshake;
 pub mod connection;

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::admission::Place;
+use super::alarm::Alarm;
 use crate::model::Code;
 use crate::rules::request::head::{self, Framing};
 use crate::rules::request::{Head, HeadLimits, Malformed};
@@ -77,12 +78,17 @@ pub(super) struct GuardedStream {
     input: BytesMut,
     allowance: Allowance,
     output: BytesMut,
+    /// Longest time that the caller may take none of what is written.
+    patience: Duration,
+    /// Runs while the caller takes nothing.
+    stalled: Option<Alarm>,
     place: Option<Place>,
 }
 
 impl GuardedStream {
-    /// Guards a transport; the place is given back when the connection is gone.
-    pub(super) fn new(transport: Transport, http2: bool, place: Place) -> Self {
+    /// Guards a transport. `patience` is how long the caller may take nothing of what is written;
+    /// the place is given back when the connection is gone.
+    pub(super) fn new(transport: Transport, http2: bool, patience: Duration, place: Place) -> Self {
         let descriptor = match &transport {
             Transport::Plain(tcp) => tcp.as_raw_fd(),
             Transport::Tls(tls) => tls.get_ref().0.as_raw_fd(),
@@ -94,6 +100,8 @@ impl GuardedStream {
             input: BytesMut::new(),
             allowance: if http2 { Allowance::Unbounded } else { Allowance::Bytes(0) },
             output: BytesMut::new(),
+            patience,
+            stalled: None,
             place: Some(place),
         }
     }
@@ -104,11 +112,19 @@ impl GuardedStream {
     }
 
     /// Waits for the next head, inspects it, and lets exactly this request through.
-    pub(super) async fn next_request(&mut self, bounds: &HeadBounds) -> Result<Head, End> {
+    pub(super) async fn next_request(
+        &mut self,
+        bounds: &HeadBounds,
+        alarm: &mut Alarm,
+    ) -> Result<Head, End> {
         self.allowance = Allowance::Bytes(0);
         if self.input.is_empty() {
-            let first = pingora_timeout::timeout(bounds.idle, self.fill()).await;
-            if !matches!(first, Ok(Ok(1..))) {
+            let first = tokio::select! {
+                biased;
+                first = self.fill() => first,
+                () = alarm.after(bounds.idle) => return Err(End::Quiet),
+            };
+            if !matches!(first, Ok(1..)) {
                 return Err(End::Quiet);
             }
         }
@@ -200,11 +216,17 @@ impl GuardedStream {
         bytes: Option<&[u8]>,
     ) -> Poll<io::Result<usize>> {
         let bytes = bytes.unwrap_or(&self.output);
-        match &mut self.transport {
+        let written = match &mut self.transport {
             Some(Transport::Plain(tcp)) => Pin::new(tcp).poll_write(context, bytes),
             Some(Transport::Tls(tls)) => Pin::new(tls).poll_write(context, bytes),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        };
+        if written.is_pending() {
+            ready!(self.stalled.get_or_insert_with(|| Alarm::new(self.patience)).poll(context));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        self.stalled = None;
+        written
     }
 
     fn poll_output(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request, response};
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -174,20 +174,25 @@ pub(super) fn time_left(context: &Context) -> Option<Duration> {
     Some(timeout.saturating_sub(context.started.elapsed()))
 }
 
-/// Takes from an answer what an upstream may not say: identity, and what is only for the next hop.
-pub(super) fn strip_answer(response: &mut ResponseHeader, context: &Context) {
+/// Takes from an answer what an upstream may not say (identity, and what is only for the next hop)
+/// and names the request. Like the request's, names go on in lower case.
+pub(super) fn rewrite_answer(response: &mut ResponseHeader, context: &Context) {
     // What frames the message and what opens a tunnel is the proxy's own affair.
     const KEPT: [HeaderName; 3] = [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE];
+    let nothing = http::Response::new(()).into_parts().0.into();
+    let mut parts = response::Parts::from(std::mem::replace(response, nothing));
     let families = &context.snapshot.families;
-    let stripped: Vec<HeaderName> = response
+    let stripped: Vec<HeaderName> = parts
         .headers
         .keys()
         .filter(|name| families.contains(name) && !KEPT.contains(name))
         .cloned()
         .collect();
     for name in stripped {
-        response.remove_header(&name);
+        parts.headers.remove(name);
     }
+    parts.headers.insert(&request_id::HEADER, context.request_id.header().clone());
+    *response = parts.into();
 }
 
 /// The current server answered.

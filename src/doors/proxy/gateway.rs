@@ -13,7 +13,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::context::{Context, Stage};
 use super::receive::{self, Reception};
-use super::request_id::{self, RequestId};
+use super::request_id::RequestId;
 use super::respond::{self, Refusal};
 use super::{forward, local, record};
 use crate::adapters::telemetry::{Audit, Metrics};
@@ -81,7 +81,6 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         context.request_id = RequestId::of(&session.req_header().headers);
-        session.set_read_timeout(Some(context.snapshot.limits.body_timeout));
         let Some(connection) = context.connection.clone() else {
             return self.refuse(session, context, &Code::Internal.into()).await;
         };
@@ -98,7 +97,9 @@ impl ProxyHttp for Gateway {
             Reception::Own { canonical, path, presented, principal } => {
                 let call = local::Call { canonical, path, presented, principal: principal.clone() };
                 context.stage = Stage::Own { principal };
-                match local::serve(&self.endpoints, session, context, call).await? {
+                // Boxed: this way is rare, and its size would be paid on the usual one.
+                let served = Box::pin(local::serve(&self.endpoints, session, context, call));
+                match served.await? {
                     Ok(()) => Ok(true),
                     Err(code) => self.refuse(session, context, &code.into()).await,
                 }
@@ -169,8 +170,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<()> {
         forward::answered(upstream_response, context);
-        forward::strip_answer(upstream_response, context);
-        upstream_response.insert_header(&request_id::HEADER, context.request_id.header())?;
+        forward::rewrite_answer(upstream_response, context);
         Ok(())
     }
 

@@ -55,16 +55,17 @@ pub fn forwarded_proto(
     headers: &HeaderMap,
     trusted: &[IpNet],
 ) -> HeaderValue {
-    let mut fields = headers.get_all(PROTO).iter();
-    let said = match (fields.next(), fields.next()) {
-        (Some(field), None) if is_trusted(peer, trusted) => match field.as_bytes() {
-            b"https" => Some(true),
-            b"http" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    };
+    let said = if is_trusted(peer, trusted) { said_proto(headers) } else { None };
     HeaderValue::from_static(if said.unwrap_or(secure) { "https" } else { "http" })
+}
+
+fn said_proto(headers: &HeaderMap) -> Option<bool> {
+    let mut fields = headers.get_all(PROTO).iter();
+    match (fields.next()?.as_bytes(), fields.next()) {
+        (b"https", None) => Some(true),
+        (b"http", None) => Some(false),
+        (_, _) => None,
+    }
 }
 
 /// The peer, then each hop that the one before it vouches for.

@@ -72,7 +72,8 @@ impl Judge {
     async fn standing(&self, session: SessionId, now: Timestamp) -> Result<Standing, Unknowable> {
         match self.registry.recall(session, now) {
             Some(standing) => Ok(standing),
-            None => self.registry.ask(session, now).await,
+            // Boxed: a miss is rare, and its size would be paid on every hit.
+            None => Box::pin(self.registry.ask(session, now)).await,
         }
     }
 }

@@ -18,7 +18,7 @@ const CAPACITY: usize = 8 * 1024 * 1024;
 /// Of these, kept free for events that are not requests.
 const RESERVED: usize = 1024 * 1024;
 /// The writer wakes early once so much waits, in bytes.
-const BATCH: usize = 64 * 1024;
+const BATCH: usize = 512 * 1024;
 /// How long a line waits at most.
 const INTERVAL: Duration = Duration::from_millis(100);
 

@@ -1,0 +1,56 @@
+//! A timer that is set again and again, and rings seldom.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+/// Setting it later costs a look at the clock: the timer below is moved only when it would ring.
+pub(super) struct Alarm(Pin<Box<Sleep>>);
+
+impl Alarm {
+    /// Rings once the time is over.
+    pub(super) fn new(time: Duration) -> Self {
+        Self(Box::pin(tokio::time::sleep(time)))
+    }
+
+    /// Waits until `time` from now.
+    pub(super) async fn after(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        loop {
+            self.0.as_mut().await;
+            if self.0.deadline() >= deadline {
+                return;
+            }
+            self.0.as_mut().reset(deadline);
+        }
+    }
+
+    /// Whether it rings.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_when_it_was_last_set_to() {
+        let began = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut alarm = Alarm::new(second * 2);
+        for _ in 0..5 {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(second) => {}
+                () = alarm.after(second * 2) => panic!("it was set later"),
+            }
+        }
+        alarm.after(second * 2).await;
+        assert_eq!(began.elapsed().as_secs(), 7);
+    }
+}
