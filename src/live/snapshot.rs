@@ -1,6 +1,6 @@
 //! Everything a request needs to be judged and that a reload can rebuild. State never enters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub struct Snapshot {
     /// Whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Alias path to the endpoint's own path.
-    pub aliases: HashMap<Box<str>, Box<str>>,
+    pub aliases: BTreeMap<Box<str>, Box<str>>,
     /// What a bad credential does: `false` falls to the next, `true` refuses.
     pub reject_invalid: bool,
     /// `mode = "off"`: nobody is judged (loopback only).

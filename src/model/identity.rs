@@ -1,7 +1,7 @@
 //! Who somebody is: subject, roles, session, and the source that said so.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 use uuid::Uuid;
@@ -205,6 +205,7 @@ pub struct Identity {
     subject_header: HeaderValue,
     user_header: Option<HeaderValue>,
     session_header: Option<HeaderValue>,
+    record: OnceLock<Box<str>>,
 }
 
 impl Identity {
@@ -229,6 +230,7 @@ impl Identity {
             roles,
             source,
             token_id: token_id.map(Into::into),
+            record: OnceLock::new(),
         })
     }
 
@@ -255,6 +257,10 @@ impl Identity {
     /// The token's `jti`, where there is one.
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
+    }
+    /// What is written down of it for each request: made by the first, kept for the others.
+    pub fn record(&self, make: impl FnOnce(&Self) -> Box<str>) -> &str {
+        self.record.get_or_init(|| make(self))
     }
     /// The value of `sub`.
     pub const fn subject_header(&self) -> &HeaderValue {

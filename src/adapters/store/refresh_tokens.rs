@@ -1,6 +1,6 @@
 //! Table `refresh_tokens`: digests only.
 
-use super::transaction::{optional_time, text, time};
+use super::transaction::{optional_text, optional_time, text, time};
 use super::{Fault, Transaction};
 use crate::model::{SessionId, Timestamp};
 
@@ -15,6 +15,8 @@ pub struct RefreshToken {
     pub expires_at: Timestamp,
     /// When it was exchanged, if it was.
     pub used_at: Option<Timestamp>,
+    /// What its successor was derived from, while a repeated request may still have it.
+    pub successor_seed: Option<String>,
 }
 
 /// A refresh token to be.
@@ -55,7 +57,8 @@ impl Transaction {
         digest: &str,
     ) -> Result<Option<RefreshToken>, Fault> {
         let query = sqlx::query(
-            "SELECT session_id, family, expires_at, used_at FROM refresh_tokens WHERE digest = $1",
+            "SELECT session_id, family, expires_at, used_at, successor_seed \
+             FROM refresh_tokens WHERE digest = $1",
         )
         .bind(digest.to_owned());
         let Some(row) = self.find(query).await? else { return Ok(None) };
@@ -65,6 +68,7 @@ impl Transaction {
             family: text(&row, "family")?,
             expires_at: time(&row, "expires_at")?,
             used_at: optional_time(&row, "used_at")?,
+            successor_seed: optional_text(&row, "successor_seed")?,
         }))
     }
 
@@ -73,15 +77,17 @@ impl Transaction {
         &mut self,
         digest: &str,
         replaced_by: &str,
+        successor_seed: &str,
         now: Timestamp,
     ) -> Result<bool, Fault> {
         let query = sqlx::query(
-            "UPDATE refresh_tokens SET used_at = $2, replaced_by = $3 \
+            "UPDATE refresh_tokens SET used_at = $2, replaced_by = $3, successor_seed = $4 \
              WHERE digest = $1 AND used_at IS NULL",
         )
         .bind(digest.to_owned())
         .bind(now.seconds())
-        .bind(replaced_by.to_owned());
+        .bind(replaced_by.to_owned())
+        .bind(successor_seed.to_owned());
         Ok(self.execute(query).await? > 0)
     }
 
@@ -100,6 +106,22 @@ impl Transaction {
         .bind(family.to_owned())
         .bind(now.seconds());
         self.execute(query).await.map(|_| ())
+    }
+
+    /// Forgets at most `limit` seeds of tokens used before the time; how many.
+    pub async fn forget_successor_seeds(
+        &mut self,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, Fault> {
+        let query = sqlx::query(
+            "UPDATE refresh_tokens SET successor_seed = NULL WHERE digest IN \
+             (SELECT digest FROM refresh_tokens \
+             WHERE successor_seed IS NOT NULL AND used_at < $1 LIMIT $2)",
+        )
+        .bind(before.seconds())
+        .bind(limit);
+        self.execute(query).await
     }
 
     /// Removes at most `limit` tokens that ended before the time; how many.

@@ -90,10 +90,11 @@ fn read(node: &'static serde_json::Value, text: &str) -> Option<Value> {
         }
         Some("array" | "object") => parse_value(text),
         // Text, words of an enumeration, and sizes.
-        _ => Some(match text.parse() {
-            Ok(number) if node.get("anyOf").is_some() => Value::Integer(number),
+        _ if node.get("anyOf").is_some() => Some(match parse_value(text) {
+            Some(value @ (Value::Integer(_) | Value::Boolean(_))) => value,
             _ => Value::String(text.to_owned()),
         }),
+        _ => Some(Value::String(text.to_owned())),
     }
 }
 
@@ -146,6 +147,7 @@ mod tests {
                 ("GUARITA_LOCKOUT__FAILURES", "7"),
                 ("GUARITA_STORE__DATABASE", "sqlite:1234"),
                 ("GUARITA_LIMITS__BODY_BYTES", "1024"),
+                ("GUARITA_TOKENS__REFRESH_ROTATION", "false"),
                 ("GUARITA_LIMITS__HEADER_BYTES", "8KiB"),
                 ("GUARITA_TRUSTED_PROXIES", "[\"10.0.0.0/8\"]"),
                 ("GUARITA_TOKENS__ISSUER", "12"),
@@ -160,6 +162,7 @@ mod tests {
         assert_eq!(table["lockout"]["failures"].as_integer(), Some(7));
         assert_eq!(table["store"]["database"].as_str(), Some("sqlite:1234"));
         assert!(table["store"].get("database_file").is_none());
+        assert_eq!(table["tokens"]["refresh_rotation"].as_bool(), Some(false));
         assert_eq!(table["limits"]["body_bytes"].as_integer(), Some(1024));
         assert_eq!(table["limits"]["header_bytes"].as_str(), Some("8KiB"));
         assert_eq!(table["trusted_proxies"][0].as_str(), Some("10.0.0.0/8"));
@@ -185,8 +188,8 @@ mod tests {
                 "environment GUARITA_TRUSTED_PROXIES: trusted_proxies: is not a value of TOML (lists and \
              tables are written as in the file)",
                 "environment GUARITA_LOCKOUT__FAILURES: lockout.failures: must be 1 to 1000",
-                "environment GUARITA_TOKENS__REFRESH_ROTATION: tokens.refresh_rotation: must be true or \
-             false",
+                "environment GUARITA_TOKENS__REFRESH_ROTATION: tokens.refresh_rotation: must be \"off\" or \
+             \"static\" or \"rotate\"",
             ]
         );
     }

@@ -73,21 +73,16 @@ fn check_value(node: &'static Node, value: &mut Value, path: &str, report: &mut 
 /// Of several alternatives the one of the value's type, else the last.
 fn choose(node: &'static Node, value: &Value) -> &'static Node {
     let Some(Node::Array(alternatives)) = node.get("anyOf") else { return node };
-    let of_type = |node: &&&Node| {
+    let of_type = |node: &&'static Node| {
         let kind = node.get("type").and_then(Node::as_str);
-        matches!(
-            (kind, value),
-            (Some("integer"), Value::Integer(_)) | (Some("string"), Value::String(_))
-        )
+        match value {
+            Value::Integer(_) => kind == Some("integer"),
+            Value::Boolean(_) => kind == Some("boolean"),
+            Value::String(_) => kind == Some("string") || words(node).is_some(),
+            Value::Float(_) | Value::Datetime(_) | Value::Array(_) | Value::Table(_) => false,
+        }
     };
-    alternatives
-        .iter()
-        .map(follow)
-        .collect::<Vec<_>>()
-        .iter()
-        .find(of_type)
-        .copied()
-        .unwrap_or(node)
+    alternatives.iter().map(follow).find(of_type).unwrap_or(node)
 }
 
 /// The words of an enumeration.
@@ -181,6 +176,9 @@ fn expected(node: &'static Node) -> String {
         let all: Vec<_> = alternatives.iter().map(|node| expected(follow(node))).collect();
         return all.join(" or ");
     }
+    if let Some(words) = words(node) {
+        return self::alternatives(&words);
+    }
     match node.get("type").and_then(Node::as_str) {
         Some("object") => "a table",
         Some("array") => "a list",
@@ -222,7 +220,7 @@ mod tests {
                 "a.toml:7: lockout.duration: must be text in quotes",
                 "a.toml:9: tokens.algorithm: must be \"RS256\" or \"ES256\" or \"EdDSA\" or \
                  \"HS256\" (did you mean \"RS256\"?)",
-                "a.toml:10: tokens.refresh_rotation: must be true or false",
+                "a.toml:10: tokens.refresh_rotation: must be \"off\" or \"static\" or \"rotate\"",
                 "a.toml:13: routes[0].methods: is empty (name at least one, or leave the key out)",
                 "a.toml:14: routes[0].upstream: must be text in quotes",
                 "a.toml:15: routes[0].max_body: must be a whole number or text in quotes",

@@ -17,7 +17,7 @@ pub use section::{
     Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, OnInvalid, Ops, Preset, Server,
     Store,
 };
-pub use token::{Algorithm, Lockout, PasswordAlgorithm, Passwords, Tokens};
+pub use token::{Algorithm, Lockout, PasswordAlgorithm, Passwords, Rotation, RotationWord, Tokens};
 pub use upstream::{HealthCheck, Upstream, UpstreamTls};
 
 /// A length of time: a whole number followed by `ms`, `s`, `m`, `h` or `d`, as in `"250ms"`, `"5s"`,

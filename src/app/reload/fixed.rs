@@ -17,7 +17,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     keep(running.data_dir != next.data_dir, "data_dir");
     keep(running.ops != next.ops, "ops.address");
     keep(running.store.database.expose() != next.store.database.expose(), "store");
-    keep(running.tokens != next.tokens, "tokens (issuer, audience, refresh_rotation, *_ttl)");
+    keep(running.tokens != next.tokens, "tokens (issuer, audience, refresh_*, *_ttl)");
     keep(running.login != next.login, "passwords or lockout");
     keep(running.audit != next.audit, "audit");
     keep(running.log_filter != next.log_filter, "log.level");

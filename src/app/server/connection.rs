@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pingora_core::apps::HttpServerApp as _;
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v1::server::HttpSession;
 use pingora_core::protocols::http::v2::server::{self as http2, H2Accept, H2Options};
 use pingora_core::protocols::{Digest, Stream};
 use pingora_core::server::ShutdownWatch;
@@ -13,7 +14,7 @@ use pingora_proxy::HttpProxy;
 use tokio::sync::Notify;
 
 use super::alarm::Alarm;
-use super::stream::{End, GuardedStream, HeadBounds};
+use super::stream::{End, GuardedStream, HeadBounds, Request};
 use crate::adapters::telemetry::Metrics;
 use crate::doors::endpoints::problem;
 use crate::doors::proxy::request_id::RequestId;
@@ -73,12 +74,14 @@ impl Service {
                 next = stream.next_request(&bounds, &mut alarm) => next,
                 _ = &mut shutdown => return,
             };
-            let head = match next {
-                Ok(head) => head,
+            let Request { head, bytes } = match next {
+                Ok(request) => request,
                 Err(End::Quiet) => return,
                 Err(End::Refused(code)) => return self.refuse(&mut stream, code).await,
             };
-            let mut session = ServerSession::new_http1(stream);
+            let mut session = HttpSession::new(stream);
+            session.set_pipelined_prefix(bytes);
+            let mut session = ServerSession::H1(session);
             let last = left == 0 || *self.shutdown.borrow();
             // Silence between requests, and a caller that takes nothing, are the stream's affair.
             session.set_keepalive((!last).then_some(0));

@@ -7,7 +7,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::Place;
-use super::stream::{GuardedStream, Transport};
+use super::stream::GuardedStream;
+use super::transport::Transport;
 use crate::doors::proxy::Connection;
 use crate::live::certificates;
 use crate::live::snapshot::Tls;

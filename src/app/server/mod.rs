@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod alarm;
+pub mod transport;
 pub mod stream;
 pub mod handshake;
 pub mod connection;

@@ -1,31 +1,23 @@
 //! The stream that pingora reads: it hands out one request at a time, and only after that
 //! request's head arrived whole, in time, and passed inspection.
 
-use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::RawFd;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Buf as _, BytesMut};
-use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::tls::SslDigest;
-use pingora_core::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    TimingDigest, UniqueID,
-};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
 use super::admission::Place;
 use super::alarm::Alarm;
+use super::transport::Transport;
 use crate::model::Code;
 use crate::rules::request::head::{self, Framing};
 use crate::rules::request::{Head, HeadLimits, Malformed};
+
+mod pingora;
 
 /// First size of the input buffer, in bytes: most heads fit.
 const INPUT: usize = 1024;
@@ -34,14 +26,6 @@ const OUTPUT: usize = 8 * 1024;
 /// How long a closed connection is still read, so that the caller can take the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What carries the bytes.
-pub(super) enum Transport {
-    /// TCP.
-    Plain(TcpStream),
-    /// TLS over TCP.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
 /// How much of what arrives belongs to the request being served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Allowance {
@@ -49,6 +33,13 @@ enum Allowance {
     Bytes(u64),
     /// All: a chunked body, an upgraded connection, HTTP/2.
     Unbounded,
+}
+
+/// A request whose head arrived whole and was inspected.
+pub(super) struct Request {
+    pub(super) head: Head,
+    /// The very bytes that were inspected, to be parsed.
+    pub(super) bytes: BytesMut,
 }
 
 /// Why no further request was read.
@@ -89,13 +80,9 @@ impl GuardedStream {
     /// Guards a transport. `patience` is how long the caller may take nothing of what is written;
     /// the place is given back when the connection is gone.
     pub(super) fn new(transport: Transport, http2: bool, patience: Duration, place: Place) -> Self {
-        let descriptor = match &transport {
-            Transport::Plain(tcp) => tcp.as_raw_fd(),
-            Transport::Tls(tls) => tls.get_ref().0.as_raw_fd(),
-        };
         Self {
+            descriptor: transport.descriptor(),
             transport: Some(transport),
-            descriptor,
             http2,
             input: BytesMut::new(),
             allowance: if http2 { Allowance::Unbounded } else { Allowance::Bytes(0) },
@@ -116,7 +103,7 @@ impl GuardedStream {
         &mut self,
         bounds: &HeadBounds,
         alarm: &mut Alarm,
-    ) -> Result<Head, End> {
+    ) -> Result<Request, End> {
         self.allowance = Allowance::Bytes(0);
         if self.input.is_empty() {
             let first = tokio::select! {
@@ -128,28 +115,28 @@ impl GuardedStream {
                 return Err(End::Quiet);
             }
         }
-        if let Some(head) = self.inspect(bounds, 0)? {
-            return Ok(head);
+        if let Some(request) = self.inspect(bounds, 0)? {
+            return Ok(request);
         }
         pingora_timeout::timeout(bounds.total, self.rest_of_head(bounds))
             .await
             .unwrap_or(Err(End::Refused(Code::RequestTimeout)))
     }
 
-    async fn rest_of_head(&mut self, bounds: &HeadBounds) -> Result<Head, End> {
+    async fn rest_of_head(&mut self, bounds: &HeadBounds) -> Result<Request, End> {
         loop {
             let searched = self.input.len();
             match self.fill().await {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Err(End::Quiet),
             }
-            if let Some(head) = self.inspect(bounds, searched)? {
-                return Ok(head);
+            if let Some(request) = self.inspect(bounds, searched)? {
+                return Ok(request);
             }
         }
     }
 
-    fn inspect(&mut self, bounds: &HeadBounds, searched: usize) -> Result<Option<Head>, End> {
+    fn inspect(&mut self, bounds: &HeadBounds, searched: usize) -> Result<Option<Request>, End> {
         let refused = |malformed: Malformed| {
             tracing::debug!(reason = %malformed, "request head refused");
             End::Refused(malformed.code())
@@ -162,22 +149,31 @@ impl GuardedStream {
         };
         let bytes = self.input.get(..end).unwrap_or_default();
         let head = head::inspect(bytes, &bounds.limits).map_err(refused)?;
-        self.input.advance(head.leading);
-        let head_length = u64::try_from(end - head.leading).unwrap_or(u64::MAX);
         self.allowance = match head.framing {
             _ if head.upgrade => Allowance::Unbounded,
-            Framing::None => Allowance::Bytes(head_length),
-            Framing::Length(body) => Allowance::Bytes(head_length.saturating_add(body)),
+            Framing::None => Allowance::Bytes(0),
+            Framing::Length(body) => Allowance::Bytes(body),
             Framing::Chunked => Allowance::Unbounded,
         };
-        Ok(Some(head))
+        Ok(Some(Request { head, bytes: self.take_head(end, head.leading) }))
+    }
+
+    /// The inspected head, without the empty line that may precede it.
+    fn take_head(&mut self, end: usize, leading: usize) -> BytesMut {
+        // The usual case: nothing follows, and the buffer goes along whole.
+        let mut bytes = if self.input.len() == end {
+            std::mem::take(&mut self.input)
+        } else {
+            self.input.split_to(end)
+        };
+        bytes.advance(leading);
+        bytes
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
         self.input.reserve(INPUT);
         match &mut self.transport {
-            Some(Transport::Plain(tcp)) => tcp.read_buf(&mut self.input).await,
-            Some(Transport::Tls(tls)) => tls.read_buf(&mut self.input).await,
+            Some(transport) => transport.read_buf(&mut self.input).await,
             None => Ok(0),
         }
     }
@@ -204,8 +200,7 @@ impl GuardedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut self.transport {
-            Some(Transport::Plain(tcp)) => Pin::new(tcp).poll_read(context, buffer),
-            Some(Transport::Tls(tls)) => Pin::new(tls).poll_read(context, buffer),
+            Some(transport) => Pin::new(transport).poll_read(context, buffer),
             None => Poll::Ready(Ok(())),
         }
     }
@@ -217,8 +212,7 @@ impl GuardedStream {
     ) -> Poll<io::Result<usize>> {
         let bytes = bytes.unwrap_or(&self.output);
         let written = match &mut self.transport {
-            Some(Transport::Plain(tcp)) => Pin::new(tcp).poll_write(context, bytes),
-            Some(Transport::Tls(tls)) => Pin::new(tls).poll_write(context, bytes),
+            Some(transport) => Pin::new(transport).poll_write(context, bytes),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         };
         if written.is_pending() {
@@ -308,8 +302,7 @@ impl AsyncWrite for GuardedStream {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_output(context))?;
         match &mut self.transport {
-            Some(Transport::Plain(tcp)) => Pin::new(tcp).poll_flush(context),
-            Some(Transport::Tls(tls)) => Pin::new(tls).poll_flush(context),
+            Some(transport) => Pin::new(transport).poll_flush(context),
             None => Poll::Ready(Ok(())),
         }
     }
@@ -317,8 +310,7 @@ impl AsyncWrite for GuardedStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_output(context))?;
         match &mut self.transport {
-            Some(Transport::Plain(tcp)) => Pin::new(tcp).poll_shutdown(context),
-            Some(Transport::Tls(tls)) => Pin::new(tls).poll_shutdown(context),
+            Some(transport) => Pin::new(transport).poll_shutdown(context),
             None => Poll::Ready(Ok(())),
         }
     }
@@ -346,10 +338,7 @@ async fn linger(mut transport: Transport) {
     let drained = async {
         let mut bytes = [0; 4096];
         loop {
-            let read = match &mut transport {
-                Transport::Plain(tcp) => tcp.read(&mut bytes).await,
-                Transport::Tls(tls) => tls.read(&mut bytes).await,
-            };
+            let read = transport.read(&mut bytes).await;
             if !matches!(read, Ok(1..)) {
                 return;
             }
@@ -357,55 +346,4 @@ async fn linger(mut transport: Transport) {
     };
     // Time up is as good an end as the caller's.
     drop(tokio::time::timeout(LINGER, drained).await);
-}
-
-impl fmt::Debug for GuardedStream {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("GuardedStream").finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Shutdown for GuardedStream {
-    async fn shutdown(&mut self) {
-        if let Err(error) = AsyncWriteExt::shutdown(self).await {
-            tracing::debug!(%error, "the caller closed first");
-        }
-    }
-}
-
-impl UniqueID for GuardedStream {
-    fn id(&self) -> RawFd {
-        self.descriptor
-    }
-}
-
-impl Ssl for GuardedStream {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        None
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.http2.then_some(ALPN::H2)
-    }
-}
-
-impl Peek for GuardedStream {}
-
-impl GetTimingDigest for GuardedStream {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for GuardedStream {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
-    }
-}
-
-impl GetSocketDigest for GuardedStream {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        None
-    }
 }

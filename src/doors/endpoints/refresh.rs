@@ -14,7 +14,7 @@ use super::refusal::Refused;
 use super::router::no_store;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, clock};
-use crate::services::grant::{InvalidRefreshToken, Refresh};
+use crate::services::grant::{InvalidRefreshToken, Refresh, Refreshed};
 
 /// What refresh takes.
 #[derive(Clone)]
@@ -41,10 +41,10 @@ async fn refresh(
 ) -> Result<Response, Refused> {
     let event = Event { request_id: Some(&arrival.request_id), ..Event::new(Name::RefreshFailed) };
     match desk.refresh.refresh(&presented.refresh_token, clock::now()).await {
-        Ok(Ok(tokens)) => {
+        Ok(Ok(Refreshed { tokens, repeated })) => {
             let (user, session) = (Some(tokens.user), Some(tokens.session));
             let event = Event { name: Name::RefreshSucceeded, user, session, ..event };
-            desk.record(&event, "succeeded");
+            desk.record(&event, if repeated { "repeated" } else { "succeeded" });
             Ok(no_store(axum::Json(Pair::from(tokens)).into_response()))
         }
         Ok(Err(invalid)) => {

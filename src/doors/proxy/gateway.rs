@@ -117,7 +117,7 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
         // Without a permit there is no way to an upstream.
@@ -132,6 +132,10 @@ impl ProxyHttp for Gateway {
         if let Some(left) = forward::time_left(context) {
             peer.options.read_timeout =
                 Some(peer.options.read_timeout.map_or(left, |timeout| timeout.min(left)));
+        }
+        if session.is_body_empty() {
+            // A head always fits into the empty buffer of an idle connection.
+            peer.options.write_timeout = None;
         }
         context.attempts.push(attempt);
         Ok(peer)
@@ -160,7 +164,11 @@ impl ProxyHttp for Gateway {
         upstream_request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        forward::prepare(session.req_header(), upstream_request, context)
+        forward::prepare(session.req_header(), upstream_request, context)?;
+        // All requests that have arrived are judged before the first is written: an upstream server
+        // that is woken once finds work for long (docs/decisions/0006).
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     async fn response_filter(

@@ -5,7 +5,6 @@ use pingora_proxy::Session;
 
 use super::context::{Context, Stage};
 use crate::adapters::telemetry::{Audit, Metrics, RequestLine};
-use crate::model::Principal;
 
 /// Status written down for a caller that left before an answer.
 const CALLER_LEFT: u16 = 499;
@@ -44,22 +43,14 @@ pub(super) fn finished(
                     "forwarding failed"
                 );
             }
-            let principal = passage.permit.principal();
-            let identity = principal.map(Principal::identity);
             audit.request(
                 &RequestLine {
                     request_id: context.request_id.as_str(),
-                    user: identity.and_then(crate::model::Identity::user),
-                    subject: identity.map(|identity| identity.subject().as_str()),
-                    app_roles: principal
-                        .and_then(|principal| principal.roles().header().to_str().ok()),
-                    token_id: identity.and_then(crate::model::Identity::token_id),
-                    session: identity.and_then(crate::model::Identity::session),
+                    principal: passage.permit.principal(),
                     method: session.req_header().method.as_str(),
                     path: passage.canonical.path(),
                     status,
                     duration,
-                    source: identity.map(|identity| identity.source().as_str()),
                 },
                 now,
             );

@@ -9,6 +9,6 @@ pub mod refresh;
 #[cfg(test)]
 pub(crate) mod sample;
 
-pub use refresh::{InvalidRefreshToken, Refresh};
-pub use settings::Settings;
-pub use tokens::{Fault, Issuer, Tokens};
+pub use refresh::{InvalidRefreshToken, Refresh, Refreshed};
+pub use settings::{Rotation, Settings};
+pub use tokens::{Fault, Issue, Issuer, Tokens};

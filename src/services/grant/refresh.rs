@@ -1,9 +1,14 @@
 //! Refresh with rotation (RFC 9700 section 4.14).
+//!
+//! A successor is derived from the used token and a seed that is stored for the seconds of grace, so
+//! that a repeated request gets the same one: the store alone cannot make it, nor the holder.
 
 use std::sync::Arc;
 
+use super::settings::Rotation;
+use super::tokens::Issue;
 use super::{Fault, Issuer, Tokens};
-use crate::adapters::store::{NewRefreshToken, RefreshToken, Store, Transaction, User};
+use crate::adapters::store::{NewRefreshToken, RefreshToken, Session, Store, Transaction, User};
 use crate::model::{Roles, Secret, SessionId, Timestamp, UserId, random};
 use crate::rules::token::opaque;
 use crate::services::session::Registry;
@@ -38,11 +43,31 @@ pub struct Refresh {
     issuer: Arc<Issuer>,
 }
 
+/// A refresh token was exchanged.
+#[derive(Debug)]
+pub struct Refreshed {
+    /// The next pair.
+    pub tokens: Tokens,
+    /// Whether it had been exchanged some seconds before, for the same pair.
+    pub repeated: bool,
+}
+
 /// Whom a refresh token that counts speaks for.
 struct Bearer {
     token: RefreshToken,
+    session: Session,
     user: User,
     roles: Roles,
+}
+
+/// What an exchange ends in. It hangs on the used token and on what is stored of its use alone, so
+/// that a repeated request gets the very same pair.
+struct Exchange {
+    refresh_token: Secret,
+    /// `jti` and `iat` of the access token.
+    token_id: String,
+    at: Timestamp,
+    repeated: bool,
 }
 
 impl Refresh {
@@ -51,35 +76,55 @@ impl Refresh {
         Self { store, registry, issuer }
     }
 
-    /// Exchanges a refresh token for the next pair; a used one revokes its family and session.
+    /// Exchanges a refresh token for the next pair. A used one gets the same pair again while the
+    /// grace lasts (a second tab, a lost answer); after it, its family and session are revoked.
     pub async fn refresh(
         &self,
         token: &Secret,
         now: Timestamp,
-    ) -> Result<Result<Tokens, InvalidRefreshToken>, Fault> {
-        if token.expose().is_empty() || token.expose().len() > MAX_LENGTH {
+    ) -> Result<Result<Refreshed, InvalidRefreshToken>, Fault> {
+        let off = self.issuer.settings().refresh_rotation == Rotation::Off;
+        if off || token.expose().is_empty() || token.expose().len() > MAX_LENGTH {
             return Ok(Err(InvalidRefreshToken::Unknown));
         }
         let digest = opaque::digest(token.expose());
         let mut transaction = self.store.begin_write().await?;
-        let bearer = match examine(&mut transaction, &digest, now).await? {
+        let bearer = match self.examine(&mut transaction, &digest, now).await? {
             Ok(bearer) => bearer,
             Err(refusal) => return self.refuse(transaction, refusal).await,
         };
-        let next = self.exchange(&mut transaction, token, &digest, &bearer, now).await?;
-        let Some(next) = next else { return Ok(Err(InvalidRefreshToken::Revoked)) };
-        let session = bearer.token.session;
+        let exchange = match repetition(token, &bearer.token) {
+            Some(exchange) => exchange,
+            None => match self.exchange(&mut transaction, token, &digest, &bearer, now).await? {
+                Some(exchange) => exchange,
+                None => return Ok(Err(InvalidRefreshToken::Revoked)),
+            },
+        };
         // Signed before the commit: without a signature the old token must stay good.
-        let access_token = self.issuer.issue(&bearer.user, bearer.roles, session, now)?;
+        let tokens = self.tokens(bearer, &exchange)?;
         transaction.commit().await?;
-        Ok(Ok(Tokens {
+        Ok(Ok(Refreshed { tokens, repeated: exchange.repeated }))
+    }
+
+    fn tokens(&self, bearer: Bearer, exchange: &Exchange) -> Result<Tokens, Fault> {
+        let Bearer { session, user, roles, .. } = bearer;
+        let expires_at = self.issuer.settings().access_ends(session.created_at, exchange.at);
+        let access_token = self.issuer.issue(Issue {
+            user: &user,
+            roles,
+            session: session.id,
+            token_id: exchange.token_id.clone(),
+            issued_at: exchange.at,
+            expires_at,
+        })?;
+        Ok(Tokens {
             access_token,
-            refresh_token: Some(next),
-            expires_in: self.issuer.settings().access_ttl,
-            session,
-            user: bearer.user.id,
-            subject: bearer.user.username,
-        }))
+            refresh_token: Some(exchange.refresh_token.clone()),
+            expires_in: exchange.at.until(expires_at),
+            session: session.id,
+            user: user.id,
+            subject: user.username,
+        })
     }
 
     /// Keeps what the refusal wrote.
@@ -87,13 +132,49 @@ impl Refresh {
         &self,
         transaction: Transaction,
         refusal: InvalidRefreshToken,
-    ) -> Result<Result<Tokens, InvalidRefreshToken>, Fault> {
+    ) -> Result<Result<Refreshed, InvalidRefreshToken>, Fault> {
         if let InvalidRefreshToken::Reused { session, .. } = refusal {
             let committed = transaction.commit().await;
             self.registry.revoke(session);
             committed?;
         }
         Ok(Err(refusal))
+    }
+
+    /// Whether the token counts, and what a used one ends.
+    async fn examine(
+        &self,
+        transaction: &mut Transaction,
+        digest: &str,
+        now: Timestamp,
+    ) -> Result<Result<Bearer, InvalidRefreshToken>, Fault> {
+        let Some(token) = transaction.find_refresh_token(digest).await? else {
+            return Ok(Err(InvalidRefreshToken::Unknown));
+        };
+        let session = transaction.find_session(token.session).await?;
+        let Some(session) = session.filter(|session| session.is_live(now)) else {
+            return Ok(Err(InvalidRefreshToken::Revoked));
+        };
+        if token.used_at.is_some_and(|used_at| !self.is_in_grace(used_at, now)) {
+            transaction.revoke_family(&token.family, token.session, now).await?;
+            transaction.revoke_session(token.session, now).await?;
+            let reused = InvalidRefreshToken::Reused { session: session.id, user: session.user };
+            return Ok(Err(reused));
+        }
+        if now >= token.expires_at {
+            return Ok(Err(InvalidRefreshToken::Expired));
+        }
+        let user = transaction.find_user(session.user).await?;
+        let Some(user) = user.filter(|user| user.active) else {
+            return Ok(Err(InvalidRefreshToken::Revoked));
+        };
+        let roles = transaction.roles_of(user.id).await?;
+        Ok(Ok(Bearer { token, session, user, roles }))
+    }
+
+    /// The clock may have been set back since: as far behind is as far ahead.
+    fn is_in_grace(&self, used_at: Timestamp, now: Timestamp) -> bool {
+        used_at.until(now).max(now.until(used_at)) < self.issuer.settings().refresh_grace
     }
 
     /// Writes the exchange; `None` where the token was used up by another at the same time.
@@ -104,59 +185,41 @@ impl Refresh {
         digest: &str,
         bearer: &Bearer,
         now: Timestamp,
-    ) -> Result<Option<Secret>, Fault> {
-        let settings = self.issuer.settings();
-        if !settings.refresh_rotation {
-            transaction.extend_session(bearer.token.session, bearer.token.expires_at, now).await?;
-            return Ok(Some(token.clone()));
+    ) -> Result<Option<Exchange>, Fault> {
+        let (settings, session) = (self.issuer.settings(), &bearer.session);
+        let token_id = random::ordered_uuid().to_string();
+        let access_ends = settings.access_ends(session.created_at, now);
+        if settings.refresh_rotation != Rotation::Rotate {
+            let ends = bearer.token.expires_at.max(access_ends);
+            transaction.extend_session(session.id, ends, now).await?;
+            let refresh_token = token.clone();
+            return Ok(Some(Exchange { refresh_token, token_id, at: now, repeated: false }));
         }
-        let next = random::token()?;
-        let next_digest = opaque::digest(next.expose());
-        if !transaction.use_refresh_token(digest, &next_digest, now).await? {
+        let seed = format!("{token_id}.{}", random::token()?.expose());
+        let refresh_token = opaque::successor(token.expose(), &seed);
+        let successor = opaque::digest(refresh_token.expose());
+        if !transaction.use_refresh_token(digest, &successor, &seed, now).await? {
             return Ok(None);
         }
-        let expires_at = now.plus(settings.refresh_ttl);
-        let new = NewRefreshToken {
-            digest: &next_digest,
-            session: bearer.token.session,
-            family: &bearer.token.family,
-            expires_at,
-        };
+        let expires_at = settings.refresh_ends(session.created_at, now);
+        let family = &bearer.token.family;
+        let new = NewRefreshToken { digest: &successor, session: session.id, family, expires_at };
         transaction.insert_refresh_token(&new, now).await?;
-        let session_ends = expires_at.max(now.plus(settings.access_ttl));
-        transaction.extend_session(bearer.token.session, session_ends, now).await?;
-        Ok(Some(next))
+        transaction.extend_session(session.id, expires_at.max(access_ends), now).await?;
+        Ok(Some(Exchange { refresh_token, token_id, at: now, repeated: false }))
     }
 }
 
-/// Whether the token counts, and what a used one ends.
-async fn examine(
-    transaction: &mut Transaction,
-    digest: &str,
-    now: Timestamp,
-) -> Result<Result<Bearer, InvalidRefreshToken>, Fault> {
-    let Some(token) = transaction.find_refresh_token(digest).await? else {
-        return Ok(Err(InvalidRefreshToken::Unknown));
-    };
-    let session = transaction.find_session(token.session).await?;
-    let Some(session) = session.filter(|session| session.is_live(now)) else {
-        return Ok(Err(InvalidRefreshToken::Revoked));
-    };
-    if token.used_at.is_some() {
-        transaction.revoke_family(&token.family, token.session, now).await?;
-        transaction.revoke_session(token.session, now).await?;
-        let reused = InvalidRefreshToken::Reused { session: session.id, user: session.user };
-        return Ok(Err(reused));
-    }
-    if now >= token.expires_at {
-        return Ok(Err(InvalidRefreshToken::Expired));
-    }
-    let user = transaction.find_user(session.user).await?;
-    let Some(user) = user.filter(|user| user.active) else {
-        return Ok(Err(InvalidRefreshToken::Revoked));
-    };
-    let roles = transaction.roles_of(user.id).await?;
-    Ok(Ok(Bearer { token, user, roles }))
+/// The exchange of a token that was used before, where what it takes is still kept.
+fn repetition(presented: &Secret, token: &RefreshToken) -> Option<Exchange> {
+    let (at, seed) = (token.used_at?, token.successor_seed.as_deref()?);
+    let (token_id, _) = seed.split_once('.')?;
+    Some(Exchange {
+        refresh_token: opaque::successor(presented.expose(), seed),
+        token_id: token_id.to_owned(),
+        at,
+        repeated: true,
+    })
 }
 
 #[cfg(test)]

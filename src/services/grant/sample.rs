@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Issuer, Settings};
+use super::{Issuer, Rotation, Settings};
 use crate::adapters::store::{Store, sample};
 use crate::model::{Secret, Timestamp};
 use crate::rules::token::claims::Expectations;
@@ -20,7 +20,7 @@ pub(crate) struct House {
     keyring: Arc<Keyring>,
 }
 
-pub(crate) async fn house(refresh_rotation: bool) -> House {
+pub(crate) async fn house(refresh_rotation: Rotation) -> House {
     let (directory, store) = sample::open().await;
     let secret = SigningKey::generate(Algorithm::EdDsa).unwrap();
     let key = SigningKey::parse(Algorithm::EdDsa, &secret).unwrap();
@@ -31,6 +31,8 @@ pub(crate) async fn house(refresh_rotation: bool) -> House {
         access_ttl: Duration::from_secs(3_600),
         refresh_ttl: Duration::from_secs(86_400),
         refresh_rotation,
+        refresh_grace: Duration::from_secs(10),
+        session_ttl: Duration::from_secs(4 * 86_400),
     };
     let keys = Arc::clone(&keyring);
     House {

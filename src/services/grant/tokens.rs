@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Settings;
 use crate::adapters::store::{self, User};
-use crate::model::random::{self, RandomFault};
+use crate::model::random::RandomFault;
 use crate::model::{Roles, Secret, SessionId, Subject, Timestamp, UserId};
 use crate::rules::token::key::KeyFault;
 use crate::rules::token::{Claims, Keyring};
@@ -51,6 +51,23 @@ impl From<KeyFault> for Fault {
     }
 }
 
+/// What an access token says.
+#[derive(Debug)]
+pub struct Issue<'a> {
+    /// `sub` and `uid`
+    pub user: &'a User,
+    /// `app_roles`
+    pub roles: Roles,
+    /// `sid`
+    pub session: SessionId,
+    /// `jti`
+    pub token_id: String,
+    /// `iat` and `nbf`
+    pub issued_at: Timestamp,
+    /// `exp`
+    pub expires_at: Timestamp,
+}
+
 /// Signs access tokens with the keys in force at that moment.
 pub struct Issuer {
     keys: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
@@ -77,25 +94,19 @@ impl Issuer {
         &self.settings
     }
 
-    /// An access token for the user in this session (contract section 6).
-    pub fn issue(
-        &self,
-        user: &User,
-        roles: Roles,
-        session: SessionId,
-        now: Timestamp,
-    ) -> Result<Secret, Fault> {
+    /// An access token (contract section 6).
+    pub fn issue(&self, of: Issue<'_>) -> Result<Secret, Fault> {
         let claims = Claims {
             issuer: self.settings.issuer.clone(),
-            subject: user.username.clone(),
-            user: Some(user.id),
+            subject: of.user.username.clone(),
+            user: Some(of.user.id),
             audience: self.settings.audience.clone(),
-            issued_at: now,
-            not_before: now,
-            expires_at: now.plus(self.settings.access_ttl),
-            token_id: random::ordered_uuid().to_string().into_boxed_str(),
-            session,
-            roles,
+            issued_at: of.issued_at,
+            not_before: of.issued_at,
+            expires_at: of.expires_at,
+            token_id: of.token_id.into_boxed_str(),
+            session: of.session,
+            roles: of.roles,
         };
         Ok((self.keys)().issue(&claims)?)
     }

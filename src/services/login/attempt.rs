@@ -10,7 +10,7 @@ use super::{Fault, Passwords, Settings, Tokens, lockout};
 use crate::adapters::store::{NewRefreshToken, NewSession, Store, Transaction, User};
 use crate::model::{Roles, Secret, SessionId, Timestamp, random};
 use crate::rules::token::opaque;
-use crate::services::grant::Issuer;
+use crate::services::grant::{Issue, Issuer, Rotation};
 use crate::services::session::Registry;
 
 /// Longest user name, in characters.
@@ -180,7 +180,15 @@ impl Login {
         }
         let opened = self.open(&mut transaction, &user, attempt, now).await?;
         // Signed before the commit: no session remains that nobody holds a token of.
-        let access_token = self.issuer.issue(&user, opened.roles, opened.session, now)?;
+        let expires_at = self.issuer.settings().access_ends(now, now);
+        let access_token = self.issuer.issue(Issue {
+            user: &user,
+            roles: opened.roles,
+            session: opened.session,
+            token_id: random::ordered_uuid().to_string(),
+            issued_at: now,
+            expires_at,
+        })?;
         transaction.commit().await?;
         for session in opened.displaced {
             self.registry.revoke(session);
@@ -188,7 +196,7 @@ impl Login {
         Ok(Ok(Tokens {
             access_token,
             refresh_token: opened.refresh_token,
-            expires_in: self.issuer.settings().access_ttl,
+            expires_in: now.until(expires_at),
             session: opened.session,
             user: user.id,
             subject: user.username,
@@ -217,23 +225,20 @@ impl Login {
     ) -> Result<Opened, Fault> {
         let settings = self.issuer.settings();
         let session = SessionId::new(random::ordered_uuid());
-        let access_ends = now.plus(settings.access_ttl);
-        let refresh_ends = now.plus(settings.refresh_ttl);
+        let access_ends = settings.access_ends(now, now);
+        let refresh_ends = settings.refresh_ends(now, now);
+        let refreshable = attempt.refreshable && settings.refresh_rotation != Rotation::Off;
         let new = NewSession {
             id: session,
             user: user.id,
-            expires_at: if attempt.refreshable {
-                access_ends.max(refresh_ends)
-            } else {
-                access_ends
-            },
+            expires_at: if refreshable { access_ends.max(refresh_ends) } else { access_ends },
             address: attempt.address,
             user_agent: attempt.user_agent.as_deref().map(bounded),
         };
         transaction.insert_session(&new, now).await?;
         let displaced = transaction.revoke_oldest_sessions(user.id, MAX_SESSIONS, now).await?;
         let mut refresh_token = None;
-        if attempt.refreshable {
+        if refreshable {
             let token = random::token()?;
             let new = NewRefreshToken {
                 digest: &opaque::digest(token.expose()),

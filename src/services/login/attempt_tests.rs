@@ -33,7 +33,7 @@ fn login(house: &House, iterations: u32) -> Login {
 }
 
 async fn case() -> Case {
-    let house = house(true).await;
+    let house = house(Rotation::Rotate).await;
     let login = login(&house, 1);
     let hash = login.passwords.hash(&Secret::new(PASSWORD)).await.unwrap().unwrap();
     let username = Subject::parse("Alice").unwrap();

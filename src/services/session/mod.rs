@@ -14,4 +14,4 @@ pub mod sweep;
 pub use feed::Feed;
 pub use lifecycle::Sessions;
 pub use registry::{Registry, Standing, Unknowable, UserStanding};
-pub use sweep::Sweep;
+pub use sweep::{KEEP_SUCCESSOR_SEEDS, Sweep};

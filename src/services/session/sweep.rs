@@ -18,6 +18,9 @@ const KEEP_CHANGES: Duration = Duration::from_secs(3_600);
 /// Sessions and refresh tokens stay for a day after their end: a reused token is still recognised.
 const KEEP_ENDED: Duration = Duration::from_secs(86_400);
 
+/// What a used refresh token's successor is derived from is kept so long: the longest grace.
+pub const KEEP_SUCCESSOR_SEEDS: Duration = Duration::from_secs(60);
+
 /// Removes old changes, and sessions and refresh tokens that ended.
 #[derive(Debug)]
 pub struct Sweep {
@@ -50,6 +53,9 @@ impl Sweep {
             let ended = now.minus(KEEP_ENDED);
             let mut transaction = self.store.begin_write().await?;
             let batch = transaction.prune_changes(now.minus(KEEP_CHANGES), BATCH).await?
+                + transaction
+                    .forget_successor_seeds(now.minus(KEEP_SUCCESSOR_SEEDS), BATCH)
+                    .await?
                 + transaction.remove_ended_refresh_tokens(ended, BATCH).await?
                 + transaction.remove_ended_sessions(ended).await?;
             transaction.commit().await?;

@@ -130,7 +130,7 @@ async fn session_revocation_006_a_new_password_ends_every_session_of_its_user() 
 
 #[tokio::test]
 async fn session_revocation_007_a_crash_wakes_no_session() {
-    let stage = Stage::new().await;
+    let stage = Stage::with(|setup| setup.set("tokens.refresh_grace", "\"0s\"")).await;
     let (gone, all, kept) = (stage.alice().await, stage.alice().await, stage.root().await);
     let reused = stage.root().await;
     assert_eq!(reused.refresh().await.status, 200);

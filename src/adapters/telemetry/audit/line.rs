@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::event::Event;
 use crate::adapters::telemetry::mask::MaskedUser;
-use crate::model::{SessionId, UserId};
+use crate::model::{Identity, Principal};
 
 /// Longest text of one member, in bytes; the rest is cut.
 const MAX_TEXT: usize = 2048;
@@ -15,16 +15,8 @@ const MAX_TEXT: usize = 2048;
 pub struct RequestLine<'a> {
     /// `requestId`
     pub request_id: &'a str,
-    /// `userId`, written masked.
-    pub user: Option<UserId>,
-    /// `sub`
-    pub subject: Option<&'a str>,
-    /// `app_roles`
-    pub app_roles: Option<&'a str>,
-    /// `jti`
-    pub token_id: Option<&'a str>,
-    /// `sid`
-    pub session: Option<SessionId>,
+    /// `userId` (masked), `sub`, `jti`, `sid`, `source`, `app_roles`
+    pub principal: Option<&'a Principal>,
     /// `method`
     pub method: &'a str,
     /// `path`, canonical and without query.
@@ -33,26 +25,34 @@ pub struct RequestLine<'a> {
     pub status: u16,
     /// `durationMs`
     pub duration: Duration,
-    /// `source`
-    pub source: Option<&'static str>,
 }
 
 /// Appends one JSON object and a newline.
 pub(super) fn request(buffer: &mut String, line: &RequestLine<'_>, time: &str) {
     let mut object = Object::begin(buffer, time, "request");
     object.text("requestId", Some(line.request_id));
-    object.plain("userId", line.user.map(MaskedUser));
-    object.text("sub", line.subject);
-    object.text("app_roles", line.app_roles);
-    object.text("jti", line.token_id);
-    object.plain("sid", line.session);
+    if let Some(principal) = line.principal {
+        object.0.push_str(principal.identity().record(caller));
+        object.text("app_roles", principal.roles().header().to_str().ok());
+    }
     object.text("method", Some(line.method));
     object.text("path", Some(line.path));
     object.number("status", line.status);
     let micros = line.duration.as_micros();
     object.number("durationMs", format_args!("{}.{:03}", micros / 1000, micros % 1000));
-    object.text("source", line.source);
     object.end();
+}
+
+/// The members that say who called; the same for every request with one token.
+fn caller(identity: &Identity) -> Box<str> {
+    let mut members = String::new();
+    let mut object = Object(&mut members);
+    object.plain("userId", identity.user().map(MaskedUser));
+    object.text("sub", Some(identity.subject().as_str()));
+    object.text("jti", identity.token_id());
+    object.plain("sid", identity.session());
+    object.plain("source", Some(identity.source().as_str()));
+    members.into()
 }
 
 /// Appends one JSON object and a newline.
@@ -135,27 +135,34 @@ fn escape(buffer: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::adapters::telemetry::audit::Name;
+    use crate::model::{Roles, SessionId, Source, Subject, UserId};
 
     #[test]
     fn a_request_line_has_the_members_of_the_contract() {
         let mut buffer = String::new();
+        let identity = Identity::new(
+            Subject::parse("alice").unwrap(),
+            Some(UserId::new(1234)),
+            SessionId::parse("01932c07-7f0c-7d5e-8a00-0123456789ab"),
+            Roles::parse(["a", "b"]).unwrap(),
+            Source::Bearer,
+            Some("t"),
+        );
+        let principal = Principal::new(Arc::new(identity.unwrap()));
         let line = RequestLine {
             request_id: "r-1",
-            user: Some(UserId::new(1234)),
-            subject: Some("alice"),
-            app_roles: Some("a,b"),
-            token_id: Some("t"),
-            session: SessionId::parse("01932c07-7f0c-7d5e-8a00-0123456789ab"),
+            principal: Some(&principal),
             method: "GET",
             path: "/orders/1",
             status: 200,
             duration: Duration::from_micros(1_050),
-            source: Some("bearer"),
         };
         request(&mut buffer, &line, "2026-11-21T10:00:00Z");
-        insta::assert_snapshot!(buffer.trim_end(), @r#"{"channel":"audit","time":"2026-11-21T10:00:00Z","event":"request","requestId":"r-1","userId":"***34","sub":"alice","app_roles":"a,b","jti":"t","sid":"01932c07-7f0c-7d5e-8a00-0123456789ab","method":"GET","path":"/orders/1","status":200,"durationMs":1.050,"source":"bearer"}"#);
+        insta::assert_snapshot!(buffer.trim_end(), @r#"{"channel":"audit","time":"2026-11-21T10:00:00Z","event":"request","requestId":"r-1","userId":"***34","sub":"alice","jti":"t","sid":"01932c07-7f0c-7d5e-8a00-0123456789ab","source":"bearer","app_roles":"a,b","method":"GET","path":"/orders/1","status":200,"durationMs":1.050}"#);
     }
 
     #[test]

@@ -252,16 +252,11 @@ mod tests {
         audit.0.lock().text = "x".repeat(CAPACITY - RESERVED);
         let line = RequestLine {
             request_id: "r",
-            user: None,
-            subject: None,
-            app_roles: None,
-            token_id: None,
-            session: None,
+            principal: None,
             method: "GET",
             path: "/",
             status: 200,
             duration: Duration::ZERO,
-            source: None,
         };
         audit.request(&line, clock::now());
         assert_eq!(audit.dropped(), 1);

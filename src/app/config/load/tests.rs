@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::super::values::{ClientAuth, Mode};
 use super::*;
 use crate::rules::token::Algorithm;
+use crate::services::grant::Rotation;
 
 mod routes;
 
@@ -73,7 +74,7 @@ fn what_is_not_written_has_the_defaults_of_the_contract() {
     assert_eq!((&*config.tokens.issuer, &*config.tokens.audience), ("ms-auth", "api"));
     assert_eq!(config.tokens.access_ttl, Duration::from_secs(3600));
     assert_eq!(config.tokens.refresh_ttl, Duration::from_secs(30 * 86_400));
-    assert!(config.tokens.refresh_rotation);
+    assert_eq!(config.tokens.refresh_rotation, Rotation::Rotate);
     assert_eq!(config.algorithm, Algorithm::Rs256);
     assert_eq!(config.login.min_length, 15);
     assert_eq!(config.login.lockout_failures, 5);

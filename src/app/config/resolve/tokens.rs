@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::super::values::Places;
-use super::super::written::{self, Written};
+use super::super::written::{self, Rotation, RotationWord, Written};
 use super::{Reader, section};
 use crate::model::Secret;
 use crate::rules::token::Algorithm;
+use crate::services::session::KEEP_SUCCESSOR_SEEDS;
 use crate::services::{grant, keys, login};
 
 /// Fewest bytes of an HS256 secret (RFC 7518 section 3.2).
@@ -33,7 +34,31 @@ pub(super) fn tokens(written: &Written, reader: &mut Reader<'_>) -> grant::Setti
             30 * DAY,
             SECOND..=365 * DAY,
         ),
-        refresh_rotation: of.refresh_rotation.unwrap_or(true),
+        refresh_rotation: rotation(of.refresh_rotation),
+        refresh_grace: reader.time(
+            "tokens.refresh_grace",
+            of.refresh_grace.as_ref(),
+            10 * SECOND,
+            Duration::ZERO..=KEEP_SUCCESSOR_SEEDS,
+        ),
+        session_ttl: reader.time(
+            "tokens.session_ttl",
+            of.session_ttl.as_ref(),
+            90 * DAY,
+            SECOND..=3650 * DAY,
+        ),
+    }
+}
+
+fn rotation(written: Option<written::Rotation>) -> grant::Rotation {
+    match written {
+        None | Some(Rotation::Switch(true) | Rotation::Word(RotationWord::Rotate)) => {
+            grant::Rotation::Rotate
+        }
+        Some(Rotation::Switch(false) | Rotation::Word(RotationWord::Static)) => {
+            grant::Rotation::Static
+        }
+        Some(Rotation::Word(RotationWord::Off)) => grant::Rotation::Off,
     }
 }
 

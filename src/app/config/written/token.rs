@@ -19,9 +19,16 @@ pub struct Tokens {
     pub access_ttl: Option<Time>,
     /// Life of a refresh token; 1 s to 365 d. Default 30 d. Changing it needs a restart.
     pub refresh_ttl: Option<Time>,
-    /// Whether a refresh token is replaced when it is used. Default true. Changing it needs a
-    /// restart.
-    pub refresh_rotation: Option<bool>,
+    /// What becomes of a refresh token that is used: `true` or `"rotate"`, a successor takes its
+    /// place; `false` or `"static"`, it stays good; `"off"`, there are none. Default true. Changing
+    /// it needs a restart.
+    pub refresh_rotation: Option<Rotation>,
+    /// How long a used refresh token still gets the successor it got (a second tab, a lost answer);
+    /// 0 s to 60 s. Default 10 s. Changing it needs a restart.
+    pub refresh_grace: Option<Time>,
+    /// Longest life of a session, however often it is refreshed; 1 s to 10 years (3650 d). Default
+    /// 90 d. Changing it needs a restart.
+    pub session_ttl: Option<Time>,
     /// Difference of clocks that is forgiven in `exp` and `nbf`; 0 s to 60 s. Default 30 s.
     pub leeway: Option<Time>,
     /// Longest token that is looked at; 1 KiB to 64 KiB. Default 16 KiB.
@@ -37,6 +44,28 @@ pub struct Tokens {
     /// Files of further public keys in PEM that verify.
     #[schemars(length(max = 100))]
     pub verifying_keys_files: Option<Vec<String>>,
+}
+
+/// What becomes of a refresh token that is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Rotation {
+    /// `true` for `rotate`, `false` for `static`.
+    Switch(bool),
+    /// In a word.
+    Word(RotationWord),
+}
+
+/// What becomes of a refresh token that is used, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RotationWord {
+    /// There are none.
+    Off,
+    /// It stays good.
+    Static,
+    /// A successor takes its place.
+    Rotate,
 }
 
 /// The algorithm of a signing key (RFC 7518, RFC 8037).
