@@ -26,6 +26,8 @@ pub fn run(file: &Path) -> Result<(), Fault> {
         tracing::warn!(event = "config.warning", "{warning}");
     }
     raise_descriptor_limit();
+    // pingora's own timers read the clock twice and allocate; the runtime's do neither.
+    pingora_timeout::fast_timeout::set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.threads)
         .thread_name("guarita")
