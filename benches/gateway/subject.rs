@@ -102,7 +102,9 @@ async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyrin
             let name = Subject::parse(&format!("user{number}")).unwrap();
             let hash = Secret::new("$none$");
             let new = NewUser { username: &name, email: None, password_hash: &hash };
-            let id = transaction.insert_user(&new, now).await.unwrap().unwrap();
+            // The roles are older than the tokens, as they usually are.
+            let before = now.minus(Duration::from_secs(60));
+            let id = transaction.insert_user(&new, before).await.unwrap().unwrap();
             transaction.insert_role(id, &Role::parse("Metrics.Reader").unwrap()).await.unwrap();
             user = Some((name, id));
         }
@@ -134,15 +136,13 @@ fn claims(
     roles: Roles,
     now: Timestamp,
 ) -> Claims {
-    // A second ago: a token of the very second in which the roles were given counts as stale.
-    let issued = now.minus(Duration::from_secs(1));
     Claims {
         issuer: "ms-auth".into(),
         subject,
         user: Some(user),
         audience: "api".into(),
-        issued_at: issued,
-        not_before: issued,
+        issued_at: now,
+        not_before: now,
         expires_at: now.plus(LIFE),
         token_id: random::ordered_uuid().to_string().into(),
         session,

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use http::HeaderValue;
 use uuid::Uuid;
 
 /// Most roles that one identity may carry.
 pub const MAX_ROLES: usize = 256;
+/// So many are looked through one after another.
+const FEW_ROLES: usize = 8;
 /// Longest name of a role, in bytes.
 pub const MAX_ROLE_LENGTH: usize = 128;
 /// Longest subject, in bytes (OIDC Core section 2 allows 255).
@@ -150,7 +153,12 @@ impl Roles {
 
     /// Whether the role is among them.
     pub fn contains(&self, role: &Role) -> bool {
-        self.names.binary_search(role).is_ok()
+        if self.names.len() > FEW_ROLES {
+            return self.names.binary_search(role).is_ok();
+        }
+        // The joined names are at hand: they are sent with the request. No name has a comma.
+        let mut names = self.header.as_bytes().split(|octet| *octet == b',');
+        names.any(|name| name == role.as_str().as_bytes())
     }
 
     /// The names, sorted.
@@ -192,6 +200,24 @@ impl Source {
     }
 }
 
+fn in_full(value: impl fmt::Display) -> String {
+    value.to_string()
+}
+
+/// Header values whose bytes lie in one piece of memory: they are sent together, once per request.
+fn side_by_side<const N: usize>(texts: [&[u8]; N]) -> Result<[HeaderValue; N], InvalidIdentity> {
+    let whole = Bytes::from(texts.concat());
+    let mut begin = 0;
+    let mut values = texts.map(|_| HeaderValue::from_static(""));
+    for (value, text) in values.iter_mut().zip(texts) {
+        let end = begin + text.len();
+        *value = HeaderValue::from_maybe_shared(whole.slice(begin..end))
+            .map_err(|_| InvalidIdentity::Subject)?;
+        begin = end;
+    }
+    Ok(values)
+}
+
 /// Proven facts about a subject, with the values of the identity headers ready to be sent. Made
 /// once per token and shared by every request that presents it.
 #[derive(Debug)]
@@ -218,16 +244,22 @@ impl Identity {
         source: Source,
         token_id: Option<&str>,
     ) -> Result<Self, InvalidIdentity> {
-        let subject_header =
-            HeaderValue::try_from(subject.as_str()).map_err(|_| InvalidIdentity::Subject)?;
+        let (user_text, session_text) = (user.map(in_full), session.map(in_full));
+        let texts = [
+            subject.as_str().as_bytes(),
+            user_text.as_deref().unwrap_or_default().as_bytes(),
+            session_text.as_deref().unwrap_or_default().as_bytes(),
+            roles.header.as_bytes(),
+        ];
+        let [subject_header, user_header, session_header, roles_header] = side_by_side(texts)?;
         Ok(Self {
             subject_header,
-            user_header: user.map(|user| HeaderValue::from(user.get())),
-            session_header: session.and_then(|id| HeaderValue::try_from(id.to_string()).ok()),
+            user_header: user.map(|_| user_header),
+            session_header: session.map(|_| session_header),
+            roles: Roles { header: roles_header, ..roles },
             subject,
             user,
             session,
-            roles,
             source,
             token_id: token_id.map(Into::into),
             record: OnceLock::new(),
@@ -315,6 +347,7 @@ mod tests {
         assert_eq!(roles.header(), "C,a,b");
         assert!(roles.contains(&Role::parse("a").unwrap()));
         assert!(!roles.contains(&Role::parse("c").unwrap()));
+        assert!(!Roles::none().contains(&Role::parse("c").unwrap()));
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub fn compile(
         pools: distinct,
         keyring: Arc::new(keyring),
         expectations: Expectations {
-            issuer: config.tokens.issuer.clone(),
-            audiences: vec![config.tokens.audience.clone()],
+            issuer: (*config.tokens.issuer).into(),
+            audiences: vec![(*config.tokens.audience).into()],
             leeway: config.leeway,
             max_length: config.max_token_length,
         },

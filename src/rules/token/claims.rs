@@ -1,5 +1,6 @@
 //! The claims of an access token (contract section 6). None that decides is optional.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -49,9 +50,9 @@ pub struct Claims {
 #[derive(Clone, Debug)]
 pub struct Expectations {
     /// `iss`, exactly.
-    pub issuer: Box<str>,
+    pub issuer: Arc<str>,
     /// `aud` must contain one of these. Without any, no token is believed.
-    pub audiences: Vec<Box<str>>,
+    pub audiences: Vec<Arc<str>>,
     /// Clock leeway; what is above 60 s counts as 60 s.
     pub leeway: Duration,
     /// Longest token that is looked at, in bytes.

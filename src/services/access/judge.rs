@@ -128,7 +128,7 @@ fn verify(
             return None;
         }
     };
-    let fresh = Arc::new(VerifiedToken::new(claims, source, keyring).ok()?);
+    let fresh = Arc::new(VerifiedToken::new(claims, source, keyring, expectations).ok()?);
     verified.remember(token, Arc::clone(&fresh));
     Some(fresh)
 }

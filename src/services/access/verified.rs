@@ -23,8 +23,9 @@ const FIXED_ENTRY_BYTES: usize = 768;
 pub struct VerifiedToken {
     identity: Arc<Identity>,
     session: SessionId,
-    issuer: Box<str>,
-    audience: Box<str>,
+    /// One text for all tokens, as the expectations have it: what is compared is near.
+    issuer: Arc<str>,
+    audience: Arc<str>,
     issued_at: Timestamp,
     not_before: Timestamp,
     expires_at: Timestamp,
@@ -33,7 +34,12 @@ pub struct VerifiedToken {
 
 impl VerifiedToken {
     /// What the keyring just verified.
-    pub fn new(claims: Claims, source: Source, keyring: &Keyring) -> Result<Self, InvalidIdentity> {
+    pub fn new(
+        claims: Claims,
+        source: Source,
+        keyring: &Keyring,
+        expected: &Expectations,
+    ) -> Result<Self, InvalidIdentity> {
         let identity = Identity::new(
             claims.subject,
             claims.user,
@@ -45,8 +51,8 @@ impl VerifiedToken {
         Ok(Self {
             identity: Arc::new(identity),
             session: claims.session,
-            issuer: claims.issuer,
-            audience: claims.audience,
+            issuer: shared(&claims.issuer, [&expected.issuer]),
+            audience: shared(&claims.audience, &expected.audiences),
             issued_at: claims.issued_at,
             not_before: claims.not_before,
             expires_at: claims.expires_at,
@@ -76,6 +82,10 @@ impl VerifiedToken {
             && expected.accepts_audience(&self.audience)
             && expected.check_times(self.issued_at, self.not_before, self.expires_at, now).is_ok()
     }
+}
+
+fn shared<'a>(text: &str, known: impl IntoIterator<Item = &'a Arc<str>>) -> Arc<str> {
+    known.into_iter().find(|known| ***known == *text).map_or_else(|| text.into(), Arc::clone)
 }
 
 /// Verified tokens, bounded by their number and by their bytes. Refusals are not remembered.
@@ -158,7 +168,7 @@ mod tests {
     use std::time::Duration;
 
     fn verified(keyring: &Keyring) -> Arc<VerifiedToken> {
-        Arc::new(VerifiedToken::new(claims(), Source::Bearer, keyring).unwrap())
+        Arc::new(VerifiedToken::new(claims(), Source::Bearer, keyring, &expectations()).unwrap())
     }
 
     fn later(seconds: u64) -> Timestamp {

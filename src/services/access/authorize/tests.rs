@@ -1,10 +1,10 @@
-use super::super::sample::{claims, keyring};
+use super::super::sample::{claims, expectations, keyring};
 use super::super::verified::VerifiedToken;
 use super::*;
 use crate::model::{Role, Roles, Source};
 
 fn principal() -> Principal {
-    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring()).unwrap();
+    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations()).unwrap();
     Principal::new(token.identity().clone())
 }
 
@@ -111,7 +111,7 @@ fn without_a_client_certificate_none_is_met() {
 
 #[test]
 fn the_roles_that_count_now_decide() {
-    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring()).unwrap();
+    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations()).unwrap();
     let roles = Roles::parse(["admin"]).unwrap();
     let current = Principal::with_current_roles(token.identity().clone(), roles);
     let reader = policy(false, Demand::None, Demand::None, Demand::Met);

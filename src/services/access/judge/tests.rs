@@ -142,7 +142,8 @@ async fn what_cannot_be_known_lets_nobody_in() {
 #[test]
 fn the_user_of_the_session_must_be_that_of_the_token() {
     let keyring = keyring();
-    let token = |claims| VerifiedToken::new(claims, Source::Bearer, &keyring).unwrap();
+    let token =
+        |claims| VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations()).unwrap();
     let past = now().minus(Duration::from_secs(60));
     let standing = |id| Standing::Active(user(id, past));
     assert!(prove(&token(claims()), &standing(7)).is_some());
@@ -153,7 +154,7 @@ fn the_user_of_the_session_must_be_that_of_the_token() {
 
 #[test]
 fn roles_that_changed_since_the_issue_count_from_the_store() {
-    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring()).unwrap();
+    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations()).unwrap();
     let second = Duration::from_secs(1);
     for (changed, roles) in
         [(now().minus(second), "reader"), (now(), "admin"), (now().plus(second), "admin")]
