@@ -32,6 +32,7 @@ pub struct Metrics {
     reload_time: IntGauge,
     logins: IntCounterVec,
     refreshes: IntCounterVec,
+    streams_closed: IntCounterVec,
     feed_up: IntGauge,
     audit_dropped: IntGauge,
     own: RouteMetrics,
@@ -152,6 +153,11 @@ impl Metrics {
                 "Refreshes of tokens.",
                 &["result"],
             )?,
+            streams_closed: to.counters(
+                "guarita_streams_closed_total",
+                "Exchanges ended by the gateway while under way.",
+                &["reason"],
+            )?,
             feed_up: to.gauge(
                 "guarita_revocation_feed_up",
                 "Whether revocations made by other processes arrive in time.",
@@ -236,6 +242,11 @@ impl Metrics {
     /// Counts a refresh by how it ended.
     pub fn refresh(&self, result: &str) {
         self.refreshes.with_label_values(&[result]).inc();
+    }
+
+    /// Counts an exchange that was ended while under way.
+    pub fn stream_closed(&self, reason: &str) {
+        self.streams_closed.with_label_values(&[reason]).inc();
     }
 
     /// Sets whether the feed of revocations is alive.

@@ -3,6 +3,7 @@
 pub mod settings;
 pub mod tls;
 pub mod server;
+pub mod upgrade;
 pub mod pool;
 pub mod health;
 

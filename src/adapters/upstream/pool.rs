@@ -12,6 +12,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use super::server::State;
 use super::settings::Settings;
 use super::tls::Material;
+use super::upgrade::Upgrade;
 
 /// No server can be asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -181,6 +182,16 @@ impl Attempt {
     pub fn peer(&self) -> Option<Box<HttpPeer>> {
         let mut peer = Box::new(self.pool.servers.get(self.server)?.template.clone());
         peer._address = self.address.into();
+        Some(peer)
+    }
+
+    /// How pingora reaches it with a WebSocket handshake.
+    pub fn upgrade_peer(&self) -> Option<Box<HttpPeer>> {
+        let mut peer = self.peer()?;
+        let timeout = self.pool.settings.connect_timeout;
+        peer.options.custom_l4 = Some(Arc::new(Upgrade(timeout)));
+        // Never a connection from the pool.
+        peer.group_key = !peer.group_key;
         Some(peer)
     }
 

@@ -12,13 +12,14 @@ use super::admission::Admission;
 use super::connection::Service;
 use super::listeners::{Acceptor, Listener};
 use super::observer::Observer;
+use super::revocation::Revocation;
 use crate::adapters::store::Store;
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::app::config::Config;
 use crate::app::reload::{self, Actor};
 use crate::doors::endpoints;
 use crate::doors::ops::Readiness;
-use crate::doors::proxy::Gateway;
+use crate::doors::proxy::{Gateway, Tethers};
 use crate::live::Live;
 use crate::model::clock;
 use crate::services::access::Judge;
@@ -68,6 +69,7 @@ pub(super) struct Gate {
     pub(super) reload: Actor,
     pub(super) reload_handle: reload::Handle,
     pub(super) observer: Observer,
+    pub(super) revocation: Revocation,
     pub(super) feed: Feed,
     pub(super) sweep: Sweep,
     pub(super) readiness: Arc<Readiness>,
@@ -116,6 +118,7 @@ pub(super) async fn assemble(
     let judge = Arc::new(Judge::new(Arc::new(registry.clone()), VERIFIED_TOKENS));
     let gateway =
         Gateway::new(Arc::clone(&live), judge, router, Arc::clone(&metrics), audit.clone());
+    let tethers = Arc::<Tethers>::default();
     let acceptor = Acceptor {
         live: Arc::clone(&live),
         admission: Arc::new(Admission::default()),
@@ -123,7 +126,14 @@ pub(super) async fn assemble(
             proxy: Arc::new(proxy(gateway, config.threads)),
             metrics: Arc::clone(&metrics),
             shutdown,
+            tethers: Arc::clone(&tethers),
         },
+    };
+    let revocation = Revocation {
+        registry: registry.clone(),
+        tethers,
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
     };
     let mut listeners = Vec::new();
     for listener in &config.listeners {
@@ -155,6 +165,7 @@ pub(super) async fn assemble(
         store,
         feed,
         observer,
+        revocation,
         readiness,
         acceptor,
         listeners,

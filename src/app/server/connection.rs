@@ -18,7 +18,7 @@ use super::stream::{End, GuardedStream, HeadBounds, Request};
 use crate::adapters::telemetry::Metrics;
 use crate::doors::endpoints::problem;
 use crate::doors::proxy::request_id::RequestId;
-use crate::doors::proxy::{Connection, Gateway};
+use crate::doors::proxy::{Connection, Gateway, Tether, Tethers};
 use crate::live::snapshot::Limits;
 use crate::model::Code;
 use crate::rules::request::HeadLimits;
@@ -34,6 +34,7 @@ pub(super) struct Service {
     pub(super) proxy: Arc<HttpProxy<Gateway>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: ShutdownWatch,
+    pub(super) tethers: Arc<Tethers>,
 }
 
 impl Service {
@@ -42,14 +43,14 @@ impl Service {
         self,
         stream: GuardedStream,
         connection: Connection,
-        http2: bool,
+        tether: Arc<Tether>,
         limits: &Limits,
     ) {
         let connection = Arc::new(connection);
-        if http2 {
+        if stream.is_http2() {
             self.serve_http2(stream, connection, limits).await;
         } else {
-            connection.serve(self.serve_http1(stream, limits)).await;
+            connection.serve(tether, self.serve_http1(stream, limits)).await;
         }
     }
 
@@ -148,12 +149,15 @@ impl Service {
                     session.write_timeout = Some(limits.idle_timeout);
                     let guard = active.begin();
                     let service = self.clone();
+                    let tied = self.tethers.tie();
+                    let tether = Arc::clone(tied.tether());
                     let work = async move {
                         let session = ServerSession::new_http2(session);
                         service.proxy.process_new_http(session, &service.shutdown).await;
-                        drop(guard);
+                        drop((guard, tied));
                     };
-                    tokio::spawn(Arc::clone(&connection).serve(work));
+                    let serving = Arc::clone(&connection).serve(Arc::clone(&tether), work);
+                    tether.bind(tokio::spawn(serving).abort_handle());
                 }
                 Ok(Some(H2Accept::Rejected)) => {
                     self.metrics.refused(Code::BadRequest);

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::admission::{Admission, Place};
 use super::connection::Service;
 use super::handshake::{self, Ends};
+use crate::doors::proxy::Tied;
 use crate::live::{Live, Snapshot};
 
 /// Pause after the system could not accept, as when file descriptors ran out.
@@ -67,13 +68,23 @@ impl Acceptor {
         match place {
             Ok(place) => {
                 self.service.metrics.connections(self.admission.open());
-                tokio::spawn(self.clone().serve(tcp, ends, place, snapshot));
+                let tied = self.service.tethers.tie();
+                let tether = Arc::clone(tied.tether());
+                let serving = tokio::spawn(self.clone().serve(tcp, ends, place, tied, snapshot));
+                tether.bind(serving.abort_handle());
             }
             Err(full) => self.service.metrics.connection_refused(full.as_str()),
         }
     }
 
-    async fn serve(self, tcp: TcpStream, ends: Ends, place: Place, snapshot: Arc<Snapshot>) {
+    async fn serve(
+        self,
+        tcp: TcpStream,
+        ends: Ends,
+        place: Place,
+        tied: Tied,
+        snapshot: Arc<Snapshot>,
+    ) {
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "the caller left at once");
             return;
@@ -93,8 +104,8 @@ impl Acceptor {
             }
         };
         if let Ok((stream, connection)) = accepted {
-            let http2 = stream.is_http2();
-            self.service.clone().serve(stream, connection, http2, &limits).await;
+            let tether = Arc::clone(tied.tether());
+            self.service.clone().serve(stream, connection, tether, &limits).await;
         }
         self.service.metrics.connections(self.admission.open());
     }

@@ -8,6 +8,7 @@ pub mod handshake;
 pub mod connection;
 pub mod listeners;
 pub mod observer;
+pub mod revocation;
 pub mod assemble;
 pub mod run;
 

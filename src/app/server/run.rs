@@ -104,6 +104,7 @@ impl Gate {
         background.spawn(reload::watch::run(self.reload_handle.clone()));
         background.spawn(hang_up(self.reload_handle));
         background.spawn(self.observer.run());
+        background.spawn(self.revocation.run());
         let router = ops::router(self.metrics, Arc::clone(&self.readiness));
         background.spawn(ops::serve(self.ops, router));
         for listener in self.listeners {

@@ -333,9 +333,13 @@ impl Drop for GuardedStream {
     }
 }
 
-/// Reads and forgets what the caller still sends, until it closes or time is up.
+/// Says that nothing more comes, then reads and forgets what the caller still sends, until it closes
+/// or time is up.
 async fn linger(mut transport: Transport) {
     let drained = async {
+        if transport.shutdown().await.is_err() {
+            return;
+        }
         let mut bytes = [0; 4096];
         loop {
             let read = transport.read(&mut bytes).await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::tether::{Held, Tether};
 use crate::live::certificates::PeerCertificate;
 
 /// Facts about one accepted connection, parsed once and shared by its requests.
@@ -28,7 +29,7 @@ pub struct Connection {
 }
 
 tokio::task_local! {
-    static CURRENT: Arc<Connection>;
+    static CURRENT: (Arc<Connection>, Arc<Tether>);
 }
 
 impl Connection {
@@ -38,15 +39,21 @@ impl Connection {
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
     }
 
-    /// Runs `work`, with these facts to be found by the gateway. Sessions of HTTP/2
+    /// Runs `work`, with these facts and its tether to be found by the gateway. Sessions of HTTP/2
     /// have no place of their own for such facts, so the task carries them.
-    pub async fn serve<F: Future>(self: Arc<Self>, work: F) -> F::Output {
-        CURRENT.scope(self, work).await
+    pub async fn serve<F: Future>(self: Arc<Self>, tether: Arc<Tether>, work: F) -> F::Output {
+        CURRENT.scope((self, tether), work).await
     }
 
     /// The facts of the connection being served; `None` outside `serve`.
     pub(super) fn current() -> Option<Arc<Self>> {
-        CURRENT.try_with(Arc::clone).ok()
+        CURRENT.try_with(|(connection, _)| Arc::clone(connection)).ok()
+    }
+
+    /// Ties the exchange that is being served to a session, or to none.
+    pub(super) fn hold(held: Option<Held>) {
+        // Outside of `serve` there is nothing that could be ended.
+        let _ = CURRENT.try_with(|(_, tether)| tether.hold(held));
     }
 
     /// Subject CN of the verified client certificate.

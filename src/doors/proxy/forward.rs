@@ -123,7 +123,7 @@ fn write_forwarded(
 }
 
 /// A WebSocket handshake (RFC 6455 section 4.1): the one upgrade that is forwarded.
-fn is_websocket(arrived: &RequestHeader) -> bool {
+pub(super) fn is_websocket(arrived: &RequestHeader) -> bool {
     let named = |value: &HeaderValue| {
         value.to_str().is_ok_and(|value| {
             value.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade"))

@@ -11,11 +11,12 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use super::context::{Context, Stage};
+use super::context::{Context, Passage, Stage};
 use super::receive::{self, Reception};
 use super::request_id::RequestId;
 use super::respond::{self, Refusal};
-use super::{forward, local, record};
+use super::tether::Held;
+use super::{Connection, forward, local, record};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::Code;
@@ -61,6 +62,13 @@ impl Gateway {
         respond::refuse(session, refusal, &context.request_id).await?;
         Ok(true)
     }
+}
+
+/// Whose session a permitted request hangs on.
+fn held(passage: &Passage, request_id: &RequestId) -> Option<Held> {
+    let identity = passage.permit.principal()?.identity();
+    let session = identity.session()?;
+    Some(Held { session, user: identity.user(), request_id: request_id.clone() })
 }
 
 /// The error that ends a request with a refusal; `fail_to_proxy` renders it.
@@ -109,6 +117,7 @@ impl ProxyHttp for Gateway {
                 if length.is_some_and(|length| length > passage.route.max_body) {
                     return self.refuse(session, context, &Code::BodyTooLarge.into()).await;
                 }
+                Connection::hold(held(&passage, &context.request_id));
                 context.stage = Stage::Permitted(Box::new(passage));
                 Ok(false)
             }
@@ -128,7 +137,9 @@ impl ProxyHttp for Gateway {
         let attempt = pool
             .choose(&context.tried(), context.started)
             .map_err(|_| refusal(Code::Unavailable))?;
-        let mut peer = attempt.peer().ok_or_else(|| refusal(Code::Unavailable))?;
+        let upgrade = forward::is_websocket(session.req_header());
+        let peer = if upgrade { attempt.upgrade_peer() } else { attempt.peer() };
+        let mut peer = peer.ok_or_else(|| refusal(Code::Unavailable))?;
         if let Some(left) = forward::time_left(context) {
             peer.options.read_timeout =
                 Some(peer.options.read_timeout.map_or(left, |timeout| timeout.min(left)));
@@ -259,6 +270,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        Connection::hold(None);
         record::finished(&self.metrics, &self.audit, session, error, context);
     }
 

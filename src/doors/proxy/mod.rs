@@ -1,7 +1,8 @@
 //! The data path: one request in, judged once, forwarded or refused.
 
-pub mod connection;
 pub mod request_id;
+pub mod tether;
+pub mod connection;
 pub mod context;
 pub mod respond;
 pub mod local;
@@ -12,3 +13,4 @@ pub mod gateway;
 
 pub use connection::Connection;
 pub use gateway::Gateway;
+pub use tether::{Held, Tether, Tethers, Tied};

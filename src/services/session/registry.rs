@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::time::timeout;
 
 use super::flight::{Answer, Flights};
@@ -21,6 +21,8 @@ const FIRST_CAPACITY: usize = 16_384;
 const ABSENT_CAPACITY: usize = 10_000;
 /// How long they are remembered.
 const ABSENT_TTL: Duration = Duration::from_secs(10);
+/// Changes kept for those who follow them.
+const CHANGES: usize = 1_024;
 /// Longest silence of the feed while memory is believed (contract section 5).
 const MAX_SILENCE: Duration = Duration::from_secs(1);
 /// Questions to the store at once: the readers of the store.
@@ -96,6 +98,7 @@ struct Memory {
     born: Instant,
     /// Milliseconds from `born` to the last moment that the feed covers, plus one; 0 before.
     heard: AtomicU64,
+    applied: broadcast::Sender<Change>,
 }
 
 /// The registry of sessions; a clone shares its memory.
@@ -115,6 +118,7 @@ impl Registry {
             generation: AtomicU64::new(0),
             born: Instant::now(),
             heard: AtomicU64::new(0),
+            applied: broadcast::channel(CHANGES).0,
         }))
     }
 
@@ -189,12 +193,22 @@ impl Registry {
                 Change::Unknown => memory.forget_all(&mut flights),
             }
         }
+        drop(flights);
+        for change in changes {
+            // Without anybody who listens there is nothing to be told.
+            let _ = memory.applied.send(*change);
+        }
+    }
+
+    /// What was applied from now on, after it was. Who is slower than 1,024 changes misses some, and
+    /// is told so.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.0.applied.subscribe()
     }
 
     /// Forgets everything: what changed in the meantime is not known.
     pub(super) fn clear(&self) {
-        let mut flights = self.0.lock();
-        self.0.forget_all(&mut flights);
+        self.apply(&[Change::Unknown]);
     }
 
     /// Every change committed before `moment` is applied.

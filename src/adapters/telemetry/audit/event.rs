@@ -39,6 +39,8 @@ names! {
     Logout = "auth.logout", false;
     /// All sessions of a user ended.
     LogoutAll = "auth.logout_all", false;
+    /// An exchange under way was ended with its session.
+    StreamClosed = "session.stream_closed", false;
     /// A new configuration is in force.
     ReloadSucceeded = "config.reload.succeeded", false;
     /// A configuration was refused; the old one stays.

@@ -1,0 +1,85 @@
+//! Ends what is under way when its session ends.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use crate::adapters::store::Change;
+use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
+use crate::doors::proxy::{Held, Tethers};
+use crate::model::clock;
+use crate::services::session::{Registry, Standing};
+
+/// Why an exchange is ended.
+const REVOKED: &str = "revoked";
+/// Changes looked at together, at most.
+const BATCH: usize = 1_000;
+
+/// Cuts the exchanges of sessions that ended.
+pub(super) struct Revocation {
+    pub(super) registry: Registry,
+    pub(super) tethers: Arc<Tethers>,
+    pub(super) audit: Audit,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Revocation {
+    /// Follows the changes for ever; drop it to stop.
+    pub(super) async fn run(self) {
+        let mut changes = self.registry.changes();
+        while let Some(batch) = next(&mut changes).await {
+            for (tether, held) in self.tethers.held() {
+                if self.ended(&held, &batch).await {
+                    tether.cut();
+                    self.record(&held);
+                }
+            }
+        }
+    }
+
+    /// Whether these changes end the session. Who cannot be known is not served.
+    async fn ended(&self, held: &Held, changes: &[Change]) -> bool {
+        let concerns = |change: &Change| match change {
+            Change::Session(session) => *session == held.session,
+            Change::User(user) => Some(*user) == held.user,
+            Change::Unknown => true,
+        };
+        changes.iter().any(concerns)
+            && !matches!(
+                self.registry.ask(held.session, clock::now()).await,
+                Ok(Standing::Active(_))
+            )
+    }
+
+    fn record(&self, held: &Held) {
+        tracing::info!(requestId = held.request_id.as_str(), "an exchange ended with its session");
+        self.metrics.stream_closed(REVOKED);
+        let event = Event {
+            request_id: Some(held.request_id.as_str()),
+            user: held.user,
+            session: Some(held.session),
+            reason: Some(REVOKED),
+            ..Event::new(Name::StreamClosed)
+        };
+        self.audit.record(&event, clock::now());
+    }
+}
+
+/// What changed since the last time; `None` at the end.
+async fn next(changes: &mut Receiver<Change>) -> Option<Vec<Change>> {
+    let mut batch = vec![match changes.recv().await {
+        Ok(change) => change,
+        // Some were missed: any session may have ended.
+        Err(RecvError::Lagged(_)) => Change::Unknown,
+        Err(RecvError::Closed) => return None,
+    }];
+    while batch.len() < BATCH {
+        match changes.try_recv() {
+            Ok(change) => batch.push(change),
+            Err(TryRecvError::Lagged(_)) => batch.push(Change::Unknown),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+        }
+    }
+    Some(batch)
+}
