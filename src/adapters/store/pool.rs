@@ -55,6 +55,16 @@ impl Store {
         Ok(Transaction::new(self.writer.begin_with("BEGIN IMMEDIATE").await?))
     }
 
+    /// As [`Store::begin_write`], with a longer life: nobody else writes for so long.
+    pub async fn begin_write_within(&self, timeout: Duration) -> Result<Transaction, Fault> {
+        Ok(self.begin_write().await?.living(timeout))
+    }
+
+    /// As [`Store::read`], with a longer life.
+    pub async fn read_within(&self, timeout: Duration) -> Result<Transaction, Fault> {
+        Ok(self.read().await?.living(timeout))
+    }
+
     /// Begins a transaction that reads one consistent picture.
     pub async fn read(&self) -> Result<Transaction, Fault> {
         Ok(Transaction::new(self.readers.begin().await?))

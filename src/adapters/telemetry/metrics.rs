@@ -32,6 +32,7 @@ pub struct Metrics {
     reload_time: IntGauge,
     logins: IntCounterVec,
     refreshes: IntCounterVec,
+    rate_limited: IntCounterVec,
     feed_up: IntGauge,
     audit_dropped: IntGauge,
     own: RouteMetrics,
@@ -152,6 +153,11 @@ impl Metrics {
                 "Refreshes of tokens.",
                 &["result"],
             )?,
+            rate_limited: to.counters(
+                "guarita_rate_limited_total",
+                "Requests refused because there were too many, by kind and by what was counted.",
+                &["kind", "by"],
+            )?,
             feed_up: to.gauge(
                 "guarita_revocation_feed_up",
                 "Whether revocations made by other processes arrive in time.",
@@ -236,6 +242,11 @@ impl Metrics {
     /// Counts a refresh by how it ended.
     pub fn refresh(&self, result: &str) {
         self.refreshes.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a request refused because there were too many.
+    pub fn rate_limited(&self, kind: &str, by: &str) {
+        self.rate_limited.with_label_values(&[kind, by]).inc();
     }
 
     /// Sets whether the feed of revocations is alive.

@@ -79,6 +79,7 @@ impl Refresh {
             session,
             user: bearer.user.id,
             subject: bearer.user.username,
+            device: None,
         }))
     }
 

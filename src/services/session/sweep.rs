@@ -18,7 +18,7 @@ const KEEP_CHANGES: Duration = Duration::from_secs(3_600);
 /// Sessions and refresh tokens stay for a day after their end: a reused token is still recognised.
 const KEEP_ENDED: Duration = Duration::from_secs(86_400);
 
-/// Removes old changes, and sessions and refresh tokens that ended.
+/// Removes old changes, and sessions, refresh tokens and known devices that ended.
 #[derive(Debug)]
 pub struct Sweep {
     store: Store,
@@ -51,7 +51,8 @@ impl Sweep {
             let mut transaction = self.store.begin_write().await?;
             let batch = transaction.prune_changes(now.minus(KEEP_CHANGES), BATCH).await?
                 + transaction.remove_ended_refresh_tokens(ended, BATCH).await?
-                + transaction.remove_ended_sessions(ended).await?;
+                + transaction.remove_ended_sessions(ended).await?
+                + transaction.prune_devices(now, BATCH).await?;
             transaction.commit().await?;
             removed += batch;
             if batch == 0 {
