@@ -27,8 +27,9 @@ impl Cpf {
         let mut digits = Zeroizing::new(String::with_capacity(11));
         for (position, letter) in text.chars().enumerate() {
             match (position, letter) {
-                (_, '0'..='9') => digits.push(letter),
                 (3 | 7, '.') | (11, '-') if !plain => {}
+                (3 | 7 | 11, _) if !plain => return Err(InvalidCpf),
+                (_, '0'..='9') => digits.push(letter),
                 _ => return Err(InvalidCpf),
             }
         }
@@ -97,7 +98,7 @@ mod tests {
             " 52998224725",
             "５２９９８２２４７２５",
             "529.982.247-2５",
-            "529982247\025",
+            "529982247\u{0}25",
             "...........",
             "1",
             "529.982.247.25",

@@ -230,7 +230,7 @@ mod tests {
         let path = directory.path().join("guarita.db");
         let store = Store::open(&settings(&path)).await.unwrap();
         let mut connection = store.writer.acquire().await.unwrap();
-        sqlx::query("UPDATE _sqlx_migrations SET version = 9999")
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1")
             .execute(&mut *connection)
             .await
             .unwrap();

@@ -2,7 +2,7 @@
 
 use super::migrate::Failure;
 use crate::model::profile::{FullName, Oab};
-use crate::model::{Cpf, Profile};
+use crate::model::{Cpf, EmailAddress, Profile};
 use crate::services::account::Account;
 
 /// What `user create` takes. Values are checked here and not by the parser of arguments, which would
@@ -50,7 +50,7 @@ pub(super) fn members(account: &Account) -> serde_json::Value {
     serde_json::json!({
         "nome_completo": profile.full_name.as_ref().map(FullName::expose),
         "cpf": profile.cpf.as_ref().map(ToString::to_string),
-        "email_corporativo": user.email.as_ref().map(|email| email.expose()),
+        "email_corporativo": user.email.as_ref().map(EmailAddress::expose),
         "oab": profile.oab.as_ref().map(Oab::number),
         "uf_oab": profile.oab.as_ref().map(|oab| oab.state().as_str()),
         "ativo": user.active,

@@ -12,7 +12,7 @@ use super::context::{Context, Passage};
 use super::request_id;
 use crate::model::{Code, Source};
 use crate::rules::request::credentials::is_credential;
-use crate::rules::request::{IdentityHeaders, Kept, forwarded};
+use crate::rules::request::{IdentityHeaders, Kept, forwarded, own_cookies};
 use crate::services::access::Permit;
 
 /// Turns the copy of the caller's request into what the upstream receives.
@@ -46,12 +46,31 @@ pub(super) fn prepare(
         for name in carried {
             request.remove_header(&name);
         }
+        remove_own_cookies(request)?;
     }
     write_target(request, passage)?;
     write_host(request, passage)?;
     write_forwarded(arrived, request, context, passage)?;
     write_identity(request, &context.snapshot.identity_headers, &passage.permit)?;
     request.insert_header(&request_id::HEADER, context.request_id.header())?;
+    Ok(())
+}
+
+/// Leaves the caller's other cookies as they are.
+fn remove_own_cookies(request: &mut RequestHeader) -> Result<()> {
+    let fields = request.headers.get_all(header::COOKIE);
+    if !fields.iter().any(|field| own_cookies::without_own(field).is_some()) {
+        return Ok(());
+    }
+    let kept: Vec<HeaderValue> = fields
+        .iter()
+        .map(|field| own_cookies::without_own(field).unwrap_or_else(|| field.clone()))
+        .filter(|field| !field.is_empty())
+        .collect();
+    request.remove_header(&header::COOKIE);
+    for field in kept {
+        request.append_header(header::COOKIE, field)?;
+    }
     Ok(())
 }
 

@@ -204,7 +204,7 @@ impl Login {
         Ok(Target { user, device })
     }
 
-    /// The account's rate, then its lock; those of the known device where there is one.
+    /// The account's lock, then its rate; those of the known device where there is one.
     fn admit(
         &self,
         target: &Target,
@@ -221,8 +221,10 @@ impl Login {
             }
             (None, None) => (Account::Name(&name), self.unknown.remaining(identifier, now)),
         };
-        self.limits.account(Purpose::Login, account)?;
-        remaining.map_or(Ok(()), |retry_after| Err(Refusal::Locked { retry_after }))
+        if let Some(retry_after) = remaining {
+            return Err(Refusal::Locked { retry_after });
+        }
+        Ok(self.limits.account(Purpose::Login, account)?)
     }
 
     /// One transaction: the success is recorded and the session opened, or neither.

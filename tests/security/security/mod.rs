@@ -10,6 +10,7 @@ mod jwt_claims;
 mod jwt_forgery;
 mod mtls;
 mod path_confusion;
+mod rate_limit_lockout;
 mod resource_exhaustion;
 mod session_revocation;
 mod smuggling;
