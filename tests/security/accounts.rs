@@ -199,6 +199,8 @@ async fn a_profile_is_checked_kept_and_masked() {
             "auth_user_id": "01932c07-7f0c-7d5e-8a00-0123456789ab",
         })
     );
+    let show = gateway.verb(&["user", "show", "--username", "ana"], "").await.succeeded();
+    assert!(show.stdout.contains("cpf: ***.***.***-25\n"), "{}", show.stdout);
     let list = gateway.verb(&["user", "list"], "").await.succeeded();
     assert!(!list.output().contains("529"), "{}", list.output());
     assert!(list.stdout.lines().any(|line| line.contains("late") && line.contains("disabled")));

@@ -240,7 +240,17 @@ async fn list(accounts: &Accounts, after: i64, limit: u32, json: bool) -> Result
 async fn show(accounts: &Accounts, username: &str, json: bool) -> Result<(), Failure> {
     let found = accounts.show(username).await.map_err(fault)?;
     let account = found.ok_or_else(|| Failure::Refused(Refusal::UnknownUser.to_string()))?;
-    if json { say(&as_json(&account).to_string()) } else { table(&[account]) }
+    if json {
+        return say(&as_json(&account).to_string());
+    }
+    let profile = members(&account);
+    table(&[account])?;
+    for (name, value) in profile.as_object().into_iter().flatten() {
+        if let Some(text) = value.as_str() {
+            say(&format!("{name}: {text}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn table(accounts: &[Account]) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::adapters::store::sample::NOW;
 use crate::services::account::administration::tests::open;
 
-const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuuOLdh5CKjVDBPv3vJwYZWcTDYFDCF7oi";
+const BCRYPT: &str = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
 const CPF: &str = "529.982.247-25";
 
 async fn import(accounts: &Accounts, format: Format, text: &str) -> Report {
