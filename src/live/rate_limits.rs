@@ -20,7 +20,7 @@ pub struct Bounds {
 /// Bounds by what is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimits {
-    /// `POST /auth/login`, `/auth/token`; default 600/1m and 120/1m.
+    /// `POST /auth/login`, `/auth/token`; default 600/1m and 300/1m.
     pub login: Bounds,
     /// `POST /recover`, `/recover/confirm`; default 30/1m and 10/1h.
     pub recover: Bounds,
@@ -44,7 +44,7 @@ impl Default for RateLimits {
     fn default() -> Self {
         let mail = Bounds { per_source: rate(30, MINUTE), per_account: rate(10, HOUR) };
         Self {
-            login: Bounds { per_source: rate(600, MINUTE), per_account: rate(120, MINUTE) },
+            login: Bounds { per_source: rate(600, MINUTE), per_account: rate(300, MINUTE) },
             recover: mail,
             verify_email: mail,
             refresh: Bounds { per_source: rate(3000, MINUTE), per_account: None },

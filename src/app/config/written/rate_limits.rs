@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimits {
-    /// `/auth/login` and `/auth/token`. Default `per_source = "600/1m"`, `per_account = "120/1m"`.
+    /// `/auth/login` and `/auth/token`. Default `per_source = "600/1m"`, `per_account = "300/1m"`.
     #[serde(default)]
     pub login: Bounds,
     /// `/recover`. Default `per_source = "30/1m"`, `per_account = "10/1h"`.
