@@ -103,6 +103,20 @@ impl Transaction {
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
+    /// The hash of some account's password, always the same one for one number while accounts stay;
+    /// `None` where there is no account.
+    pub async fn some_password_hash(&mut self, number: u32) -> Result<Option<Secret>, Fault> {
+        let query = sqlx::query("SELECT COALESCE(MAX(id), 0) AS id FROM users");
+        let last =
+            self.find(query).await?.map_or(Ok(0), |row| super::transaction::number(&row, "id"))?;
+        let from = i64::from(number).checked_rem(last).unwrap_or(0) + 1;
+        let query =
+            sqlx::query("SELECT password_hash FROM users WHERE id >= $1 ORDER BY id LIMIT 1")
+                .bind(from);
+        let row = self.find(query).await?;
+        row.map(|row| text(&row, "password_hash").map(Secret::new)).transpose()
+    }
+
     /// At most `limit` accounts with ids above `after`, in order of id.
     pub async fn list_users(&mut self, after: UserId, limit: i64) -> Result<Vec<User>, Fault> {
         let query = sqlx::query("SELECT * FROM users WHERE id > $1 ORDER BY id LIMIT $2")

@@ -125,6 +125,8 @@ struct Target {
     user: Option<User>,
     /// The known device that it comes from; always one of that user.
     device: Option<Device>,
+    /// Where there is no user, some account's hash, to take the time that accounts take.
+    decoy: Option<Secret>,
 }
 
 /// A session that was opened, before its access token is signed.
@@ -168,12 +170,17 @@ impl Login {
         if let Err(refusal) = self.admit(&target, &attempt.identifier, now) {
             return Ok(Err(refusal));
         }
-        let hash = target.user.as_ref().map(|user| &user.password_hash);
-        let verified = match self.passwords.verify(&attempt.password, hash).await? {
+        // A decoy is never tried with what was typed: it is the hash of somebody.
+        let nonsense = random::token()?;
+        let (password, hash) = match &target.user {
+            Some(user) => (&attempt.password, Some(&user.password_hash)),
+            None => (&nonsense, target.decoy.as_ref()),
+        };
+        let verified = match self.passwords.verify(password, hash).await? {
             Ok(verified) => verified,
             Err(busy) => return Ok(Err(busy.into())),
         };
-        let Target { user, device } = target;
+        let Target { user, device, decoy: _ } = target;
         match (user, verified) {
             (Some(user), Verified::Right) if user.active => {
                 let hash = user.password_hash.clone();
@@ -201,7 +208,9 @@ impl Login {
         let device = device::find(&mut transaction, attempt.device.as_ref(), now).await?;
         let id = user.as_ref().map(|user| user.id);
         let device = device.filter(|device| Some(device.user) == id);
-        Ok(Target { user, device })
+        let number = self.unknown.number(&attempt.identifier);
+        let decoy = transaction.some_password_hash(number).await?;
+        Ok(Target { user, device, decoy })
     }
 
     /// The account's lock, then its rate; those of the known device where there is one.

@@ -64,6 +64,12 @@ impl UnknownNames {
         None
     }
 
+    /// A number that a name always has in this process.
+    pub(super) fn number(&self, name: &Identifier) -> u32 {
+        let [a, b, c, d, ..] = self.key(name).to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     fn key(&self, name: &Identifier) -> u64 {
         self.keys.hash_one((matches!(name, Identifier::Email(_)), name.folded()))
     }
