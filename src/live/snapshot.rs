@@ -14,6 +14,8 @@ use crate::rules::request::{HeaderFamilies, IdentityHeaders};
 use crate::rules::route::{Policy, Table};
 use crate::rules::token::{Keyring, claims::Expectations};
 
+use super::rate_limits::RateLimits;
+
 /// One generation of the configuration in force.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -43,6 +45,8 @@ pub struct Snapshot {
     pub tls: HashMap<SocketAddr, Option<Tls>>,
     /// Bounds of what callers send.
     pub limits: Limits,
+    /// How often they may try.
+    pub rate_limits: RateLimits,
 }
 
 /// How a listener speaks TLS.

@@ -4,9 +4,15 @@ pub mod secret;
 pub mod clock;
 pub mod random;
 pub mod identity;
+pub mod cpf;
+pub mod email;
+pub mod profile;
 pub mod problem;
 
 pub use clock::Timestamp;
+pub use cpf::Cpf;
+pub use email::EmailAddress;
 pub use identity::{Identity, Principal, Role, Roles, SessionId, Source, Subject, UserId};
 pub use problem::Code;
+pub use profile::Profile;
 pub use secret::Secret;

@@ -1,5 +1,6 @@
 //! Use cases, without HTTP types. Each returns its own refusals (expected) or a fault (ours).
 
+pub mod limit;
 pub mod session;
 pub mod keys;
 pub mod access;

@@ -16,6 +16,7 @@
     reason = "the harness can ask in more ways than the cases of today do"
 )]
 mod harness;
+mod accounts;
 mod identity_headers;
 mod login;
 mod routes;

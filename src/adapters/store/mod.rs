@@ -6,9 +6,11 @@
 //! changes roles appends the change itself, so that no caller can forget it.
 
 pub mod changes;
+pub mod devices;
 pub mod fault;
 pub mod file;
 pub mod pool;
+pub mod profiles;
 pub mod refresh_tokens;
 pub mod sessions;
 pub mod settings;
@@ -19,8 +21,10 @@ pub mod users;
 pub(crate) mod sample;
 
 pub use changes::Change;
+pub use devices::{Counter, Device, Failures};
 pub use fault::{Fault, OpenFault};
 pub use pool::Store;
+pub use profiles::Taken;
 pub use refresh_tokens::{NewRefreshToken, RefreshToken};
 pub use sessions::{NewSession, Session};
 pub use settings::Settings;

@@ -55,6 +55,16 @@ impl Store {
         Ok(Transaction::new(self.writer.begin_with("BEGIN IMMEDIATE").await?))
     }
 
+    /// As [`Store::begin_write`], with a longer life: nobody else writes for so long.
+    pub async fn begin_write_within(&self, timeout: Duration) -> Result<Transaction, Fault> {
+        Ok(self.begin_write().await?.living(timeout))
+    }
+
+    /// As [`Store::read`], with a longer life.
+    pub async fn read_within(&self, timeout: Duration) -> Result<Transaction, Fault> {
+        Ok(self.read().await?.living(timeout))
+    }
+
     /// Begins a transaction that reads one consistent picture.
     pub async fn read(&self) -> Result<Transaction, Fault> {
         Ok(Transaction::new(self.readers.begin().await?))
@@ -220,7 +230,7 @@ mod tests {
         let path = directory.path().join("guarita.db");
         let store = Store::open(&settings(&path)).await.unwrap();
         let mut connection = store.writer.acquire().await.unwrap();
-        sqlx::query("UPDATE _sqlx_migrations SET version = 9999")
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1")
             .execute(&mut *connection)
             .await
             .unwrap();

@@ -27,6 +27,11 @@ impl Transaction {
         Self { inner, deadline: Instant::now() + TIMEOUT }
     }
 
+    /// The same transaction with another life from now on.
+    pub(super) fn living(self, timeout: Duration) -> Self {
+        Self { deadline: Instant::now() + timeout, ..self }
+    }
+
     /// Makes it durable. After a fault it is unknown whether it is.
     pub async fn commit(self) -> Result<(), Fault> {
         within(self.deadline, self.inner.commit()).await

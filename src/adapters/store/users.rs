@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 
 use super::transaction::{number, optional_text, optional_time, text, time};
 use super::{Fault, Transaction};
-use crate::model::{Role, Roles, Secret, Subject, Timestamp, UserId};
+use crate::model::{EmailAddress, Role, Roles, Secret, Subject, Timestamp, UserId};
 
 /// One account.
 #[derive(Debug, Clone)]
@@ -13,13 +13,13 @@ pub struct User {
     pub id: UserId,
     /// The name as it was given; unique without regard to case.
     pub username: Subject,
-    /// The address, unique without regard to case.
-    pub email: Option<String>,
+    /// The address (`email_corporativo`), unique after [`EmailAddress::fold`].
+    pub email: Option<EmailAddress>,
     /// A PHC string.
     pub password_hash: Secret,
     /// Whether it may log in and be let through.
     pub active: bool,
-    /// Failures since the last success or lock.
+    /// Failures since the last success or lock, those from known devices apart.
     pub failures: u32,
     /// Locked before this time.
     pub locked_until: Option<Timestamp>,
@@ -40,7 +40,7 @@ pub struct NewUser<'a> {
     pub password_hash: &'a Secret,
 }
 
-/// The form in which names and addresses are compared.
+/// The form in which user names are compared.
 pub fn fold(name: &str) -> String {
     name.to_lowercase()
 }
@@ -50,7 +50,7 @@ fn user(row: &AnyRow) -> Result<User, Fault> {
         id: UserId::new(number(row, "id")?),
         username: Subject::parse(&text(row, "username")?)
             .map_err(|_| Fault::Invalid("user name"))?,
-        email: optional_text(row, "email")?,
+        email: optional_text(row, "email")?.map(EmailAddress::stored),
         password_hash: Secret::new(text(row, "password_hash")?),
         active: number(row, "active")? == 1,
         failures: u32::try_from(number(row, "failures")?)
@@ -76,7 +76,7 @@ impl Transaction {
         .bind(new.username.as_str().to_owned())
         .bind(fold(new.username.as_str()))
         .bind(new.email.map(ToOwned::to_owned))
-        .bind(new.email.map(fold))
+        .bind(new.email.map(EmailAddress::fold))
         .bind(new.password_hash.expose().to_owned())
         .bind(now.seconds());
         let row = self.find(query).await?;
@@ -92,7 +92,8 @@ impl Transaction {
 
     /// The account with that address, in any case.
     pub async fn find_user_by_email(&mut self, email: &str) -> Result<Option<User>, Fault> {
-        let query = sqlx::query("SELECT * FROM users WHERE email_folded = $1").bind(fold(email));
+        let query = sqlx::query("SELECT * FROM users WHERE email_folded = $1")
+            .bind(EmailAddress::fold(email));
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
@@ -100,6 +101,20 @@ impl Transaction {
     pub async fn find_user(&mut self, id: UserId) -> Result<Option<User>, Fault> {
         let query = sqlx::query("SELECT * FROM users WHERE id = $1").bind(id.get());
         self.find(query).await?.as_ref().map(user).transpose()
+    }
+
+    /// The hash of some account's password, always the same one for one number while accounts stay;
+    /// `None` where there is no account.
+    pub async fn some_password_hash(&mut self, number: u32) -> Result<Option<Secret>, Fault> {
+        let query = sqlx::query("SELECT COALESCE(MAX(id), 0) AS id FROM users");
+        let last =
+            self.find(query).await?.map_or(Ok(0), |row| super::transaction::number(&row, "id"))?;
+        let from = i64::from(number).checked_rem(last).unwrap_or(0) + 1;
+        let query =
+            sqlx::query("SELECT password_hash FROM users WHERE id >= $1 ORDER BY id LIMIT 1")
+                .bind(from);
+        let row = self.find(query).await?;
+        row.map(|row| text(&row, "password_hash").map(Secret::new)).transpose()
     }
 
     /// At most `limit` accounts with ids above `after`, in order of id.
@@ -186,66 +201,13 @@ impl Transaction {
         self.append_user_change(id, now).await
     }
 
-    /// Replaces the password's hash, forgets failures and ends a lock.
+    /// Replaces the password's hash, forgets failures and known devices, and ends a lock.
     pub async fn set_password_hash(&mut self, id: UserId, hash: &Secret) -> Result<(), Fault> {
-        let query = sqlx::query(
-            "UPDATE users SET password_hash = $2, failures = 0, locked_until = NULL WHERE id = $1",
-        )
-        .bind(id.get())
-        .bind(hash.expose().to_owned());
-        self.execute(query).await.map(|_| ())
-    }
-
-    /// Counts one failure, unless the account is locked now; the new count.
-    pub async fn count_failure(
-        &mut self,
-        id: UserId,
-        now: Timestamp,
-    ) -> Result<Option<u32>, Fault> {
-        let query = sqlx::query(
-            "UPDATE users SET failures = failures + 1 \
-             WHERE id = $1 AND (locked_until IS NULL OR locked_until <= $2) RETURNING failures",
-        )
-        .bind(id.get())
-        .bind(now.seconds());
-        let Some(row) = self.find(query).await? else { return Ok(None) };
-        u32::try_from(number(&row, "failures")?)
-            .map(Some)
-            .map_err(|_| Fault::Invalid("count of failures"))
-    }
-
-    /// Locks until the time; counting begins anew after it.
-    pub async fn lock_user(&mut self, id: UserId, until: Timestamp) -> Result<(), Fault> {
-        let query = sqlx::query("UPDATE users SET failures = 0, locked_until = $2 WHERE id = $1")
+        let query = sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
             .bind(id.get())
-            .bind(until.seconds());
-        self.execute(query).await.map(|_| ())
-    }
-
-    /// Records a success: the hash becomes `hash` and failures are forgotten, if the account is
-    /// active, not locked now, and its hash is still the one that was verified. Whether it was so.
-    pub async fn record_success(
-        &mut self,
-        id: UserId,
-        verified: &Secret,
-        hash: &Secret,
-        now: Timestamp,
-    ) -> Result<bool, Fault> {
-        let query = sqlx::query(
-            "UPDATE users SET failures = 0, locked_until = NULL, password_hash = $3 \
-             WHERE id = $1 AND password_hash = $2 AND active = 1 \
-             AND (locked_until IS NULL OR locked_until <= $4)",
-        )
-        .bind(id.get())
-        .bind(verified.expose().to_owned())
-        .bind(hash.expose().to_owned())
-        .bind(now.seconds());
-        Ok(self.execute(query).await? > 0)
-    }
-
-    /// Counts one failure of a name that no account has: the same work as [`Self::count_failure`].
-    pub async fn count_unknown_name(&mut self) -> Result<(), Fault> {
-        let query = sqlx::query("UPDATE unknown_names SET failures = failures + 1 WHERE id = 1");
-        self.execute(query).await.map(|_| ())
+            .bind(hash.expose().to_owned());
+        self.execute(query).await?;
+        self.unlock(id).await?;
+        self.forget_devices(id).await
     }
 }

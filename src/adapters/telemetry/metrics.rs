@@ -33,6 +33,7 @@ pub struct Metrics {
     logins: IntCounterVec,
     refreshes: IntCounterVec,
     streams_closed: IntCounterVec,
+    rate_limited: IntCounterVec,
     feed_up: IntGauge,
     audit_dropped: IntGauge,
     own: RouteMetrics,
@@ -158,6 +159,11 @@ impl Metrics {
                 "Exchanges ended by the gateway while under way.",
                 &["reason"],
             )?,
+            rate_limited: to.counters(
+                "guarita_rate_limited_total",
+                "Requests refused because there were too many, by kind and by what was counted.",
+                &["kind", "by"],
+            )?,
             feed_up: to.gauge(
                 "guarita_revocation_feed_up",
                 "Whether revocations made by other processes arrive in time.",
@@ -247,6 +253,11 @@ impl Metrics {
     /// Counts an exchange that was ended while under way.
     pub fn stream_closed(&self, reason: &str) {
         self.streams_closed.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a request refused because there were too many.
+    pub fn rate_limited(&self, kind: &str, by: &str) {
+        self.rate_limited.with_label_values(&[kind, by]).inc();
     }
 
     /// Sets whether the feed of revocations is alive.

@@ -1,15 +1,17 @@
-//! `guarita user create|list|show|set-password|disable|enable|grant|revoke`
+//! `guarita user create|list|show|set-password|disable|enable|grant|revoke|import`
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::import::{ImportArguments, import};
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::profile::{ProfileArguments, members};
 use super::session::readable;
 use crate::adapters::store::Store;
 use crate::app::config::Config;
-use crate::model::{Role, Secret, UserId, clock, random};
+use crate::model::{EmailAddress, Profile, Role, Secret, UserId, clock, random};
 use crate::services::account::administration::MAX_PAGE;
 use crate::services::account::{Account, Accounts, NewAccount, Refusal};
 use crate::services::grant;
@@ -30,11 +32,16 @@ enum Verb {
         #[command(flatten)]
         target: Target,
         /// The e-mail address.
-        #[arg(long)]
+        #[arg(long, alias = "email-corporativo")]
         email: Option<String>,
         /// A role; may be given again.
         #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
         roles: Vec<Role>,
+        /// Whether the user may log in.
+        #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+        ativo: bool,
+        #[command(flatten)]
+        profile: ProfileArguments,
         #[command(flatten)]
         password: PasswordSource,
     },
@@ -86,6 +93,8 @@ enum Verb {
         #[arg(long, value_parser = parse_role)]
         role: Role,
     },
+    /// Makes the users of a file, all or none.
+    Import(ImportArguments),
     /// Takes a role away from a user.
     Revoke {
         #[command(flatten)]
@@ -125,7 +134,12 @@ fn parse_role(text: &str) -> Result<Role, String> {
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
-        Verb::Create { target, email, roles, password } => create(&target, email, roles, &password),
+        Verb::Create { target, email, roles, ativo, profile, password } => profile
+            .parse()
+            .and_then(|profile| create(&target, email, (roles, profile, ativo), &password)),
+        Verb::Import(arguments) => {
+            with_accounts(&arguments.config, async |accounts| import(&accounts, &arguments).await)
+        }
         Verb::List { config, after, limit, json } => {
             with_accounts(&config, async |accounts| list(&accounts, after, limit, json).await)
         }
@@ -155,7 +169,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 fn create(
     target: &Target,
     email: Option<String>,
-    roles: Vec<Role>,
+    (roles, profile, active): (Vec<Role>, Profile, bool),
     source: &PasswordSource,
 ) -> Result<(), Failure> {
     let password = obtain(source)?;
@@ -165,6 +179,8 @@ fn create(
             email,
             password: password.clone(),
             roles,
+            profile,
+            active,
         };
         let id = accept(accounts.create(new, clock::now()).await)?;
         if source.generate { say(password.expose()) } else { say(&format!("created user {id}")) }
@@ -224,7 +240,17 @@ async fn list(accounts: &Accounts, after: i64, limit: u32, json: bool) -> Result
 async fn show(accounts: &Accounts, username: &str, json: bool) -> Result<(), Failure> {
     let found = accounts.show(username).await.map_err(fault)?;
     let account = found.ok_or_else(|| Failure::Refused(Refusal::UnknownUser.to_string()))?;
-    if json { say(&as_json(&account).to_string()) } else { table(&[account]) }
+    if json {
+        return say(&as_json(&account).to_string());
+    }
+    let profile = members(&account);
+    table(&[account])?;
+    for (name, value) in profile.as_object().into_iter().flatten() {
+        if let Some(text) = value.as_str() {
+            say(&format!("{name}: {text}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn table(accounts: &[Account]) -> Result<(), Failure> {
@@ -232,7 +258,7 @@ fn table(accounts: &[Account]) -> Result<(), Failure> {
         "{:>6}  {:<24}  {:<8}  {:<20}  {}",
         "ID", "USERNAME", "STATE", "CREATED", "ROLES"
     ))?;
-    for Account { user, roles } in accounts {
+    for Account { user, roles, .. } in accounts {
         say(&format!(
             "{:>6}  {:<24}  {:<8}  {:<20}  {}",
             user.id.get(),
@@ -245,15 +271,17 @@ fn table(accounts: &[Account]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn as_json(Account { user, roles }: &Account) -> serde_json::Value {
+fn as_json(account: &Account) -> serde_json::Value {
+    let Account { user, roles, .. } = account;
     serde_json::json!({
         "id": user.id.get(),
         "username": user.username.as_str(),
-        "email": user.email,
+        "email": user.email.as_ref().map(EmailAddress::expose),
         "active": user.active,
         "roles": roles.iter().collect::<Vec<_>>(),
         "lockedUntil": user.locked_until.map(readable),
         "createdAt": readable(user.created_at),
+        "profile": members(account),
     })
 }
 

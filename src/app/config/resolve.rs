@@ -4,6 +4,7 @@ mod endpoints;
 mod headers;
 mod listeners;
 mod quantity;
+mod rate_limits;
 mod reader;
 mod routes;
 mod section;
@@ -48,6 +49,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         trusted_proxies: section::trusted_proxies(written, reader),
         aliases,
         limits: section::limits(written, reader),
+        rate_limits: rate_limits::resolve(written, reader),
         audit: section::audit(written, &data_dir, reader),
         log_filter: section::log_filter(written, reader),
         drain_timeout: section::drain_timeout(written, reader),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::adapters::{store, upstream};
+use crate::live::rate_limits::RateLimits;
 use crate::live::snapshot::Limits;
 use crate::model::Secret;
 use crate::rules::request::IdentityHeaders;
@@ -68,6 +69,8 @@ pub struct Config {
     pub aliases: Vec<(Box<str>, Box<str>)>,
     /// `[limits]`
     pub limits: Limits,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimits,
     /// `[audit] directory` (default `<data_dir>/audit`) and `keep` (at least 180 d).
     pub audit: AuditSettings,
     /// `[log] level`: a `tracing` filter, default `info`.

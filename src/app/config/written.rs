@@ -8,11 +8,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod limits;
+mod rate_limits;
 mod section;
 mod token;
 mod upstream;
 
 pub use limits::Limits;
+pub use rate_limits::{Bounds, RateLimits, SourceBounds};
 pub use section::{
     Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, OnInvalid, Ops, Preset, Server,
     Store,
@@ -100,6 +102,9 @@ pub struct Written {
     /// Bounds of what callers may send.
     #[serde(default)]
     pub limits: Limits,
+    /// How often somebody may try.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
     /// The audit files.
     #[serde(default)]
     pub audit: Audit,

@@ -57,6 +57,7 @@ pub fn compile(
         open: config.mode == Mode::Off,
         tls,
         limits: config.limits.clone(),
+        rate_limits: config.rate_limits,
     })
 }
 

@@ -24,6 +24,7 @@ use crate::live::Live;
 use crate::model::clock;
 use crate::services::access::Judge;
 use crate::services::grant::{Issuer, Refresh};
+use crate::services::limit::Limits;
 use crate::services::login::{Login, Passwords};
 use crate::services::session::{Feed, Registry, Sessions, Sweep};
 
@@ -99,17 +100,21 @@ pub(super) async fn assemble(
     let keys = Arc::clone(&live);
     let issuer =
         Arc::new(Issuer::new(move || Arc::clone(&keys.read().keyring), config.tokens.clone()));
+    let rates = Arc::clone(&live);
+    let limits = Arc::new(Limits::new(move || rates.read().rate_limits));
     let login = Login::new(
         store.clone(),
         registry.clone(),
         Arc::clone(&issuer),
         passwords,
         config.login.clone(),
+        Arc::clone(&limits),
     );
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
         login: Arc::new(login),
         refresh: Arc::new(refresh),
+        turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
         sessions,
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),

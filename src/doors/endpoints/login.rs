@@ -9,9 +9,11 @@ use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
 use super::arrival::Arrival;
+use super::device;
 use super::extract::Json;
 use super::refusal::Refused;
 use super::router::no_store;
+use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, clock};
 use crate::services::login::{Attempt, Identifier, Login, Refusal, Tokens};
@@ -22,6 +24,7 @@ pub(super) struct Desk {
     pub(super) login: Arc<Login>,
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) turnstile: Turnstile,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -75,7 +78,12 @@ async fn login(
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
     let tokens = desk.attempt(&arrival, &headers, credentials, true).await?;
-    Ok(no_store(axum::Json(Pair::from(tokens)).into_response()))
+    let remembered = tokens.device.as_ref().and_then(device::field);
+    let mut response = no_store(axum::Json(Pair::from(tokens)).into_response());
+    if let Some(field) = remembered {
+        response.headers_mut().append(header::SET_COOKIE, field);
+    }
+    Ok(response)
 }
 
 async fn token(
@@ -111,6 +119,7 @@ impl Desk {
             identifier,
             password: credentials.password,
             refreshable,
+            device: device::presented(headers),
             address: Some(arrival.client),
             user_agent: user_agent.map(str::to_owned),
         };
@@ -136,6 +145,10 @@ impl Desk {
             Refusal::Locked { retry_after } => {
                 self.record(arrival, Name::LoginLocked, "locked", None);
                 arrival.refuse(Code::Locked).retry_after(retry_after)
+            }
+            Refusal::RateLimited(limited) => {
+                self.metrics.login("rate_limited");
+                self.turnstile.refuse(arrival, limited)
             }
             Refusal::Busy => {
                 self.record(arrival, Name::LoginFailed, "busy", None);

@@ -12,9 +12,11 @@ use super::extract::Json;
 use super::login::Pair;
 use super::refusal::Refused;
 use super::router::no_store;
+use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, clock};
 use crate::services::grant::{InvalidRefreshToken, Refresh, Refreshed};
+use crate::services::limit::Purpose;
 
 /// What refresh takes.
 #[derive(Clone)]
@@ -22,6 +24,7 @@ pub(super) struct Desk {
     pub(super) refresh: Arc<Refresh>,
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) turnstile: Turnstile,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -39,6 +42,7 @@ async fn refresh(
     arrival: Arrival,
     Json(presented): Json<Presented>,
 ) -> Result<Response, Refused> {
+    desk.turnstile.admit(&arrival, Purpose::Refresh, None)?;
     let event = Event { request_id: Some(&arrival.request_id), ..Event::new(Name::RefreshFailed) };
     match desk.refresh.refresh(&presented.refresh_token, clock::now()).await {
         Ok(Ok(Refreshed { tokens, repeated })) => {

@@ -8,6 +8,7 @@ use http::{HeaderValue, header};
 
 use super::arrival::Arrival;
 use super::refusal::Refused;
+use super::turnstile::Turnstile;
 use super::{login, logout, refresh, wellknown};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
@@ -23,6 +24,8 @@ pub struct Services {
     pub login: Arc<Login>,
     /// Refresh of tokens.
     pub refresh: Arc<Refresh>,
+    /// The rates of all endpoints.
+    pub turnstile: Turnstile,
     /// The end of sessions.
     pub sessions: Arc<Sessions>,
     /// For the published keys.
@@ -35,14 +38,15 @@ pub struct Services {
 
 /// Builds the router, once.
 pub fn router(services: Services) -> Router {
-    let Services { login, refresh, sessions, live, metrics, audit } = services;
+    let Services { login, refresh, turnstile, sessions, live, metrics, audit } = services;
     Router::new()
         .merge(login::routes(login::Desk {
             login,
             audit: audit.clone(),
             metrics: Arc::clone(&metrics),
+            turnstile: turnstile.clone(),
         }))
-        .merge(refresh::routes(refresh::Desk { refresh, audit: audit.clone(), metrics }))
+        .merge(refresh::routes(refresh::Desk { refresh, audit: audit.clone(), metrics, turnstile }))
         .merge(logout::routes(logout::Desk { sessions, audit }))
         .merge(wellknown::routes(live))
         .fallback(nothing)

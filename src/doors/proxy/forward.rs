@@ -14,7 +14,7 @@ use super::{Connection, request_id};
 use crate::live::Snapshot;
 use crate::model::{Code, Identity, Principal, Source};
 use crate::rules::request::credentials::is_credential;
-use crate::rules::request::{IdentityHeaders, Kept, forwarded};
+use crate::rules::request::{IdentityHeaders, Kept, forwarded, own_cookies};
 use crate::services::access::Permit;
 
 /// How many fields are written beside those that go on.
@@ -78,7 +78,13 @@ fn carry_on(
         if let Some(name) = name {
             current = goes_on(&name).then_some(name);
         }
-        if let Some(name) = &current {
+        let Some(name) = &current else { continue };
+        let value = if *name == header::COOKIE && !passage.route.forward_credentials {
+            own_cookies::without_own(&value).unwrap_or(value)
+        } else {
+            value
+        };
+        if *name != header::COOKIE || !value.is_empty() {
             headers.append(name, value);
         }
     }

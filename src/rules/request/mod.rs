@@ -20,6 +20,7 @@ pub mod credentials;
 pub mod forwarded;
 pub mod head;
 pub mod headers;
+pub mod own_cookies;
 pub mod request_id;
 
 pub(super) use authority::{Authority, Host};

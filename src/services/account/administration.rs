@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::adapters::store::{NewUser, Store, Transaction, User};
+use crate::adapters::store::{NewUser, Store, Taken, Transaction, User};
 use crate::model::identity::MAX_ROLES;
-use crate::model::{Role, Roles, Secret, Subject, Timestamp, UserId};
+use crate::model::{EmailAddress, Profile, Role, Roles, Secret, Subject, Timestamp, UserId};
 use crate::services::grant::Fault;
-use crate::services::login::attempt::{MAX_EMAIL, MAX_USERNAME};
+use crate::services::login::attempt::MAX_USERNAME;
 use crate::services::login::{Passwords, password};
 use crate::services::session::Registry;
 
@@ -40,6 +40,12 @@ pub enum Refusal {
     /// The name or the address is taken.
     #[error("a user with this name or e-mail address exists already")]
     AlreadyExists,
+    /// The CPF is taken.
+    #[error("a user with this CPF exists already")]
+    CpfTaken,
+    /// The id at a provider is taken.
+    #[error("a user with this auth_user_id exists already")]
+    AuthUserTaken,
     /// No such account.
     #[error("there is no such user")]
     UnknownUser,
@@ -62,6 +68,10 @@ pub struct NewAccount {
     pub password: Secret,
     /// At most 256.
     pub roles: Vec<Role>,
+    /// Who it is.
+    pub profile: Profile,
+    /// Whether it may log in (`ativo`).
+    pub active: bool,
 }
 
 /// An account with its roles.
@@ -71,12 +81,14 @@ pub struct Account {
     pub user: User,
     /// Its roles.
     pub roles: Roles,
+    /// Who it is.
+    pub profile: Profile,
 }
 
 /// The administration of accounts.
 #[derive(Debug)]
 pub struct Accounts {
-    store: Store,
+    pub(super) store: Store,
     registry: Registry,
     passwords: Arc<Passwords>,
     min_length: usize,
@@ -97,8 +109,8 @@ impl Accounts {
 
     /// Creates an account.
     pub async fn create(&self, new: NewAccount, now: Timestamp) -> Outcome<UserId> {
-        let username = match self.check(&new) {
-            Ok(username) => username,
+        let (username, email) = match self.check(&new) {
+            Ok(checked) => checked,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let Ok(password_hash) = self.passwords.hash(&new.password).await? else {
@@ -106,15 +118,25 @@ impl Accounts {
         };
         let user = NewUser {
             username: &username,
-            email: new.email.as_deref(),
+            email: email.as_ref().map(EmailAddress::expose),
             password_hash: &password_hash,
         };
         let mut transaction = self.store.begin_write().await?;
+        let taken = transaction.find_taken(&new.username, user.email, &new.profile).await?;
+        if let Some(taken) = taken.first() {
+            return Ok(Err(refuse_taken(*taken)));
+        }
         let Some(id) = transaction.insert_user(&user, now).await? else {
             return Ok(Err(Refusal::AlreadyExists));
         };
         for role in &new.roles {
             transaction.insert_role(id, role).await?;
+        }
+        if !new.profile.is_empty() && !transaction.insert_profile(id, &new.profile).await? {
+            return Ok(Err(Refusal::CpfTaken));
+        }
+        if !new.active {
+            transaction.set_active(id, false, now).await?;
         }
         transaction.commit().await?;
         Ok(Ok(id))
@@ -127,7 +149,8 @@ impl Accounts {
         let mut accounts = Vec::new();
         for user in transaction.list_users(after, limit).await? {
             let roles = transaction.roles_of(user.id).await?;
-            accounts.push(Account { user, roles });
+            let profile = transaction.profile_of(user.id).await?;
+            accounts.push(Account { user, roles, profile });
         }
         Ok(accounts)
     }
@@ -139,7 +162,8 @@ impl Accounts {
             return Ok(None);
         };
         let roles = transaction.roles_of(user.id).await?;
-        Ok(Some(Account { user, roles }))
+        let profile = transaction.profile_of(user.id).await?;
+        Ok(Some(Account { user, roles, profile }))
     }
 
     /// Replaces the password and revokes every session; how many were live.
@@ -175,12 +199,13 @@ impl Accounts {
         Ok(Ok(revoked))
     }
 
-    /// Enables the account; sessions from before stay revoked.
+    /// Enables the account and ends a lock; sessions from before stay revoked.
     pub async fn enable(&self, username: &str, now: Timestamp) -> Outcome<()> {
         let Some((mut transaction, user)) = self.begin(username).await? else {
             return Ok(Err(Refusal::UnknownUser));
         };
         transaction.set_active(user.id, true, now).await?;
+        transaction.unlock(user.id).await?;
         self.finish(transaction, user.id).await?;
         Ok(Ok(()))
     }
@@ -222,16 +247,15 @@ impl Accounts {
         Ok(committed?)
     }
 
-    fn check(&self, new: &NewAccount) -> Result<Subject, Refusal> {
+    fn check(&self, new: &NewAccount) -> Result<(Subject, Option<EmailAddress>), Refusal> {
         let username = check_username(&new.username)?;
-        if let Some(email) = &new.email {
-            check_email(email)?;
-        }
+        let email = new.email.as_deref().map(EmailAddress::parse).transpose();
+        let email = email.map_err(|_| Refusal::InvalidEmail)?;
         self.check_password(&new.password)?;
         if Roles::new(new.roles.clone()).is_err() {
             return Err(Refusal::TooManyRoles);
         }
-        Ok(username)
+        Ok((username, email))
     }
 
     fn check_password(&self, candidate: &Secret) -> Result<(), Refusal> {
@@ -245,7 +269,16 @@ impl Accounts {
     }
 }
 
-fn check_username(username: &str) -> Result<Subject, Refusal> {
+/// What an account to be shares with one that exists.
+fn refuse_taken(taken: Taken) -> Refusal {
+    match taken {
+        Taken::Username | Taken::Email => Refusal::AlreadyExists,
+        Taken::Cpf => Refusal::CpfTaken,
+        Taken::AuthUser => Refusal::AuthUserTaken,
+    }
+}
+
+pub(super) fn check_username(username: &str) -> Result<Subject, Refusal> {
     let length = username.chars().count();
     let sound = (1..=MAX_USERNAME).contains(&length)
         && username.trim() == username
@@ -256,15 +289,6 @@ fn check_username(username: &str) -> Result<Subject, Refusal> {
     Subject::parse(username).map_err(|_| Refusal::InvalidUsername)
 }
 
-fn check_email(email: &str) -> Result<(), Refusal> {
-    let clean = !email.chars().any(|letter| letter.is_whitespace() || letter.is_control());
-    let halves = email.split_once('@');
-    let whole = halves.is_some_and(|(local, domain)| {
-        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-    });
-    if clean && whole && email.len() <= MAX_EMAIL { Ok(()) } else { Err(Refusal::InvalidEmail) }
-}
-
 #[cfg(test)]
 #[path = "administration_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -4,7 +4,7 @@ use crate::services::login::Hashing;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-async fn open() -> (tempfile::TempDir, Store, Accounts) {
+pub(in crate::services::account) async fn open() -> (tempfile::TempDir, Store, Accounts) {
     let (directory, store) = sample::open().await;
     let hashing =
         Hashing { memory_kib: 64, iterations: 1, parallelism: 1, concurrency: 1, queue: 1 };
@@ -19,6 +19,8 @@ fn new(username: &str, email: Option<&str>) -> NewAccount {
         email: email.map(Into::into),
         password: Secret::new(PASSWORD),
         roles: vec![Role::parse("reader").unwrap()],
+        profile: Profile::default(),
+        active: true,
     }
 }
 

@@ -124,6 +124,7 @@ impl Refresh {
             session: session.id,
             user: user.id,
             subject: user.username,
+            device: None,
         })
     }
 

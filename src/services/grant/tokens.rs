@@ -26,6 +26,8 @@ pub struct Tokens {
     pub user: UserId,
     /// The subject.
     pub subject: Subject,
+    /// After a login: what the device is to keep, so that the account knows it again.
+    pub device: Option<Secret>,
 }
 
 /// A fault of ours.

@@ -1,29 +1,31 @@
 //! One attempt to log in, from the name to the tokens.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::password::{Busy, MAX_LENGTH, Verified};
 use super::unknown::UnknownNames;
-use super::{Fault, Passwords, Settings, Tokens, lockout};
-use crate::adapters::store::{NewRefreshToken, NewSession, Store, Transaction, User};
-use crate::model::{Roles, Secret, SessionId, Timestamp, random};
+use super::{Fault, Passwords, Settings, Tokens, device, lockout};
+use crate::adapters::store::users::fold;
+use crate::adapters::store::{Counter, Device, NewRefreshToken, NewSession};
+use crate::adapters::store::{Store, Transaction, User};
+use crate::model::{EmailAddress, Roles, Secret, SessionId, Timestamp, email, random};
 use crate::rules::token::opaque;
 use crate::services::grant::{Issue, Issuer, Rotation};
+use crate::services::limit::{Account, Limited, Limits, Purpose};
 use crate::services::session::Registry;
 
 /// Longest user name, in characters.
 pub const MAX_USERNAME: usize = 128;
-/// Longest e-mail address, in bytes (RFC 5321 section 4.5.3.1.3, less the brackets).
-pub const MAX_EMAIL: usize = 254;
 /// Longest user agent that is kept, in bytes.
 const MAX_USER_AGENT: usize = 256;
 /// Live sessions per user; the oldest are revoked.
 const MAX_SESSIONS: i64 = 1_000;
 
 /// Who somebody says they are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Identifier {
     /// The user name.
     Username(String),
@@ -37,8 +39,26 @@ impl Identifier {
             Self::Username(name) => {
                 name.len() <= MAX_USERNAME * 4 && (1..=MAX_USERNAME).contains(&name.chars().count())
             }
-            Self::Email(email) => (1..=MAX_EMAIL).contains(&email.len()),
+            Self::Email(email) => (1..=email::MAX_LENGTH).contains(&email.len()),
         }
+    }
+
+    /// The form in which it is compared.
+    pub(super) fn folded(&self) -> String {
+        match self {
+            Self::Username(name) => fold(name),
+            Self::Email(email) => EmailAddress::fold(email),
+        }
+    }
+}
+
+/// What somebody typed may be an address, or a password in the wrong field.
+impl fmt::Debug for Identifier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Username(_) => "Username",
+            Self::Email(_) => "Email",
+        })
     }
 }
 
@@ -49,8 +69,10 @@ pub struct Attempt {
     pub identifier: Identifier,
     /// With which password.
     pub password: Secret,
-    /// Whether a refresh token is wanted.
+    /// Whether a refresh token is wanted; then the device is made known too.
     pub refreshable: bool,
+    /// The token of a known device, as it came.
+    pub device: Option<Secret>,
     /// The caller's address and user agent, kept with the session.
     pub address: Option<IpAddr>,
     /// At most 256 bytes are kept.
@@ -68,8 +90,16 @@ pub enum Refusal {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Too many attempts from this source or at this account.
+    RateLimited(Limited),
     /// The pool of password hashing is full.
     Busy,
+}
+
+impl From<Limited> for Refusal {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited(limited)
+    }
 }
 
 impl From<Busy> for Refusal {
@@ -86,7 +116,17 @@ pub struct Login {
     issuer: Arc<Issuer>,
     passwords: Arc<Passwords>,
     settings: Settings,
+    limits: Arc<Limits>,
     unknown: UnknownNames,
+}
+
+/// What an attempt is about.
+struct Target {
+    user: Option<User>,
+    /// The known device that it comes from; always one of that user.
+    device: Option<Device>,
+    /// Where there is no user, some account's hash, to take the time that accounts take.
+    decoy: Option<Secret>,
 }
 
 /// A session that was opened, before its access token is signed.
@@ -98,15 +138,18 @@ struct Opened {
 }
 
 impl Login {
-    /// Over one store and the registry of this node. `passwords` is shared with the accounts.
+    /// Over one store and the registry of this node. `passwords` is shared with the accounts,
+    /// `limits` with all that is limited.
     pub fn new(
         store: Store,
         registry: Registry,
         issuer: Arc<Issuer>,
         passwords: Arc<Passwords>,
         settings: Settings,
+        limits: Arc<Limits>,
     ) -> Self {
-        Self { store, registry, issuer, passwords, settings, unknown: UnknownNames::new() }
+        let unknown = UnknownNames::new();
+        Self { store, registry, issuer, passwords, settings, limits, unknown }
     }
 
     /// Tries to log in.
@@ -118,25 +161,36 @@ impl Login {
         if !attempt.identifier.is_bounded() || attempt.password.expose().len() > MAX_LENGTH {
             return Ok(Err(Refusal::InvalidCredentials));
         }
-        let user = self.find(&attempt.identifier).await?;
-        if let Some(retry_after) = self.remaining(user.as_ref(), &attempt.identifier, now) {
-            return Ok(Err(Refusal::Locked { retry_after }));
+        if let Some(address) = attempt.address
+            && let Err(limited) = self.limits.source(Purpose::Login, address)
+        {
+            return Ok(Err(limited.into()));
         }
-        let hash = user.as_ref().map(|user| &user.password_hash);
-        let verified = match self.passwords.verify(&attempt.password, hash).await? {
+        let target = self.find(&attempt, now).await?;
+        if let Err(refusal) = self.admit(&target, &attempt.identifier, now) {
+            return Ok(Err(refusal));
+        }
+        // A decoy is never tried with what was typed: it is the hash of somebody.
+        let nonsense = random::token()?;
+        let (password, hash) = match &target.user {
+            Some(user) => (&attempt.password, Some(&user.password_hash)),
+            None => (&nonsense, target.decoy.as_ref()),
+        };
+        let verified = match self.passwords.verify(password, hash).await? {
             Ok(verified) => verified,
             Err(busy) => return Ok(Err(busy.into())),
         };
+        let Target { user, device, decoy: _ } = target;
         match (user, verified) {
             (Some(user), Verified::Right) if user.active => {
                 let hash = user.password_hash.clone();
-                self.succeed(user, &hash, &attempt, now).await
+                self.succeed(user, device, &hash, &attempt, now).await
             }
             (Some(user), Verified::Outdated(hash)) if user.active => {
-                self.succeed(user, &hash, &attempt, now).await
+                self.succeed(user, device, &hash, &attempt, now).await
             }
             (Some(user), Verified::Wrong | Verified::Right | Verified::Outdated(_)) => {
-                self.fail(&user, now).await.map(Err)
+                self.fail(&user, device.as_ref(), now).await.map(Err)
             }
             (None, Verified::Wrong | Verified::Right | Verified::Outdated(_)) => {
                 Ok(Err(self.fail_unknown(&attempt.identifier, now).await?))
@@ -144,41 +198,71 @@ impl Login {
         }
     }
 
-    async fn find(&self, identifier: &Identifier) -> Result<Option<User>, Fault> {
+    async fn find(&self, attempt: &Attempt, now: Timestamp) -> Result<Target, Fault> {
         let mut transaction = self.store.read().await?;
-        let found = match identifier {
-            Identifier::Username(name) => transaction.find_user_by_username(name).await,
-            Identifier::Email(email) => transaction.find_user_by_email(email).await,
+        let user = match &attempt.identifier {
+            Identifier::Username(name) => transaction.find_user_by_username(name).await?,
+            Identifier::Email(email) => transaction.find_user_by_email(email).await?,
         };
-        Ok(found?)
+        // Asked for unknown names as well: the same work.
+        let device = device::find(&mut transaction, attempt.device.as_ref(), now).await?;
+        let id = user.as_ref().map(|user| user.id);
+        let device = device.filter(|device| Some(device.user) == id);
+        let number = self.unknown.number(&attempt.identifier);
+        let decoy = transaction.some_password_hash(number).await?;
+        Ok(Target { user, device, decoy })
     }
 
-    fn remaining(
+    /// The account's lock, then its rate; those of the known device where there is one.
+    fn admit(
         &self,
-        user: Option<&User>,
+        target: &Target,
         identifier: &Identifier,
         now: Timestamp,
-    ) -> Option<Duration> {
-        match user {
-            Some(user) => lockout::remaining(user.locked_until, now),
-            None => self.unknown.remaining(identifier, now),
+    ) -> Result<(), Refusal> {
+        let name = identifier.folded();
+        let (account, remaining) = match (&target.user, &target.device) {
+            (_, Some(device)) => {
+                (Account::Device(&device.digest), lockout::remaining(device.locked_until, now))
+            }
+            (Some(user), None) => {
+                (Account::User(user.id), lockout::remaining(user.locked_until, now))
+            }
+            (None, None) => (Account::Name(&name), self.unknown.remaining(identifier, now)),
+        };
+        if let Some(retry_after) = remaining {
+            return Err(Refusal::Locked { retry_after });
         }
+        Ok(self.limits.account(Purpose::Login, account)?)
     }
 
     /// One transaction: the success is recorded and the session opened, or neither.
     async fn succeed(
         &self,
         user: User,
+        device: Option<Device>,
         hash: &Secret,
         attempt: &Attempt,
         now: Timestamp,
     ) -> Result<Result<Tokens, Refusal>, Fault> {
         let mut transaction = self.store.begin_write().await?;
-        let recorded = transaction.record_success(user.id, &user.password_hash, hash, now).await?;
+        let verified = &user.password_hash;
+        let recorded = match &device {
+            Some(device) => {
+                let used = device::used(device, now);
+                transaction.record_success_from(&used, verified, hash, now).await?
+            }
+            None => transaction.record_success(user.id, verified, hash, now).await?,
+        };
         if !recorded {
-            return self.overtaken(transaction, &user, now).await.map(Err);
+            return self.overtaken(transaction, &user, device.as_ref(), now).await.map(Err);
         }
         let opened = self.open(&mut transaction, &user, attempt, now).await?;
+        let device = match (device, attempt.refreshable) {
+            (Some(_), _) => attempt.device.clone(),
+            (None, true) => Some(device::remember(&mut transaction, user.id, now).await?),
+            (None, false) => None,
+        };
         // Signed before the commit: no session remains that nobody holds a token of.
         let expires_at = self.issuer.settings().access_ends(now, now);
         let access_token = self.issuer.issue(Issue {
@@ -200,6 +284,7 @@ impl Login {
             session: opened.session,
             user: user.id,
             subject: user.username,
+            device,
         }))
     }
 
@@ -208,10 +293,17 @@ impl Login {
         &self,
         mut transaction: Transaction,
         user: &User,
+        device: Option<&Device>,
         now: Timestamp,
     ) -> Result<Refusal, Fault> {
-        let user = transaction.find_user(user.id).await?;
-        let remaining = user.and_then(|user| lockout::remaining(user.locked_until, now));
+        let locked_until = match device {
+            Some(device) => {
+                let device = transaction.find_device(&device.digest).await?;
+                device.and_then(|device| device.locked_until)
+            }
+            None => transaction.find_user(user.id).await?.and_then(|user| user.locked_until),
+        };
+        let remaining = lockout::remaining(locked_until, now);
         Ok(remaining
             .map_or(Refusal::InvalidCredentials, |retry_after| Refusal::Locked { retry_after }))
     }
@@ -254,13 +346,20 @@ impl Login {
     }
 
     /// Counts the failure. Concurrent ones are all counted, and none beyond the lock.
-    async fn fail(&self, user: &User, now: Timestamp) -> Result<Refusal, Fault> {
+    async fn fail(
+        &self,
+        user: &User,
+        device: Option<&Device>,
+        now: Timestamp,
+    ) -> Result<Refusal, Fault> {
         let mut transaction = self.store.begin_write().await?;
-        let Some(failures) = transaction.count_failure(user.id, now).await? else {
-            return self.overtaken(transaction, user, now).await;
+        let counter =
+            device.map_or(Counter::User(user.id), |device| Counter::Device(device.digest.as_str()));
+        let Some(failures) = transaction.count_failure(counter, now).await? else {
+            return self.overtaken(transaction, user, device, now).await;
         };
         if let Some(until) = lockout::after_failure(failures, &self.settings, now) {
-            transaction.lock_user(user.id, until).await?;
+            transaction.lock(counter, until).await?;
         }
         transaction.commit().await?;
         Ok(Refusal::InvalidCredentials)

@@ -1,6 +1,7 @@
 use super::*;
 use crate::adapters::store::NewUser;
 use crate::adapters::store::sample::{self as stored, DAY, NOW};
+use crate::live::rate_limits::RateLimits;
 use crate::model::{Role, Subject, UserId};
 use crate::services::grant::sample::{House, house};
 use crate::services::login::Hashing;
@@ -29,7 +30,8 @@ fn login(house: &House, iterations: u32) -> Login {
     let settings = settings(iterations);
     let passwords = Arc::new(Passwords::new(&settings.hashing).unwrap());
     let issuer = Arc::clone(&house.issuer);
-    Login::new(house.store.clone(), house.registry.clone(), issuer, passwords, settings)
+    let limits = Arc::new(Limits::new(RateLimits::default));
+    Login::new(house.store.clone(), house.registry.clone(), issuer, passwords, settings, limits)
 }
 
 async fn case() -> Case {
@@ -53,6 +55,7 @@ fn attempt(name: &str, password: &str) -> Attempt {
         identifier: Identifier::Username(name.into()),
         password: Secret::new(password),
         refreshable: true,
+        device: None,
         address: None,
         user_agent: Some("ü".repeat(1_000)),
     }
@@ -133,6 +136,7 @@ async fn fifty_wrong_passwords_at_once_lock_after_exactly_five() {
             match attempt.await.unwrap().unwrap_err() {
                 Refusal::InvalidCredentials => counted += 1,
                 Refusal::Locked { .. } => {}
+                Refusal::RateLimited(_) => panic!("the rate is high enough"),
                 Refusal::Busy => panic!("the queue is long enough"),
             }
         }
@@ -197,7 +201,8 @@ async fn a_password_that_was_replaced_meanwhile_opens_nothing() {
     transaction.set_password_hash(case.user, &other).await.unwrap();
     transaction.commit().await.unwrap();
     let hash = user.password_hash.clone();
-    let outcome = case.login.succeed(user, &hash, &attempt("alice", PASSWORD), NOW).await.unwrap();
+    let outcome =
+        case.login.succeed(user, None, &hash, &attempt("alice", PASSWORD), NOW).await.unwrap();
     assert_eq!(outcome.unwrap_err(), Refusal::InvalidCredentials);
 }
 

@@ -1,14 +1,19 @@
 //! Login with a password.
 //!
-//! The account's lock is looked at first, then the password is verified on a bounded pool (the same
+//! Rates come first, by source and by account; then the account's lock, or that of the known device
+//! which the attempt comes from (decision 0006); then the password is verified on a bounded pool (the same
 //! work where there is no such user), then one transaction records how it ended. An unknown name
 //! locks as a known one does.
 
 pub mod settings;
 
 pub mod lockout;
+
+pub mod stored;
+
 pub mod password;
 
+pub mod device;
 pub mod unknown;
 
 pub mod attempt;

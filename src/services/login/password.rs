@@ -1,4 +1,5 @@
-//! Argon2id (RFC 9106) on a bounded pool. Passwords are kept as PHC strings only.
+//! Argon2id (RFC 9106) on a bounded pool. Passwords are kept as PHC strings only; hashes that were
+//! made elsewhere are verified and made anew.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +11,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::stored::{Scheme, scheme};
 use super::{Fault, Hashing};
 use crate::model::{Secret, random};
 
@@ -75,10 +77,14 @@ impl Passwords {
         against: Option<&Secret>,
     ) -> Result<Result<Verified, Busy>, Fault> {
         let (password, params) = (password.clone(), self.params.clone());
-        let known = against.is_some();
-        let against = against.unwrap_or(&self.dummy).clone();
+        let scheme = against.map_or(Scheme::Nothing, scheme);
+        let known = scheme != Scheme::Nothing;
+        let against = against.filter(|_| known).unwrap_or(&self.dummy).clone();
         self.run(move || {
-            let verified = verify(&password, &against, &params)?;
+            let verified = match scheme {
+                Scheme::Argon2 | Scheme::Nothing => verify(&password, &against, &params)?,
+                Scheme::Bcrypt => verify_bcrypt(&password, &against, &params)?,
+            };
             Ok(if known { verified } else { Verified::Wrong })
         })
         .await
@@ -139,6 +145,15 @@ fn verify(password: &Secret, against: &Secret, params: &Params) -> Result<Verifi
     }
 }
 
+/// bcrypt reads the first 72 bytes of a password, as it did where the hash was made.
+fn verify_bcrypt(password: &Secret, against: &Secret, params: &Params) -> Result<Verified, Fault> {
+    match bcrypt::verify(password.expose(), against.expose()) {
+        Ok(true) => hash(password, params).map(Verified::Outdated),
+        Ok(false) => Ok(Verified::Wrong),
+        Err(error) => Err(Fault(format!("a stored password hash is unusable: {error}"))),
+    }
+}
+
 fn is_current(hash: &PasswordHash, params: &Params) -> bool {
     let stored = Params::try_from(hash);
     let same = stored.is_ok_and(|stored| {
@@ -184,6 +199,40 @@ mod tests {
         let Ok(Verified::Outdated(new)) = verified else { panic!("{verified:?}") };
         let verified = passwords.verify(&password, Some(&new)).await.unwrap();
         assert!(matches!(verified, Ok(Verified::Right)));
+    }
+
+    #[tokio::test]
+    async fn a_hash_from_elsewhere_is_verified_and_made_anew() {
+        let passwords = Passwords::new(&hashing(1)).unwrap();
+        let right = Secret::new("correct horse battery staple");
+        let long = Secret::new("x".repeat(1_024));
+        let foreign = argon2::Argon2::new(
+            Algorithm::Argon2i,
+            Version::V0x10,
+            Params::new(128, 3, 2, None).unwrap(),
+        );
+        let argon2i = foreign
+            .hash_password_with_salt(right.expose().as_bytes(), b"some salt, longer")
+            .unwrap()
+            .to_string();
+        let bcrypt = bcrypt::hash(right.expose(), 4).unwrap();
+        let hashes =
+            [argon2i, bcrypt.replacen("$2b$", "$2y$", 1), bcrypt.replacen("$2b$", "$2a$", 1)];
+        for hash in hashes.into_iter().chain([bcrypt]) {
+            let hash = Secret::new(hash);
+            let verified = passwords.verify(&right, Some(&hash)).await.unwrap();
+            let Ok(Verified::Outdated(new)) = verified else { panic!("{verified:?}") };
+            assert!(new.expose().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+            for wrong in [&Secret::new("wrong"), &Secret::new(""), &Secret::new("a\0b"), &long] {
+                let verified = passwords.verify(wrong, Some(&hash)).await.unwrap();
+                assert!(matches!(verified, Ok(Verified::Wrong)), "{verified:?}");
+            }
+        }
+        let none = Secret::new(crate::services::login::stored::NO_PASSWORD);
+        for password in [&right, &none, &passwords.dummy.clone()] {
+            let verified = passwords.verify(password, Some(&none)).await.unwrap();
+            assert!(matches!(verified, Ok(Verified::Wrong)));
+        }
     }
 
     #[tokio::test]

@@ -9,15 +9,15 @@ use quick_cache::UnitWeighter;
 use quick_cache::unsync::Cache;
 
 use super::{Identifier, Settings, lockout};
-use crate::adapters::store::users::fold;
+use crate::adapters::store::Failures;
 use crate::model::Timestamp;
 
 /// Names remembered; the ones not tried for longest go first.
 const CAPACITY: u64 = 100_000;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Count {
-    failures: u32,
+    failures: Failures,
     locked_until: Option<Timestamp>,
 }
 
@@ -49,22 +49,28 @@ impl UnknownNames {
     ) -> Option<Duration> {
         let key = self.key(name);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut count = counts.get(&key).copied().unwrap_or_default();
+        let none = Count { failures: Failures { since_lock: 0, in_a_row: 0 }, locked_until: None };
+        let mut count = counts.get(&key).copied().unwrap_or(none);
         if let Some(remaining) = lockout::remaining(count.locked_until, now) {
             return Some(remaining);
         }
-        count.failures = count.failures.saturating_add(1);
+        count.failures.since_lock = count.failures.since_lock.saturating_add(1);
+        count.failures.in_a_row = count.failures.in_a_row.saturating_add(1);
         if let Some(until) = lockout::after_failure(count.failures, settings, now) {
-            count = Count { failures: 0, locked_until: Some(until) };
+            count.failures.since_lock = 0;
+            count.locked_until = Some(until);
         }
         counts.insert(key, count);
         None
     }
 
+    /// A number that a name always has in this process.
+    pub(super) fn number(&self, name: &Identifier) -> u32 {
+        let [a, b, c, d, ..] = self.key(name).to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     fn key(&self, name: &Identifier) -> u64 {
-        match name {
-            Identifier::Username(name) => self.keys.hash_one((0, fold(name))),
-            Identifier::Email(email) => self.keys.hash_one((1, fold(email))),
-        }
+        self.keys.hash_one((matches!(name, Identifier::Email(_)), name.folded()))
     }
 }

@@ -21,7 +21,7 @@ const KEEP_ENDED: Duration = Duration::from_secs(86_400);
 /// What a used refresh token's successor is derived from is kept so long: the longest grace.
 pub const KEEP_SUCCESSOR_SEEDS: Duration = Duration::from_secs(60);
 
-/// Removes old changes, and sessions and refresh tokens that ended.
+/// Removes old changes, and sessions, refresh tokens and known devices that ended.
 #[derive(Debug)]
 pub struct Sweep {
     store: Store,
@@ -57,7 +57,8 @@ impl Sweep {
                     .forget_successor_seeds(now.minus(KEEP_SUCCESSOR_SEEDS), BATCH)
                     .await?
                 + transaction.remove_ended_refresh_tokens(ended, BATCH).await?
-                + transaction.remove_ended_sessions(ended).await?;
+                + transaction.remove_ended_sessions(ended).await?
+                + transaction.prune_devices(now, BATCH).await?;
             transaction.commit().await?;
             removed += batch;
             if batch == 0 {

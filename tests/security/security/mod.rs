@@ -4,12 +4,14 @@
 //! case. Whatever the status: nobody is let in, nothing is forwarded that should not be, nothing is
 //! revealed.
 
+mod enumeration_timing;
 mod header_spoofing;
 mod hop_by_hop;
 mod jwt_claims;
 mod jwt_forgery;
 mod mtls;
 mod path_confusion;
+mod rate_limit_lockout;
 mod refresh;
 mod resource_exhaustion;
 mod session_revocation;

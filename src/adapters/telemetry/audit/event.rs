@@ -29,6 +29,8 @@ names! {
     LoginFailed = "auth.login.failed", false;
     /// A login was refused because the account is locked.
     LoginLocked = "auth.login.locked", false;
+    /// A request was refused because there were too many from its source or at its account.
+    RateLimited = "auth.rate_limited", false;
     /// A refresh token was exchanged.
     RefreshSucceeded = "auth.refresh.succeeded", false;
     /// A refresh token was refused.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::adapters::store::Store;
 use crate::app::config;
-use crate::model::{Role, Secret, clock, random};
+use crate::model::{Profile, Role, Secret, clock, random};
 use crate::services::account::{Accounts, NewAccount, Refusal};
 use crate::services::login::Passwords;
 use crate::services::session::Registry;
@@ -43,6 +43,8 @@ async fn make(config: &config::Config, store: Store) -> Result<Vec<Made>, String
             email: None,
             password: password.clone(),
             roles: vec![Role::parse(role).map_err(|invalid| invalid.to_string())?],
+            profile: Profile::default(),
+            active: true,
         };
         match accounts.create(new, clock::now()).await {
             Ok(Ok(_)) => made.push(Made { username, password }),

@@ -87,6 +87,39 @@ fn what_is_not_written_has_the_defaults_of_the_contract() {
 }
 
 #[test]
+fn rates_are_bounded_and_can_be_off() {
+    let text = format!(
+        "[rate_limits]\nlogin = {{ per_source = \"20/1m\", per_account = \"off\" }}\n\
+         refresh.per_source = \"1000000/1d\"\n{LISTENER}"
+    );
+    let rates = Place::new(&text).load().result.unwrap().rate_limits;
+    let rate = rates.login.per_source.unwrap();
+    assert_eq!((rate.count.get(), rate.period), (20, Duration::from_secs(60)));
+    assert_eq!(rates.login.per_account, None);
+    assert_eq!(rates.mfa, crate::live::rate_limits::RateLimits::default().mfa);
+    for (key, value, part) in [
+        ("login.per_source", "\"0/1m\"", "must be 1 to 1000000 in 1s to 1d"),
+        ("login.per_account", "\"1000001/1m\"", "must be 1 to 1000000 in 1s to 1d"),
+        ("mfa.per_source", "\"1/999ms\"", "must be 1 to 1000000 in 1s to 1d"),
+        ("recover.per_source", "\"1/25h\"", "must be 1 to 1000000 in 1s to 1d"),
+        ("verify_email.per_source", "\"20\"", "is not a rate"),
+        ("introspection.per_account", "\"-1/1m\"", "is not a rate"),
+        ("introspection.per_source", "\"4294967296/1m\"", "is not a rate"),
+        ("refresh.per_account", "\"1/1m\"", "is not a known key"),
+        ("login.burst", "5", "is not a known key"),
+        ("login.per_source", "5", "must be text"),
+    ] {
+        let told = Place::new(&format!("[rate_limits]\n{key} = {value}\n{LISTENER}")).problems();
+        let start = format!("guarita.toml:2: rate_limits.{key}: ");
+        assert!(told[0].starts_with(&start) && told[0].contains(part), "{told:?}");
+    }
+    let file = Place::new(LISTENER);
+    let variables = [("GUARITA_RATE_LIMITS__LOGIN__PER_SOURCE", "7/1s")];
+    let rates = file.load_with(&variables).result.unwrap().rate_limits;
+    assert_eq!(rates.login.per_source.unwrap().count.get(), 7);
+}
+
+#[test]
 fn problems_of_every_kind_are_told_together_in_the_order_of_the_file() {
     let place = Place::new(
         "mode = \"external\"\npublic_url = \"http://gateway.test\"\ntrusted_proxies = [\"10.0.0.0/33\"]\n\

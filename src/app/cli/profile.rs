@@ -1,0 +1,59 @@
+//! Who a user is, on the command line.
+
+use super::migrate::Failure;
+use crate::model::profile::{FullName, Oab};
+use crate::model::{Cpf, EmailAddress, Profile};
+use crate::services::account::Account;
+
+/// What `user create` takes. Values are checked here and not by the parser of arguments, which would
+/// repeat them.
+#[derive(Debug, clap::Args)]
+pub(super) struct ProfileArguments {
+    /// The full name.
+    #[arg(long)]
+    nome_completo: Option<String>,
+    /// The CPF, as 00000000000 or 000.000.000-00; unique.
+    #[arg(long)]
+    cpf: Option<String>,
+    /// The number at the bar, with --uf-oab.
+    #[arg(long)]
+    oab: Option<String>,
+    /// The state of the bar.
+    #[arg(long)]
+    uf_oab: Option<String>,
+    /// The id at a provider, a UUID; unique.
+    #[arg(long)]
+    auth_user_id: Option<String>,
+}
+
+impl ProfileArguments {
+    /// The profile, or why it is refused.
+    pub(super) fn parse(&self) -> Result<Profile, Failure> {
+        fn check<T>(
+            parsed: Option<Result<T, impl std::fmt::Display>>,
+        ) -> Result<Option<T>, Failure> {
+            parsed.transpose().map_err(|invalid| Failure::Refused(invalid.to_string()))
+        }
+        let oab = Oab::parse(self.oab.as_deref(), self.uf_oab.as_deref());
+        Ok(Profile {
+            full_name: check(self.nome_completo.as_deref().map(FullName::parse))?,
+            cpf: check(self.cpf.as_deref().map(Cpf::parse))?,
+            oab: oab.map_err(|invalid| Failure::Refused(invalid.to_string()))?,
+            auth_user: check(self.auth_user_id.as_deref().map(Profile::parse_auth_user))?,
+        })
+    }
+}
+
+/// The members of a profile, as JSON. The CPF is masked.
+pub(super) fn members(account: &Account) -> serde_json::Value {
+    let Account { user, profile, .. } = account;
+    serde_json::json!({
+        "nome_completo": profile.full_name.as_ref().map(FullName::expose),
+        "cpf": profile.cpf.as_ref().map(ToString::to_string),
+        "email_corporativo": user.email.as_ref().map(EmailAddress::expose),
+        "oab": profile.oab.as_ref().map(Oab::number),
+        "uf_oab": profile.oab.as_ref().map(|oab| oab.state().as_str()),
+        "ativo": user.active,
+        "auth_user_id": profile.auth_user.map(|id| id.to_string()),
+    })
+}

@@ -1,0 +1,52 @@
+//! `[rate_limits]` as written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// How often somebody may try. A rate is a count and a time, as in `"20/1m"`, or `"off"`: 1 to
+/// 1,000,000 in 1 s to 24 h, all at once or spread. A source is one IPv4 address or one IPv6 /64;
+/// behind `trusted_proxies` the one that they tell.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimits {
+    /// `/auth/login` and `/auth/token`. Default `per_source = "600/1m"`, `per_account = "300/1m"`.
+    #[serde(default)]
+    pub login: Bounds,
+    /// `/recover`. Default `per_source = "30/1m"`, `per_account = "10/1h"`.
+    #[serde(default)]
+    pub recover: Bounds,
+    /// `/verify-email`. Default `per_source = "30/1m"`, `per_account = "10/1h"`.
+    #[serde(default)]
+    pub verify_email: Bounds,
+    /// `/auth/refresh`. Default `per_source = "3000/1m"`.
+    #[serde(default)]
+    pub refresh: SourceBounds,
+    /// `/auth/mfa`. Default `per_source = "120/1m"`, `per_account = "60/1m"`.
+    #[serde(default)]
+    pub mfa: Bounds,
+    /// `/oauth2/introspect`; an account is a client. Default `per_source = "6000/1m"`,
+    /// `per_account = "6000/1m"`.
+    #[serde(default)]
+    pub introspection: Bounds,
+}
+
+/// Rates of one kind of request.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// For one source.
+    #[schemars(extend("pattern" = "^(off|[0-9]+/[0-9]+(ms|s|m|h|d))$"))]
+    pub per_source: Option<String>,
+    /// For one account, and for each of its known devices; for a name that no account has too.
+    #[schemars(extend("pattern" = "^(off|[0-9]+/[0-9]+(ms|s|m|h|d))$"))]
+    pub per_account: Option<String>,
+}
+
+/// Rates of requests that do not name an account.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceBounds {
+    /// For one source.
+    #[schemars(extend("pattern" = "^(off|[0-9]+/[0-9]+(ms|s|m|h|d))$"))]
+    pub per_source: Option<String>,
+}

@@ -1,0 +1,53 @@
+//! Rates at the door: who comes too often is refused before anything is done for them, counted and
+//! audited.
+
+use std::sync::Arc;
+
+use super::arrival::Arrival;
+use super::refusal::Refused;
+use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
+use crate::model::{Code, clock};
+use crate::services::limit::{Account, Limited, Limits, Purpose};
+
+/// One for all endpoints; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Turnstile {
+    limits: Arc<Limits>,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+}
+
+impl Turnstile {
+    /// Over the counters of this node.
+    pub fn new(limits: Arc<Limits>, audit: Audit, metrics: Arc<Metrics>) -> Self {
+        Self { limits, audit, metrics }
+    }
+
+    /// Counts a request by the network it comes from, then by the account where one is named.
+    pub fn admit(
+        &self,
+        arrival: &Arrival,
+        purpose: Purpose,
+        account: Option<Account<'_>>,
+    ) -> Result<(), Refused> {
+        self.limits
+            .source(purpose, arrival.client)
+            .and_then(|()| account.map_or(Ok(()), |account| self.limits.account(purpose, account)))
+            .map_err(|limited| self.refuse(arrival, limited))
+    }
+
+    /// The refusal of what a service found to be too often.
+    pub fn refuse(&self, arrival: &Arrival, limited: Limited) -> Refused {
+        let (kind, by) = (limited.purpose.as_str(), limited.by.as_str());
+        self.metrics.rate_limited(kind, by);
+        let reason = format!("{kind} by {by}");
+        let event = Event {
+            request_id: Some(&arrival.request_id),
+            address: Some(arrival.client),
+            reason: Some(&reason),
+            ..Event::new(Name::RateLimited)
+        };
+        self.audit.record(&event, clock::now());
+        arrival.refuse(Code::RateLimited).retry_after(limited.retry_after)
+    }
+}
