@@ -14,6 +14,7 @@
     reason = "a measurement, not the product"
 )]
 
+mod drip;
 mod floor;
 mod load;
 mod process;
@@ -32,6 +33,7 @@ const ROUNDS: usize = 5;
 const SECONDS: Duration = Duration::from_secs(4);
 
 fn main() {
+    rlimit::increase_nofile_limit(u64::MAX).expect("open files");
     rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first provider");
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).is_some_and(|verb| verb == "floor") {
@@ -62,5 +64,8 @@ fn main() {
         }
     }
     table::print(&targets);
+    let guarita = targets.swap_remove(1);
+    drop(targets);
+    drip::print(folder, guarita.address(), &tokens.one, seconds);
     drop(upstream);
 }

@@ -68,6 +68,7 @@ signing_key_file = "signing.pem"
 
 [limits]
 requests_per_connection = 1000000
+connections = 15000
 
 [[upstreams]]
 name = "u"

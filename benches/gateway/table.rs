@@ -1,5 +1,6 @@
 //! The figures of each target, and the table.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ struct Round {
 impl Target {
     pub(crate) fn new(name: &'static str, running: Running, tokens: &Path) -> Self {
         Self { name, running, tokens: tokens.to_owned(), rounds: vec![] }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.running.address
     }
 
     pub(crate) fn warm(&mut self, folder: &Path) {
