@@ -1,63 +1,70 @@
 //! Healthy callers beside thousands of connections that send one byte a second.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::load;
 
 const CONNECTIONS: usize = 10_000;
+/// The second is cut into so many parts, each with its share of the connections.
+const PARTS: usize = 100;
 const HEAD: &[u8] = b"GET /api/orders HTTP/1.1\r\nHost: app.example.test\r\nX-Slow: ";
 
-/// Prints the p99 of healthy callers alone and beside the slow ones.
+/// Prints the p99 of healthy callers alone and beside the slow ones, which are a process of their
+/// own on the core of the load.
 pub(crate) fn print(folder: &Path, address: SocketAddr, tokens: &Path, time: Duration) {
     let alone = load::run(folder, address, tokens, time);
-    let stop = Arc::new(AtomicBool::new(false));
-    let open = Arc::new(AtomicUsize::new(0));
-    let dripping = {
-        let (stop, open) = (Arc::clone(&stop), Arc::clone(&open));
-        thread::spawn(move || drip(address, &stop, &open))
-    };
-    while open.load(Ordering::Relaxed) < CONNECTIONS {
-        thread::yield_now();
-    }
+    let mut dripping = Command::new("taskset")
+        .args(["-c", "1"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["drip", &address.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(dripping.stdout.take().unwrap()).read_line(&mut said).unwrap();
     let beside = load::run(folder, address, tokens, time);
-    stop.store(true, Ordering::Relaxed);
-    let reopened = dripping.join().unwrap();
+    dripping.kill().unwrap();
+    dripping.wait().unwrap();
     println!(
-        "\n{CONNECTIONS} connections that send a byte a second ({reopened} times cut off and back): \
-         p99 of the others {:.0} us alone, {:.0} us beside them, {:.2} x",
-        alone.p99,
+        "\nbeside {CONNECTIONS} connections that send a byte a second: p99 of the others {:.0} us \
+         instead of {:.0} us, {:.2} x",
         beside.p99,
+        alone.p99,
         beside.p99 / alone.p99
     );
 }
 
-/// Sends a byte on each connection every second, and opens anew what was closed. How often it was.
-fn drip(address: SocketAddr, stop: &AtomicBool, open: &AtomicUsize) -> usize {
-    let mut connections: Vec<(TcpStream, usize)> = Vec::with_capacity(CONNECTIONS);
-    let mut reopened = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let round = Instant::now();
-        for (stream, sent) in &mut connections {
-            let byte = HEAD.get(*sent).unwrap_or(&b'x');
-            *sent += 1;
-            if stream.write_all(&[*byte]).is_err() {
-                reopened += 1;
-                (*stream, *sent) = (connect(address, reopened), 0);
+/// Sends a byte on each connection every second, and opens anew what was closed, for ever.
+pub(crate) fn serve(address: &str) {
+    let address = address.parse().unwrap();
+    let mut opened = 0;
+    let mut connections: Vec<(TcpStream, usize)> = (0..CONNECTIONS)
+        .map(|_| {
+            opened += 1;
+            (connect(address, opened), 0)
+        })
+        .collect();
+    println!("open");
+    loop {
+        for part in connections.chunks_mut(CONNECTIONS / PARTS) {
+            let began = Instant::now();
+            for (stream, sent) in part {
+                let byte = HEAD.get(*sent).unwrap_or(&b'x');
+                *sent += 1;
+                if stream.write_all(&[*byte]).is_err() {
+                    opened += 1;
+                    (*stream, *sent) = (connect(address, opened), 0);
+                }
             }
+            let share = Duration::from_secs(1) / u32::try_from(PARTS).unwrap();
+            thread::park_timeout(share.saturating_sub(began.elapsed()));
         }
-        while connections.len() < CONNECTIONS {
-            connections.push((connect(address, connections.len()), 0));
-        }
-        open.store(connections.len(), Ordering::Relaxed);
-        thread::park_timeout(Duration::from_secs(1).saturating_sub(round.elapsed()));
     }
-    reopened
 }
 
 /// From one of many addresses: what one address may open is bounded, and many is the harder case.

@@ -39,6 +39,9 @@ fn main() {
     if arguments.get(1).is_some_and(|verb| verb == "floor") {
         return floor::serve(&arguments[2], &arguments[3]);
     }
+    if arguments.get(1).is_some_and(|verb| verb == "drip") {
+        return drip::serve(&arguments[2]);
+    }
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let rounds = number("BENCH_ROUNDS").unwrap_or(ROUNDS);
     let seconds =
