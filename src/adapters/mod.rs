@@ -2,4 +2,5 @@
 
 pub mod telemetry;
 pub mod store;
+pub mod ephemeral;
 pub mod upstream;

@@ -19,4 +19,5 @@ mod harness;
 mod identity_headers;
 mod login;
 mod routes;
+mod second_factor;
 mod security;

@@ -12,6 +12,7 @@ pub mod pool;
 pub mod refresh_tokens;
 pub mod sessions;
 pub mod settings;
+pub mod totp_factors;
 pub mod transaction;
 pub mod users;
 
@@ -24,5 +25,6 @@ pub use pool::Store;
 pub use refresh_tokens::{NewRefreshToken, RefreshToken};
 pub use sessions::{NewSession, Session};
 pub use settings::Settings;
+pub use totp_factors::TotpFactor;
 pub use transaction::Transaction;
 pub use users::{NewUser, User};

@@ -23,7 +23,7 @@ use crate::live::Live;
 use crate::model::clock;
 use crate::services::access::Judge;
 use crate::services::grant::{Issuer, Refresh};
-use crate::services::login::{Login, Passwords};
+use crate::services::login::{Challenge, Login, Passwords, SecondFactor};
 use crate::services::session::{Feed, Registry, Sessions, Sweep};
 
 /// Verified tokens kept in memory.
@@ -97,6 +97,13 @@ pub(super) async fn assemble(
     let keys = Arc::clone(&live);
     let issuer =
         Arc::new(Issuer::new(move || Arc::clone(&keys.read().keyring), config.tokens.clone()));
+    let factor = SecondFactor::new(
+        store.clone(),
+        &config.mfa,
+        config.login.clone(),
+        config.tokens.issuer.clone(),
+    );
+    let factor = Arc::new(factor.await.map_err(|e| Fault::part("second factor")(&e))?);
     let login = Login::new(
         store.clone(),
         registry.clone(),
@@ -104,9 +111,13 @@ pub(super) async fn assemble(
         passwords,
         config.login.clone(),
     );
+    let login = Arc::new(login);
+    let challenge = Challenge::new(store.clone(), Arc::clone(&login), Arc::clone(&factor));
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
-        login: Arc::new(login),
+        login,
+        factor,
+        challenge: Arc::new(challenge),
         refresh: Arc::new(refresh),
         sessions,
         live: Arc::clone(&live),

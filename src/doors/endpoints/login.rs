@@ -137,6 +137,10 @@ impl Desk {
                 self.record(arrival, Name::LoginLocked, "locked", None);
                 arrival.refuse(Code::Locked).retry_after(retry_after)
             }
+            Refusal::SecondFactorRequired { ticket } => {
+                self.metrics.login("mfa_required");
+                arrival.refuse(Code::MfaRequired).mfa_token(ticket)
+            }
             Refusal::Busy => {
                 self.record(arrival, Name::LoginFailed, "busy", None);
                 arrival.refuse(Code::RateLimited)

@@ -9,6 +9,7 @@ pub mod arrival;
 pub mod refusal;
 pub mod extract;
 pub mod login;
+pub mod mfa;
 pub mod refresh;
 pub mod logout;
 pub mod wellknown;

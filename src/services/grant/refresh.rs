@@ -43,6 +43,7 @@ struct Bearer {
     token: RefreshToken,
     user: User,
     roles: Roles,
+    second_factor_at: Option<Timestamp>,
 }
 
 impl Refresh {
@@ -70,7 +71,8 @@ impl Refresh {
         let Some(next) = next else { return Ok(Err(InvalidRefreshToken::Revoked)) };
         let session = bearer.token.session;
         // Signed before the commit: without a signature the old token must stay good.
-        let access_token = self.issuer.issue(&bearer.user, bearer.roles, session, now)?;
+        let access_token =
+            self.issuer.issue(&bearer.user, bearer.roles, session, bearer.second_factor_at, now)?;
         transaction.commit().await?;
         Ok(Ok(Tokens {
             access_token,
@@ -156,7 +158,7 @@ async fn examine(
         return Ok(Err(InvalidRefreshToken::Revoked));
     };
     let roles = transaction.roles_of(user.id).await?;
-    Ok(Ok(Bearer { token, user, roles }))
+    Ok(Ok(Bearer { token, user, roles, second_factor_at: session.second_factor_at }))
 }
 
 #[cfg(test)]

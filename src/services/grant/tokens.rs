@@ -83,6 +83,7 @@ impl Issuer {
         user: &User,
         roles: Roles,
         session: SessionId,
+        second_factor_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Secret, Fault> {
         let claims = Claims {
@@ -96,6 +97,7 @@ impl Issuer {
             token_id: random::ordered_uuid().to_string().into_boxed_str(),
             session,
             roles,
+            second_factor_at,
         };
         Ok((self.keys)().issue(&claims)?)
     }

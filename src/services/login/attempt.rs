@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::password::{Busy, MAX_LENGTH, Verified};
 use super::unknown::UnknownNames;
 use super::{Fault, Passwords, Settings, Tokens, lockout};
+use crate::adapters::ephemeral::Memory;
 use crate::adapters::store::{NewRefreshToken, NewSession, Store, Transaction, User};
 use crate::model::{Roles, Secret, SessionId, Timestamp, random};
 use crate::rules::token::opaque;
@@ -21,6 +22,12 @@ pub const MAX_EMAIL: usize = 254;
 const MAX_USER_AGENT: usize = 256;
 /// Live sessions per user; the oldest are revoked.
 const MAX_SESSIONS: i64 = 1_000;
+/// Logins that wait for their second factor.
+const MAX_TICKETS: usize = 100_000;
+/// Life of a ticket.
+const TICKET_TTL: Duration = Duration::from_secs(300);
+/// Attempts of a ticket.
+const TICKET_ATTEMPTS: u32 = 5;
 
 /// Who somebody says they are.
 #[derive(Debug, Clone)]
@@ -43,7 +50,7 @@ impl Identifier {
 }
 
 /// One attempt to log in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Attempt {
     /// Who.
     pub identifier: Identifier,
@@ -58,7 +65,7 @@ pub struct Attempt {
 }
 
 /// Why a login is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Refusal {
     /// Unknown user, wrong password, or disabled: not told apart.
@@ -68,7 +75,12 @@ pub enum Refusal {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The pool of password hashing is full.
+    /// The password is right, and a second factor is active.
+    SecondFactorRequired {
+        /// Opaque, for five minutes and five codes.
+        ticket: Secret,
+    },
+    /// The pool of password hashing is full, or too many logins wait for their second factor.
     Busy,
 }
 
@@ -87,6 +99,15 @@ pub struct Login {
     passwords: Arc<Passwords>,
     settings: Settings,
     unknown: UnknownNames,
+    pub(super) tickets: Memory<Held>,
+}
+
+/// A login whose password was right.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) user: User,
+    hash: Secret,
+    visit: Attempt,
 }
 
 /// A session that was opened, before its access token is signed.
@@ -106,7 +127,8 @@ impl Login {
         passwords: Arc<Passwords>,
         settings: Settings,
     ) -> Self {
-        Self { store, registry, issuer, passwords, settings, unknown: UnknownNames::new() }
+        let (unknown, tickets) = (UnknownNames::new(), Memory::new(MAX_TICKETS));
+        Self { store, registry, issuer, passwords, settings, unknown, tickets }
     }
 
     /// Tries to log in.
@@ -174,13 +196,38 @@ impl Login {
         now: Timestamp,
     ) -> Result<Result<Tokens, Refusal>, Fault> {
         let mut transaction = self.store.begin_write().await?;
-        let recorded = transaction.record_success(user.id, &user.password_hash, hash, now).await?;
-        if !recorded {
-            return self.overtaken(transaction, &user, now).await.map(Err);
+        let visit = Attempt { password: Secret::new(""), ..attempt.clone() };
+        let mut held = Held { user, hash: hash.clone(), visit };
+        if transaction.find_totp(held.user.id, None).await?.is_none() {
+            return self.finish(transaction, &held, None, now).await;
         }
-        let opened = self.open(&mut transaction, &user, attempt, now).await?;
+        held.visit.refreshable = true;
+        let ticket = random::token()?;
+        let (digest, ends) = (opaque::digest(ticket.expose()), now.plus(TICKET_TTL));
+        Ok(Err(match self.tickets.put(digest, held, TICKET_ATTEMPTS, ends, now) {
+            Ok(()) => Refusal::SecondFactorRequired { ticket },
+            Err(crate::adapters::ephemeral::Full) => Refusal::Busy,
+        }))
+    }
+
+    /// Records the success and opens the session, or neither.
+    pub(super) async fn finish(
+        &self,
+        mut transaction: Transaction,
+        held: &Held,
+        second_factor_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Result<Tokens, Refusal>, Fault> {
+        let (user, attempt) = (&held.user, &held.visit);
+        let recorded =
+            transaction.record_success(user.id, &user.password_hash, &held.hash, now).await?;
+        if !recorded {
+            return self.overtaken(transaction, user, now).await.map(Err);
+        }
+        let opened = self.open(&mut transaction, user, attempt, second_factor_at, now).await?;
         // Signed before the commit: no session remains that nobody holds a token of.
-        let access_token = self.issuer.issue(&user, opened.roles, opened.session, now)?;
+        let access_token =
+            self.issuer.issue(user, opened.roles, opened.session, second_factor_at, now)?;
         transaction.commit().await?;
         for session in opened.displaced {
             self.registry.revoke(session);
@@ -191,7 +238,7 @@ impl Login {
             expires_in: self.issuer.settings().access_ttl,
             session: opened.session,
             user: user.id,
-            subject: user.username,
+            subject: user.username.clone(),
         }))
     }
 
@@ -213,6 +260,7 @@ impl Login {
         transaction: &mut Transaction,
         user: &User,
         attempt: &Attempt,
+        second_factor_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Opened, Fault> {
         let settings = self.issuer.settings();
@@ -229,6 +277,7 @@ impl Login {
             },
             address: attempt.address,
             user_agent: attempt.user_agent.as_deref().map(bounded),
+            second_factor_at,
         };
         transaction.insert_session(&new, now).await?;
         let displaced = transaction.revoke_oldest_sessions(user.id, MAX_SESSIONS, now).await?;

@@ -13,7 +13,14 @@ pub mod unknown;
 
 pub mod attempt;
 
+pub mod totp;
+pub mod sealed;
+pub mod second_factor;
+pub mod challenge;
+
 pub use crate::services::grant::{Fault, Tokens};
 pub use attempt::{Attempt, Identifier, Login, Refusal};
+pub use challenge::{Challenge, Failure};
 pub use password::Passwords;
+pub use second_factor::{Answer, FactorSettings, SecondFactor, Unproven};
 pub use settings::{Hashing, Settings};
