@@ -109,6 +109,7 @@ async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyrin
         let (name, id) = user.clone().unwrap();
         let session = SessionId::new(random::ordered_uuid());
         let new = NewSession {
+            second_factor_at: None,
             id: session,
             user: id,
             expires_at: now.plus(LIFE),
@@ -137,6 +138,7 @@ fn claims(
     // A second ago: a token of the very second in which the roles were given counts as stale.
     let issued = now.minus(Duration::from_secs(1));
     Claims {
+        second_factor_at: None,
         issuer: "ms-auth".into(),
         subject,
         user: Some(user),
