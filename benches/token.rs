@@ -36,6 +36,7 @@ fn claims(token_id: &str) -> Claims {
         token_id: token_id.into(),
         session: SessionId::parse("01932c07-7f0c-7d5e-8a00-0123456789ab").expect("a session id"),
         roles: Roles::parse(["Metrics.Admin", "Metrics.Reader"]).expect("roles"),
+        second_factor_at: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::load;
 
 const CONNECTIONS: usize = 10_000;
 /// The second is cut into so many parts, each with its share of the connections.
-const PARTS: usize = 100;
+const PARTS: usize = 1_000;
 const HEAD: &[u8] = b"GET /api/orders HTTP/1.1\r\nHost: app.example.test\r\nX-Slow: ";
 
 /// Prints the p99 of healthy callers alone and beside the slow ones, which are a process of their

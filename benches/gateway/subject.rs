@@ -112,6 +112,7 @@ async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyrin
         let (name, id) = user.clone().unwrap();
         let session = SessionId::new(random::ordered_uuid());
         let new = NewSession {
+            second_factor_at: None,
             id: session,
             user: id,
             expires_at: now.plus(LIFE),
@@ -138,6 +139,7 @@ fn claims(
     now: Timestamp,
 ) -> Claims {
     Claims {
+        second_factor_at: None,
         issuer: "ms-auth".into(),
         subject,
         user: Some(user),

@@ -94,6 +94,18 @@ codes! {
     Unavailable = "unavailable", 503, "The service is not available now", Error;
     /// The upstream took too long.
     GatewayTimeout = "gateway_timeout", 504, "The upstream took too long to answer", Error;
+    /// The password is right and a second factor is asked for.
+    MfaRequired = "mfa_required", 401, "A second factor is required", Info;
+    /// The ticket of a login is unknown, used up or expired.
+    InvalidMfaToken = "invalid_mfa_token", 401, "The login must begin anew", Info;
+    /// The code is wrong or was used before.
+    InvalidCode = "invalid_code", 401, "The code is not valid", Info;
+    /// The factor is active already.
+    MfaActive = "mfa_active", 409, "A second factor is active", Info;
+    /// There is no factor to confirm or disable.
+    MfaNotEnrolled = "mfa_not_enrolled", 409, "There is no second factor", Info;
+    /// No encryption key is configured.
+    MfaUnavailable = "mfa_unavailable", 503, "Second factors are not available here", Info;
     /// The HTTP version is not spoken here.
     VersionNotSupported = "version_not_supported", 505, "The HTTP version is not supported", Info;
 }

@@ -20,4 +20,5 @@ mod accounts;
 mod identity_headers;
 mod login;
 mod routes;
+mod second_factor;
 mod security;

@@ -2,6 +2,8 @@
 //!
 //! Nothing here survives a restart, and nothing here is shared with another gateway.
 
+pub mod memory;
 pub mod rate;
 
+pub use memory::{Full, Memory};
 pub use rate::{Key, Limiter, Rate};

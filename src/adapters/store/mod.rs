@@ -14,6 +14,7 @@ pub mod profiles;
 pub mod refresh_tokens;
 pub mod sessions;
 pub mod settings;
+pub mod totp_factors;
 pub mod transaction;
 pub mod users;
 
@@ -28,5 +29,6 @@ pub use profiles::Taken;
 pub use refresh_tokens::{NewRefreshToken, RefreshToken};
 pub use sessions::{NewSession, Session};
 pub use settings::Settings;
+pub use totp_factors::TotpFactor;
 pub use transaction::Transaction;
 pub use users::{NewUser, User};

@@ -35,7 +35,14 @@ pub(crate) async fn user(store: &Store, name: &str) -> UserId {
 
 pub(crate) async fn session(store: &Store, user: UserId, expires_at: Timestamp) -> SessionId {
     let id = SessionId::new(random::ordered_uuid());
-    let new = NewSession { id, user, expires_at, address: None, user_agent: None };
+    let new = NewSession {
+        id,
+        user,
+        expires_at,
+        address: None,
+        user_agent: None,
+        second_factor_at: None,
+    };
     let mut transaction = store.begin_write().await.unwrap();
     transaction.insert_session(&new, NOW).await.unwrap();
     transaction.commit().await.unwrap();

@@ -30,6 +30,8 @@ pub struct Session {
     pub address: Option<String>,
     /// What opened it, at most 256 bytes.
     pub user_agent: Option<String>,
+    /// When a second factor was proven, where it was opened with one.
+    pub second_factor_at: Option<Timestamp>,
 }
 
 impl Session {
@@ -52,6 +54,8 @@ pub struct NewSession<'a> {
     pub address: Option<IpAddr>,
     /// What opens it; the caller bounds it to 256 bytes.
     pub user_agent: Option<&'a str>,
+    /// When a second factor was proven.
+    pub second_factor_at: Option<Timestamp>,
 }
 
 fn id(row: &AnyRow) -> Result<SessionId, Fault> {
@@ -68,6 +72,7 @@ fn session(row: &AnyRow) -> Result<Session, Fault> {
         revoked_at: optional_time(row, "revoked_at")?,
         address: optional_text(row, "address")?,
         user_agent: optional_text(row, "user_agent")?,
+        second_factor_at: optional_time(row, "second_factor_at")?,
     })
 }
 
@@ -80,7 +85,7 @@ impl Transaction {
     ) -> Result<(), Fault> {
         let query = sqlx::query(
             "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, address, \
-             user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             user_agent, second_factor_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(new.id.to_string())
         .bind(new.user.get())
@@ -88,7 +93,8 @@ impl Transaction {
         .bind(now.seconds())
         .bind(new.expires_at.seconds())
         .bind(new.address.map(|address| address.to_string()))
-        .bind(new.user_agent.map(ToOwned::to_owned));
+        .bind(new.user_agent.map(ToOwned::to_owned))
+        .bind(new.second_factor_at.map(Timestamp::seconds));
         self.execute(query).await.map(|_| ())
     }
 

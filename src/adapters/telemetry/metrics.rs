@@ -31,6 +31,7 @@ pub struct Metrics {
     reload_success: IntGauge,
     reload_time: IntGauge,
     logins: IntCounterVec,
+    mfa_challenges: IntCounterVec,
     refreshes: IntCounterVec,
     streams_closed: IntCounterVec,
     rate_limited: IntCounterVec,
@@ -148,6 +149,11 @@ impl Metrics {
                 "guarita_config_reload_timestamp_seconds",
                 "When a configuration was last taken into force.",
             )?,
+            mfa_challenges: to.counters(
+                "guarita_mfa_challenges_total",
+                "Codes of second factors.",
+                &["result"],
+            )?,
             logins: to.counters("guarita_logins_total", "Attempts to log in.", &["result"])?,
             refreshes: to.counters(
                 "guarita_refreshes_total",
@@ -243,6 +249,11 @@ impl Metrics {
     /// Counts an attempt to log in by how it ended.
     pub fn login(&self, result: &str) {
         self.logins.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a code of a second factor by how it ended.
+    pub fn mfa_challenge(&self, result: &str) {
+        self.mfa_challenges.with_label_values(&[result]).inc();
     }
 
     /// Counts a refresh by how it ended.

@@ -55,6 +55,8 @@ pub struct Config {
     pub max_token_length: usize,
     /// `[passwords]`, `[lockout]`
     pub login: login::Settings,
+    /// `[mfa]`
+    pub mfa: login::FactorSettings,
     /// `[[upstreams]]`
     pub upstreams: Vec<upstream::Settings>,
     /// `[[routes]]`

@@ -16,8 +16,8 @@ mod upstream;
 pub use limits::Limits;
 pub use rate_limits::{Bounds, RateLimits, SourceBounds};
 pub use section::{
-    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, OnInvalid, Ops, Preset, Server,
-    Store,
+    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mfa, OnInvalid, Ops, Preset,
+    Server, Store,
 };
 pub use token::{Algorithm, Lockout, PasswordAlgorithm, Passwords, Rotation, RotationWord, Tokens};
 pub use upstream::{HealthCheck, Upstream, UpstreamTls};
@@ -80,6 +80,9 @@ pub struct Written {
     /// When an account is locked.
     #[serde(default)]
     pub lockout: Lockout,
+    /// Second factors.
+    #[serde(default)]
+    pub mfa: Mfa,
     /// The servers behind this gateway.
     #[schemars(length(max = 10_000))]
     pub upstreams: Option<Vec<Upstream>>,

@@ -19,6 +19,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     keep(running.store.database.expose() != next.store.database.expose(), "store");
     keep(running.tokens != next.tokens, "tokens (issuer, audience, refresh_*, *_ttl)");
     keep(running.login != next.login, "passwords or lockout");
+    keep(running.mfa != next.mfa, "mfa");
     keep(running.audit != next.audit, "audit");
     keep(running.log_filter != next.log_filter, "log.level");
     keep(running.drain_timeout != next.drain_timeout, "drain.timeout");
@@ -31,6 +32,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     next.store.clone_from(&running.store);
     next.tokens.clone_from(&running.tokens);
     next.login.clone_from(&running.login);
+    next.mfa.clone_from(&running.mfa);
     next.audit.clone_from(&running.audit);
     next.log_filter.clone_from(&running.log_filter);
     next.drain_timeout = running.drain_timeout;

@@ -25,7 +25,7 @@ use crate::model::clock;
 use crate::services::access::Judge;
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
-use crate::services::login::{Login, Passwords};
+use crate::services::login::{Challenge, Login, Passwords, SecondFactor};
 use crate::services::session::{Feed, Registry, Sessions, Sweep};
 
 /// Verified tokens kept in memory.
@@ -102,6 +102,13 @@ pub(super) async fn assemble(
         Arc::new(Issuer::new(move || Arc::clone(&keys.read().keyring), config.tokens.clone()));
     let rates = Arc::clone(&live);
     let limits = Arc::new(Limits::new(move || rates.read().rate_limits));
+    let factor = SecondFactor::new(
+        store.clone(),
+        &config.mfa,
+        config.login.clone(),
+        config.tokens.issuer.clone(),
+    );
+    let factor = Arc::new(factor.await.map_err(|e| Fault::part("second factor")(&e))?);
     let login = Login::new(
         store.clone(),
         registry.clone(),
@@ -110,9 +117,13 @@ pub(super) async fn assemble(
         config.login.clone(),
         Arc::clone(&limits),
     );
+    let login = Arc::new(login);
+    let challenge = Challenge::new(store.clone(), Arc::clone(&login), Arc::clone(&factor));
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
-        login: Arc::new(login),
+        login,
+        factor,
+        challenge: Arc::new(challenge),
         refresh: Arc::new(refresh),
         turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
         sessions,

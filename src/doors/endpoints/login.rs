@@ -78,12 +78,17 @@ async fn login(
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
     let tokens = desk.attempt(&arrival, &headers, credentials, true).await?;
+    Ok(pair(tokens))
+}
+
+/// The answer to a login that succeeded, with the cookie of the device that it made known.
+pub(super) fn pair(tokens: Tokens) -> Response {
     let remembered = tokens.device.as_ref().and_then(device::field);
     let mut response = no_store(axum::Json(Pair::from(tokens)).into_response());
     if let Some(field) = remembered {
         response.headers_mut().append(header::SET_COOKIE, field);
     }
-    Ok(response)
+    response
 }
 
 async fn token(
@@ -149,6 +154,10 @@ impl Desk {
             Refusal::RateLimited(limited) => {
                 self.metrics.login("rate_limited");
                 self.turnstile.refuse(arrival, limited)
+            }
+            Refusal::SecondFactorRequired { ticket } => {
+                self.metrics.login("mfa_required");
+                arrival.refuse(Code::MfaRequired).mfa_token(ticket)
             }
             Refusal::Busy => {
                 self.record(arrival, Name::LoginFailed, "busy", None);

@@ -11,6 +11,7 @@ pub mod extract;
 pub mod turnstile;
 pub mod device;
 pub mod login;
+pub mod mfa;
 pub mod refresh;
 pub mod logout;
 pub mod wellknown;

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use super::problem;
-use crate::model::Code;
+use crate::model::{Code, Secret};
 
 /// A refusal, to be rendered as a problem body.
 #[derive(Debug)]
@@ -15,12 +15,32 @@ pub struct Refused {
     code: Code,
     request_id: Arc<str>,
     retry_after: Option<Duration>,
+    mfa_token: Option<Secret>,
 }
 
 impl Refused {
     /// A refusal under a request id.
     pub fn new(code: Code, request_id: &Arc<str>) -> Self {
-        Self { code, request_id: Arc::clone(request_id), retry_after: None }
+        Self { code, request_id: Arc::clone(request_id), retry_after: None, mfa_token: None }
+    }
+
+    /// Hands out the ticket for the second factor (contract section 6).
+    #[must_use]
+    pub fn mfa_token(mut self, ticket: Secret) -> Self {
+        self.mfa_token = Some(ticket);
+        self
+    }
+
+    fn body(&self) -> bytes::Bytes {
+        let body = problem::body(self.code, &self.request_id);
+        let Some(ticket) = &self.mfa_token else { return body };
+        let mut text = String::from_utf8_lossy(&body).into_owned();
+        text.pop();
+        // A ticket is base64url: nothing in it needs escaping.
+        text.push_str(r#","mfaToken":""#);
+        text.push_str(ticket.expose());
+        text.push_str(r#"","methods":["totp","recovery_code"]}"#);
+        text.into()
     }
 
     /// Says when to try again, in whole seconds, at least one.
@@ -33,7 +53,7 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let mut response = Response::new(problem::body(self.code, &self.request_id).into());
+        let mut response = Response::new(self.body().into());
         *response.status_mut() =
             StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();

@@ -9,12 +9,12 @@ use http::{HeaderValue, header};
 use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
-use super::{login, logout, refresh, wellknown};
+use super::{login, logout, mfa, refresh, wellknown};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::Code;
 use crate::services::grant::Refresh;
-use crate::services::login::Login;
+use crate::services::login::{Challenge, Login, SecondFactor};
 use crate::services::session::Sessions;
 
 /// The services that the endpoints serve; each file takes its own.
@@ -22,6 +22,10 @@ use crate::services::session::Sessions;
 pub struct Services {
     /// Login with a password.
     pub login: Arc<Login>,
+    /// Second factors.
+    pub factor: Arc<SecondFactor>,
+    /// The second step of a login.
+    pub challenge: Arc<Challenge>,
     /// Refresh of tokens.
     pub refresh: Arc<Refresh>,
     /// The rates of all endpoints.
@@ -38,10 +42,18 @@ pub struct Services {
 
 /// Builds the router, once.
 pub fn router(services: Services) -> Router {
-    let Services { login, refresh, turnstile, sessions, live, metrics, audit } = services;
+    let Services { login, factor, challenge, refresh, turnstile, sessions, live, metrics, audit } =
+        services;
     Router::new()
         .merge(login::routes(login::Desk {
             login,
+            audit: audit.clone(),
+            metrics: Arc::clone(&metrics),
+            turnstile: turnstile.clone(),
+        }))
+        .merge(mfa::routes(mfa::Desk {
+            factor,
+            challenge,
             audit: audit.clone(),
             metrics: Arc::clone(&metrics),
             turnstile: turnstile.clone(),

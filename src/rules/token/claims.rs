@@ -44,6 +44,8 @@ pub struct Claims {
     pub session: SessionId,
     /// `app_roles`, else `roles`, else `groups`
     pub roles: Roles,
+    /// When a second factor was proven: `auth_time`, with `mfa` among `amr` (RFC 8176).
+    pub second_factor_at: Option<Timestamp>,
 }
 
 /// What a token must say to be believed.
@@ -114,8 +116,17 @@ impl Claims {
             token_id: token_id(members)?.into(),
             session: session(members)?,
             roles: roles(members)?,
+            second_factor_at: second_factor_at(members),
         })
     }
+}
+
+/// Nothing but an array with `mfa` and a time counts.
+fn second_factor_at(members: &Members) -> Option<Timestamp> {
+    let methods = members.get("amr")?.as_array()?;
+    let proven = methods.iter().any(|method| method.as_str() == Some("mfa"));
+    let at = members.get("auth_time")?.as_i64()?;
+    proven.then(|| Timestamp::from_seconds(at))
 }
 
 fn text<'a>(members: &'a Members, name: &str) -> Option<&'a str> {

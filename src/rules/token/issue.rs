@@ -20,6 +20,10 @@ struct Payload<'a> {
     jti: &'a str,
     sid: String,
     app_roles: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amr: Option<[&'a str; 3]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
 }
 
 /// Signs the claims. `typ` is `JWT`, which every consumer takes, and not the `at+jwt` of RFC 9068;
@@ -38,6 +42,8 @@ pub(super) fn sign(key: &SigningKey, claims: &Claims) -> Result<Secret, KeyFault
         jti: &claims.token_id,
         sid: claims.session.to_string(),
         app_roles: claims.roles.iter().collect(),
+        amr: claims.second_factor_at.map(|_| ["pwd", "otp", "mfa"]),
+        auth_time: claims.second_factor_at.map(crate::model::Timestamp::seconds),
     };
     jsonwebtoken::encode(&header, &payload, &key.encoding)
         .map(Secret::new)

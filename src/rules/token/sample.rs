@@ -37,6 +37,7 @@ pub(super) fn claims() -> Claims {
         token_id: "token-1".into(),
         session: SessionId::parse(SESSION).unwrap(),
         roles: Roles::parse(["user"]).unwrap(),
+        second_factor_at: None,
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn claims() -> Claims {
         token_id: "token-1".into(),
         session: session(),
         roles: Roles::parse(["reader"]).unwrap(),
+        second_factor_at: None,
     }
 }
 

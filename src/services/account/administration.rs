@@ -7,7 +7,7 @@ use crate::adapters::store::{NewUser, Store, Taken, Transaction, User};
 use crate::model::identity::MAX_ROLES;
 use crate::model::{EmailAddress, Profile, Role, Roles, Secret, Subject, Timestamp, UserId};
 use crate::services::grant::Fault;
-use crate::services::login::attempt::MAX_USERNAME;
+use crate::services::login::identifier::MAX_USERNAME;
 use crate::services::login::{Passwords, password};
 use crate::services::session::Registry;
 

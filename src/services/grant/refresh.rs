@@ -116,6 +116,7 @@ impl Refresh {
             token_id: exchange.token_id.clone(),
             issued_at: exchange.at,
             expires_at,
+            second_factor_at: session.second_factor_at,
         })?;
         Ok(Tokens {
             access_token,

@@ -68,6 +68,8 @@ pub struct Issue<'a> {
     pub issued_at: Timestamp,
     /// `exp`
     pub expires_at: Timestamp,
+    /// `auth_time`, with `amr`, where a second factor was proven.
+    pub second_factor_at: Option<Timestamp>,
 }
 
 /// Signs access tokens with the keys in force at that moment.
@@ -109,6 +111,7 @@ impl Issuer {
             token_id: of.token_id.into_boxed_str(),
             session: of.session,
             roles: of.roles,
+            second_factor_at: of.second_factor_at,
         };
         Ok((self.keys)().issue(&claims)?)
     }

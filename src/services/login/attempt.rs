@@ -1,69 +1,34 @@
 //! One attempt to log in, from the name to the tokens.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::password::{Busy, MAX_LENGTH, Verified};
+use super::password::{MAX_LENGTH, Verified};
 use super::unknown::UnknownNames;
-use super::{Fault, Passwords, Settings, Tokens, device, lockout};
-use crate::adapters::store::users::fold;
+use super::{Fault, Identifier, Passwords, Refusal, Settings, Tokens, device, lockout};
+use crate::adapters::ephemeral::Memory;
 use crate::adapters::store::{Counter, Device, NewRefreshToken, NewSession};
 use crate::adapters::store::{Store, Transaction, User};
-use crate::model::{EmailAddress, Roles, Secret, SessionId, Timestamp, email, random};
+use crate::model::{Roles, Secret, SessionId, Timestamp, random};
 use crate::rules::token::opaque;
 use crate::services::grant::{Issue, Issuer, Rotation};
-use crate::services::limit::{Account, Limited, Limits, Purpose};
+use crate::services::limit::{Account, Limits, Purpose};
 use crate::services::session::Registry;
 
-/// Longest user name, in characters.
-pub const MAX_USERNAME: usize = 128;
 /// Longest user agent that is kept, in bytes.
 const MAX_USER_AGENT: usize = 256;
 /// Live sessions per user; the oldest are revoked.
 const MAX_SESSIONS: i64 = 1_000;
-
-/// Who somebody says they are.
-#[derive(Clone)]
-pub enum Identifier {
-    /// The user name.
-    Username(String),
-    /// The e-mail address.
-    Email(String),
-}
-
-impl Identifier {
-    fn is_bounded(&self) -> bool {
-        match self {
-            Self::Username(name) => {
-                name.len() <= MAX_USERNAME * 4 && (1..=MAX_USERNAME).contains(&name.chars().count())
-            }
-            Self::Email(email) => (1..=email::MAX_LENGTH).contains(&email.len()),
-        }
-    }
-
-    /// The form in which it is compared.
-    pub(super) fn folded(&self) -> String {
-        match self {
-            Self::Username(name) => fold(name),
-            Self::Email(email) => EmailAddress::fold(email),
-        }
-    }
-}
-
-/// What somebody typed may be an address, or a password in the wrong field.
-impl fmt::Debug for Identifier {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Username(_) => "Username",
-            Self::Email(_) => "Email",
-        })
-    }
-}
+/// Logins that wait for their second factor.
+const MAX_TICKETS: usize = 100_000;
+/// Life of a ticket.
+const TICKET_TTL: Duration = Duration::from_secs(300);
+/// Attempts of a ticket.
+const TICKET_ATTEMPTS: u32 = 5;
 
 /// One attempt to log in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Attempt {
     /// Who.
     pub identifier: Identifier,
@@ -79,35 +44,6 @@ pub struct Attempt {
     pub user_agent: Option<String>,
 }
 
-/// Why a login is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Refusal {
-    /// Unknown user, wrong password, or disabled: not told apart.
-    InvalidCredentials,
-    /// Locked after too many failures.
-    Locked {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// Too many attempts from this source or at this account.
-    RateLimited(Limited),
-    /// The pool of password hashing is full.
-    Busy,
-}
-
-impl From<Limited> for Refusal {
-    fn from(limited: Limited) -> Self {
-        Self::RateLimited(limited)
-    }
-}
-
-impl From<Busy> for Refusal {
-    fn from(_: Busy) -> Self {
-        Self::Busy
-    }
-}
-
 /// The login service.
 #[derive(Debug)]
 pub struct Login {
@@ -118,6 +54,17 @@ pub struct Login {
     settings: Settings,
     limits: Arc<Limits>,
     unknown: UnknownNames,
+    pub(super) tickets: Memory<Held>,
+}
+
+/// A login whose password was right.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) user: User,
+    /// The known device that it comes from.
+    device: Option<Device>,
+    hash: Secret,
+    visit: Attempt,
 }
 
 /// What an attempt is about.
@@ -148,8 +95,8 @@ impl Login {
         settings: Settings,
         limits: Arc<Limits>,
     ) -> Self {
-        let unknown = UnknownNames::new();
-        Self { store, registry, issuer, passwords, settings, limits, unknown }
+        let (unknown, tickets) = (UnknownNames::new(), Memory::new(MAX_TICKETS));
+        Self { store, registry, issuer, passwords, settings, limits, unknown, tickets }
     }
 
     /// Tries to log in.
@@ -246,19 +193,42 @@ impl Login {
         now: Timestamp,
     ) -> Result<Result<Tokens, Refusal>, Fault> {
         let mut transaction = self.store.begin_write().await?;
+        let visit = Attempt { password: Secret::new(""), ..attempt.clone() };
+        let mut held = Held { user, device, hash: hash.clone(), visit };
+        if transaction.find_totp(held.user.id, None).await?.is_none() {
+            return self.finish(transaction, &held, None, now).await;
+        }
+        held.visit.refreshable = true;
+        let ticket = random::token()?;
+        let (digest, ends) = (opaque::digest(ticket.expose()), now.plus(TICKET_TTL));
+        Ok(Err(match self.tickets.put(digest, held, TICKET_ATTEMPTS, ends, now) {
+            Ok(()) => Refusal::SecondFactorRequired { ticket },
+            Err(crate::adapters::ephemeral::Full) => Refusal::Busy,
+        }))
+    }
+
+    /// Records the success and opens the session, or neither.
+    pub(super) async fn finish(
+        &self,
+        mut transaction: Transaction,
+        held: &Held,
+        second_factor_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Result<Tokens, Refusal>, Fault> {
+        let (user, attempt) = (&held.user, &held.visit);
         let verified = &user.password_hash;
-        let recorded = match &device {
+        let recorded = match &held.device {
             Some(device) => {
                 let used = device::used(device, now);
-                transaction.record_success_from(&used, verified, hash, now).await?
+                transaction.record_success_from(&used, verified, &held.hash, now).await?
             }
-            None => transaction.record_success(user.id, verified, hash, now).await?,
+            None => transaction.record_success(user.id, verified, &held.hash, now).await?,
         };
         if !recorded {
-            return self.overtaken(transaction, &user, device.as_ref(), now).await.map(Err);
+            return self.overtaken(transaction, user, held.device.as_ref(), now).await.map(Err);
         }
-        let opened = self.open(&mut transaction, &user, attempt, now).await?;
-        let device = match (device, attempt.refreshable) {
+        let opened = self.open(&mut transaction, user, attempt, second_factor_at, now).await?;
+        let device = match (&held.device, attempt.refreshable) {
             (Some(_), _) => attempt.device.clone(),
             (None, true) => Some(device::remember(&mut transaction, user.id, now).await?),
             (None, false) => None,
@@ -266,12 +236,13 @@ impl Login {
         // Signed before the commit: no session remains that nobody holds a token of.
         let expires_at = self.issuer.settings().access_ends(now, now);
         let access_token = self.issuer.issue(Issue {
-            user: &user,
+            user,
             roles: opened.roles,
             session: opened.session,
             token_id: random::ordered_uuid().to_string(),
             issued_at: now,
             expires_at,
+            second_factor_at,
         })?;
         transaction.commit().await?;
         for session in opened.displaced {
@@ -283,7 +254,7 @@ impl Login {
             expires_in: now.until(expires_at),
             session: opened.session,
             user: user.id,
-            subject: user.username,
+            subject: user.username.clone(),
             device,
         }))
     }
@@ -313,6 +284,7 @@ impl Login {
         transaction: &mut Transaction,
         user: &User,
         attempt: &Attempt,
+        second_factor_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Opened, Fault> {
         let settings = self.issuer.settings();
@@ -326,6 +298,7 @@ impl Login {
             expires_at: if refreshable { access_ends.max(refresh_ends) } else { access_ends },
             address: attempt.address,
             user_agent: attempt.user_agent.as_deref().map(bounded),
+            second_factor_at,
         };
         transaction.insert_session(&new, now).await?;
         let displaced = transaction.revoke_oldest_sessions(user.id, MAX_SESSIONS, now).await?;

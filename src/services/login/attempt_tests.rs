@@ -137,7 +137,9 @@ async fn fifty_wrong_passwords_at_once_lock_after_exactly_five() {
                 Refusal::InvalidCredentials => counted += 1,
                 Refusal::Locked { .. } => {}
                 Refusal::RateLimited(_) => panic!("the rate is high enough"),
-                Refusal::Busy => panic!("the queue is long enough"),
+                Refusal::SecondFactorRequired { .. } | Refusal::Busy => {
+                    panic!("the queue is long enough")
+                }
             }
         }
         assert_eq!(counted, 5, "{name}");
@@ -214,7 +216,14 @@ async fn resource_exhaustion_012_sessions_of_one_user_are_bounded() {
     for _ in 1..MAX_SESSIONS {
         let id = SessionId::new(random::ordered_uuid());
         let expires_at = NOW.plus(DAY);
-        let new = NewSession { id, user: case.user, expires_at, address: None, user_agent: None };
+        let new = NewSession {
+            id,
+            user: case.user,
+            expires_at,
+            address: None,
+            user_agent: None,
+            second_factor_at: None,
+        };
         transaction.insert_session(&new, NOW).await.unwrap();
     }
     transaction.commit().await.unwrap();

@@ -13,12 +13,24 @@ pub mod stored;
 
 pub mod password;
 
+pub mod identifier;
+pub mod refusal;
+
 pub mod device;
 pub mod unknown;
 
 pub mod attempt;
 
+pub mod totp;
+pub mod sealed;
+pub mod second_factor;
+pub mod challenge;
+
 pub use crate::services::grant::{Fault, Tokens};
-pub use attempt::{Attempt, Identifier, Login, Refusal};
+pub use attempt::{Attempt, Login};
+pub use challenge::{Challenge, Failure};
+pub use identifier::Identifier;
 pub use password::Passwords;
+pub use refusal::Refusal;
+pub use second_factor::{Answer, FactorSettings, SecondFactor, Unproven};
 pub use settings::{Hashing, Settings};

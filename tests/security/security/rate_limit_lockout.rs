@@ -252,14 +252,14 @@ async fn rate_limit_lockout_011_locks_in_a_row_grow_for_known_and_unknown_names(
     let stage = Stage::with(|setup| {
         setup
             .set("lockout.failures", "1")
-            .set("lockout.duration", "\"1s\"")
+            .set("lockout.duration", "\"2s\"")
             .set(PER_SOURCE, "\"off\"")
     })
     .await;
     let anonymous = stage.anonymous();
     for name in ["alice", "nobody"] {
         let mut longest = 0;
-        for _ in 0..3 {
+        for _ in 0..2 {
             until("the lock to end", || async {
                 let answer = anonymous.log_in(name, WRONG).await;
                 (answer.status == 401).then_some(())

@@ -43,6 +43,20 @@ names! {
     LogoutAll = "auth.logout_all", false;
     /// An exchange under way was ended with its session.
     StreamClosed = "session.stream_closed", false;
+    /// A second factor was begun.
+    MfaEnrollStarted = "mfa.enroll.started", false;
+    /// A second factor became active.
+    MfaEnrollConfirmed = "mfa.enroll.confirmed", false;
+    /// A second factor was removed.
+    MfaEnrollDisabled = "mfa.enroll.disabled", false;
+    /// A second factor was proven.
+    MfaChallengeSucceeded = "mfa.challenge.succeeded", false;
+    /// A code or a ticket did not count.
+    MfaChallengeFailed = "mfa.challenge.failed", false;
+    /// A code came again.
+    MfaChallengeReplayed = "mfa.challenge.replayed", false;
+    /// Too many wrong codes.
+    MfaChallengeLocked = "mfa.challenge.locked", false;
     /// A new configuration is in force.
     ReloadSucceeded = "config.reload.succeeded", false;
     /// A configuration was refused; the old one stays.

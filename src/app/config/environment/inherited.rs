@@ -55,8 +55,29 @@ pub(in super::super) fn apply(variables: &Variables, document: &mut Table, repor
             report.problem_with(&format!("environment {name}"), bounds);
         }
     }
+    apply_mfa(variables, document, report);
     if DATABASE.iter().any(|name| get(variables, name).is_some()) {
         apply_database(variables, document, report);
+    }
+}
+
+fn apply_mfa(variables: &Variables, document: &mut Table, report: &mut Report) {
+    let key = get(variables, "TOTP_ENC_KEY").map(str::to_owned);
+    let ttl = get(variables, "TOTP_REPLAY_TTL").map(|seconds| format!("{seconds}s"));
+    for (name, variable, value) in
+        [("encryption_key", "TOTP_ENC_KEY", key), ("replay_ttl", "TOTP_REPLAY_TTL", ttl)]
+    {
+        // What is out of bounds was told already.
+        let fits = BOUNDS
+            .iter()
+            .any(|(of, fits, _)| *of == variable && get(variables, variable).is_some_and(fits));
+        let Some(value) = value.filter(|_| fits) else { continue };
+        let mfa = document.entry("mfa").or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(mfa) = mfa {
+            mfa.remove(&format!("{name}_file"));
+            mfa.insert(name.to_owned(), Value::String(value));
+            report.places.override_with(&format!("mfa.{name}"), variable);
+        }
     }
 }
 

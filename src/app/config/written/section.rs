@@ -63,6 +63,23 @@ pub enum Preset {
     RemoteUser,
 }
 
+/// Second factors. Changing them needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mfa {
+    /// Encrypts the secrets of second factors; at least 32 characters. `TOTP_ENC_KEY` wins. Without
+    /// it none can be enrolled.
+    pub encryption_key: Option<String>,
+    /// File that holds the value of `encryption_key`.
+    pub encryption_key_file: Option<String>,
+    /// Earlier keys, which still open what they encrypted.
+    #[schemars(length(max = 10))]
+    pub previous_keys: Option<Vec<String>>,
+    /// How long the last code's counter is kept; 60 s to 1 h. Default 5 m. `TOTP_REPLAY_TTL` (in
+    /// seconds) wins.
+    pub replay_ttl: Option<Time>,
+}
+
 /// How credentials are taken.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,46 @@
+//! `[mfa]`
+
+use std::time::Duration;
+
+use super::super::written::Written;
+use super::Reader;
+use crate::model::Secret;
+use crate::services::login::FactorSettings;
+
+const LEAST: usize = 32;
+const MOST: usize = 4096;
+
+pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> FactorSettings {
+    let of = &written.mfa;
+    let encryption_key = match (&of.encryption_key, &of.encryption_key_file) {
+        (Some(_), Some(_)) => {
+            let what = "is there twice (encryption_key or encryption_key_file, not both)";
+            reader.report.problem("mfa.encryption_key_file", what);
+            None
+        }
+        (Some(key), None) => checked("mfa.encryption_key", Secret::new(key.as_str()), reader),
+        (None, Some(name)) => {
+            let path = "mfa.encryption_key_file";
+            reader.secret_file(path, name).and_then(|key| checked(path, key, reader))
+        }
+        (None, None) => None,
+    };
+    let mut previous_keys = Vec::new();
+    for (position, key) in of.previous_keys.iter().flatten().enumerate() {
+        let path = format!("mfa.previous_keys[{position}]");
+        previous_keys.extend(checked(&path, Secret::new(key.as_str()), reader));
+    }
+    let bounds = Duration::from_secs(60)..=Duration::from_secs(3600);
+    let default = Duration::from_secs(300);
+    let replay_ttl = reader.time("mfa.replay_ttl", of.replay_ttl.as_ref(), default, bounds);
+    FactorSettings { encryption_key, previous_keys, replay_ttl }
+}
+
+fn checked(path: &str, key: Secret, reader: &mut Reader<'_>) -> Option<Secret> {
+    if key.expose().len() <= MOST && key.expose().chars().count() >= LEAST {
+        return Some(key);
+    }
+    let what = "must have at least 32 characters and at most 4096 bytes";
+    reader.report.problem_with_hint(path, what, "openssl rand -base64 32");
+    None
+}

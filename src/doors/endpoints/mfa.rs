@@ -1,0 +1,224 @@
+//! `POST /auth/mfa/*` (contract section 6).
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Router, extract::State};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::arrival::Arrival;
+use super::extract::Json;
+use super::refusal::Refused;
+use super::router::no_store;
+use super::turnstile::Turnstile;
+use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
+use crate::model::{Code, Secret, SessionId, UserId, clock};
+use crate::services::limit::{Account, Purpose};
+use crate::services::login::{Answer, Challenge, Failure, Refusal, SecondFactor, Unproven};
+
+/// What second factors take.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) factor: Arc<SecondFactor>,
+    pub(super) challenge: Arc<Challenge>,
+    pub(super) audit: Audit,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) turnstile: Turnstile,
+}
+
+pub(super) fn routes(desk: Desk) -> Router {
+    Router::new()
+        .route("/auth/mfa/totp/enroll", post(enroll))
+        .route("/auth/mfa/totp/confirm", post(confirm))
+        .route("/auth/mfa/totp/disable", post(disable))
+        .route("/auth/mfa/challenge", post(challenge))
+        .with_state(desk)
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct Proof {
+    code: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Method {
+    Totp,
+    RecoveryCode,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Completion {
+    mfa_token: Secret,
+    method: Method,
+    code: Secret,
+}
+
+async fn enroll(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    Json(Nothing {}): Json<Nothing>,
+) -> Result<Response, Refused> {
+    let (user, session) = caller(&arrival)?;
+    let enrolment = desk.factor.enrol(user, session, clock::now()).await;
+    let enrolment = desk.settle(&arrival, user, enrolment)?;
+    desk.record(&arrival, Name::MfaEnrollStarted, Some(user), Some(session), None);
+    let body = json!({
+        "secret": enrolment.secret.expose(),
+        "otpauthUri": enrolment.uri.expose(),
+        "qrSvg": enrolment.qr_svg.expose(),
+    });
+    Ok(no_store(axum::Json(body).into_response()))
+}
+
+async fn confirm(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    Json(proof): Json<Proof>,
+) -> Result<Response, Refused> {
+    let (user, session) = caller(&arrival)?;
+    desk.turnstile.admit(&arrival, Purpose::Mfa, Some(Account::User(user)))?;
+    let codes = desk.factor.confirm(user, session, &proof.code, clock::now()).await;
+    let codes = desk.settle(&arrival, user, codes)?;
+    desk.record(&arrival, Name::MfaEnrollConfirmed, Some(user), Some(session), None);
+    let codes: Vec<_> = codes.iter().map(Secret::expose).collect();
+    Ok(no_store(axum::Json(json!({ "recoveryCodes": codes })).into_response()))
+}
+
+async fn disable(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    Json(proof): Json<Proof>,
+) -> Result<StatusCode, Refused> {
+    let (user, session) = caller(&arrival)?;
+    desk.turnstile.admit(&arrival, Purpose::Mfa, Some(Account::User(user)))?;
+    let disabled = desk.factor.disable(user, proof.code, clock::now()).await;
+    desk.settle(&arrival, user, disabled)?;
+    desk.record(&arrival, Name::MfaEnrollDisabled, Some(user), Some(session), None);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn challenge(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    Json(completion): Json<Completion>,
+) -> Result<Response, Refused> {
+    desk.turnstile.admit(&arrival, Purpose::Mfa, None)?;
+    let answer = match completion.method {
+        Method::Totp => Answer::Totp(completion.code),
+        Method::RecoveryCode => Answer::RecoveryCode(completion.code),
+    };
+    match desk.challenge.complete(&completion.mfa_token, &answer, clock::now()).await {
+        Ok(Ok(tokens)) => {
+            desk.metrics.mfa_challenge("succeeded");
+            let (user, session) = (Some(tokens.user), Some(tokens.session));
+            desk.record(&arrival, Name::MfaChallengeSucceeded, user, session, None);
+            desk.record(&arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
+            desk.metrics.login("succeeded");
+            Ok(super::login::pair(tokens))
+        }
+        Ok(Err(failure)) => Err(desk.failed(&arrival, failure)),
+        Err(fault) => Err(broken(&arrival, &fault)),
+    }
+}
+
+/// A session of a local account; nothing else has a second factor here.
+fn caller(arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
+    let identity = arrival.principal.as_ref().map(crate::model::Principal::identity);
+    identity
+        .and_then(|identity| Some((identity.user()?, identity.session()?)))
+        .ok_or_else(|| arrival.refuse(Code::Unauthorized))
+}
+
+fn broken(arrival: &Arrival, fault: &dyn std::fmt::Display) -> Refused {
+    tracing::error!(requestId = &*arrival.request_id, %fault, "second factor failed");
+    arrival.refuse(Code::Unavailable)
+}
+
+impl Desk {
+    fn settle<T, F: std::fmt::Display>(
+        &self,
+        arrival: &Arrival,
+        user: UserId,
+        outcome: Result<Result<T, Unproven>, F>,
+    ) -> Result<T, Refused> {
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(unproven)) => Err(self.unproven(arrival, user, unproven)),
+            Err(fault) => Err(broken(arrival, &fault)),
+        }
+    }
+
+    fn failed(&self, arrival: &Arrival, failure: Failure) -> Refused {
+        let (user, reason, refused) = match failure {
+            Failure::Unproven(user, unproven) => return self.unproven(arrival, user, unproven),
+            Failure::InvalidTicket => {
+                (None, "invalid_mfa_token", arrival.refuse(Code::InvalidMfaToken))
+            }
+            Failure::Refused(user, Refusal::Locked { retry_after }) => {
+                (Some(user), "locked", arrival.refuse(Code::Locked).retry_after(retry_after))
+            }
+            Failure::Refused(_, Refusal::RateLimited(limited)) => {
+                return self.turnstile.refuse(arrival, limited);
+            }
+            Failure::Refused(
+                user,
+                Refusal::InvalidCredentials | Refusal::Busy | Refusal::SecondFactorRequired { .. },
+            ) => (Some(user), "overtaken", arrival.refuse(Code::InvalidMfaToken)),
+        };
+        self.metrics.mfa_challenge(reason);
+        self.record(arrival, Name::MfaChallengeFailed, user, None, Some(reason));
+        refused
+    }
+
+    fn unproven(&self, arrival: &Arrival, user: UserId, unproven: Unproven) -> Refused {
+        let (name, code) = match unproven {
+            Unproven::Unavailable => return arrival.refuse(Code::MfaUnavailable),
+            Unproven::AlreadyActive => return arrival.refuse(Code::MfaActive),
+            Unproven::NotEnrolled => return arrival.refuse(Code::MfaNotEnrolled),
+            Unproven::InvalidCode => (Name::MfaChallengeFailed, Code::InvalidCode),
+            Unproven::Replayed => {
+                tracing::warn!(requestId = &*arrival.request_id, "a used code came again");
+                (Name::MfaChallengeReplayed, Code::InvalidCode)
+            }
+            Unproven::Locked { .. } => (Name::MfaChallengeLocked, Code::Locked),
+        };
+        let reason = name.as_str().rsplit('.').next().unwrap_or_default();
+        self.metrics.mfa_challenge(reason);
+        self.record(arrival, name, Some(user), None, Some(reason));
+        match unproven {
+            Unproven::Locked { retry_after } => arrival.refuse(code).retry_after(retry_after),
+            Unproven::Unavailable
+            | Unproven::AlreadyActive
+            | Unproven::NotEnrolled
+            | Unproven::InvalidCode
+            | Unproven::Replayed => arrival.refuse(code),
+        }
+    }
+
+    fn record(
+        &self,
+        arrival: &Arrival,
+        name: Name,
+        user: Option<UserId>,
+        session: Option<SessionId>,
+        reason: Option<&str>,
+    ) {
+        let event = Event {
+            request_id: Some(&arrival.request_id),
+            user,
+            session,
+            address: Some(arrival.client),
+            reason,
+            ..Event::new(name)
+        };
+        self.audit.record(&event, clock::now());
+    }
+}

@@ -1,0 +1,68 @@
+//! The second step of a login: a ticket and a code become a session.
+
+use std::sync::Arc;
+
+use super::Refusal;
+use super::attempt::Login;
+use super::second_factor::{Answer, SecondFactor, Unproven};
+use super::{Fault, Tokens};
+use crate::adapters::store::Store;
+use crate::model::{Secret, Timestamp, UserId};
+use crate::rules::token::opaque;
+
+/// Longest ticket that is looked at, in bytes.
+const MAX_TICKET: usize = 64;
+
+/// Why no session was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The ticket is unknown, expired, used up or taken.
+    InvalidTicket,
+    /// The code does not hold.
+    Unproven(UserId, Unproven),
+    /// The account was locked, disabled or given another password since.
+    Refused(UserId, Refusal),
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Challenge {
+    store: Store,
+    login: Arc<Login>,
+    factor: Arc<SecondFactor>,
+}
+
+impl Challenge {
+    /// For the tickets of that login.
+    pub const fn new(store: Store, login: Arc<Login>, factor: Arc<SecondFactor>) -> Self {
+        Self { store, login, factor }
+    }
+
+    /// One attempt; the ticket is gone after a success, or five of them.
+    pub async fn complete(
+        &self,
+        ticket: &Secret,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Result<Result<Tokens, Failure>, Fault> {
+        if ticket.expose().len() > MAX_TICKET {
+            return Ok(Err(Failure::InvalidTicket));
+        }
+        let digest = opaque::digest(ticket.expose());
+        let Some(held) = self.login.tickets.attempt(&digest, now) else {
+            return Ok(Err(Failure::InvalidTicket));
+        };
+        let user = held.user.id;
+        let mut transaction = self.store.begin_write().await?;
+        let proven = self.factor.prove(&mut transaction, user, answer, now).await?;
+        if let Err(unproven) = proven {
+            let unproven = self.factor.refuse(transaction, user, unproven, now).await?;
+            return Ok(Err(Failure::Unproven(user, unproven)));
+        }
+        if self.login.tickets.take(&digest, now).is_none() {
+            return Ok(Err(Failure::InvalidTicket));
+        }
+        let finished = self.login.finish(transaction, &held, Some(now), now).await?;
+        Ok(finished.map_err(|refusal| Failure::Refused(user, refusal)))
+    }
+}

@@ -1,0 +1,41 @@
+//! Why a login is refused.
+
+use std::time::Duration;
+
+use super::password::Busy;
+use crate::model::Secret;
+use crate::services::limit::Limited;
+
+/// Why a login is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Refusal {
+    /// Unknown user, wrong password, or disabled: not told apart.
+    InvalidCredentials,
+    /// Locked after too many failures.
+    Locked {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Too many attempts from this source or at this account.
+    RateLimited(Limited),
+    /// The password is right, and a second factor is active.
+    SecondFactorRequired {
+        /// Opaque, for five minutes and five codes.
+        ticket: Secret,
+    },
+    /// The pool of password hashing is full, or too many logins wait for their second factor.
+    Busy,
+}
+
+impl From<Limited> for Refusal {
+    fn from(limited: Limited) -> Self {
+        Self::RateLimited(limited)
+    }
+}
+
+impl From<Busy> for Refusal {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
+}

@@ -1,0 +1,246 @@
+//! The second factor of an account: enrolled, confirmed, proven, disabled.
+
+use std::time::Duration;
+
+use super::sealed::Keys;
+use super::totp::{self, Enrolment};
+use super::{Fault, lockout};
+use crate::adapters::store::{Store, TotpFactor, Transaction};
+use crate::model::{Secret, SessionId, Timestamp, UserId, random};
+use crate::rules::token::opaque;
+
+/// Recovery codes of an account.
+const RECOVERY_CODES: usize = 10;
+/// Longest code that is looked at, in bytes.
+const MAX_CODE: usize = 64;
+/// A code lives for three steps at most: no counter is forgotten sooner.
+const LONGEST_CODE_LIFE: Duration = Duration::from_secs(90);
+const LONGEST_LOCK: Duration = Duration::from_secs(86_400);
+
+/// `[mfa]`, and what it takes from `[lockout]` and `[tokens]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactorSettings {
+    /// At least 32 characters; no factor can be enrolled without it.
+    pub encryption_key: Option<Secret>,
+    /// Keys that still open.
+    pub previous_keys: Vec<Secret>,
+    /// How long the last counter is kept; 60 s to 1 h, default 5 min.
+    pub replay_ttl: Duration,
+}
+
+/// A code, by its kind.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Six digits.
+    Totp(Secret),
+    /// One of the ten.
+    RecoveryCode(Secret),
+}
+
+/// Why a factor was not proven, or not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Unproven {
+    /// No encryption key is configured.
+    Unavailable,
+    /// An active factor must be disabled first.
+    AlreadyActive,
+    /// There is none.
+    NotEnrolled,
+    /// Wrong.
+    InvalidCode,
+    /// Right, and used before.
+    Replayed,
+    /// Too many wrong ones.
+    Locked {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct SecondFactor {
+    store: Store,
+    keys: Option<Keys>,
+    replay_ttl: Duration,
+    lockout: super::Settings,
+    issuer: Box<str>,
+}
+
+impl SecondFactor {
+    /// Over one store. A fault where factors are active and no key is configured.
+    pub async fn new(
+        store: Store,
+        settings: &FactorSettings,
+        lockout: super::Settings,
+        issuer: Box<str>,
+    ) -> Result<Self, Fault> {
+        let key = settings.encryption_key.as_ref();
+        let keys = key.map(|key| Keys::new(key, &settings.previous_keys)).transpose()?;
+        if keys.is_none() && store.read().await?.count_totp().await? > 0 {
+            let what = "accounts have a second factor, and TOTP_ENC_KEY is not set";
+            return Err(Fault(what.into()));
+        }
+        let replay_ttl = settings.replay_ttl.max(LONGEST_CODE_LIFE);
+        Ok(Self { store, keys, replay_ttl, lockout, issuer })
+    }
+
+    /// Begins anew; what this session confirms becomes active.
+    pub async fn enrol(
+        &self,
+        user: UserId,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Result<Enrolment, Unproven>, Fault> {
+        let Some(keys) = &self.keys else { return Ok(Err(Unproven::Unavailable)) };
+        let secret = random::bytes::<{ totp::SECRET_LENGTH }>()?;
+        let sealed = keys.seal(user, &secret)?;
+        let mut transaction = self.store.begin_write().await?;
+        let account = transaction.find_user(user).await?;
+        let Some(account) = account else { return Ok(Err(Unproven::NotEnrolled)) };
+        if !transaction.put_pending_totp(user, session, &sealed, keys.id(), now).await? {
+            return Ok(Err(Unproven::AlreadyActive));
+        }
+        let enrolment = totp::enrolment(&secret, &self.issuer, account.username.as_str())
+            .ok_or_else(|| Fault("an enrolment cannot be drawn".into()))?;
+        transaction.commit().await?;
+        Ok(Ok(enrolment))
+    }
+
+    /// Makes the session's pending factor active; the ten recovery codes, shown once.
+    pub async fn confirm(
+        &self,
+        user: UserId,
+        session: SessionId,
+        code: &Secret,
+        now: Timestamp,
+    ) -> Result<Result<Vec<Secret>, Unproven>, Fault> {
+        let mut transaction = self.store.begin_write().await?;
+        let factor = match transaction.find_totp(user, Some(session)).await? {
+            Some(factor) if factor.confirmed_at.is_some() => {
+                return Ok(Err(Unproven::AlreadyActive));
+            }
+            Some(factor) => factor,
+            None => return Ok(Err(Unproven::NotEnrolled)),
+        };
+        let step = match self.matching_step(user, &factor, code, now)? {
+            Ok(step) => step,
+            Err(unproven) => return self.refuse(transaction, user, unproven, now).await.map(Err),
+        };
+        if !transaction.confirm_totp(user, &factor.sealed, step, now).await? {
+            return Ok(Err(Unproven::NotEnrolled));
+        }
+        let mut codes = Vec::with_capacity(RECOVERY_CODES);
+        for _ in 0..RECOVERY_CODES {
+            let code = random::password()?;
+            transaction.insert_recovery_code(user, &opaque::digest(code.expose())).await?;
+            codes.push(code);
+        }
+        transaction.commit().await?;
+        Ok(Ok(codes))
+    }
+
+    /// Removes the factor for a fresh code.
+    pub async fn disable(
+        &self,
+        user: UserId,
+        code: Secret,
+        now: Timestamp,
+    ) -> Result<Result<(), Unproven>, Fault> {
+        let mut transaction = self.store.begin_write().await?;
+        let proven = self.prove(&mut transaction, user, &Answer::Totp(code), now).await?;
+        if let Err(unproven) = proven {
+            return self.refuse(transaction, user, unproven, now).await.map(Err);
+        }
+        transaction.remove_totp(user).await?;
+        transaction.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Uses the code up. Nothing is kept before the transaction commits.
+    pub(super) async fn prove(
+        &self,
+        transaction: &mut Transaction,
+        user: UserId,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Result<Result<(), Unproven>, Fault> {
+        let Some(factor) = transaction.find_totp(user, None).await? else {
+            return Ok(Err(Unproven::NotEnrolled));
+        };
+        match answer {
+            Answer::Totp(code) => {
+                let step = match self.matching_step(user, &factor, code, now)? {
+                    Ok(step) => step,
+                    Err(unproven) => return Ok(Err(unproven)),
+                };
+                let forget = now.minus(self.replay_ttl);
+                let used = transaction.use_totp_step(user, step, forget, now).await?;
+                self.reseal(transaction, user, &factor).await?;
+                Ok(if used { Ok(()) } else { Err(Unproven::Replayed) })
+            }
+            Answer::RecoveryCode(code) => {
+                if let Some(retry_after) = lockout::remaining(factor.locked_until, now) {
+                    return Ok(Err(Unproven::Locked { retry_after }));
+                }
+                if code.expose().len() > MAX_CODE {
+                    return Ok(Err(Unproven::InvalidCode));
+                }
+                let digest = opaque::digest(&code.expose().trim().to_lowercase());
+                let used = transaction.use_recovery_code(user, &digest, now).await?;
+                Ok(if used { Ok(()) } else { Err(Unproven::InvalidCode) })
+            }
+        }
+    }
+
+    /// Counts a wrong code and keeps what the refusal wrote. Each lock in a row is twice as long.
+    pub(super) async fn refuse(
+        &self,
+        mut transaction: Transaction,
+        user: UserId,
+        unproven: Unproven,
+        now: Timestamp,
+    ) -> Result<Unproven, Fault> {
+        if unproven == Unproven::InvalidCode {
+            let failures = transaction.count_totp_failure(user).await?;
+            let limit = self.lockout.lockout_failures.max(1);
+            if failures > 0 && failures.is_multiple_of(limit) {
+                let doubled = 1_u32 << (failures / limit - 1).min(16);
+                let lock = self.lockout.lockout_duration.saturating_mul(doubled);
+                transaction.lock_totp(user, now.plus(lock.min(LONGEST_LOCK))).await?;
+            }
+        }
+        transaction.commit().await?;
+        Ok(unproven)
+    }
+
+    fn matching_step(
+        &self,
+        user: UserId,
+        factor: &TotpFactor,
+        code: &Secret,
+        now: Timestamp,
+    ) -> Result<Result<i64, Unproven>, Fault> {
+        if let Some(retry_after) = lockout::remaining(factor.locked_until, now) {
+            return Ok(Err(Unproven::Locked { retry_after }));
+        }
+        let Some(keys) = &self.keys else { return Ok(Err(Unproven::Unavailable)) };
+        let secret = keys.open(user, &factor.key_id, &factor.sealed)?;
+        Ok(totp::matching_step(&secret, code.expose(), now).ok_or(Unproven::InvalidCode))
+    }
+
+    async fn reseal(
+        &self,
+        transaction: &mut Transaction,
+        user: UserId,
+        factor: &TotpFactor,
+    ) -> Result<(), Fault> {
+        let Some(keys) = self.keys.as_ref().filter(|keys| keys.id() != factor.key_id) else {
+            return Ok(());
+        };
+        let secret = keys.open(user, &factor.key_id, &factor.sealed)?;
+        transaction.reseal_totp(user, &keys.seal(user, &secret)?, keys.id()).await?;
+        Ok(())
+    }
+}
