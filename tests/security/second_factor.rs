@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, Persona, Setup, Upstream, password_of};
+use crate::harness::{Gateway, Persona, Setup, Upstream, password_of, until};
 
 const KEY: &str = "a key of more than thirty-two characters";
 
@@ -21,8 +21,18 @@ fn setup(upstream: &Upstream) -> Setup {
     Setup::standard(&upstream.url()).environment("TOTP_ENC_KEY", KEY)
 }
 
+/// Waits for a step that has time enough left for a test: codes are made here and read there.
+async fn early_in_a_step() {
+    until("a step that began lately", || async {
+        let second = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() % 30;
+        (second < 18).then_some(())
+    })
+    .await;
+}
+
 /// Enrols alice with the code of the step before now; the secret and the recovery codes.
 async fn enrol(gateway: &Gateway) -> (Persona, String, Vec<String>) {
+    early_in_a_step().await;
     let alice = gateway.bearer("alice").await;
     let enrolment = alice.post("/auth/mfa/totp/enroll", &json!({})).await;
     assert_eq!(enrolment.status, 200, "{}", enrolment.text());
@@ -150,4 +160,19 @@ async fn without_a_key_no_factor_is_enrolled() {
     refused.assert_problem(503, "mfa_unavailable");
     let anonymous = gateway.anonymous().post("/auth/mfa/totp/enroll", &json!({})).await;
     anonymous.assert_problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn an_operator_removes_a_lost_factor_and_its_sessions() {
+    let upstream = Upstream::start().await;
+    let gateway = setup(&upstream).start().await;
+    let (alice, _, _) = enrol(&gateway).await;
+    ticket(&gateway).await;
+    gateway.verb(&["user", "reset-mfa", "--username", "alice"], "").await.succeeded();
+    until("the session to end", || async {
+        (alice.get("/api/x").await.status == 401).then_some(())
+    })
+    .await;
+    assert_eq!(alice.refresh().await.status, 401);
+    assert_eq!(gateway.bearer("alice").await.get("/api/x").await.status, 200);
 }

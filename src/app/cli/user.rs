@@ -1,4 +1,4 @@
-//! `guarita user create|list|show|set-password|disable|enable|grant|revoke|import`
+//! `guarita user create|list|show|set-password|disable|enable|reset-mfa|grant|revoke|import`
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,11 @@ enum Verb {
         #[command(flatten)]
         target: Target,
     },
+    /// Removes a user's second factor, as after a lost telephone, and revokes its sessions.
+    ResetMfa {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Gives a user a role.
     Grant {
         #[command(flatten)]
@@ -154,6 +159,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Enable { target } => with_accounts(&target.config, async |accounts| {
             accept(accounts.enable(&target.username, clock::now()).await)?;
             say("enabled")
+        }),
+        Verb::ResetMfa { target } => with_accounts(&target.config, async |accounts| {
+            let outcome = accounts.reset_second_factor(&target.username, clock::now()).await;
+            say(if accept(outcome)? { "second factor removed" } else { "had no second factor" })
         }),
         Verb::Grant { target, role } => with_accounts(&target.config, async |accounts| {
             let new = accept(accounts.grant(&target.username, &role, clock::now()).await)?;

@@ -210,6 +210,17 @@ impl Accounts {
         Ok(Ok(()))
     }
 
+    /// Removes the second factor and revokes every session; whether there was one.
+    pub async fn reset_second_factor(&self, username: &str, now: Timestamp) -> Outcome<bool> {
+        let Some((mut transaction, user)) = self.begin(username).await? else {
+            return Ok(Err(Refusal::UnknownUser));
+        };
+        let removed = transaction.remove_totp(user.id).await?;
+        transaction.revoke_sessions_of(user.id, now).await?;
+        self.finish(transaction, user.id).await?;
+        Ok(Ok(removed))
+    }
+
     /// Gives a role; whether it was new.
     pub async fn grant(&self, username: &str, role: &Role, now: Timestamp) -> Outcome<bool> {
         let Some((mut transaction, user)) = self.begin(username).await? else {
