@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Open connections.
-const CONNECTIONS: &str = "64";
+/// Open connections of a load that asks for all that there is.
+pub(crate) const SATURATING: usize = 64;
 
 /// What one load found.
 pub(crate) struct Load {
@@ -36,11 +36,26 @@ end
 ";
 
 /// Runs one load. Any answer but 2xx stops the measurement: it would not be the same work.
-pub(crate) fn run(folder: &Path, address: SocketAddr, tokens: &Path, time: Duration) -> Load {
+pub(crate) fn run(
+    folder: &Path,
+    address: SocketAddr,
+    tokens: &Path,
+    connections: usize,
+    time: Duration,
+) -> Load {
     let script = folder.join("load.lua");
     fs::write(&script, SCRIPT).unwrap();
     let output = Command::new("taskset")
-        .args(["-c", "1", "wrk", "-t1", "-c", CONNECTIONS, "-d", &format!("{}s", time.as_secs())])
+        .args([
+            "-c",
+            "1",
+            "wrk",
+            "-t1",
+            "-c",
+            &connections.to_string(),
+            "-d",
+            &format!("{}s", time.as_secs()),
+        ])
         .args(["-s", script.to_str().unwrap(), &format!("http://{address}"), "--"])
         .arg(tokens)
         .output()

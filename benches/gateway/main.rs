@@ -67,8 +67,6 @@ fn main() {
         }
     }
     table::print(&targets);
-    let guarita = targets.swap_remove(1);
-    drop(targets);
-    drip::print(folder, guarita.address(), &tokens.one, seconds);
+    drip::print(folder, &[&targets[0], &targets[1]], &tokens.one, seconds);
     drop(upstream);
 }

@@ -26,17 +26,23 @@ impl Target {
         Self { name, running, tokens: tokens.to_owned(), rounds: vec![] }
     }
 
+    pub(crate) const fn name(&self) -> &str {
+        self.name
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.running.address
     }
 
     pub(crate) fn warm(&mut self, folder: &Path) {
-        load::run(folder, self.running.address, &self.tokens, Duration::from_secs(2));
+        let time = Duration::from_secs(2);
+        load::run(folder, self.running.address, &self.tokens, load::SATURATING, time);
     }
 
     pub(crate) fn measure(&mut self, folder: &Path, time: Duration) {
         let before = self.running.cpu();
-        let load = load::run(folder, self.running.address, &self.tokens, time);
+        let address = self.running.address;
+        let load = load::run(folder, address, &self.tokens, load::SATURATING, time);
         let cpu = (self.running.cpu() - before) / load.requests * 1e6;
         self.rounds.push(Round {
             rate: load.requests / load.seconds,
