@@ -31,6 +31,11 @@ impl Timestamp {
         Self(self.0.saturating_sub(seconds))
     }
 
+    /// As in RFC 3339, in UTC; empty beyond the year 9999.
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_second(self.0).map_or_else(|_| String::new(), |time| time.to_string())
+    }
+
     /// Whole seconds from `self` until `later`; zero when that is past.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_secs(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
@@ -67,6 +72,12 @@ mod system {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_written_in_utc() {
+        assert_eq!(Timestamp::from_seconds(0).rfc3339(), "1970-01-01T00:00:00Z");
+        assert_eq!(Timestamp::from_seconds(i64::MAX).rfc3339(), "");
+    }
 
     #[test]
     fn arithmetic_saturates() {

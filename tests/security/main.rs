@@ -22,3 +22,4 @@ mod login;
 mod routes;
 mod second_factor;
 mod security;
+mod sessions;

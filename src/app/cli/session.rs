@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::migrate::{Failure, fault, finish, say, with_store};
 use crate::adapters::store::{Session, Store};
-use crate::model::{SessionId, Timestamp, UserId, clock};
+use crate::model::{SessionId, UserId, clock};
 use crate::services::session::{Registry, Sessions};
 
 /// `guarita session`
@@ -80,8 +80,8 @@ async fn list(store: Store, username: &str, json: bool) -> Result<(), Failure> {
         say(&format!(
             "{:<36}  {:<20}  {:<20}  {}",
             session.id.to_string(),
-            readable(session.last_used_at),
-            readable(session.expires_at),
+            session.last_used_at.rfc3339(),
+            session.expires_at.rfc3339(),
             session.address.as_deref().unwrap_or("-"),
         ))?;
     }
@@ -91,9 +91,9 @@ async fn list(store: Store, username: &str, json: bool) -> Result<(), Failure> {
 fn as_json(session: &Session) -> serde_json::Value {
     serde_json::json!({
         "sid": session.id.to_string(),
-        "createdAt": readable(session.created_at),
-        "lastUsedAt": readable(session.last_used_at),
-        "expiresAt": readable(session.expires_at),
+        "createdAt": session.created_at.rfc3339(),
+        "lastUsedAt": session.last_used_at.rfc3339(),
+        "expiresAt": session.expires_at.rfc3339(),
         "address": session.address,
         "userAgent": session.user_agent,
     })
@@ -112,12 +112,6 @@ async fn revoke_all(store: Store, username: &str) -> Result<(), Failure> {
     let user = find_user(&store, username).await?;
     let revoked = sessions(store).revoke_all(user, clock::now()).await.map_err(fault)?;
     say(&format!("{revoked} sessions revoked"))
-}
-
-/// RFC 3339, UTC.
-pub(super) fn readable(time: Timestamp) -> String {
-    jiff::Timestamp::from_second(time.seconds())
-        .map_or_else(|_| time.seconds().to_string(), |time| time.to_string())
 }
 
 #[cfg(test)]

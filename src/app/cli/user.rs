@@ -8,10 +8,9 @@ use std::sync::Arc;
 use super::import::{ImportArguments, import};
 use super::migrate::{Failure, fault, finish, say, with_store};
 use super::profile::{ProfileArguments, members};
-use super::session::readable;
 use crate::adapters::store::Store;
 use crate::app::config::Config;
-use crate::model::{EmailAddress, Profile, Role, Secret, UserId, clock, random};
+use crate::model::{EmailAddress, Profile, Role, Secret, Timestamp, UserId, clock, random};
 use crate::services::account::administration::MAX_PAGE;
 use crate::services::account::{Account, Accounts, NewAccount, Refusal};
 use crate::services::grant;
@@ -273,7 +272,7 @@ fn table(accounts: &[Account]) -> Result<(), Failure> {
             user.id.get(),
             user.username.as_str(),
             if user.active { "active" } else { "disabled" },
-            readable(user.created_at),
+            user.created_at.rfc3339(),
             roles.iter().collect::<Vec<_>>().join(","),
         ))?;
     }
@@ -288,8 +287,8 @@ fn as_json(account: &Account) -> serde_json::Value {
         "email": user.email.as_ref().map(EmailAddress::expose),
         "active": user.active,
         "roles": roles.iter().collect::<Vec<_>>(),
-        "lockedUntil": user.locked_until.map(readable),
-        "createdAt": readable(user.created_at),
+        "lockedUntil": user.locked_until.map(Timestamp::rfc3339),
+        "createdAt": user.created_at.rfc3339(),
         "profile": members(account),
     })
 }

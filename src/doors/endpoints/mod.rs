@@ -14,6 +14,7 @@ pub mod login;
 pub mod mfa;
 pub mod refresh;
 pub mod logout;
+pub mod sessions;
 pub mod wellknown;
 pub mod router;
 

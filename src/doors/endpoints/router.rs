@@ -9,7 +9,7 @@ use http::{HeaderValue, header};
 use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
-use super::{login, logout, mfa, refresh, wellknown};
+use super::{login, logout, mfa, refresh, sessions, wellknown};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::Code;
@@ -42,8 +42,17 @@ pub struct Services {
 
 /// Builds the router, once.
 pub fn router(services: Services) -> Router {
-    let Services { login, factor, challenge, refresh, turnstile, sessions, live, metrics, audit } =
-        services;
+    let Services {
+        login,
+        factor,
+        challenge,
+        refresh,
+        turnstile,
+        sessions: sessions_service,
+        live,
+        metrics,
+        audit,
+    } = services;
     Router::new()
         .merge(login::routes(login::Desk {
             login,
@@ -59,7 +68,11 @@ pub fn router(services: Services) -> Router {
             turnstile: turnstile.clone(),
         }))
         .merge(refresh::routes(refresh::Desk { refresh, audit: audit.clone(), metrics, turnstile }))
-        .merge(logout::routes(logout::Desk { sessions, audit }))
+        .merge(sessions::routes(sessions::Desk {
+            sessions: Arc::clone(&sessions_service),
+            audit: audit.clone(),
+        }))
+        .merge(logout::routes(logout::Desk { sessions: sessions_service, audit }))
         .merge(wellknown::routes(live))
         .fallback(nothing)
         .method_not_allowed_fallback(other_method)

@@ -11,6 +11,7 @@ pub mod feed;
 pub mod lifecycle;
 pub mod sweep;
 
+pub use crate::adapters::store::Session;
 pub use feed::Feed;
 pub use lifecycle::Sessions;
 pub use registry::{Registry, Standing, Unknowable, UserStanding};

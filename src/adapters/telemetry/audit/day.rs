@@ -16,14 +16,8 @@ impl Day {
     /// `audit-2026-11-21.jsonl`
     pub(super) fn file_name(self) -> String {
         let start = Timestamp::from_seconds(self.0.saturating_mul(SECONDS_PER_DAY));
-        format!("audit-{}.jsonl", rfc3339(start).get(..10).unwrap_or("unknown"))
+        format!("audit-{}.jsonl", start.rfc3339().get(..10).unwrap_or("unknown"))
     }
-}
-
-/// `2026-11-21T10:00:00Z` (RFC 3339).
-pub(super) fn rfc3339(moment: Timestamp) -> String {
-    jiff::Timestamp::from_second(moment.seconds())
-        .map_or_else(|_| "unknown".to_owned(), |moment| moment.to_string())
 }
 
 #[cfg(test)]
@@ -33,7 +27,6 @@ mod tests {
     #[test]
     fn a_day_ends_at_midnight_utc() {
         let last = Timestamp::from_seconds(1_795_219_199);
-        assert_eq!(rfc3339(last), "2026-11-20T23:59:59Z");
         assert_eq!(Day::of(last).file_name(), "audit-2026-11-20.jsonl");
         let next = Timestamp::from_seconds(1_795_219_200);
         assert_eq!(Day::of(next).file_name(), "audit-2026-11-21.jsonl");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::day::{Day, rfc3339};
+use super::day::Day;
 use super::event::Event;
 use super::line::{self, RequestLine};
 use crate::model::{Timestamp, clock};
@@ -121,7 +121,7 @@ impl Audit {
         }
         if waiting.second != now.seconds() {
             waiting.second = now.seconds();
-            waiting.time = rfc3339(now);
+            waiting.time = now.rfc3339();
         }
         let before = waiting.text.len();
         write(&mut waiting.text, &waiting.time);
