@@ -231,6 +231,7 @@ pub struct Identity {
     subject_header: HeaderValue,
     user_header: Option<HeaderValue>,
     session_header: Option<HeaderValue>,
+    second_factor: bool,
     record: OnceLock<Box<str>>,
 }
 
@@ -262,8 +263,15 @@ impl Identity {
             session,
             source,
             token_id: token_id.map(Into::into),
+            second_factor: false,
             record: OnceLock::new(),
         })
+    }
+
+    /// The same, and whether a second factor was proven.
+    #[must_use]
+    pub fn with_second_factor(self, second_factor: bool) -> Self {
+        Self { second_factor, ..self }
     }
 
     /// The subject.
@@ -285,6 +293,10 @@ impl Identity {
     /// Where the credential came from.
     pub const fn source(&self) -> Source {
         self.source
+    }
+    /// Whether a second factor was proven when the session began.
+    pub const fn second_factor(&self) -> bool {
+        self.second_factor
     }
     /// The token's `jti`, where there is one.
     pub fn token_id(&self) -> Option<&str> {

@@ -60,14 +60,26 @@ codes! {
     InvalidCredentials = "invalid_credentials", 401, "The credentials are not valid", Info;
     /// The refresh token is unknown, used, expired or revoked.
     InvalidRefreshToken = "invalid_refresh_token", 401, "The refresh token is not valid", Info;
+    /// The password is right and a second factor is asked for.
+    MfaRequired = "mfa_required", 401, "A second factor is required", Info;
+    /// The ticket of a login is unknown, used up or expired.
+    InvalidMfaToken = "invalid_mfa_token", 401, "The login must begin anew", Info;
+    /// The code is wrong or was used before.
+    InvalidCode = "invalid_code", 401, "The code is not valid", Info;
     /// A credential that counts, and may not.
     Forbidden = "forbidden", 403, "The caller may not do this", Info;
+    /// The route asks for a second factor, and the session was opened without one (RFC 9470).
+    SecondFactorRequired = "insufficient_user_authentication", 403, "A second factor is required here", Info;
     /// Nothing here, said to the authenticated only.
     NotFound = "not_found", 404, "There is nothing here", Info;
     /// The route or endpoint does not take this method.
     MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here", Info;
     /// The caller took too long to send the request.
     RequestTimeout = "request_timeout", 408, "The request took too long to arrive", Info;
+    /// The factor is active already.
+    MfaActive = "mfa_active", 409, "A second factor is active", Info;
+    /// There is no factor to confirm or disable.
+    MfaNotEnrolled = "mfa_not_enrolled", 409, "There is no second factor", Info;
     /// The body is larger than the route allows.
     BodyTooLarge = "body_too_large", 413, "The body is too large", Info;
     /// The request target is longer than allowed.
@@ -92,20 +104,10 @@ codes! {
     BadGateway = "bad_gateway", 502, "The upstream did not answer properly", Error;
     /// No upstream server is healthy, or Guarita cannot know whether to let the caller in.
     Unavailable = "unavailable", 503, "The service is not available now", Error;
-    /// The upstream took too long.
-    GatewayTimeout = "gateway_timeout", 504, "The upstream took too long to answer", Error;
-    /// The password is right and a second factor is asked for.
-    MfaRequired = "mfa_required", 401, "A second factor is required", Info;
-    /// The ticket of a login is unknown, used up or expired.
-    InvalidMfaToken = "invalid_mfa_token", 401, "The login must begin anew", Info;
-    /// The code is wrong or was used before.
-    InvalidCode = "invalid_code", 401, "The code is not valid", Info;
-    /// The factor is active already.
-    MfaActive = "mfa_active", 409, "A second factor is active", Info;
-    /// There is no factor to confirm or disable.
-    MfaNotEnrolled = "mfa_not_enrolled", 409, "There is no second factor", Info;
     /// No encryption key is configured.
     MfaUnavailable = "mfa_unavailable", 503, "Second factors are not available here", Info;
+    /// The upstream took too long.
+    GatewayTimeout = "gateway_timeout", 504, "The upstream took too long to answer", Error;
     /// The HTTP version is not spoken here.
     VersionNotSupported = "version_not_supported", 505, "The HTTP version is not supported", Info;
 }

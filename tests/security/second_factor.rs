@@ -176,3 +176,26 @@ async fn an_operator_removes_a_lost_factor_and_its_sessions() {
     assert_eq!(alice.refresh().await.status, 401);
     assert_eq!(gateway.bearer("alice").await.get("/api/x").await.status, 200);
 }
+
+/// RFC 9470: the same account passes once it has proven its second factor.
+#[tokio::test]
+async fn a_route_can_ask_for_a_second_factor() {
+    let upstream = Upstream::start().await;
+    let gateway = setup(&upstream)
+        .route("path = \"/vault/{*rest}\"\nupstream = \"u\"\nallow = { mfa = true }")
+        .start()
+        .await;
+    assert_eq!(gateway.anonymous().get("/vault/x").await.status, 401);
+    let (alice, secret, _) = enrol(&gateway).await;
+    let refused = alice.get("/vault/x").await;
+    refused.assert_problem(403, "insufficient_user_authentication");
+    let challenge = refused.header("www-authenticate").unwrap();
+    assert!(challenge.contains("error=\"insufficient_user_authentication\""), "{challenge}");
+    assert_eq!(upstream.count(), 0);
+    let body = answer(&ticket(&gateway).await, "totp", &code(&secret, 0));
+    let pair = gateway.anonymous().post(CHALLENGE, &body).await;
+    let proven = gateway.anonymous().holding(&pair.json());
+    assert_eq!(proven.get("/vault/x").await.status, 200);
+    let refreshed = proven.holding(&proven.refresh().await.json());
+    assert_eq!(refreshed.get("/vault/x").await.status, 200);
+}

@@ -249,7 +249,7 @@ pub struct Allow {
     pub sources: Option<Vec<Source>>,
     /// Any of these scopes. Not available yet: refused.
     pub scopes: Option<Vec<String>>,
-    /// Whether a second factor is demanded. Not available yet: refused.
+    /// Whether a second factor is demanded of the session (RFC 9470). Default false.
     pub mfa: Option<bool>,
 }
 

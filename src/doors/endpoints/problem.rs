@@ -33,6 +33,9 @@ pub const fn challenge(code: Code, presented: bool) -> Option<HeaderValue> {
         (Code::Forbidden, _) => {
             Some(HeaderValue::from_static(r#"Bearer realm="guarita", error="insufficient_scope""#))
         }
+        (Code::SecondFactorRequired, _) => Some(HeaderValue::from_static(
+            r#"Bearer realm="guarita", error="insufficient_user_authentication""#,
+        )),
         _ => None,
     }
 }

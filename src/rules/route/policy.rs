@@ -13,13 +13,15 @@ pub struct Policy {
     pub client_cns: Vec<Box<str>>,
     /// Any of these sources of the credential; empty takes all.
     pub sources: Vec<Source>,
+    /// A second factor, proven when the session began.
+    pub second_factor: bool,
 }
 
 impl Policy {
     /// Whether nobody passes without a credential that counts: everywhere but on public routes that
     /// demand nothing a credential would have to prove. The default demands one.
     pub const fn demands_credential(&self) -> bool {
-        !self.public || !self.roles.is_empty() || !self.sources.is_empty()
+        !self.public || self.second_factor || !self.roles.is_empty() || !self.sources.is_empty()
     }
 }
 
@@ -37,5 +39,7 @@ mod tests {
         assert!(Policy { public: true, roles, ..Policy::default() }.demands_credential());
         let sources = vec![Source::Bearer];
         assert!(Policy { public: true, sources, ..Policy::default() }.demands_credential());
+        let factor = Policy { public: true, second_factor: true, ..Policy::default() };
+        assert!(factor.demands_credential());
     }
 }

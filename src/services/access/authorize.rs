@@ -38,6 +38,8 @@ pub enum Denial {
     ClientCertificate,
     /// The route's sources.
     Source,
+    /// The route's second factor.
+    SecondFactor,
     /// It cannot be known.
     Unknowable,
 }
@@ -48,6 +50,7 @@ impl Denial {
         match self {
             Self::Missing | Self::Invalid => Code::Unauthorized,
             Self::Role | Self::ClientCertificate | Self::Source => Code::Forbidden,
+            Self::SecondFactor => Code::SecondFactorRequired,
             Self::Unknowable => Code::Unavailable,
         }
     }
@@ -60,13 +63,14 @@ impl Denial {
             Self::Role => "role",
             Self::ClientCertificate => "client_certificate",
             Self::Source => "source",
+            Self::SecondFactor => "second_factor",
             Self::Unknowable => "unknowable",
         }
     }
 }
 
 /// Decides. All that the policy demands must hold: first a caller (401, or 503 where it cannot be
-/// known), then the client certificate, the source and the roles (403). A public route asks for no
+/// known), then the client certificate, the source, the roles and the second factor (403). A public route asks for no
 /// caller, and yet checks what else it demands.
 pub fn authorize(policy: &Policy, verdict: Verdict, caller: Caller<'_>) -> Result<Permit, Denial> {
     let principal = match verdict {
@@ -81,6 +85,8 @@ pub fn authorize(policy: &Policy, verdict: Verdict, caller: Caller<'_>) -> Resul
     if let Some(principal) = &principal {
         check_source(policy, principal)?;
         check_roles(policy, principal)?;
+        // Last: who may not pass with one need not prove one.
+        check_second_factor(policy, principal)?;
     }
     Ok(Permit { principal })
 }
@@ -88,8 +94,7 @@ pub fn authorize(policy: &Policy, verdict: Verdict, caller: Caller<'_>) -> Resul
 /// Nobody is proven: fine where nobody is asked. A route that is public and names roles or sources
 /// contradicts itself; the stricter half holds.
 fn anonymous(policy: &Policy, denial: Denial) -> Result<Option<Principal>, Denial> {
-    let asks = !policy.public || !policy.roles.is_empty() || !policy.sources.is_empty();
-    if asks { Err(denial) } else { Ok(None) }
+    if policy.demands_credential() { Err(denial) } else { Ok(None) }
 }
 
 fn check_certificate(policy: &Policy, caller: Caller<'_>) -> Result<(), Denial> {
@@ -101,6 +106,11 @@ fn check_certificate(policy: &Policy, caller: Caller<'_>) -> Result<(), Denial> 
 fn check_source(policy: &Policy, principal: &Principal) -> Result<(), Denial> {
     let named = policy.sources.contains(&principal.identity().source());
     if policy.sources.is_empty() || named { Ok(()) } else { Err(Denial::Source) }
+}
+
+fn check_second_factor(policy: &Policy, principal: &Principal) -> Result<(), Denial> {
+    let proven = principal.identity().second_factor();
+    if !policy.second_factor || proven { Ok(()) } else { Err(Denial::SecondFactor) }
 }
 
 fn check_roles(policy: &Policy, principal: &Principal) -> Result<(), Denial> {

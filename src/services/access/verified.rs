@@ -47,7 +47,8 @@ impl VerifiedToken {
             claims.roles,
             source,
             Some(&claims.token_id),
-        )?;
+        )?
+        .with_second_factor(claims.second_factor_at.is_some());
         Ok(Self {
             identity: Arc::new(identity),
             session: claims.session,

@@ -31,6 +31,8 @@ const MAX_COMMON_NAME: usize = 255;
 struct Known<'a> {
     upstreams: HashSet<&'a str>,
     asks_for_certificates: bool,
+    /// Whether anybody can have a second factor.
+    has_second_factors: bool,
     aliases: &'a [(Box<str>, Box<str>)],
 }
 
@@ -44,6 +46,8 @@ pub(super) fn resolve(
 ) -> Vec<Route> {
     let known = Known {
         upstreams: upstreams.iter().map(|upstream| &*upstream.name).collect(),
+        has_second_factors: written.mfa.encryption_key.is_some()
+            || written.mfa.encryption_key_file.is_some(),
         asks_for_certificates: listeners
             .iter()
             .any(|listener| listener.client_auth != ClientAuth::None)
@@ -191,20 +195,25 @@ fn policy(
             "set client_auth on a listener",
         );
     }
+    if allow.mfa == Some(true) && !known.has_second_factors {
+        reader.report.problem_with_hint(
+            &format!("{path}.mfa"),
+            "can never hold: second factors are not configured",
+            "set mfa.encryption_key_file or TOTP_ENC_KEY",
+        );
+    }
     Policy {
         public,
         roles: roles(allow, &path, reader),
         client_cns: common_names(allow, &path, reader),
         sources: allow.sources.iter().flatten().copied().map(source).collect(),
+        second_factor: allow.mfa.unwrap_or(false),
     }
 }
 
 fn refuse_what_is_to_come(allow: &Allow, path: &str, reader: &mut Reader<'_>) {
     if allow.scopes.is_some() {
         reader.report.problem(&format!("{path}.scopes"), "is not available yet");
-    }
-    if allow.mfa.is_some() {
-        reader.report.problem(&format!("{path}.mfa"), "is not available yet");
     }
 }
 

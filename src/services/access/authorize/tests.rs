@@ -1,7 +1,8 @@
-use super::super::sample::{claims, expectations, keyring};
+use super::super::sample::{claims, expectations, keyring, now};
 use super::super::verified::VerifiedToken;
 use super::*;
 use crate::model::{Role, Roles, Source};
+use crate::rules::token::Claims;
 
 fn principal() -> Principal {
     let token = VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations()).unwrap();
@@ -48,6 +49,7 @@ fn policy(public: bool, certificate: Demand, source: Demand, roles: Demand) -> P
             Demand::Met => role("reader"),
             Demand::Unmet => role("Reader"),
         },
+        second_factor: false,
     }
 }
 
@@ -132,4 +134,19 @@ fn each_denial_has_its_status() {
     for (denial, status) in table {
         assert_eq!(denial.code().status(), status, "{}", denial.as_str());
     }
+}
+
+#[test]
+fn a_second_factor_is_asked_of_whoever_passes_otherwise() {
+    let demanding = Policy { second_factor: true, ..Policy::default() };
+    let pass = |claims: Claims| {
+        let token = VerifiedToken::new(claims, Source::Bearer, &keyring(), &expectations());
+        let principal = Principal::new(token.unwrap().identity().clone());
+        authorize(&demanding, Verdict::Proven(principal), Caller::default()).map(|_| ())
+    };
+    assert_eq!(pass(claims()), Err(Denial::SecondFactor));
+    assert_eq!(pass(Claims { second_factor_at: Some(now()), ..claims() }), Ok(()));
+    let anonymous = Verdict::Anonymous { presented: false };
+    let refused = authorize(&demanding, anonymous, Caller::default());
+    assert_eq!(refused.unwrap_err(), Denial::Missing);
 }

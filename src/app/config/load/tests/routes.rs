@@ -55,7 +55,11 @@ fn a_route_that_cannot_be_is_refused_never_forwarded() {
             "allow.client_cns",
             "client_auth",
         ),
-        ("path = \"/a\"\nupstream = \"orders\"\nallow = { mfa = false }", "allow.mfa", "yet"),
+        (
+            "path = \"/a\"\nupstream = \"orders\"\nallow = { mfa = true }",
+            "allow.mfa",
+            "TOTP_ENC_KEY",
+        ),
         ("path = \"/a\"\nupstream = \"orders\"\nallow = { scopes = [] }", "allow.scopes", "yet"),
         ("path = \"/a\"\nupstream = \"orders\"\ntimeout = \"0s\"", "timeout", "must be 1ms to 1d"),
         ("path = \"/a\"\nupstream = \"orders\"\nmax_body = \"2TiB\"", "max_body", "must be 0 to"),
