@@ -1,13 +1,14 @@
 //! Ends what is under way when its session ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::adapters::store::Change;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
-use crate::doors::proxy::{Held, Tethers};
+use crate::doors::proxy::{Held, Tether, Tethers};
 use crate::model::clock;
 use crate::services::session::{Registry, Standing};
 
@@ -16,7 +17,11 @@ const REVOKED: &str = "revoked";
 /// Changes looked at together, at most.
 const BATCH: usize = 1_000;
 
+/// How long an exchange may go on after its session, to end by itself.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
 /// Cuts the exchanges of sessions that ended.
+#[derive(Clone)]
 pub(super) struct Revocation {
     pub(super) registry: Registry,
     pub(super) tethers: Arc<Tethers>,
@@ -29,11 +34,24 @@ impl Revocation {
     pub(super) async fn run(self) {
         let mut changes = self.registry.changes();
         while let Some(batch) = next(&mut changes).await {
-            for (tether, held) in self.tethers.held() {
+            let mut ended = Vec::new();
+            for (tether, exchange, held) in self.tethers.held() {
                 if self.ended(&held, &batch).await {
-                    tether.cut();
-                    self.record(&held);
+                    ended.push((tether, exchange, held));
                 }
+            }
+            if !ended.is_empty() {
+                tokio::spawn(self.clone().cut(ended));
+            }
+        }
+    }
+
+    /// What is about to be answered still is; what goes on is cut.
+    async fn cut(self, ended: Vec<(Arc<Tether>, u64, Held)>) {
+        tokio::time::sleep(LAST_WORDS).await;
+        for (tether, exchange, held) in ended {
+            if tether.cut(exchange) {
+                self.record(&held);
             }
         }
     }

@@ -27,6 +27,8 @@ pub struct Tether(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     held: Option<Held>,
+    /// How many exchanges there were, the current one included.
+    exchanges: u64,
     task: Option<AbortHandle>,
     cut: bool,
 }
@@ -41,23 +43,25 @@ impl Tether {
         state.task = Some(task);
     }
 
-    /// For whom an exchange is under way.
-    pub fn held(&self) -> Option<Held> {
-        self.lock().held.clone()
-    }
-
-    /// Ends the task where it stands: what was not sent yet never is.
-    pub fn cut(&self) {
+    /// Ends the task where it stands, if this exchange is still under way: what was not sent yet
+    /// never is. Whether it was.
+    pub fn cut(&self, exchange: u64) -> bool {
         let mut state = self.lock();
+        if state.held.is_none() || state.exchanges != exchange {
+            return false;
+        }
         state.cut = true;
         if let Some(task) = &state.task {
             task.abort();
         }
+        true
     }
 
     /// From here on the exchange goes on for somebody, or nobody.
     pub(super) fn hold(&self, held: Option<Held>) {
-        self.lock().held = held;
+        let mut state = self.lock();
+        state.exchanges += u64::from(held.is_some());
+        state.held = held;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -89,10 +93,13 @@ impl Tethers {
         Tied { tethers: Arc::clone(self), number, tether }
     }
 
-    /// Those of exchanges that are under way for somebody.
-    pub fn held(&self) -> Vec<(Arc<Tether>, Held)> {
-        let all = self.lock();
-        all.values().filter_map(|tether| Some((Arc::clone(tether), tether.held()?))).collect()
+    /// The exchanges that are under way for somebody, each with its number on its tether.
+    pub fn held(&self) -> Vec<(Arc<Tether>, u64, Held)> {
+        let held = |tether: &Arc<Tether>| {
+            let state = tether.lock();
+            Some((Arc::clone(tether), state.exchanges, state.held.clone()?))
+        };
+        self.lock().values().filter_map(held).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Tether>>> {

@@ -405,3 +405,16 @@ async fn a_stream_ends_with_its_user_and_outlives_a_change_of_roles() {
     stage.gateway.verb(&["user", "disable", "--username", "alice"], "").await.succeeded();
     tokio::time::timeout(STREAMS_END_WITHIN, events.closed()).await.expect("it outlives its user");
 }
+
+/// A request that was permitted before its session ended gets its answer, not a broken connection.
+#[tokio::test]
+async fn what_is_about_to_be_answered_when_its_session_ends_still_is() {
+    let stage = Stage::new().await;
+    for _ in 0..20 {
+        let alice = stage.alice().await;
+        let asking: Vec<_> = (0..8).map(|_| alice.get("/api/x")).collect();
+        let (answers, out) = tokio::join!(futures_util::future::join_all(asking), alice.log_out());
+        assert_eq!(out.status, 204);
+        assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 401)));
+    }
+}
