@@ -7,12 +7,14 @@ pub mod identity;
 pub mod cpf;
 pub mod email;
 pub mod profile;
+pub mod language;
 pub mod problem;
 
 pub use clock::Timestamp;
 pub use cpf::Cpf;
 pub use email::EmailAddress;
 pub use identity::{Identity, Principal, Role, Roles, SessionId, Source, Subject, UserId};
+pub use language::Language;
 pub use problem::Code;
 pub use profile::Profile;
 pub use secret::Secret;
