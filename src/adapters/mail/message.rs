@@ -177,8 +177,7 @@ mod tests {
         let link = Secret::new(LINK);
         for (seconds, said) in [(1, "1 minute."), (60, "1 minute."), (61, "2 minutes.")] {
             let life = Duration::from_secs(seconds);
-            let message =
-                render(Letter::Reset, Language::En, "x", Some((&link, life))).unwrap();
+            let message = render(Letter::Reset, Language::En, "x", Some((&link, life))).unwrap();
             assert!(message.text.expose().contains(said), "{seconds}");
         }
     }

@@ -10,10 +10,12 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls as Protection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tokio::time::timeout;
 
-use super::settings::{Settings, Tls};
 use super::Message;
+use super::settings::{Settings, Tls};
 use crate::model::EmailAddress;
 
 /// Why a mail was not taken. What the server said is never kept: it may repeat the address.
@@ -57,6 +59,9 @@ impl Smtp {
     /// Reads and checks what it is told; nothing is connected. An error says what is wrong.
     pub fn new(settings: &Settings) -> Result<Self, String> {
         let name = settings.sender_name.to_string();
+        if name.chars().any(char::is_control) {
+            return Err("the sender's name has control characters".to_owned());
+        }
         let address = address(&settings.sender).ok_or("the sender is no address of RFC 5321")?;
         let domain = address.domain().to_owned();
         let mut builder =
@@ -66,8 +71,7 @@ impl Smtp {
                 .timeout(Some(settings.timeout))
                 .tls(protection(settings)?);
         if let Some((username, password)) = &settings.credentials {
-            let credentials =
-                Credentials::new(username.to_string(), password.expose().to_owned());
+            let credentials = Credentials::new(username.to_string(), password.expose().to_owned());
             builder = builder.credentials(credentials);
         }
         Ok(Self {
@@ -130,8 +134,13 @@ fn protection(settings: &Settings) -> Result<Protection, String> {
     }
     let mut parameters = TlsParameters::builder(settings.server.to_string());
     if let Some(pem) = &settings.ca {
-        let ca = Certificate::from_pem(pem).map_err(|_| "the CA is not PEM certificates")?;
-        parameters = parameters.add_root_certificate(ca);
+        let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        for der in
+            parsed.ok().filter(|ca| !ca.is_empty()).ok_or("the CA is not PEM certificates")?
+        {
+            let ca = Certificate::from_der(der.to_vec()).map_err(|error| told(&error))?;
+            parameters = parameters.add_root_certificate(ca);
+        }
     }
     let parameters = parameters.build_rustls().map_err(|error| told(&error))?;
     Ok(match settings.tls {
@@ -178,14 +187,16 @@ mod tests {
             credentials: None,
             ca: None,
             sender: EmailAddress::parse("no-reply@example.test").unwrap(),
-            sender_name: "Acme \"<x@y>\r\nBcc: z@y".into(),
+            sender_name: "Acme \"<x@y>, ü".into(),
             timeout: Duration::from_secs(5),
             language: Language::En,
         }
     }
 
     #[test]
-    fn a_ca_that_is_none_is_refused() {
+    fn a_ca_that_is_none_and_a_name_of_two_lines_are_refused() {
+        let name = "Acme\r\nBcc: z@y".into();
+        assert!(Smtp::new(&Settings { sender_name: name, ..settings() }).is_err());
         let of = |tls| Settings { ca: Some(b"no pem".to_vec()), tls, ..settings() };
         assert!(Smtp::new(&of(Tls::StartTls)).is_err());
         assert!(Smtp::new(&of(Tls::None)).is_ok());

@@ -86,6 +86,14 @@ const RESETS: Statements = statements!("password_resets");
 const VERIFICATIONS: Statements = statements!("email_verifications");
 
 impl LinkPurpose {
+    /// As the outbox names its mails.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Verification => "verification",
+        }
+    }
+
     const fn statements(self) -> &'static Statements {
         match self {
             Self::Reset => &RESETS,
@@ -144,18 +152,18 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// Makes the user's token void.
+    /// Makes the user's token void, and unsent what would mail it.
     pub async fn forget_links(&mut self, purpose: LinkPurpose, user: UserId) -> Result<(), Fault> {
         let query = sqlx::query(purpose.statements().forget).bind(user.get());
-        self.execute(query).await.map(|_| ())
+        self.execute(query).await?;
+        self.remove_mails_of(user, purpose.as_str()).await
     }
 
     /// Removes at most `limit` tokens of each purpose that ended before the time; how many.
     pub async fn prune_links(&mut self, before: Timestamp, limit: i64) -> Result<u64, Fault> {
         let mut removed = 0;
         for purpose in [LinkPurpose::Reset, LinkPurpose::Verification] {
-            let query =
-                sqlx::query(purpose.statements().prune).bind(before.seconds()).bind(limit);
+            let query = sqlx::query(purpose.statements().prune).bind(before.seconds()).bind(limit);
             removed += self.execute(query).await?;
         }
         Ok(removed)

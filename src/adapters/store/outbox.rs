@@ -138,12 +138,11 @@ impl Transaction {
         attempts: u32,
         until: Timestamp,
     ) -> Result<(), Fault> {
-        let query = sqlx::query(
-            "UPDATE outbox SET next_attempt_at = $3 WHERE id = $1 AND attempts = $2",
-        )
-        .bind(id.to_owned())
-        .bind(i64::from(attempts))
-        .bind(until.seconds());
+        let query =
+            sqlx::query("UPDATE outbox SET next_attempt_at = $3 WHERE id = $1 AND attempts = $2")
+                .bind(id.to_owned())
+                .bind(i64::from(attempts))
+                .bind(until.seconds());
         self.execute(query).await.map(|_| ())
     }
 

@@ -16,8 +16,8 @@ mod upstream;
 pub use limits::Limits;
 pub use rate_limits::{Bounds, RateLimits, SourceBounds};
 pub use section::{
-    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mfa, OnInvalid, Ops, Preset,
-    Server, Store,
+    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mail, MailLanguage, MailTls, Mfa,
+    OnInvalid, Ops, Preset, Recovery, Server, Store, Verification,
 };
 pub use token::{Algorithm, Lockout, PasswordAlgorithm, Passwords, Rotation, RotationWord, Tokens};
 pub use upstream::{HealthCheck, Upstream, UpstreamTls};
@@ -83,6 +83,15 @@ pub struct Written {
     /// Second factors.
     #[serde(default)]
     pub mfa: Mfa,
+    /// The mail server.
+    #[serde(default)]
+    pub mail: Mail,
+    /// Recovery of passwords by mail.
+    #[serde(default)]
+    pub recovery: Recovery,
+    /// Verification of e-mail addresses.
+    #[serde(default)]
+    pub verification: Verification,
     /// The servers behind this gateway.
     #[schemars(length(max = 10_000))]
     pub upstreams: Option<Vec<Upstream>>,

@@ -170,7 +170,10 @@ impl Desk {
             }
             Failure::Refused(
                 user,
-                Refusal::InvalidCredentials | Refusal::Busy | Refusal::SecondFactorRequired { .. },
+                Refusal::InvalidCredentials
+                | Refusal::Busy
+                | Refusal::EmailUnverified
+                | Refusal::SecondFactorRequired { .. },
             ) => (Some(user), "overtaken", arrival.refuse(Code::InvalidMfaToken)),
         };
         self.metrics.mfa_challenge(reason);

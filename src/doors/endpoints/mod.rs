@@ -15,6 +15,8 @@ pub mod mfa;
 pub mod refresh;
 pub mod logout;
 pub mod sessions;
+pub mod recovery;
+pub mod verification;
 pub mod wellknown;
 pub mod router;
 

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
-use super::{login, logout, mfa, refresh, sessions, wellknown};
+use super::{login, logout, mfa, recovery, refresh, sessions, verification, wellknown};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
-use crate::model::Code;
+use crate::model::{Code, Language};
+use crate::services::account::{Recovery, Verification};
 use crate::services::grant::Refresh;
 use crate::services::login::{Challenge, Login, SecondFactor};
 use crate::services::session::Sessions;
@@ -28,6 +29,10 @@ pub struct Services {
     pub challenge: Arc<Challenge>,
     /// Refresh of tokens.
     pub refresh: Arc<Refresh>,
+    /// New passwords by mail.
+    pub recovery: Arc<Recovery>,
+    /// Proofs of addresses.
+    pub verification: Arc<Verification>,
     /// The rates of all endpoints.
     pub turnstile: Turnstile,
     /// The end of sessions.
@@ -47,6 +52,8 @@ pub fn router(services: Services) -> Router {
         factor,
         challenge,
         refresh,
+        recovery,
+        verification,
         turnstile,
         sessions: sessions_service,
         live,
@@ -65,6 +72,16 @@ pub fn router(services: Services) -> Router {
             challenge,
             audit: audit.clone(),
             metrics: Arc::clone(&metrics),
+            turnstile: turnstile.clone(),
+        }))
+        .merge(recovery::routes(recovery::Desk {
+            recovery,
+            audit: audit.clone(),
+            turnstile: turnstile.clone(),
+        }))
+        .merge(verification::routes(verification::Desk {
+            verification,
+            audit: audit.clone(),
             turnstile: turnstile.clone(),
         }))
         .merge(refresh::routes(refresh::Desk { refresh, audit: audit.clone(), metrics, turnstile }))
@@ -92,4 +109,17 @@ async fn other_method(arrival: Arrival) -> Refused {
 pub(super) fn no_store(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = no_store(Response::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// The language that the caller asks for, if any.
+pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
+    Some(Language::negotiate(accepted))
 }

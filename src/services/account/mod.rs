@@ -1,6 +1,15 @@
-//! Accounts: created, changed, disabled by an administrator; imported from another system.
+//! Accounts: created, changed, disabled by an administrator; imported from another system; recovered
+//! and verified by mail.
 
+pub mod policy;
+pub mod link;
 pub mod administration;
 pub mod import;
+pub mod recovery;
+pub mod verification;
 
 pub use administration::{Account, Accounts, NewAccount, Refusal};
+pub use link::MailedLinks;
+pub use policy::{Policy, PolicySettings, Weakness};
+pub use recovery::{Recovery, Unrecovered};
+pub use verification::{Unverified, Verification};

@@ -9,4 +9,4 @@ pub mod outbox;
 pub mod sender;
 
 pub use outbox::{LinkUse, Links, Outbox};
-pub use sender::Sender;
+pub use sender::{Route, Sender};

@@ -1,9 +1,10 @@
 //! What is written to the outbox.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::sealed::OutboxKey;
-use crate::adapters::mail::{Letter, Notice};
+use crate::adapters::mail::{Letter, Notice, Settings};
 use crate::adapters::store::{LinkPurpose, NOBODY, NewMail, Transaction, User};
 use crate::model::{EmailAddress, Language, Secret, Timestamp, UserId, random};
 use crate::services::grant::Fault;
@@ -66,9 +67,11 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// `key` where a mail server is configured. `language` is spoken where nobody asked for another.
-    pub const fn new(key: Option<OutboxKey>, language: Language) -> Self {
-        Self { key, language }
+    /// Closed where no mail server is configured. The key is in `<data_dir>/outbox.key`, which is
+    /// made where it is missing.
+    pub fn open(settings: Option<&Settings>, data_dir: &Path) -> Result<Self, Fault> {
+        let key = settings.map(|_| OutboxKey::load(&data_dir.join("outbox.key"))).transpose()?;
+        Ok(Self { key, language: settings.map_or(Language::default(), |of| of.language) })
     }
 
     /// Whether mails are written.
@@ -104,8 +107,7 @@ impl Outbox {
         Ok(transaction.insert_mail(&mail, now).await?)
     }
 
-    /// Writes the mail of a link in the place of an earlier one that still waits. Without a
-    /// recipient the same is written, and never sent.
+    /// Writes the mail of a link. Without a recipient the same is written, and never sent.
     pub(crate) async fn post(
         &self,
         transaction: &mut Transaction,
@@ -115,10 +117,6 @@ impl Outbox {
         now: Timestamp,
     ) -> Result<(), Fault> {
         let Some(key) = &self.key else { return Ok(()) };
-        let letter = match linked.purpose {
-            LinkPurpose::Reset => Letter::Reset,
-            LinkPurpose::Verification => Letter::Verification,
-        };
         let (user, address) = match recipient {
             Some((user, address)) => (user, address.expose()),
             None => (NOBODY, "nobody"),
@@ -128,15 +126,19 @@ impl Outbox {
         let mail = NewMail {
             id: &id,
             user,
-            kind: letter.as_str(),
+            kind: linked.purpose.as_str(),
             language: language.unwrap_or(self.language).tag(),
             recipient: address,
             sealed: Some(&sealed),
             key_id: key.id(),
             expires_at: linked.expires_at,
         };
-        transaction.remove_mails_of(user, letter.as_str()).await?;
         Ok(transaction.insert_mail(&mail, now).await?)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.key().map(OutboxKey::id)
     }
 
     pub(super) const fn key(&self) -> Option<&OutboxKey> {
@@ -147,6 +149,12 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_and_their_letters_have_one_name() {
+        assert_eq!(LinkPurpose::Reset.as_str(), Letter::Reset.as_str());
+        assert_eq!(LinkPurpose::Verification.as_str(), Letter::Verification.as_str());
+    }
 
     #[test]
     fn a_token_is_appended_to_a_url_with_or_without_a_query() {

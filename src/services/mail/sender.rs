@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::outbox::{Links, Outbox};
 use crate::adapters::mail::{Failure, Letter, Message, Smtp, render};
@@ -17,6 +18,8 @@ use crate::services::grant::Fault;
 const PERIOD: Duration = Duration::from_millis(500);
 /// Mails on their way at once: one slow recipient does not hold up the others.
 const AT_ONCE: usize = 8;
+/// How long mails on their way may take to end at a shutdown.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Attempts of a mail that the server puts off or that does not reach it: a day or so.
@@ -69,14 +72,17 @@ impl Sender {
         Self { store, outbox, smtp, route, metrics, clock }
     }
 
-    /// Sends for ever; drop it to stop. What was claimed then is tried again later.
-    pub async fn run(self) {
+    /// Sends until it is told to stop, then lets what is under way end, for a while.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let sender = Arc::new(self);
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut under_way = JoinSet::new();
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
             while under_way.try_join_next().is_some() {}
             let free = AT_ONCE.saturating_sub(under_way.len());
             match sender.claim(free).await {
@@ -88,6 +94,9 @@ impl Sender {
                 Err(fault) => tracing::warn!(error = %fault, "the outbox cannot be read"),
             }
         }
+        // What does not end in time is tried again when its claim is over.
+        let ended = async { while under_way.join_next().await.is_some() {} };
+        drop(timeout(LAST_WORDS, ended).await);
     }
 
     /// At most so many mails that are due, each for this sender alone.
