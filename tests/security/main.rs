@@ -19,6 +19,8 @@ mod harness;
 mod accounts;
 mod identity_headers;
 mod login;
+mod mail;
+mod recovery;
 mod routes;
 mod second_factor;
 mod security;

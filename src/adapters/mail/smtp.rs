@@ -162,7 +162,25 @@ fn failure(error: &lettre::transport::smtp::Error) -> Failure {
     if error.is_timeout() {
         return Failure::Timeout;
     }
-    if error.is_tls() { Failure::Tls(told(error)) } else { Failure::Unreachable(told(error)) }
+    if error.is_tls() || is_of_tls(error) {
+        Failure::Tls(told(error))
+    } else {
+        Failure::Unreachable(told(error))
+    }
+}
+
+/// Whether a handshake failed, which lettre takes for a failed connection.
+fn is_of_tls(error: &lettre::transport::smtp::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let within = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if within.is_some_and(|within| within.is::<rustls::Error>()) || inner.is::<rustls::Error>()
+        {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// The innermost cause: an error of the system or of TLS, never a word of the server.

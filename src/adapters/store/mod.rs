@@ -28,7 +28,7 @@ pub use devices::{Counter, Device, Failures};
 pub use fault::{Fault, OpenFault};
 pub use links::{Link, LinkPurpose, NOBODY, NewLink};
 pub use outbox::{NewMail, Waiting, WaitingMail};
-pub use pool::Store;
+pub use pool::{Probed, Store};
 pub use profiles::Taken;
 pub use refresh_tokens::{NewRefreshToken, RefreshToken};
 pub use sessions::{NewSession, Session};
