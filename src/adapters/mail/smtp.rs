@@ -169,13 +169,15 @@ fn failure(error: &lettre::transport::smtp::Error) -> Failure {
     }
 }
 
+type Cause = dyn std::error::Error + Send + Sync;
+
 /// Whether a handshake failed, which lettre takes for a failed connection.
 fn is_of_tls(error: &lettre::transport::smtp::Error) -> bool {
     let mut cause = error.source();
     while let Some(inner) = cause {
         let within = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if within.is_some_and(|within| within.is::<rustls::Error>()) || inner.is::<rustls::Error>()
-        {
+        let own = within.map_or(inner.is::<rustls::Error>(), Cause::is::<rustls::Error>);
+        if own {
             return true;
         }
         cause = inner.source();

@@ -245,22 +245,27 @@ impl Switch {
     }
 }
 
-/// A Python that has aiosmtpd: the system's own may, where another one comes first.
+/// A Python that has aiosmtpd: the first one may be another than that which has it.
 async fn python() -> &'static str {
-    static FOUND: OnceCell<&str> = OnceCell::const_new();
-    FOUND
-        .get_or_init(|| async {
-            for python in ["python3", "/usr/bin/python3"] {
-                let probe = Command::new(python)
-                    .args(["-c", "import aiosmtpd"])
-                    .stderr(Stdio::null())
-                    .status()
-                    .await;
-                if probe.is_ok_and(|status| status.success()) {
-                    return python;
-                }
+    static FOUND: OnceCell<String> = OnceCell::const_new();
+    let found = FOUND.get_or_init(|| async {
+        for python in ["python3".to_owned(), interpreter().await] {
+            let mut probe = Command::new(&python);
+            let probe = probe.args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status().await;
+            if probe.is_ok_and(|status| status.success()) {
+                return python;
             }
-            panic!("aiosmtpd is needed: make test installs it");
-        })
-        .await
+        }
+        panic!("aiosmtpd is needed: make test installs it");
+    });
+    found.await
+}
+
+/// What the program `aiosmtpd` says that it runs with.
+async fn interpreter() -> String {
+    let found = Command::new("sh").args(["-c", "command -v aiosmtpd"]).output().await.unwrap();
+    let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+    let program = std::fs::read_to_string(path).unwrap_or_default();
+    let line = program.lines().next().unwrap_or_default();
+    line.trim_start_matches("#!").trim().to_owned()
 }

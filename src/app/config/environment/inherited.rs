@@ -226,6 +226,28 @@ mod tests {
         ]);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(table["store"]["database"].as_str(), Some("sqlite:data/users.db"));
+        assert_eq!(table["mfa"]["replay_ttl"].as_str(), Some("60s"));
+        assert_eq!(table["recovery"]["ttl"].as_str(), Some("3600s"));
+        assert_eq!(table["recovery"]["url"].as_str(), Some("https://app.test/reset?lang=pt"));
+        assert_eq!(table["verification"]["required"].as_bool(), Some(true));
+    }
+
+    #[test]
+    fn whether_addresses_must_be_proven_is_said_in_many_ways() {
+        for (text, required) in [
+            ("true", true),
+            ("1", true),
+            ("YES", true),
+            ("On", true),
+            ("false", false),
+            ("0", false),
+            ("no", false),
+            ("OFF", false),
+        ] {
+            let (table, problems) = applied(&[("AUTH_REQUIRE_VERIFIED_EMAIL", text)]);
+            assert_eq!(problems, Vec::<String>::new());
+            assert_eq!(table["verification"]["required"].as_bool(), Some(required), "{text}");
+        }
     }
 
     #[test]
