@@ -17,6 +17,7 @@
 mod drip;
 mod floor;
 mod load;
+mod paced;
 mod process;
 mod rivals;
 mod subject;
@@ -41,6 +42,9 @@ fn main() {
     }
     if arguments.get(1).is_some_and(|verb| verb == "drip") {
         return drip::serve(&arguments[2]);
+    }
+    if arguments.get(1).is_some_and(|verb| verb == "paced") {
+        return paced::serve(&arguments[2], &arguments[3], &arguments[4]);
     }
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let rounds = number("BENCH_ROUNDS").unwrap_or(ROUNDS);
@@ -67,6 +71,6 @@ fn main() {
         }
     }
     table::print(&targets);
-    drip::print(folder, &[&targets[0], &targets[1]], &tokens.one, seconds);
+    drip::print(&[&targets[0], &targets[1]], &tokens.one, seconds);
     drop(upstream);
 }

@@ -17,6 +17,7 @@
 )]
 mod harness;
 mod accounts;
+mod browser_sessions;
 mod identity_headers;
 mod login;
 mod routes;

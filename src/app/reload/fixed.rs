@@ -18,7 +18,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     keep(running.ops != next.ops, "ops.address");
     keep(running.store.database.expose() != next.store.database.expose(), "store");
     keep(running.tokens != next.tokens, "tokens (issuer, audience, refresh_*, *_ttl)");
-    keep(running.login != next.login, "passwords or lockout");
+    keep(running.login != next.login, "passwords, lockout or sessions");
     keep(running.mfa != next.mfa, "mfa");
     keep(running.audit != next.audit, "audit");
     keep(running.log_filter != next.log_filter, "log.level");

@@ -22,14 +22,16 @@ use crate::doors::ops::Readiness;
 use crate::doors::proxy::{Gateway, Tethers};
 use crate::live::Live;
 use crate::model::clock;
-use crate::services::access::Judge;
+use crate::services::access::{Judge, OpenedSessions};
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
 use crate::services::login::{Challenge, Login, Passwords, SecondFactor};
-use crate::services::session::{Feed, Registry, Sessions, Sweep};
+use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep};
 
 /// Verified tokens kept in memory.
 const VERIFIED_TOKENS: usize = 65_536;
+/// Sessions of browsers kept in memory.
+const OPENED_SESSIONS: usize = 65_536;
 
 /// Why the gateway cannot start; one line for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +75,7 @@ pub(super) struct Gate {
     pub(super) revocation: Revocation,
     pub(super) feed: Feed,
     pub(super) sweep: Sweep,
+    pub(super) renewal: Renewal,
     pub(super) readiness: Arc<Readiness>,
     pub(super) acceptor: Acceptor,
     pub(super) listeners: Vec<Listener>,
@@ -131,7 +134,9 @@ pub(super) async fn assemble(
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
     });
-    let judge = Arc::new(Judge::new(Arc::new(registry.clone()), VERIFIED_TOKENS));
+    let (renewal, renewals) = Renewal::new(store.clone(), config.login.browser, clock::now);
+    let opened = OpenedSessions::new(store.clone(), renewals, OPENED_SESSIONS);
+    let judge = Arc::new(Judge::new(Arc::new(registry.clone()), opened, VERIFIED_TOKENS));
     let gateway =
         Gateway::new(Arc::clone(&live), judge, router, Arc::clone(&metrics), audit.clone());
     let tethers = Arc::<Tethers>::default();
@@ -173,6 +178,7 @@ pub(super) async fn assemble(
     };
     Ok(Gate {
         sweep: Sweep::new(store.clone(), clock::now),
+        renewal,
         reload,
         reload_handle,
         live,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, extract::State};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::arrival::Arrival;
+use super::cookie::Cookie;
 use super::device;
 use super::extract::Json;
 use super::refusal::Refused;
@@ -16,7 +17,8 @@ use super::router::no_store;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, clock};
-use crate::services::login::{Attempt, Identifier, Login, Refusal, Tokens};
+use crate::rules::request::cookies::SESSION;
+use crate::services::login::{Attempt, Identifier, Login, Opens, Refusal, Tokens};
 
 /// What login takes.
 #[derive(Clone)]
@@ -39,6 +41,9 @@ struct Credentials {
     username: Option<String>,
     email: Option<String>,
     password: Secret,
+    /// Whether a browser is to hold the session by a cookie, in place of tokens.
+    #[serde(default)]
+    cookie: bool,
 }
 
 /// The pair of tokens, as login and refresh answer it.
@@ -77,18 +82,35 @@ async fn login(
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
-    let tokens = desk.attempt(&arrival, &headers, credentials, true).await?;
-    Ok(pair(tokens))
+    let opens = if credentials.cookie { Opens::Cookie } else { Opens::Tokens };
+    let tokens = desk.attempt(&arrival, &headers, credentials, opens).await?;
+    Ok(opened(tokens))
 }
 
-/// The answer to a login that succeeded, with the cookie of the device that it made known.
-pub(super) fn pair(tokens: Tokens) -> Response {
-    let remembered = tokens.device.as_ref().and_then(device::field);
-    let mut response = no_store(axum::Json(Pair::from(tokens)).into_response());
-    if let Some(field) = remembered {
-        response.headers_mut().append(header::SET_COOKIE, field);
-    }
-    response
+#[derive(Serialize)]
+struct Session {
+    sid: String,
+}
+
+/// The answer to a login that succeeded, with the cookies of the session and of the device that it
+/// made known.
+pub(super) fn opened(tokens: Tokens) -> Response {
+    let fields = cookies(&tokens);
+    let mut response = if tokens.cookie.is_some() {
+        axum::Json(Session { sid: tokens.session.to_string() }).into_response()
+    } else {
+        axum::Json(Pair::from(tokens)).into_response()
+    };
+    response.headers_mut().extend(fields.into_iter().map(|field| (header::SET_COOKIE, field)));
+    no_store(response)
+}
+
+/// The cookies that a login sets.
+pub(super) fn cookies(tokens: &Tokens) -> Vec<HeaderValue> {
+    let session = tokens.cookie.as_ref();
+    let session = session.and_then(|cookie| Cookie::new(SESSION).field(cookie.expose()));
+    let device = tokens.device.as_ref().and_then(device::field);
+    session.into_iter().chain(device).collect()
 }
 
 async fn token(
@@ -97,7 +119,7 @@ async fn token(
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
-    let tokens = desk.attempt(&arrival, &headers, credentials, false).await?;
+    let tokens = desk.attempt(&arrival, &headers, credentials, Opens::AccessToken).await?;
     let answer = AccessToken {
         access_token: tokens.access_token.expose().to_owned(),
         token_type: "Bearer",
@@ -112,7 +134,7 @@ impl Desk {
         arrival: &Arrival,
         headers: &HeaderMap,
         credentials: Credentials,
-        refreshable: bool,
+        opens: Opens,
     ) -> Result<Tokens, Refused> {
         let identifier = match (credentials.username, credentials.email) {
             (Some(username), None) => Identifier::Username(username),
@@ -123,7 +145,7 @@ impl Desk {
         let attempt = Attempt {
             identifier,
             password: credentials.password,
-            refreshable,
+            opens,
             device: device::presented(headers),
             address: Some(arrival.client),
             user_agent: user_agent.map(str::to_owned),

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, extract::State};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 
 use super::arrival::Arrival;
+use super::cookie::Cookie;
 use super::extract::OptionalJson;
 use super::refresh::Presented;
 use super::refusal::Refused;
 use crate::adapters::telemetry::{Audit, Event, Name};
 use crate::model::{Code, SessionId, UserId, clock};
+use crate::rules::request::{Brought, cookies};
 use crate::services::session::{Sessions, Unknowable};
 
 /// What logout takes.
@@ -33,8 +36,9 @@ pub(super) fn routes(desk: Desk) -> Router {
 async fn logout(
     State(desk): State<Desk>,
     arrival: Arrival,
+    headers: HeaderMap,
     OptionalJson(body): OptionalJson<Presented>,
-) -> Result<StatusCode, Refused> {
+) -> Result<Response, Refused> {
     let now = clock::now();
     let bearer = arrival.principal.as_ref().and_then(|caller| caller.identity().session());
     let ended = match (&body, bearer) {
@@ -46,15 +50,16 @@ async fn logout(
     };
     let session = ended.map_err(|unknowable| failed(&arrival, unknowable))?;
     desk.record(&arrival, Name::Logout, session, None);
-    Ok(StatusCode::NO_CONTENT)
+    Ok(gone(&headers))
 }
 
 /// Ends every session of the caller's user.
 async fn logout_all(
     State(desk): State<Desk>,
     arrival: Arrival,
+    headers: HeaderMap,
     OptionalJson(body): OptionalJson<Presented>,
-) -> Result<StatusCode, Refused> {
+) -> Result<Response, Refused> {
     let now = clock::now();
     let bearer = arrival.principal.as_ref().and_then(|caller| caller.identity().user());
     let user = match (&body, bearer) {
@@ -74,7 +79,17 @@ async fn logout_all(
             .map_err(|unknowable| failed(&arrival, unknowable))?;
         desk.record(&arrival, Name::LogoutAll, None, Some(user));
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(gone(&headers))
+}
+
+/// 204, and the browser forgets the session that it brought.
+fn gone(headers: &HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if cookies::read(headers, cookies::SESSION) != Brought::Nothing {
+        let field = Cookie::new(cookies::SESSION).removal();
+        response.headers_mut().extend(field.map(|field| (header::SET_COOKIE, field)));
+    }
+    response
 }
 
 fn failed(arrival: &Arrival, unknowable: Unknowable) -> Refused {

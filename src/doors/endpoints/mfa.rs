@@ -122,7 +122,7 @@ async fn challenge(
             desk.record(&arrival, Name::MfaChallengeSucceeded, user, session, None);
             desk.record(&arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
             desk.metrics.login("succeeded");
-            Ok(super::login::pair(tokens))
+            Ok(super::login::opened(tokens))
         }
         Ok(Err(failure)) => Err(desk.failed(&arrival, failure)),
         Err(fault) => Err(broken(&arrival, &fault)),

@@ -9,7 +9,9 @@ pub mod arrival;
 pub mod refusal;
 pub mod extract;
 pub mod turnstile;
+pub mod cookie;
 pub mod device;
+pub mod csrf;
 pub mod login;
 pub mod mfa;
 pub mod refresh;
@@ -19,6 +21,6 @@ pub mod wellknown;
 pub mod router;
 
 pub use arrival::Arrival;
-pub use path::owns;
+pub use path::{owns, takes_form};
 pub use router::{Services, router};
 pub use turnstile::Turnstile;

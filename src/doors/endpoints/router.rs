@@ -9,7 +9,7 @@ use http::{HeaderValue, header};
 use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
-use super::{login, logout, mfa, refresh, sessions, wellknown};
+use super::{csrf, login, logout, mfa, refresh, sessions, wellknown};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::Code;
@@ -73,6 +73,7 @@ pub fn router(services: Services) -> Router {
             audit: audit.clone(),
         }))
         .merge(logout::routes(logout::Desk { sessions: sessions_service, audit }))
+        .merge(csrf::routes())
         .merge(wellknown::routes(live))
         .fallback(nothing)
         .method_not_allowed_fallback(other_method)

@@ -126,6 +126,7 @@ impl Refresh {
             user: user.id,
             subject: user.username,
             device: None,
+            cookie: None,
         })
     }
 

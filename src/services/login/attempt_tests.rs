@@ -5,7 +5,7 @@ use crate::live::rate_limits::RateLimits;
 use crate::model::{Role, Subject, UserId};
 use crate::services::grant::sample::{House, house};
 use crate::services::login::Hashing;
-use crate::services::session::Standing;
+use crate::services::session::{Lifetimes, Standing};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -23,6 +23,7 @@ fn settings(iterations: u32) -> Settings {
         lockout_duration: Duration::from_secs(300),
         min_length: 15,
         hashing,
+        browser: Lifetimes { idle: Duration::from_secs(100), absolute: Duration::from_secs(1_000) },
     }
 }
 
@@ -54,7 +55,7 @@ fn attempt(name: &str, password: &str) -> Attempt {
     Attempt {
         identifier: Identifier::Username(name.into()),
         password: Secret::new(password),
-        refreshable: true,
+        opens: Opens::Tokens,
         device: None,
         address: None,
         user_agent: Some("ü".repeat(1_000)),
@@ -90,7 +91,7 @@ async fn the_right_password_opens_a_session_in_any_case_of_the_name() {
     assert_eq!(session.user_agent.unwrap().len(), MAX_USER_AGENT);
     let by_email = Attempt {
         identifier: Identifier::Email("ALICE@example.test".into()),
-        refreshable: false,
+        opens: Opens::AccessToken,
         ..attempt("", PASSWORD)
     };
     let tokens = case.login.attempt(by_email, NOW).await.unwrap().unwrap();
@@ -223,6 +224,7 @@ async fn resource_exhaustion_012_sessions_of_one_user_are_bounded() {
             address: None,
             user_agent: None,
             second_factor_at: None,
+            cookie_digest: None,
         };
         transaction.insert_session(&new, NOW).await.unwrap();
     }

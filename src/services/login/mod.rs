@@ -27,7 +27,7 @@ pub mod second_factor;
 pub mod challenge;
 
 pub use crate::services::grant::{Fault, Tokens};
-pub use attempt::{Attempt, Login};
+pub use attempt::{Attempt, Login, Opens};
 pub use challenge::{Challenge, Failure};
 pub use identifier::Identifier;
 pub use password::Passwords;

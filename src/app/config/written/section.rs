@@ -80,6 +80,16 @@ pub struct Mfa {
     pub replay_ttl: Option<Time>,
 }
 
+/// The sessions that browsers hold by a cookie. Changing them needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// Over after so long without a request; 60 s to 30 d. Default 12 h.
+    pub idle: Option<Time>,
+    /// Over after so long, however often it is used; 60 s to 365 d. Default 7 d.
+    pub lifetime: Option<Time>,
+}
+
 /// How credentials are taken.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
