@@ -27,6 +27,7 @@ pub(super) enum Reception {
         path: Box<str>,
         presented: bool,
         principal: Option<Principal>,
+        half_proven: Option<Principal>,
     },
     /// It is forwarded.
     Permitted(Passage),
@@ -49,7 +50,8 @@ pub(super) async fn receive(
 
     if let Some(path) = own_path(snapshot, canonical.path()) {
         let presented = candidates.presented();
-        return Reception::Own { path, canonical, presented, principal: proven(verdict) };
+        let (principal, half_proven) = proven(verdict);
+        return Reception::Own { path, canonical, presented, principal, half_proven };
     }
     let found = snapshot.routes.find(canonical.host(), canonical.path(), &request.method);
     match found {
@@ -151,16 +153,19 @@ fn own_path(snapshot: &Snapshot, path: &str) -> Option<Box<str>> {
 fn unmatched(verdict: &Verdict, truth: Code) -> Code {
     match verdict {
         Verdict::Proven(_) | Verdict::Unjudged => truth,
+        Verdict::HalfProven(_) => Code::SecondFactorRequired,
         Verdict::Anonymous { .. } | Verdict::Rejected => Code::Unauthorized,
         Verdict::Unknowable => Code::Unavailable,
     }
 }
 
-fn proven(verdict: Verdict) -> Option<Principal> {
+/// The caller where proven, apart from one that lacks its second factor.
+fn proven(verdict: Verdict) -> (Option<Principal>, Option<Principal>) {
     match verdict {
-        Verdict::Proven(principal) => Some(principal),
+        Verdict::Proven(principal) => (Some(principal), None),
+        Verdict::HalfProven(principal) => (None, Some(principal)),
         Verdict::Anonymous { .. } | Verdict::Rejected | Verdict::Unjudged | Verdict::Unknowable => {
-            None
+            (None, None)
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{Fault, lockout};
 use crate::adapters::store::{Store, TotpFactor, Transaction};
 use crate::model::{Secret, SessionId, Timestamp, UserId, random};
 use crate::rules::token::opaque;
+use crate::services::session::Registry;
 
 /// Recovery codes of an account.
 const RECOVERY_CODES: usize = 10;
@@ -26,6 +27,8 @@ pub struct FactorSettings {
     pub previous_keys: Vec<Secret>,
     /// How long the last counter is kept; 60 s to 1 h, default 5 min.
     pub replay_ttl: Duration,
+    /// How long after a login one is enrolled without the password; 0 s to 24 h, default 10 min.
+    pub recent_login: Duration,
 }
 
 /// A code, by its kind.
@@ -62,6 +65,7 @@ pub enum Unproven {
 #[derive(Debug)]
 pub struct SecondFactor {
     store: Store,
+    registry: Registry,
     keys: Option<Keys>,
     replay_ttl: Duration,
     lockout: super::Settings,
@@ -69,9 +73,10 @@ pub struct SecondFactor {
 }
 
 impl SecondFactor {
-    /// Over one store. A fault where factors are active and no key is configured.
+    /// Over one store and the registry of this node. A fault where factors are active and no key is configured.
     pub async fn new(
         store: Store,
+        registry: Registry,
         settings: &FactorSettings,
         lockout: super::Settings,
         issuer: Box<str>,
@@ -83,11 +88,11 @@ impl SecondFactor {
             return Err(Fault(what.into()));
         }
         let replay_ttl = settings.replay_ttl.max(LONGEST_CODE_LIFE);
-        Ok(Self { store, keys, replay_ttl, lockout, issuer })
+        Ok(Self { store, registry, keys, replay_ttl, lockout, issuer })
     }
 
     /// Begins anew; what this session confirms becomes active.
-    pub async fn enrol(
+    pub(super) async fn enrol(
         &self,
         user: UserId,
         session: SessionId,
@@ -108,7 +113,8 @@ impl SecondFactor {
         Ok(Ok(enrolment))
     }
 
-    /// Makes the session's pending factor active; the ten recovery codes, shown once.
+    /// Makes the session's pending factor active, and proven in it; the ten recovery codes, shown
+    /// once.
     pub async fn confirm(
         &self,
         user: UserId,
@@ -131,12 +137,27 @@ impl SecondFactor {
         if !transaction.confirm_totp(user, &factor.sealed, step, now).await? {
             return Ok(Err(Unproven::NotEnrolled));
         }
-        let mut codes = Vec::with_capacity(RECOVERY_CODES);
-        for _ in 0..RECOVERY_CODES {
-            let code = random::password()?;
-            transaction.insert_recovery_code(user, &opaque::digest(code.expose())).await?;
-            codes.push(code);
+        let codes = renew_codes(&mut transaction, user).await?;
+        transaction.prove_second_factor(session, now).await?;
+        let committed = transaction.commit().await;
+        // After a fault too: it may have been committed.
+        self.registry.revoke(session);
+        committed?;
+        Ok(Ok(codes))
+    }
+
+    /// Other recovery codes for a fresh code; shown once.
+    pub async fn renew_recovery_codes(
+        &self,
+        user: UserId,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Result<Result<Vec<Secret>, Unproven>, Fault> {
+        let mut transaction = self.store.begin_write().await?;
+        if let Err(unproven) = self.prove(&mut transaction, user, answer, now).await? {
+            return self.refuse(transaction, user, unproven, now).await.map(Err);
         }
+        let codes = renew_codes(&mut transaction, user).await?;
         transaction.commit().await?;
         Ok(Ok(codes))
     }
@@ -145,11 +166,11 @@ impl SecondFactor {
     pub async fn disable(
         &self,
         user: UserId,
-        code: Secret,
+        answer: &Answer,
         now: Timestamp,
     ) -> Result<Result<(), Unproven>, Fault> {
         let mut transaction = self.store.begin_write().await?;
-        let proven = self.prove(&mut transaction, user, &Answer::Totp(code), now).await?;
+        let proven = self.prove(&mut transaction, user, answer, now).await?;
         if let Err(unproven) = proven {
             return self.refuse(transaction, user, unproven, now).await.map(Err);
         }
@@ -243,4 +264,16 @@ impl SecondFactor {
         transaction.reseal_totp(user, &keys.seal(user, &secret)?, keys.id()).await?;
         Ok(())
     }
+}
+
+/// Ten codes in the place of those there were.
+async fn renew_codes(transaction: &mut Transaction, user: UserId) -> Result<Vec<Secret>, Fault> {
+    transaction.remove_recovery_codes(user).await?;
+    let mut codes = Vec::with_capacity(RECOVERY_CODES);
+    for _ in 0..RECOVERY_CODES {
+        let code = random::password()?;
+        transaction.insert_recovery_code(user, &opaque::digest(code.expose())).await?;
+        codes.push(code);
+    }
+    Ok(codes)
 }
