@@ -180,13 +180,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
             let outcome = accounts.reset_second_factor(&target.username, clock::now()).await;
             say(if accept(outcome)? { "second factor removed" } else { "had no second factor" })
         }),
-        Verb::RequireMfa { config, username, demand } => {
-            with_accounts(&config, async |accounts| {
-                let (on, now) = (demand == Demand::On, clock::now());
-                accept(accounts.require_second_factor(&username, on, now).await)?;
-                say(if on { "second factor demanded" } else { "second factor not demanded" })
-            })
-        }
+        Verb::RequireMfa { config, username, demand } => with_accounts(&config, async |accounts| {
+            let (on, now) = (demand == Demand::On, clock::now());
+            accept(accounts.require_second_factor(&username, on, now).await)?;
+            say(if on { "second factor demanded" } else { "second factor not demanded" })
+        }),
         Verb::Grant { target, role } => with_accounts(&target.config, async |accounts| {
             let new = accept(accounts.grant(&target.username, &role, clock::now()).await)?;
             say(if new { "granted" } else { "the user has this role already" })

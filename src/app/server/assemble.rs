@@ -122,12 +122,8 @@ pub(super) async fn assemble(
     );
     let login = Arc::new(login);
     let challenge = Challenge::new(store.clone(), Arc::clone(&login), Arc::clone(&factor));
-    let enrol = Enrol::new(
-        store.clone(),
-        Arc::clone(&login),
-        Arc::clone(&factor),
-        config.mfa.recent_login,
-    );
+    let enrol =
+        Enrol::new(store.clone(), Arc::clone(&login), Arc::clone(&factor), config.mfa.recent_login);
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
         login,

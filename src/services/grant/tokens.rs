@@ -116,7 +116,8 @@ impl Issuer {
     /// An access token (contract section 6), and whether its session lacks a second factor that is
     /// demanded. Such a token names no roles: others may verify it without asking here.
     pub fn issue(&self, of: Issue<'_>) -> Result<(Secret, bool), Fault> {
-        let demanded = (self.required_factor)().is_demanded(&of.roles, of.user.second_factor_required);
+        let demanded =
+            (self.required_factor)().is_demanded(&of.roles, of.user.second_factor_required);
         let half_proven = demanded && of.second_factor_at.is_none();
         let claims = Claims {
             issuer: self.settings.issuer.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sealed::Keys;
 use super::totp::{self, Enrolment};
 use super::{Fault, lockout};
-use crate::adapters::store::{Store, TotpFactor, Transaction};
+use crate::adapters::store::{Failures, Store, TotpFactor, Transaction};
 use crate::model::{Secret, SessionId, Timestamp, UserId, random};
 use crate::rules::token::opaque;
 use crate::services::session::Registry;
@@ -16,7 +16,6 @@ const RECOVERY_CODES: usize = 10;
 const MAX_CODE: usize = 64;
 /// A code lives for three steps at most: no counter is forgotten sooner.
 const LONGEST_CODE_LIFE: Duration = Duration::from_secs(90);
-const LONGEST_LOCK: Duration = Duration::from_secs(86_400);
 
 /// `[mfa]`, and what it takes from `[lockout]` and `[tokens]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,7 +214,7 @@ impl SecondFactor {
         }
     }
 
-    /// Counts a wrong code and keeps what the refusal wrote. Each lock in a row is twice as long.
+    /// Counts a wrong code and keeps what the refusal wrote. Locks as passwords do.
     pub(super) async fn refuse(
         &self,
         mut transaction: Transaction,
@@ -225,11 +224,11 @@ impl SecondFactor {
     ) -> Result<Unproven, Fault> {
         if unproven == Unproven::InvalidCode {
             let failures = transaction.count_totp_failure(user).await?;
-            let limit = self.lockout.lockout_failures.max(1);
-            if failures > 0 && failures.is_multiple_of(limit) {
-                let doubled = 1_u32 << (failures / limit - 1).min(16);
-                let lock = self.lockout.lockout_duration.saturating_mul(doubled);
-                transaction.lock_totp(user, now.plus(lock.min(LONGEST_LOCK))).await?;
+            let each = self.lockout.lockout_failures.max(1);
+            let since_lock = if failures.is_multiple_of(each) { failures } else { failures % each };
+            let failures = Failures { since_lock, in_a_row: failures };
+            if let Some(until) = lockout::after_failure(failures, &self.lockout, now) {
+                transaction.lock_totp(user, until).await?;
             }
         }
         transaction.commit().await?;

@@ -102,7 +102,8 @@ async fn a_forgotten_user_is_asked_for_again_in_every_session() {
     registry.forget_user(user);
     for session in sessions {
         assert!(known(&registry, session, NOW).is_none());
-        let Standing::Active { user: standing, .. } = registry.ask(session, NOW).await.unwrap() else {
+        let Standing::Active { user: standing, .. } = registry.ask(session, NOW).await.unwrap()
+        else {
             panic!()
         };
         assert_eq!(standing.roles.header(), "admin");

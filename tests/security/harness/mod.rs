@@ -1,5 +1,6 @@
 //! What the tests drive the gateway with: the executable itself, callers, upstreams, certificates.
 
+pub mod authenticator;
 pub mod certificates;
 pub mod cli;
 pub mod database;
@@ -17,6 +18,7 @@ pub mod upstream;
 pub mod wait;
 pub mod wsgi;
 
+pub use authenticator::Authenticator;
 pub use certificates::Authority;
 pub use gateway::Gateway;
 pub use http2::Http2;
