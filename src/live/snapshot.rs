@@ -15,6 +15,7 @@ use crate::rules::route::{Policy, Table};
 use crate::rules::token::{Keyring, claims::Expectations};
 
 use super::rate_limits::RateLimits;
+use super::required_factor::RequiredFactor;
 
 /// One generation of the configuration in force.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// How often they may try.
     pub rate_limits: RateLimits,
+    /// Of whom a second factor is demanded.
+    pub required_factor: RequiredFactor,
 }
 
 /// How a listener speaks TLS.

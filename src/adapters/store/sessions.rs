@@ -31,7 +31,7 @@ pub struct Session {
     pub address: Option<String>,
     /// What opened it, at most 256 bytes.
     pub user_agent: Option<String>,
-    /// When a second factor was proven, where it was opened with one.
+    /// When a second factor was proven in it.
     pub second_factor_at: Option<Timestamp>,
     /// SHA-256 of the cookie that opens it, where a browser holds one.
     pub cookie_digest: Option<String>,
@@ -167,6 +167,19 @@ impl Transaction {
         .bind(expires_at.seconds())
         .bind(expires_at.seconds());
         self.execute(query).await.map(|_| ())
+    }
+
+    /// Notes that a second factor was proven in the session.
+    pub async fn prove_second_factor(
+        &mut self,
+        session_id: SessionId,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query("UPDATE sessions SET second_factor_at = $2 WHERE id = $1")
+            .bind(session_id.to_string())
+            .bind(now.seconds());
+        self.execute(query).await?;
+        self.append_session_change(session_id, now).await
     }
 
     /// Revokes one session, and with it its refresh tokens; whether it was not yet revoked.

@@ -151,10 +151,15 @@ impl Transaction {
 
     /// Removes the factor and its recovery codes.
     pub async fn remove_totp(&mut self, user: UserId) -> Result<bool, Fault> {
-        let codes = sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1").bind(user.get());
-        self.execute(codes).await?;
+        self.remove_recovery_codes(user).await?;
         let factor = sqlx::query("DELETE FROM totp_factors WHERE user_id = $1").bind(user.get());
         Ok(self.execute(factor).await? > 0)
+    }
+
+    /// Removes the recovery codes.
+    pub async fn remove_recovery_codes(&mut self, user: UserId) -> Result<(), Fault> {
+        let query = sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1").bind(user.get());
+        self.execute(query).await.map(|_| ())
     }
 
     /// Adds one recovery code.

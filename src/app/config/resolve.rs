@@ -45,6 +45,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         leeway: tokens::leeway(written, reader),
         max_token_length: tokens::max_length(written, reader),
         login: tokens::login(written, reader),
+        required_roles: mfa::required_roles(written, reader),
         mfa: mfa::resolve(written, reader),
         identity_headers: headers::resolve(written, reader),
         reject_invalid: written.credentials.on_invalid == Some(written::OnInvalid::Reject),

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use crate::adapters::{store, upstream};
 use crate::live::rate_limits::RateLimits;
 use crate::live::snapshot::Limits;
-use crate::model::Secret;
+use crate::model::{Role, Secret};
 use crate::rules::request::IdentityHeaders;
 use crate::rules::route::{Matcher, Policy};
 use crate::rules::token::Algorithm;
@@ -57,6 +57,8 @@ pub struct Config {
     pub login: login::Settings,
     /// `[mfa]`
     pub mfa: login::FactorSettings,
+    /// `mfa.required_roles`
+    pub required_roles: Vec<Role>,
     /// `[[upstreams]]`
     pub upstreams: Vec<upstream::Settings>,
     /// `[[routes]]`

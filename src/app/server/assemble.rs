@@ -25,7 +25,7 @@ use crate::model::clock;
 use crate::services::access::{Judge, OpenedSessions};
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
-use crate::services::login::{Challenge, Login, Passwords, SecondFactor};
+use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor};
 use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep};
 
 /// Verified tokens kept in memory.
@@ -101,12 +101,15 @@ pub(super) async fn assemble(
         Passwords::new(&config.login.hashing).map_err(|e| Fault::part("password hashing")(&e))?,
     );
     let keys = Arc::clone(&live);
-    let issuer =
-        Arc::new(Issuer::new(move || Arc::clone(&keys.read().keyring), config.tokens.clone()));
+    let required = Arc::clone(&live);
+    let issuer = Issuer::new(move || Arc::clone(&keys.read().keyring), config.tokens.clone())
+        .demanding(move || required.read().required_factor.clone());
+    let issuer = Arc::new(issuer);
     let rates = Arc::clone(&live);
     let limits = Arc::new(Limits::new(move || rates.read().rate_limits));
     let factor = SecondFactor::new(
         store.clone(),
+        registry.clone(),
         &config.mfa,
         config.login.clone(),
         config.tokens.issuer.clone(),
@@ -122,9 +125,12 @@ pub(super) async fn assemble(
     );
     let login = Arc::new(login);
     let challenge = Challenge::new(store.clone(), Arc::clone(&login), Arc::clone(&factor));
+    let enrol =
+        Enrol::new(store.clone(), Arc::clone(&login), Arc::clone(&factor), config.mfa.recent_login);
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
         login,
+        enrol: Arc::new(enrol),
         factor,
         challenge: Arc::new(challenge),
         refresh: Arc::new(refresh),

@@ -80,6 +80,7 @@ mod tests {
             client: "192.0.2.1".parse().unwrap(),
             presented: false,
             principal: None,
+            half_proven: None,
         });
         use axum::response::IntoResponse as _;
         Json::<u8>::from_request(request, &())

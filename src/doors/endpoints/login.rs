@@ -55,6 +55,9 @@ pub(super) struct Pair {
     token_type: &'static str,
     expires_in: u64,
     sid: String,
+    /// Only where it is so: the session reaches `/auth/mfa/totp/enroll` and `/confirm`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    mfa_enrollment_required: bool,
 }
 
 impl From<Tokens> for Pair {
@@ -65,6 +68,7 @@ impl From<Tokens> for Pair {
             token_type: "Bearer",
             expires_in: tokens.expires_in.as_secs(),
             sid: tokens.session.to_string(),
+            mfa_enrollment_required: tokens.half_proven,
         }
     }
 }

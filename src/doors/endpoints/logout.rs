@@ -40,7 +40,7 @@ async fn logout(
     OptionalJson(body): OptionalJson<Presented>,
 ) -> Result<Response, Refused> {
     let now = clock::now();
-    let bearer = arrival.principal.as_ref().and_then(|caller| caller.identity().session());
+    let bearer = arrival.enrolling().and_then(|caller| caller.identity().session());
     let ended = match (&body, bearer) {
         (Some(body), _) => desk.sessions.revoke_by_refresh_token(&body.refresh_token, now).await,
         (None, Some(session)) => desk.sessions.revoke(session, now).await.map(|()| Some(session)),
@@ -69,7 +69,7 @@ async fn logout_all(
             .find_user_by_refresh_token(&body.refresh_token, now)
             .await
             .map_err(|unknowable| failed(&arrival, unknowable))?,
-        (None, None) if arrival.presented => None,
+        (None, None) if arrival.presented && arrival.half_proven.is_none() => None,
         (None, None) => return Err(arrival.refuse(Code::Unauthorized)),
     };
     if let Some(user) = user {
@@ -105,7 +105,7 @@ impl Desk {
         session: Option<SessionId>,
         user: Option<UserId>,
     ) {
-        let caller = arrival.principal.as_ref().and_then(|caller| caller.identity().user());
+        let caller = arrival.enrolling().and_then(|caller| caller.identity().user());
         let event = Event {
             request_id: Some(&arrival.request_id),
             user: user.or(caller),

@@ -15,13 +15,15 @@ use super::refusal::Refused;
 use super::router::no_store;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
-use crate::model::{Code, Secret, SessionId, UserId, clock};
+use crate::model::{Code, Principal, Secret, SessionId, UserId, clock};
 use crate::services::limit::{Account, Purpose};
-use crate::services::login::{Answer, Challenge, Failure, Refusal, SecondFactor, Unproven};
+use crate::services::login::{Answer, Challenge, Enrol, Failure, NotBegun};
+use crate::services::login::{Refusal, SecondFactor, Unproven};
 
 /// What second factors take.
 #[derive(Clone)]
 pub(super) struct Desk {
+    pub(super) enrol: Arc<Enrol>,
     pub(super) factor: Arc<SecondFactor>,
     pub(super) challenge: Arc<Challenge>,
     pub(super) audit: Audit,
@@ -34,23 +36,44 @@ pub(super) fn routes(desk: Desk) -> Router {
         .route("/auth/mfa/totp/enroll", post(enroll))
         .route("/auth/mfa/totp/confirm", post(confirm))
         .route("/auth/mfa/totp/disable", post(disable))
+        .route("/auth/mfa/recovery-codes", post(recovery_codes))
         .route("/auth/mfa/challenge", post(challenge))
         .with_state(desk)
 }
 
 #[derive(Deserialize)]
-struct Nothing {}
-
-#[derive(Deserialize)]
-struct Proof {
-    code: Secret,
+struct Beginning {
+    password: Option<Secret>,
 }
 
 #[derive(Deserialize)]
+struct Confirmation {
+    code: Secret,
+}
+
+/// A session alone may be a stolen one: what changes a factor takes a code.
+#[derive(Deserialize)]
+struct Proof {
+    #[serde(default)]
+    method: Method,
+    code: Option<Secret>,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum Method {
+    #[default]
     Totp,
     RecoveryCode,
+}
+
+impl Method {
+    fn answer(self, code: Secret) -> Answer {
+        match self {
+            Self::Totp => Answer::Totp(code),
+            Self::RecoveryCode => Answer::RecoveryCode(code),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -64,11 +87,13 @@ struct Completion {
 async fn enroll(
     State(desk): State<Desk>,
     arrival: Arrival,
-    Json(Nothing {}): Json<Nothing>,
+    Json(Beginning { password }): Json<Beginning>,
 ) -> Result<Response, Refused> {
-    let (user, session) = caller(&arrival)?;
-    let enrolment = desk.factor.enrol(user, session, clock::now()).await;
-    let enrolment = desk.settle(&arrival, user, enrolment)?;
+    let (user, session) = caller(&arrival, arrival.enrolling())?;
+    desk.turnstile.admit(&arrival, Purpose::Mfa, Some(Account::User(user)))?;
+    let begun = desk.enrol.begin(user, session, password.as_ref(), clock::now()).await;
+    let begun = begun.map_err(|fault| broken(&arrival, &fault))?;
+    let enrolment = begun.map_err(|not_begun| desk.not_begun(&arrival, user, not_begun))?;
     desk.record(&arrival, Name::MfaEnrollStarted, Some(user), Some(session), None);
     let body = json!({
         "secret": enrolment.secret.expose(),
@@ -81,15 +106,31 @@ async fn enroll(
 async fn confirm(
     State(desk): State<Desk>,
     arrival: Arrival,
-    Json(proof): Json<Proof>,
+    Json(Confirmation { code }): Json<Confirmation>,
 ) -> Result<Response, Refused> {
-    let (user, session) = caller(&arrival)?;
+    let (user, session) = caller(&arrival, arrival.enrolling())?;
     desk.turnstile.admit(&arrival, Purpose::Mfa, Some(Account::User(user)))?;
-    let codes = desk.factor.confirm(user, session, &proof.code, clock::now()).await;
+    let codes = desk.factor.confirm(user, session, &code, clock::now()).await;
     let codes = desk.settle(&arrival, user, codes)?;
     desk.record(&arrival, Name::MfaEnrollConfirmed, Some(user), Some(session), None);
+    Ok(shown_once(&codes))
+}
+
+async fn recovery_codes(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    Json(proof): Json<Proof>,
+) -> Result<Response, Refused> {
+    let (user, session, answer) = desk.changing(&arrival, proof)?;
+    let codes = desk.factor.renew_recovery_codes(user, &answer, clock::now()).await;
+    let codes = desk.settle(&arrival, user, codes)?;
+    desk.record(&arrival, Name::MfaEnrollRenewed, Some(user), Some(session), None);
+    Ok(shown_once(&codes))
+}
+
+fn shown_once(codes: &[Secret]) -> Response {
     let codes: Vec<_> = codes.iter().map(Secret::expose).collect();
-    Ok(no_store(axum::Json(json!({ "recoveryCodes": codes })).into_response()))
+    no_store(axum::Json(json!({ "recoveryCodes": codes })).into_response())
 }
 
 async fn disable(
@@ -97,9 +138,8 @@ async fn disable(
     arrival: Arrival,
     Json(proof): Json<Proof>,
 ) -> Result<StatusCode, Refused> {
-    let (user, session) = caller(&arrival)?;
-    desk.turnstile.admit(&arrival, Purpose::Mfa, Some(Account::User(user)))?;
-    let disabled = desk.factor.disable(user, proof.code, clock::now()).await;
+    let (user, session, answer) = desk.changing(&arrival, proof)?;
+    let disabled = desk.factor.disable(user, &answer, clock::now()).await;
     desk.settle(&arrival, user, disabled)?;
     desk.record(&arrival, Name::MfaEnrollDisabled, Some(user), Some(session), None);
     Ok(StatusCode::NO_CONTENT)
@@ -111,10 +151,7 @@ async fn challenge(
     Json(completion): Json<Completion>,
 ) -> Result<Response, Refused> {
     desk.turnstile.admit(&arrival, Purpose::Mfa, None)?;
-    let answer = match completion.method {
-        Method::Totp => Answer::Totp(completion.code),
-        Method::RecoveryCode => Answer::RecoveryCode(completion.code),
-    };
+    let answer = completion.method.answer(completion.code);
     match desk.challenge.complete(&completion.mfa_token, &answer, clock::now()).await {
         Ok(Ok(tokens)) => {
             desk.metrics.mfa_challenge("succeeded");
@@ -130,8 +167,11 @@ async fn challenge(
 }
 
 /// A session of a local account; nothing else has a second factor here.
-fn caller(arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
-    let identity = arrival.principal.as_ref().map(crate::model::Principal::identity);
+fn caller(
+    arrival: &Arrival,
+    principal: Option<&Principal>,
+) -> Result<(UserId, SessionId), Refused> {
+    let identity = principal.map(Principal::identity);
     identity
         .and_then(|identity| Some((identity.user()?, identity.session()?)))
         .ok_or_else(|| arrival.refuse(Code::Unauthorized))
@@ -154,6 +194,37 @@ impl Desk {
             Ok(Err(unproven)) => Err(self.unproven(arrival, user, unproven)),
             Err(fault) => Err(broken(arrival, &fault)),
         }
+    }
+
+    /// Who changes its factor, and by which code.
+    fn changing(
+        &self,
+        arrival: &Arrival,
+        proof: Proof,
+    ) -> Result<(UserId, SessionId, Answer), Refused> {
+        let (user, session) = caller(arrival, arrival.principal.as_ref())?;
+        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
+        let code = proof.code.ok_or_else(|| arrival.refuse(Code::ProofRequired))?;
+        Ok((user, session, proof.method.answer(code)))
+    }
+
+    fn not_begun(&self, arrival: &Arrival, user: UserId, not_begun: NotBegun) -> Refused {
+        let (reason, refused) = match not_begun {
+            NotBegun::Unproven(unproven) => return self.unproven(arrival, user, unproven),
+            NotBegun::Refused(Refusal::RateLimited(limited)) => {
+                return self.turnstile.refuse(arrival, limited);
+            }
+            NotBegun::ProofRequired => ("proof_required", arrival.refuse(Code::ProofRequired)),
+            NotBegun::Refused(Refusal::Locked { retry_after }) => {
+                ("locked", arrival.refuse(Code::Locked).retry_after(retry_after))
+            }
+            NotBegun::Refused(Refusal::Busy) => ("busy", arrival.refuse(Code::RateLimited)),
+            NotBegun::Refused(
+                Refusal::InvalidCredentials | Refusal::SecondFactorRequired { .. },
+            ) => ("invalid_credentials", arrival.refuse(Code::InvalidCredentials)),
+        };
+        self.record(arrival, Name::MfaEnrollRefused, Some(user), None, Some(reason));
+        refused
     }
 
     fn failed(&self, arrival: &Arrival, failure: Failure) -> Refused {

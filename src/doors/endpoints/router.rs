@@ -14,7 +14,7 @@ use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::Code;
 use crate::services::grant::Refresh;
-use crate::services::login::{Challenge, Login, SecondFactor};
+use crate::services::login::{Challenge, Enrol, Login, SecondFactor};
 use crate::services::session::Sessions;
 
 /// The services that the endpoints serve; each file takes its own.
@@ -22,6 +22,8 @@ use crate::services::session::Sessions;
 pub struct Services {
     /// Login with a password.
     pub login: Arc<Login>,
+    /// The beginning of second factors.
+    pub enrol: Arc<Enrol>,
     /// Second factors.
     pub factor: Arc<SecondFactor>,
     /// The second step of a login.
@@ -44,6 +46,7 @@ pub struct Services {
 pub fn router(services: Services) -> Router {
     let Services {
         login,
+        enrol,
         factor,
         challenge,
         refresh,
@@ -61,6 +64,7 @@ pub fn router(services: Services) -> Router {
             turnstile: turnstile.clone(),
         }))
         .merge(mfa::routes(mfa::Desk {
+            enrol,
             factor,
             challenge,
             audit: audit.clone(),

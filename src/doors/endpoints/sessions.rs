@@ -13,7 +13,7 @@ use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::router::no_store;
 use crate::adapters::telemetry::{Audit, Event, Name};
-use crate::model::{Code, SessionId, UserId, clock};
+use crate::model::{Code, Principal, SessionId, UserId, clock};
 use crate::services::session::{Session, Sessions, Unknowable};
 
 /// What a list of sessions takes.
@@ -62,7 +62,7 @@ impl Row {
 }
 
 async fn list(State(desk): State<Desk>, arrival: Arrival) -> Result<Response, Refused> {
-    let (user, current) = caller(&arrival)?;
+    let (user, current) = caller(&arrival, arrival.enrolling())?;
     let found = desk.sessions.list(user, clock::now()).await;
     let found = found.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?;
     let sessions = found.into_iter().map(|session| Row::of(session, current)).collect();
@@ -75,7 +75,7 @@ async fn end(
     arrival: Arrival,
     Path(sid): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    let (user, _) = caller(&arrival)?;
+    let (user, _) = caller(&arrival, arrival.principal.as_ref())?;
     let unavailable = |Unknowable| arrival.refuse(Code::Unavailable);
     let Some(sid) = SessionId::parse(&sid) else { return Err(arrival.refuse(Code::NotFound)) };
     let found = desk.sessions.find(sid).await.map_err(unavailable)?;
@@ -95,8 +95,11 @@ async fn end(
 }
 
 /// A local account; nobody else has sessions here.
-fn caller(arrival: &Arrival) -> Result<(UserId, Option<SessionId>), Refused> {
-    let identity = arrival.principal.as_ref().map(crate::model::Principal::identity);
+fn caller(
+    arrival: &Arrival,
+    principal: Option<&Principal>,
+) -> Result<(UserId, Option<SessionId>), Refused> {
+    let identity = principal.map(Principal::identity);
     identity
         .and_then(|identity| Some((identity.user()?, identity.session())))
         .ok_or_else(|| arrival.refuse(Code::Unauthorized))

@@ -30,6 +30,7 @@ pub(super) enum Reception {
         path: Box<str>,
         presented: bool,
         principal: Option<Principal>,
+        half_proven: Option<Principal>,
     },
     /// It is forwarded.
     Permitted(Passage),
@@ -52,12 +53,13 @@ pub(super) async fn receive(
 
     let asked = asked(snapshot, connection, request, canonical.authority());
     if let Some(path) = own_path(snapshot, canonical.path()) {
-        let principal = proven(verdict);
-        if !asked.is_meant_for_us(principal.as_ref(), endpoints::takes_form(&path, asked.headers)) {
+        let (principal, half_proven) = proven(verdict);
+        let caller = principal.as_ref().or(half_proven.as_ref());
+        if !asked.is_meant_for_us(caller, endpoints::takes_form(&path, asked.headers)) {
             return Reception::Refused(Code::CsrfFailed.into());
         }
         let presented = candidates.presented();
-        return Reception::Own { path, canonical, presented, principal };
+        return Reception::Own { path, canonical, presented, principal, half_proven };
     }
     let refused = |code| {
         let sign_in = sign_in(code, request, &canonical);
@@ -181,16 +183,19 @@ fn own_path(snapshot: &Snapshot, path: &str) -> Option<Box<str>> {
 fn unmatched(verdict: &Verdict, truth: Code) -> Code {
     match verdict {
         Verdict::Proven(_) | Verdict::Unjudged => truth,
+        Verdict::HalfProven(_) => Code::SecondFactorRequired,
         Verdict::Anonymous { .. } | Verdict::Rejected => Code::Unauthorized,
         Verdict::Unknowable => Code::Unavailable,
     }
 }
 
-fn proven(verdict: Verdict) -> Option<Principal> {
+/// The caller where proven, apart from one that lacks its second factor.
+fn proven(verdict: Verdict) -> (Option<Principal>, Option<Principal>) {
     match verdict {
-        Verdict::Proven(principal) => Some(principal),
+        Verdict::Proven(principal) => (Some(principal), None),
+        Verdict::HalfProven(principal) => (None, Some(principal)),
         Verdict::Anonymous { .. } | Verdict::Rejected | Verdict::Unjudged | Verdict::Unknowable => {
-            None
+            (None, None)
         }
     }
 }

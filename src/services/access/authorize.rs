@@ -41,7 +41,7 @@ pub enum Denial {
     ClientCertificate,
     /// The route's sources.
     Source,
-    /// The route's second factor.
+    /// The second factor that is demanded of the route, or of the caller.
     SecondFactor,
     /// The person may not have meant it.
     Forgery,
@@ -83,6 +83,8 @@ impl Denial {
 pub fn authorize(policy: &Policy, verdict: Verdict, caller: Caller<'_>) -> Result<Permit, Denial> {
     let mut principal = match verdict {
         Verdict::Proven(principal) => Some(principal),
+        // Where nobody is asked, whoever is not wholly proven goes on as nobody.
+        Verdict::HalfProven(_) => anonymous(policy, Denial::SecondFactor)?,
         Verdict::Anonymous { presented: false } => anonymous(policy, Denial::Missing)?,
         Verdict::Anonymous { presented: true } => anonymous(policy, Denial::Invalid)?,
         Verdict::Unknowable => anonymous(policy, Denial::Unknowable)?,
@@ -128,7 +130,7 @@ fn check_source(policy: &Policy, principal: &Principal) -> Result<(), Denial> {
 }
 
 fn check_second_factor(policy: &Policy, principal: &Principal) -> Result<(), Denial> {
-    let proven = principal.identity().second_factor();
+    let proven = principal.second_factor();
     if !policy.second_factor || proven { Ok(()) } else { Err(Denial::SecondFactor) }
 }
 

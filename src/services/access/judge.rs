@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::opened::{OpenedSession, OpenedSessions};
 use super::proof::Proof;
 use super::verified::{VerifiedToken, VerifiedTokens};
-use crate::live::Snapshot;
+use crate::live::{RequiredFactor, Snapshot};
 use crate::model::{Principal, SessionId, Source, Timestamp};
 use crate::rules::request::{Candidates, Credential};
 use crate::rules::token::{Expectations, Keyring};
@@ -23,6 +23,9 @@ pub enum Verdict {
     Rejected,
     /// The caller is proven.
     Proven(Principal),
+    /// The caller is proven but for the second factor that is demanded of it: it may enrol one, and
+    /// nothing else.
+    HalfProven(Principal),
     /// Neither memory nor store can say: nobody passes.
     Unknowable,
     /// `mode = "off"`: nobody was asked.
@@ -43,6 +46,7 @@ struct Grounds<'a> {
     keyring: &'a Keyring,
     expectations: &'a Expectations,
     reject_invalid: bool,
+    required_factor: &'a RequiredFactor,
     now: Timestamp,
 }
 
@@ -67,6 +71,7 @@ impl Judge {
             keyring: &snapshot.keyring,
             expectations: &snapshot.expectations,
             reject_invalid: snapshot.reject_invalid,
+            required_factor: &snapshot.required_factor,
             now,
         };
         let standing = |session| self.standing(session, now);
@@ -113,8 +118,8 @@ where
             let Ok(standing) = standing(proof.session).await else {
                 return Verdict::Unknowable;
             };
-            if let Some(principal) = prove(proof, &standing) {
-                return Verdict::Proven(principal);
+            if let Some(verdict) = prove(proof, &standing, grounds.required_factor) {
+                return verdict;
             }
         }
         if grounds.reject_invalid {
@@ -148,22 +153,30 @@ fn verify(
     Some(fresh)
 }
 
-/// The principal, if the session is active and its user is the one the credential names. One that
-/// is not younger than the last change of roles carries stale ones: those in the store count.
-fn prove(proof: Proof, standing: &Standing) -> Option<Principal> {
-    let user = match standing {
-        Standing::Active(user) => user,
+/// The caller, if the session is active and its user is the one the credential names. One that
+/// is not younger than the last change of roles carries stale ones, and one without any may have
+/// been issued before the second factor: those in the store count.
+fn prove(proof: Proof, standing: &Standing, required_factor: &RequiredFactor) -> Option<Verdict> {
+    let (user, second_factor) = match standing {
+        Standing::Active { user, second_factor } => (user, *second_factor),
         Standing::Inactive => return None,
     };
     let Proof { identity, session: _, as_of } = proof;
     if identity.user() != Some(user.user) {
         return None;
     }
-    if as_of <= user.roles_changed_at {
-        Some(Principal::with_current_roles(identity, user.roles.clone()))
+    let principal = if as_of <= user.roles_changed_at || identity.roles().is_empty() {
+        Principal::with_current_roles(identity, user.roles.clone())
     } else {
-        Some(Principal::new(identity))
-    }
+        Principal::new(identity)
+    };
+    let principal = principal.with_second_factor(second_factor);
+    let demanded = required_factor.is_demanded(&user.roles, user.second_factor_required);
+    Some(if demanded && !principal.second_factor() {
+        Verdict::HalfProven(principal)
+    } else {
+        Verdict::Proven(principal)
+    })
 }
 
 #[cfg(test)]

@@ -58,12 +58,12 @@ pub enum Opens {
 /// The login service.
 #[derive(Debug)]
 pub struct Login {
-    store: Store,
+    pub(super) store: Store,
     registry: Registry,
     issuer: Arc<Issuer>,
-    passwords: Arc<Passwords>,
+    pub(super) passwords: Arc<Passwords>,
     settings: Settings,
-    limits: Arc<Limits>,
+    pub(super) limits: Arc<Limits>,
     unknown: UnknownNames,
     pub(super) tickets: Memory<Held>,
 }
@@ -251,7 +251,7 @@ impl Login {
         };
         // Signed before the commit: no session remains that nobody holds a token of.
         let expires_at = self.issuer.settings().access_ends(now, now);
-        let access_token = self.issuer.issue(Issue {
+        let (access_token, half_proven) = self.issuer.issue(Issue {
             user,
             roles: opened.roles,
             session: opened.session,
@@ -271,6 +271,7 @@ impl Login {
             session: opened.session,
             user: user.id,
             subject: user.username.clone(),
+            half_proven,
             device,
             cookie: opened.cookie,
         }))
@@ -345,7 +346,7 @@ impl Login {
     }
 
     /// Counts the failure. Concurrent ones are all counted, and none beyond the lock.
-    async fn fail(
+    pub(super) async fn fail(
         &self,
         user: &User,
         device: Option<&Device>,

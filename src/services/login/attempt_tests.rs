@@ -85,7 +85,7 @@ async fn the_right_password_opens_a_session_in_any_case_of_the_name() {
     assert_eq!(claims.expires_at, NOW.plus(Duration::from_secs(3_600)));
     assert!(tokens.refresh_token.is_some());
     let standing = case.house.registry.ask(tokens.session, NOW).await.unwrap();
-    assert!(matches!(standing, Standing::Active(_)));
+    assert!(matches!(standing, Standing::Active { .. }));
     let mut transaction = case.house.store.read().await.unwrap();
     let session = transaction.find_session(tokens.session).await.unwrap().unwrap();
     assert_eq!(session.user_agent.unwrap().len(), MAX_USER_AGENT);

@@ -57,6 +57,16 @@ impl Gateway {
         gateway
     }
 
+    /// Another process on the same store.
+    pub async fn another_node(&self) -> Self {
+        let file = self.data().join("guarita.db");
+        let database = format!("\"sqlite:{}\"", file.display());
+        let setup = self.setup.clone().set("store.database", &database);
+        let directory = tempfile::tempdir().unwrap();
+        setup.write(directory.path());
+        Self::start_in(directory, setup).await
+    }
+
     async fn wait_until_listening(&mut self) {
         let wanted = self.setup.text().matches("[[listeners]]").count() + 1;
         let addresses = within("the gateway to listen", async {

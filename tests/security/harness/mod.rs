@@ -1,5 +1,6 @@
 //! What the tests drive the gateway with: the executable itself, callers, upstreams, certificates.
 
+pub mod authenticator;
 pub mod browser;
 pub mod certificates;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod upstream;
 pub mod wait;
 pub mod wsgi;
 
+pub use authenticator::Authenticator;
 pub use browser::Browser;
 pub use certificates::Authority;
 pub use gateway::Gateway;

@@ -17,6 +17,7 @@ mod refresh;
 mod resource_exhaustion;
 mod session_revocation;
 mod smuggling;
+mod totp;
 
 use crate::harness::frames::{Frames, Outcome};
 use crate::harness::{Gateway, HOST, Persona, Request, Response, Setup, Upstream, Wire};

@@ -47,6 +47,10 @@ names! {
     MfaEnrollStarted = "mfa.enroll.started", false;
     /// A second factor became active.
     MfaEnrollConfirmed = "mfa.enroll.confirmed", false;
+    /// A second factor was not begun: the session alone was not enough.
+    MfaEnrollRefused = "mfa.enroll.refused", false;
+    /// There are other recovery codes.
+    MfaEnrollRenewed = "mfa.enroll.codes_renewed", false;
     /// A second factor was removed.
     MfaEnrollDisabled = "mfa.enroll.disabled", false;
     /// A second factor was proven.

@@ -10,6 +10,7 @@ use super::*;
 use crate::rules::token::Algorithm;
 use crate::services::grant::Rotation;
 
+mod mfa;
 mod routes;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

@@ -63,7 +63,7 @@ pub enum Preset {
     RemoteUser,
 }
 
-/// Second factors. Changing them needs a restart.
+/// Second factors. Changing them needs a restart, `required_roles` apart.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mfa {
@@ -78,6 +78,13 @@ pub struct Mfa {
     /// How long the last code's counter is kept; 60 s to 1 h. Default 5 m. `TOTP_REPLAY_TTL` (in
     /// seconds) wins.
     pub replay_ttl: Option<Time>,
+    /// Whoever has any of these roles must prove a second factor: until then a session reaches its
+    /// enrolment and nothing else. Default none.
+    #[schemars(length(max = 256))]
+    pub required_roles: Option<Vec<String>>,
+    /// How long after a login a factor can be enrolled without the password; 0 s to 24 h. Default
+    /// 10 m.
+    pub recent_login: Option<Time>,
 }
 
 /// The sessions that browsers hold by a cookie. Changing them needs a restart.

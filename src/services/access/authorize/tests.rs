@@ -32,6 +32,7 @@ fn verdicts() -> Vec<Verdict> {
         Verdict::Anonymous { presented: true },
         Verdict::Rejected,
         Verdict::Proven(principal()),
+        Verdict::HalfProven(principal()),
         Verdict::Unknowable,
         Verdict::Unjudged,
     ]
@@ -84,7 +85,10 @@ fn expected(public: bool, demands: [Demand; 3], verdict: &Verdict) -> Result<boo
         Verdict::Anonymous { presented: false } if asks => Err(Denial::Missing),
         Verdict::Anonymous { presented: true } if asks => Err(Denial::Invalid),
         Verdict::Unknowable if asks => Err(Denial::Unknowable),
-        Verdict::Anonymous { .. } | Verdict::Unknowable => by_certificate(false),
+        Verdict::HalfProven(_) if asks => Err(Denial::SecondFactor),
+        Verdict::Anonymous { .. } | Verdict::Unknowable | Verdict::HalfProven(_) => {
+            by_certificate(false)
+        }
         Verdict::Proven(_) => {
             by_certificate(true)?;
             if source == Demand::Unmet {
