@@ -19,6 +19,7 @@ mod harness;
 mod accounts;
 mod browser_sessions;
 mod identity_headers;
+mod in_a_browser;
 mod login;
 mod routes;
 mod second_factor;

@@ -4,6 +4,7 @@ mod endpoints;
 mod headers;
 mod listeners;
 mod mfa;
+mod pages;
 mod quantity;
 mod rate_limits;
 mod reader;
@@ -47,6 +48,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         login: tokens::login(written, reader),
         required_roles: mfa::required_roles(written, reader),
         mfa: mfa::resolve(written, reader),
+        pages: pages::resolve(written, reader),
         identity_headers: headers::resolve(written, reader),
         reject_invalid: written.credentials.on_invalid == Some(written::OnInvalid::Reject),
         trusted_proxies: section::trusted_proxies(written, reader),

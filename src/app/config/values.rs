@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::adapters::{store, upstream};
+use crate::doors::endpoints::pages;
 use crate::live::rate_limits::RateLimits;
 use crate::live::snapshot::Limits;
 use crate::model::{Role, Secret};
@@ -55,6 +56,8 @@ pub struct Config {
     pub max_token_length: usize,
     /// `[passwords]`, `[lockout]`
     pub login: login::Settings,
+    /// `[pages]`
+    pub pages: pages::Settings,
     /// `[mfa]`
     pub mfa: login::FactorSettings,
     /// `mfa.required_roles`

@@ -16,7 +16,7 @@ mod upstream;
 pub use limits::Limits;
 pub use rate_limits::{Bounds, RateLimits, SourceBounds};
 pub use section::{
-    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mfa, OnInvalid, Ops, Preset,
+    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mfa, OnInvalid, Ops, Pages, Preset,
     Server, Sessions, Store,
 };
 pub use token::{Algorithm, Lockout, PasswordAlgorithm, Passwords, Rotation, RotationWord, Tokens};
@@ -83,6 +83,9 @@ pub struct Written {
     /// Second factors.
     #[serde(default)]
     pub mfa: Mfa,
+    /// The pages that Guarita shows to people.
+    #[serde(default)]
+    pub pages: Pages,
     /// The sessions that browsers hold by a cookie.
     #[serde(default)]
     pub sessions: Sessions,

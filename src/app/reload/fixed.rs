@@ -20,6 +20,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     keep(running.tokens != next.tokens, "tokens (issuer, audience, refresh_*, *_ttl)");
     keep(running.login != next.login, "passwords, lockout or sessions");
     keep(running.mfa != next.mfa, "mfa");
+    keep(running.pages != next.pages, "pages");
     keep(running.audit != next.audit, "audit");
     keep(running.log_filter != next.log_filter, "log.level");
     keep(running.drain_timeout != next.drain_timeout, "drain.timeout");
@@ -33,6 +34,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     next.tokens.clone_from(&running.tokens);
     next.login.clone_from(&running.login);
     next.mfa.clone_from(&running.mfa);
+    next.pages.clone_from(&running.pages);
     next.audit.clone_from(&running.audit);
     next.log_filter.clone_from(&running.log_filter);
     next.drain_timeout = running.drain_timeout;

@@ -23,6 +23,7 @@ use crate::doors::proxy::{Gateway, Tethers};
 use crate::live::Live;
 use crate::model::clock;
 use crate::services::access::{Judge, OpenedSessions};
+use crate::services::account::Overviews;
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
 use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor};
@@ -134,6 +135,8 @@ pub(super) async fn assemble(
         factor,
         challenge: Arc::new(challenge),
         refresh: Arc::new(refresh),
+        overviews: Arc::new(Overviews::new(store.clone())),
+        pages: Arc::new(config.pages.clone()),
         turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
         sessions,
         live: Arc::clone(&live),

@@ -46,6 +46,17 @@ struct Credentials {
     cookie: bool,
 }
 
+impl Credentials {
+    fn take(self, arrival: &Arrival) -> Result<(Identifier, Secret), Refused> {
+        let identifier = match (self.username, self.email) {
+            (Some(username), None) => Identifier::Username(username),
+            (None, Some(email)) => Identifier::Email(email),
+            (Some(_), Some(_)) | (None, None) => return Err(arrival.refuse(Code::InvalidBody)),
+        };
+        Ok((identifier, self.password))
+    }
+}
+
 /// The pair of tokens, as login and refresh answer it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,7 +98,8 @@ async fn login(
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
     let opens = if credentials.cookie { Opens::Cookie } else { Opens::Tokens };
-    let tokens = desk.attempt(&arrival, &headers, credentials, opens).await?;
+    let (identifier, password) = credentials.take(&arrival)?;
+    let tokens = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
     Ok(opened(tokens))
 }
 
@@ -123,7 +135,9 @@ async fn token(
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
-    let tokens = desk.attempt(&arrival, &headers, credentials, Opens::AccessToken).await?;
+    let (identifier, password) = credentials.take(&arrival)?;
+    let opens = Opens::AccessToken;
+    let tokens = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
     let answer = AccessToken {
         access_token: tokens.access_token.expose().to_owned(),
         token_type: "Bearer",
@@ -133,22 +147,19 @@ async fn token(
 }
 
 impl Desk {
-    async fn attempt(
+    /// Tries to log in, and records how that ends.
+    pub(super) async fn attempt(
         &self,
         arrival: &Arrival,
         headers: &HeaderMap,
-        credentials: Credentials,
+        identifier: Identifier,
+        password: Secret,
         opens: Opens,
     ) -> Result<Tokens, Refused> {
-        let identifier = match (credentials.username, credentials.email) {
-            (Some(username), None) => Identifier::Username(username),
-            (None, Some(email)) => Identifier::Email(email),
-            (Some(_), Some(_)) | (None, None) => return Err(arrival.refuse(Code::InvalidBody)),
-        };
         let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         let attempt = Attempt {
             identifier,
-            password: credentials.password,
+            password,
             opens,
             device: device::presented(headers),
             address: Some(arrival.client),

@@ -1,7 +1,5 @@
 //! `POST /auth/logout`, `POST /auth/logout-all` (contract section 6).
 
-use std::sync::Arc;
-
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, extract::State};
@@ -12,17 +10,11 @@ use super::cookie::Cookie;
 use super::extract::OptionalJson;
 use super::refresh::Presented;
 use super::refusal::Refused;
-use crate::adapters::telemetry::{Audit, Event, Name};
-use crate::model::{Code, SessionId, UserId, clock};
+use super::sessions::Desk;
+use crate::adapters::telemetry::Name;
+use crate::model::{Code, clock};
 use crate::rules::request::{Brought, cookies};
-use crate::services::session::{Sessions, Unknowable};
-
-/// What logout takes.
-#[derive(Clone)]
-pub(super) struct Desk {
-    pub(super) sessions: Arc<Sessions>,
-    pub(super) audit: Audit,
-}
+use crate::services::session::Unknowable;
 
 pub(super) fn routes(desk: Desk) -> Router {
     Router::new()
@@ -95,24 +87,4 @@ fn gone(headers: &HeaderMap) -> Response {
 fn failed(arrival: &Arrival, unknowable: Unknowable) -> Refused {
     tracing::error!(requestId = &*arrival.request_id, fault = %unknowable, "logout failed");
     arrival.refuse(Code::Unavailable)
-}
-
-impl Desk {
-    fn record(
-        &self,
-        arrival: &Arrival,
-        name: Name,
-        session: Option<SessionId>,
-        user: Option<UserId>,
-    ) {
-        let caller = arrival.enrolling().and_then(|caller| caller.identity().user());
-        let event = Event {
-            request_id: Some(&arrival.request_id),
-            user: user.or(caller),
-            session,
-            address: Some(arrival.client),
-            ..Event::new(name)
-        };
-        self.audit.record(&event, clock::now());
-    }
 }

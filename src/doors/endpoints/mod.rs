@@ -18,6 +18,7 @@ pub mod refresh;
 pub mod logout;
 pub mod sessions;
 pub mod wellknown;
+pub mod pages;
 pub mod router;
 
 pub use arrival::Arrival;

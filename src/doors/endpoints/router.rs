@@ -9,10 +9,11 @@ use http::{HeaderValue, header};
 use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
-use super::{csrf, login, logout, mfa, refresh, sessions, wellknown};
+use super::{csrf, login, logout, mfa, pages, refresh, sessions, wellknown};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::Code;
+use crate::services::account::Overviews;
 use crate::services::grant::Refresh;
 use crate::services::login::{Challenge, Enrol, Login, SecondFactor};
 use crate::services::session::Sessions;
@@ -34,6 +35,10 @@ pub struct Services {
     pub turnstile: Turnstile,
     /// The end of sessions.
     pub sessions: Arc<Sessions>,
+    /// What people see of their accounts.
+    pub overviews: Arc<Overviews>,
+    /// How the pages look.
+    pub pages: Arc<pages::Settings>,
     /// For the published keys.
     pub live: Arc<Live>,
     /// Counted at the door.
@@ -51,32 +56,42 @@ pub fn router(services: Services) -> Router {
         challenge,
         refresh,
         turnstile,
-        sessions: sessions_service,
+        sessions,
+        overviews,
+        pages,
         live,
         metrics,
         audit,
     } = services;
+    let login = login::Desk {
+        login,
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        turnstile: turnstile.clone(),
+    };
+    let factor = mfa::Desk {
+        enrol,
+        factor,
+        challenge,
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        turnstile: turnstile.clone(),
+    };
+    let sessions = sessions::Desk { sessions, audit: audit.clone() };
+    let pages = pages::routes(pages::Desks {
+        settings: pages,
+        login: login.clone(),
+        factor: factor.clone(),
+        sessions: sessions.clone(),
+        overviews,
+    });
     Router::new()
-        .merge(login::routes(login::Desk {
-            login,
-            audit: audit.clone(),
-            metrics: Arc::clone(&metrics),
-            turnstile: turnstile.clone(),
-        }))
-        .merge(mfa::routes(mfa::Desk {
-            enrol,
-            factor,
-            challenge,
-            audit: audit.clone(),
-            metrics: Arc::clone(&metrics),
-            turnstile: turnstile.clone(),
-        }))
-        .merge(refresh::routes(refresh::Desk { refresh, audit: audit.clone(), metrics, turnstile }))
-        .merge(sessions::routes(sessions::Desk {
-            sessions: Arc::clone(&sessions_service),
-            audit: audit.clone(),
-        }))
-        .merge(logout::routes(logout::Desk { sessions: sessions_service, audit }))
+        .merge(login::routes(login))
+        .merge(mfa::routes(factor))
+        .merge(refresh::routes(refresh::Desk { refresh, audit, metrics, turnstile }))
+        .merge(sessions::routes(sessions.clone()))
+        .merge(logout::routes(sessions))
+        .merge(pages)
         .merge(csrf::routes())
         .merge(wellknown::routes(live))
         .fallback(nothing)

@@ -100,14 +100,21 @@ fn asked<'a>(
     Asked { method: &request.method, headers, own }
 }
 
-/// Where a person goes who has to sign in first: with the way back, unless that is too long.
+/// Where a person goes who has to sign in first, or to enrol a second factor: with the way back,
+/// unless that is too long.
 fn sign_in(code: Code, request: &RequestHeader, canonical: &CanonicalRequest) -> Option<String> {
-    if code != Code::Unauthorized || !is_navigation(&request.method, &request.headers) {
+    if !is_navigation(&request.method, &request.headers) {
         return None;
     }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no other refusal can be mended on a page")]
+    let page = match code {
+        Code::Unauthorized => "/login",
+        Code::SecondFactorRequired => "/account",
+        _ => return None,
+    };
     let back = ReturnTo::parse(canonical.path_and_query().as_str());
     let back = back.map(|back| format!("?return_to={}", back.encoded())).unwrap_or_default();
-    Some(format!("/login{back}"))
+    Some(format!("{page}{back}"))
 }
 
 /// The one meaning of the request.

@@ -36,18 +36,22 @@ impl OwnOrigins<'_> {
 
 impl Provenance {
     /// Reads `Sec-Fetch-Site` and `Origin`; each that is there must be for us. A page of a sibling
-    /// domain (`same-site`) is somebody else's, and so is the origin `null`.
+    /// domain (`same-site`) is somebody else's. The origin `null` is what a page without a referrer
+    /// sends, and what a hidden one does: alone it is nobody's, beside `same-origin` it says nothing.
     pub fn read(headers: &HeaderMap, own: &OwnOrigins<'_>) -> Self {
         let mut said = Self::Unsaid;
+        let mut same_origin = false;
         for site in headers.get_all(SEC_FETCH_SITE) {
             said = Self::Own;
             if !matches!(site.as_bytes(), b"same-origin" | b"none") {
                 return Self::Foreign;
             }
+            same_origin = site == "same-origin";
         }
         for origin in headers.get_all(header::ORIGIN) {
             said = Self::Own;
-            if !origin.to_str().is_ok_and(|origin| own.contain(origin)) {
+            let hidden = same_origin && origin == "null";
+            if !hidden && !origin.to_str().is_ok_and(|origin| own.contain(origin)) {
                 return Self::Foreign;
             }
         }
@@ -89,6 +93,9 @@ mod tests {
             (&[("origin", "https://app.example.test.evil.test")], Foreign),
             (&[("origin", "https://app.example.test:8443")], Foreign),
             (&[("origin", "null")], Foreign),
+            (&[("origin", "null"), ("sec-fetch-site", "same-origin")], Own),
+            (&[("origin", "null"), ("sec-fetch-site", "none")], Foreign),
+            (&[("origin", "null"), ("sec-fetch-site", "cross-site")], Foreign),
             (&[("origin", "")], Foreign),
             (&[("origin", "https://evil.test"), ("sec-fetch-site", "same-origin")], Foreign),
             (&[("origin", "https://localhost:8443"), ("sec-fetch-site", "cross-site")], Foreign),

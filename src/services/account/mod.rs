@@ -2,5 +2,7 @@
 
 pub mod administration;
 pub mod import;
+pub mod overview;
 
 pub use administration::{Account, Accounts, NewAccount, Refusal};
+pub use overview::{Overview, Overviews};

@@ -162,6 +162,11 @@ impl Login {
         let user = match &attempt.identifier {
             Identifier::Username(name) => transaction.find_user_by_username(name).await?,
             Identifier::Email(email) => transaction.find_user_by_email(email).await?,
+            Identifier::Either(name) => {
+                // Both are asked for, whichever is found: the same work.
+                let by_email = transaction.find_user_by_email(name).await?;
+                transaction.find_user_by_username(name).await?.or(by_email)
+            }
         };
         // Asked for unknown names as well: the same work.
         let device = device::find(&mut transaction, attempt.device.as_ref(), now).await?;

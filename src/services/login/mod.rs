@@ -36,3 +36,4 @@ pub use password::Passwords;
 pub use refusal::Refusal;
 pub use second_factor::{Answer, FactorSettings, SecondFactor, Unproven};
 pub use settings::{Hashing, Settings};
+pub use totp::Enrolment;

@@ -90,6 +90,11 @@ impl SecondFactor {
         Ok(Self { store, registry, keys, replay_ttl, lockout, issuer })
     }
 
+    /// Whether factors can be enrolled: an encryption key is configured.
+    pub const fn is_available(&self) -> bool {
+        self.keys.is_some()
+    }
+
     /// Begins anew; what this session confirms becomes active.
     pub(super) async fn enrol(
         &self,

@@ -3,6 +3,7 @@
 pub mod authenticator;
 pub mod browser;
 pub mod certificates;
+pub mod chromium;
 pub mod cli;
 pub mod database;
 pub mod frames;

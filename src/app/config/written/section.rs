@@ -87,6 +87,20 @@ pub struct Mfa {
     pub recent_login: Option<Time>,
 }
 
+/// The pages that Guarita shows to people. Changing them needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pages {
+    /// The name at the head of each page; 1 to 64 bytes. Default `Guarita`.
+    pub name: Option<String>,
+    /// File of a picture beside it: PNG, JPEG, WebP or SVG, at most 256 KiB.
+    pub logo: Option<String>,
+    /// The colour of buttons and links, as in `#1b5e8c`.
+    pub accent: Option<String>,
+    /// The same on a dark ground, as in `#8cc4ea`.
+    pub accent_dark: Option<String>,
+}
+
 /// The sessions that browsers hold by a cookie. Changing them needs a restart.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
