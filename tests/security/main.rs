@@ -21,6 +21,7 @@ mod browser_sessions;
 mod identity_headers;
 mod in_a_browser;
 mod login;
+mod pages;
 mod routes;
 mod second_factor;
 mod security;

@@ -13,6 +13,7 @@ mod jwt_forgery;
 mod mtls;
 mod path_confusion;
 mod rate_limit_lockout;
+mod redirect;
 mod refresh;
 mod resource_exhaustion;
 mod session_revocation;

@@ -14,6 +14,7 @@ use super::super::arrival::Arrival;
 use super::super::cookie::Cookie;
 use super::super::refusal::Refused;
 use super::super::{mfa, sessions};
+use super::device;
 use super::form::{Bound, Fields, Form, Stale};
 use super::page::{Page, Visit, moment, set_cookie};
 use super::settings::Settings;
@@ -311,7 +312,7 @@ impl Row {
         let unknown = || page.words.unknown_device.to_owned();
         Self {
             id: session.id.to_string(),
-            device: session.user_agent.unwrap_or_else(unknown),
+            device: session.user_agent.as_deref().map_or_else(unknown, device::name),
             address: session.address.unwrap_or_default(),
             last_used: moment(session.last_used_at),
             current: Some(session.id) == current,

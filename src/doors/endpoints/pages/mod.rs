@@ -9,6 +9,7 @@ pub mod settings;
 mod form;
 mod page;
 mod style;
+mod device;
 mod sign_in;
 mod account;
 pub mod router;
