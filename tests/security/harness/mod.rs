@@ -1,6 +1,7 @@
 //! What the tests drive the gateway with: the executable itself, callers, upstreams, certificates.
 
 pub mod authenticator;
+pub mod canary;
 pub mod certificates;
 pub mod cli;
 pub mod database;
