@@ -10,6 +10,7 @@ mod header_spoofing;
 mod hop_by_hop;
 mod jwt_claims;
 mod jwt_forgery;
+mod logging_leak;
 mod mtls;
 mod path_confusion;
 mod rate_limit_lockout;
