@@ -22,6 +22,8 @@ mod identity_headers;
 mod in_a_browser;
 mod login;
 mod pages;
+mod mail;
+mod recovery;
 mod routes;
 mod second_factor;
 mod security;

@@ -221,6 +221,24 @@ impl Transaction {
         Ok(u64::try_from(live).unwrap_or(0))
     }
 
+    /// Revokes every session of the user but one.
+    pub async fn revoke_other_sessions(
+        &mut self,
+        user: UserId,
+        kept: SessionId,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query(
+            "UPDATE sessions SET revoked_at = $3 \
+             WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL",
+        )
+        .bind(user.get())
+        .bind(kept.to_string())
+        .bind(now.seconds());
+        self.execute(query).await?;
+        self.append_user_change(user, now).await
+    }
+
     /// Revokes the oldest live sessions of the user so that at most `keep` remain; which.
     pub async fn revoke_oldest_sessions(
         &mut self,

@@ -16,8 +16,8 @@ mod upstream;
 pub use limits::Limits;
 pub use rate_limits::{Bounds, RateLimits, SourceBounds};
 pub use section::{
-    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mfa, OnInvalid, Ops, Pages, Preset,
-    Server, Sessions, Store,
+    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mail, MailLanguage, MailTls, Mfa,
+    OnInvalid, Ops, Pages, Preset, Recovery, Server, Sessions, Store, Verification,
 };
 pub use token::{Algorithm, Lockout, PasswordAlgorithm, Passwords, Rotation, RotationWord, Tokens};
 pub use upstream::{HealthCheck, Upstream, UpstreamTls};
@@ -89,6 +89,15 @@ pub struct Written {
     /// The sessions that browsers hold by a cookie.
     #[serde(default)]
     pub sessions: Sessions,
+    /// The mail server.
+    #[serde(default)]
+    pub mail: Mail,
+    /// Recovery of passwords by mail.
+    #[serde(default)]
+    pub recovery: Recovery,
+    /// Verification of e-mail addresses.
+    #[serde(default)]
+    pub verification: Verification,
     /// The servers behind this gateway.
     #[schemars(length(max = 10_000))]
     pub upstreams: Option<Vec<Upstream>>,

@@ -192,6 +192,10 @@ impl Desk {
                 self.metrics.login("rate_limited");
                 self.turnstile.refuse(arrival, limited)
             }
+            Refusal::EmailUnverified => {
+                self.record(arrival, Name::LoginFailed, "email_unverified", None);
+                arrival.refuse(Code::EmailUnverified)
+            }
             Refusal::SecondFactorRequired { ticket } => {
                 self.metrics.login("mfa_required");
                 arrival.refuse(Code::MfaRequired).mfa_token(ticket)

@@ -264,7 +264,9 @@ impl Desk {
             }
             NotBegun::Refused(Refusal::Busy) => ("busy", arrival.refuse(Code::RateLimited)),
             NotBegun::Refused(
-                Refusal::InvalidCredentials | Refusal::SecondFactorRequired { .. },
+                Refusal::InvalidCredentials
+                | Refusal::EmailUnverified
+                | Refusal::SecondFactorRequired { .. },
             ) => ("invalid_credentials", arrival.refuse(Code::InvalidCredentials)),
         };
         self.record(arrival, Name::MfaEnrollRefused, Some(user), None, Some(reason));
@@ -285,7 +287,10 @@ impl Desk {
             }
             Failure::Refused(
                 user,
-                Refusal::InvalidCredentials | Refusal::Busy | Refusal::SecondFactorRequired { .. },
+                Refusal::InvalidCredentials
+                | Refusal::Busy
+                | Refusal::EmailUnverified
+                | Refusal::SecondFactorRequired { .. },
             ) => (Some(user), "overtaken", arrival.refuse(Code::InvalidMfaToken)),
         };
         self.metrics.mfa_challenge(reason);

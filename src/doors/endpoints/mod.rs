@@ -17,7 +17,10 @@ pub mod mfa;
 pub mod refresh;
 pub mod logout;
 pub mod sessions;
+pub mod recovery;
+pub mod verification;
 pub mod wellknown;
+pub mod password;
 pub mod pages;
 pub mod router;
 

@@ -209,6 +209,9 @@ impl Login {
         attempt: &Attempt,
         now: Timestamp,
     ) -> Result<Result<Tokens, Refusal>, Fault> {
+        if self.settings.require_verified_email && user.email_verified_at.is_none() {
+            return Ok(Err(Refusal::EmailUnverified));
+        }
         let mut transaction = self.store.begin_write().await?;
         let visit = Attempt { password: Secret::new(""), ..attempt.clone() };
         let mut held = Held { user, device, hash: hash.clone(), visit };

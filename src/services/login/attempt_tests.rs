@@ -22,6 +22,7 @@ fn settings(iterations: u32) -> Settings {
         lockout_failures: 5,
         lockout_duration: Duration::from_secs(300),
         min_length: 15,
+        require_verified_email: false,
         hashing,
         browser: Lifetimes { idle: Duration::from_secs(100), absolute: Duration::from_secs(1_000) },
     }
@@ -138,7 +139,7 @@ async fn fifty_wrong_passwords_at_once_lock_after_exactly_five() {
                 Refusal::InvalidCredentials => counted += 1,
                 Refusal::Locked { .. } => {}
                 Refusal::RateLimited(_) => panic!("the rate is high enough"),
-                Refusal::SecondFactorRequired { .. } | Refusal::Busy => {
+                Refusal::SecondFactorRequired { .. } | Refusal::EmailUnverified | Refusal::Busy => {
                     panic!("the queue is long enough")
                 }
             }

@@ -52,6 +52,7 @@ mod tests {
             lockout_failures: 5,
             lockout_duration: Duration::from_secs(300),
             min_length: 15,
+            require_verified_email: false,
             hashing: Hashing {
                 memory_kib: 8,
                 iterations: 1,

@@ -13,6 +13,8 @@ pub struct Settings {
     pub lockout_duration: Duration,
     /// Fewest characters of a new password; 8 to 128, default 15 (NIST SP 800-63B-4).
     pub min_length: usize,
+    /// Whether an account must be verified to log in; default false.
+    pub require_verified_email: bool,
     /// The cost of Argon2id.
     pub hashing: Hashing,
     /// How long a session lasts that a cookie opens.

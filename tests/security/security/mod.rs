@@ -15,6 +15,7 @@ mod mtls;
 mod path_confusion;
 mod rate_limit_lockout;
 mod redirect;
+mod recovery;
 mod refresh;
 mod resource_exhaustion;
 mod session_revocation;

@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use super::super::arrival::Arrival;
 use super::super::cookie::Cookie;
 use super::super::refusal::Refused;
-use super::super::{mfa, sessions};
+use super::super::{mfa, password, sessions};
 use super::device;
 use super::form::{Bound, Fields, Form, Stale};
 use super::page::{Page, Visit, moment, set_cookie};
@@ -31,6 +31,7 @@ pub(super) struct Desk {
     pub(super) settings: Arc<Settings>,
     pub(super) factor: mfa::Desk,
     pub(super) sessions: sessions::Desk,
+    pub(super) password: password::Desk,
     pub(super) overviews: Arc<Overviews>,
 }
 
@@ -132,6 +133,7 @@ async fn change(
         "enrol" => desk.enrol(&arrival, page, &fields).await,
         "confirm" => desk.confirm(&arrival, page, &fields).await,
         "disable" => desk.disable(&arrival, page, &fields).await,
+        "password" => desk.change_password(&arrival, page, &fields).await,
         "end" => desk.end(&arrival, page, fields.text("sid")).await,
         "end_all" => desk.end_all(&arrival, page).await,
         "sign_out" => desk.sign_out(&arrival, page).await,
@@ -250,6 +252,26 @@ impl Desk {
     ) -> Result<Response, Refused> {
         match self.factor.disable(arrival, &answer(fields.text("code"))).await {
             Ok(()) => Ok(page.redirect("/account")),
+            Err(refused) => self.failed(arrival, page, &refused).await,
+        }
+    }
+
+    async fn change_password(
+        &self,
+        arrival: &Arrival,
+        page: Page,
+        fields: &Fields,
+    ) -> Result<Response, Refused> {
+        let (current, new) = (fields.secret("password"), fields.secret("new_password"));
+        match self.password.change(arrival, &current, &new, page.language).await {
+            Ok(()) => {
+                let done = Some(page.words.password_changed);
+                self.account(arrival, page, Told { done, ..Told::default() }).await
+            }
+            Err(refused) if refused.code() == Code::InvalidCredentials => {
+                let alert = Some((page.words.wrong_password, refused.status()));
+                self.account(arrival, page, Told { alert, ..Told::default() }).await
+            }
             Err(refused) => self.failed(arrival, page, &refused).await,
         }
     }

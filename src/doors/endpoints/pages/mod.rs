@@ -11,6 +11,7 @@ mod page;
 mod style;
 mod device;
 mod sign_in;
+mod links;
 mod account;
 pub mod router;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use super::super::{login, mfa, sessions};
+use super::super::{login, mfa, password, recovery, sessions, verification};
 use super::settings::Settings;
-use super::{account, sign_in, style};
+use super::{account, links, sign_in, style};
 use crate::services::account::Overviews;
 
 /// Whom the pages ask.
@@ -15,12 +15,16 @@ pub struct Desks {
     pub(in super::super) login: login::Desk,
     pub(in super::super) factor: mfa::Desk,
     pub(in super::super) sessions: sessions::Desk,
+    pub(in super::super) recovery: recovery::Desk,
+    pub(in super::super) verification: verification::Desk,
+    pub(in super::super) password: password::Desk,
     pub(in super::super) overviews: Arc<Overviews>,
 }
 
 /// Builds the router, once.
 pub fn routes(desks: Desks) -> Router {
-    let Desks { settings, login, factor, sessions, overviews } = desks;
+    let Desks { settings, login, factor, sessions, recovery, verification, password, overviews } =
+        desks;
     Router::new()
         .merge(style::routes(Arc::clone(&settings)))
         .merge(sign_in::routes(sign_in::Desk {
@@ -28,5 +32,10 @@ pub fn routes(desks: Desks) -> Router {
             login,
             factor: factor.clone(),
         }))
-        .merge(account::routes(account::Desk { settings, factor, sessions, overviews }))
+        .merge(links::routes(links::Desk {
+            settings: Arc::clone(&settings),
+            recovery,
+            verification,
+        }))
+        .merge(account::routes(account::Desk { settings, factor, sessions, password, overviews }))
 }

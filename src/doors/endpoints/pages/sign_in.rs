@@ -140,7 +140,8 @@ fn not_opened(page: Page, username: &str, refused: &Refused) -> Response {
     }
     let alert = alert(page.words, refused.code());
     let page = page.alerting(alert);
-    let login = Login { page: &page, username, unverified: false };
+    let unverified = refused.code() == Code::EmailUnverified;
+    let login = Login { page: &page, username, unverified };
     refused.onto(page.render(refused.status(), &login))
 }
 
@@ -220,6 +221,9 @@ pub(super) fn alert(words: &Words, code: Code) -> &'static str {
         Code::CsrfFailed => words.stale,
         Code::MfaUnavailable => words.factor_is_unavailable,
         Code::ProofRequired => words.proof_needed,
+        Code::EmailUnverified => words.unverified,
+        Code::InvalidToken => words.link_void,
+        Code::WeakPassword => words.weak_password,
         _ => words.unavailable,
     }
 }

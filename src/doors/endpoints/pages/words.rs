@@ -25,15 +25,12 @@ words! {
     next: "Continuar", "Continuar", "Continue";
     forgot: "Esqueceu a senha?", "¿Olvidó su contraseña?", "Forgot your password?";
     back_to_sign_in: "Voltar para entrar", "Volver a iniciar sesión", "Back to sign in";
-    back_to_account: "Voltar para a conta", "Volver a la cuenta", "Back to the account";
-    try_again: "Tentar de novo", "Intentar de nuevo", "Try again";
 
     wrong_credentials: "O usuário ou a senha não conferem.", "El usuario o la contraseña no son correctos.", "The user name or the password is not right.";
     locked: "Tentativas demais. Espere um pouco e tente de novo.", "Demasiados intentos. Espere un momento e inténtelo de nuevo.", "Too many attempts. Wait a little and try again.";
     stale: "Esta página não estava mais atual. Tente de novo.", "Esta página ya no estaba al día. Inténtelo de nuevo.", "This page was out of date. Please try again.";
     needs_cookies: "Se isso se repetir, permita os cookies deste site.", "Si se repite, permita las cookies de este sitio.", "If this happens again, allow cookies for this site.";
     unavailable: "O serviço não está disponível agora. Tente de novo em instantes.", "El servicio no está disponible ahora. Inténtelo de nuevo en unos instantes.", "The service is not available now. Try again in a moment.";
-    malformed: "O endereço desta página não pode ser entendido.", "La dirección de esta página no se puede entender.", "The address of this page cannot be understood.";
     unverified: "Confirme o seu e-mail antes de entrar.", "Confirme su correo electrónico antes de iniciar sesión.", "Confirm your e-mail address before you sign in.";
     send_verification: "Receber um novo link de confirmação", "Recibir un nuevo enlace de confirmación", "Get a new confirmation link";
     begin_again: "O tempo acabou. Entre de novo.", "El tiempo se agotó. Inicie sesión de nuevo.", "Time is up. Please sign in again.";
