@@ -17,6 +17,8 @@
 mod drip;
 mod floor;
 mod load;
+mod logins;
+mod paced;
 mod process;
 mod rivals;
 mod subject;
@@ -42,6 +44,12 @@ fn main() {
     if arguments.get(1).is_some_and(|verb| verb == "drip") {
         return drip::serve(&arguments[2]);
     }
+    if arguments.get(1).is_some_and(|verb| verb == "paced") {
+        return paced::serve(&arguments[2], &arguments[3], &arguments[4]);
+    }
+    if arguments.get(1).is_some_and(|verb| verb == "logins") {
+        return logins::serve(&arguments[2]);
+    }
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let rounds = number("BENCH_ROUNDS").unwrap_or(ROUNDS);
     let seconds =
@@ -51,6 +59,10 @@ fn main() {
     let folder = directory.path();
     let tokens = subject::prepare(folder);
     let upstream = rivals::upstream(folder);
+    let beside = || logins::print(folder, &subject::start(folder, 2), &tokens.logins, seconds);
+    if std::env::var("BENCH_ONLY").is_ok_and(|part| part == "logins") {
+        return beside();
+    }
     let mut targets = vec![
         table::Target::new("(a) bare pingora", floor::start(), &tokens.one),
         table::Target::new("(b) guarita, 1 token", subject::start(folder, 0), &tokens.one),
@@ -67,6 +79,8 @@ fn main() {
         }
     }
     table::print(&targets);
-    drip::print(folder, &[&targets[0], &targets[1]], &tokens.one, seconds);
+    drip::print(&[&targets[0], &targets[1]], &tokens.one, seconds);
+    drop(targets);
+    beside();
     drop(upstream);
 }

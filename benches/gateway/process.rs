@@ -47,8 +47,17 @@ impl Running {
 
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> f64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that was ever resident, in MiB.
+    pub(crate) fn peak(&self) -> f64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> f64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
     }
 }

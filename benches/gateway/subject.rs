@@ -1,6 +1,7 @@
 //! Guarita itself, with real sessions in its database and tokens signed with its key.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,8 +12,14 @@ use guarita::adapters::store::{self, NewSession, NewUser, Store};
 
 use guarita::model::{Role, Roles, Secret, SessionId, Subject, Timestamp, UserId, clock, random};
 use guarita::rules::token::{Algorithm, Claims, Keyring, SigningKey};
+use guarita::services::login::{Hashing, Passwords};
 
 use crate::process::{self, Running};
+
+/// Accounts that log in.
+pub(crate) const KNOWN: usize = 10;
+/// Of each of them.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 const SESSIONS: usize = 10_000;
 /// A user may have so many sessions at once.
@@ -23,6 +30,8 @@ const LIFE: Duration = Duration::from_secs(4 * 3600);
 pub(crate) struct Tokens {
     pub(crate) one: PathBuf,
     pub(crate) many: PathBuf,
+    /// Known where passwords are.
+    pub(crate) logins: PathBuf,
 }
 
 /// Key, configuration, database and tokens.
@@ -34,7 +43,7 @@ pub(crate) fn prepare(folder: &Path) -> Tokens {
     fs::write(folder.join("signing.pem"), &private).unwrap();
     let public = pem::encode(&pem::Pem::new("PUBLIC KEY", public.as_ref()));
     fs::write(folder.join("public.pem"), public).unwrap();
-    for instance in 0..2 {
+    for instance in 0..3 {
         fs::create_dir_all(folder.join(format!("data{instance}"))).unwrap();
         fs::write(folder.join(format!("guarita{instance}.toml")), configuration(folder, instance))
             .unwrap();
@@ -44,10 +53,12 @@ pub(crate) fn prepare(folder: &Path) -> Tokens {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let one = runtime.block_on(sessions(folder, 0, 1, &keyring));
     let many = runtime.block_on(sessions(folder, 1, SESSIONS, &keyring));
-    Tokens { one, many }
+    let logins = runtime.block_on(sessions(folder, 2, 1, &keyring));
+    runtime.block_on(accounts(folder, 2));
+    Tokens { one, many, logins }
 }
 
-/// Both gateways know the one token: the file of (b) is used for the floor and the rivals too.
+/// Gateways (b) and (c) know the one token: the file of (b) is used for the floor and the rivals too.
 fn configuration(folder: &Path, instance: usize) -> String {
     let data = folder.join(format!("data{instance}"));
     let (data, upstream) = (data.display(), crate::rivals::UPSTREAM);
@@ -58,13 +69,20 @@ fn configuration(folder: &Path, instance: usize) -> String {
 address = "{}"
 
 [ops]
-address = "127.0.0.1:1810{instance}"
+address = "{}"
 
 [store]
 database = "sqlite:{data}/guarita.db"
 
 [tokens]
 signing_key_file = "signing.pem"
+
+[lockout]
+failures = 1000
+duration = "1s"
+
+[rate_limits]
+login = {{ per_source = "off", per_account = "off" }}
 
 [limits]
 requests_per_connection = 1000000
@@ -79,12 +97,37 @@ path = "/api/{{*rest}}"
 upstream = "u"
 allow = {{ roles = ["Metrics.Reader"] }}
 "#,
-        address(instance)
+        address(instance),
+        operations(address(instance).parse().unwrap()),
     )
+}
+
+/// Where the gateway at this address is operated.
+pub(crate) fn operations(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port() + 5)
 }
 
 fn address(instance: usize) -> String {
     format!("127.0.0.1:1809{}", 5 + instance)
+}
+
+/// Accounts named `known0` and so on, with one password.
+async fn accounts(folder: &Path, instance: usize) {
+    let database = folder.join(format!("data{instance}/guarita.db"));
+    let url = Secret::new(format!("sqlite:{}", database.display()));
+    let store = Store::open(&store::Settings { database: url }).await.unwrap();
+    let hashing =
+        Hashing { memory_kib: 19 << 10, iterations: 2, parallelism: 1, concurrency: 1, queue: 1 };
+    let passwords = Passwords::new(&hashing).unwrap();
+    let mut transaction = store.begin_write().await.unwrap();
+    for number in 0..KNOWN {
+        let name = Subject::parse(&format!("known{number}")).unwrap();
+        let hash = passwords.hash(&Secret::new(PASSWORD)).await.unwrap().unwrap();
+        let new = NewUser { username: &name, email: None, password_hash: &hash };
+        transaction.insert_user(&new, clock::now()).await.unwrap().unwrap();
+    }
+    transaction.commit().await.unwrap();
+    store.close().await;
 }
 
 async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyring) -> PathBuf {
@@ -113,6 +156,7 @@ async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyrin
         let session = SessionId::new(random::ordered_uuid());
         let new = NewSession {
             second_factor_at: None,
+            cookie_digest: None,
             id: session,
             user: id,
             expires_at: now.plus(LIFE),

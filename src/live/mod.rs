@@ -2,6 +2,8 @@
 
 pub mod certificates;
 pub mod rate_limits;
+pub mod required_factor;
 pub mod snapshot;
 
+pub use required_factor::RequiredFactor;
 pub use snapshot::{Live, RouteTarget, Snapshot};

@@ -15,6 +15,7 @@ use crate::rules::route::{Policy, Table};
 use crate::rules::token::{Keyring, claims::Expectations};
 
 use super::rate_limits::RateLimits;
+use super::required_factor::RequiredFactor;
 
 /// One generation of the configuration in force.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub aliases: BTreeMap<Box<str>, Box<str>>,
     /// What a bad credential does: `false` falls to the next, `true` refuses.
     pub reject_invalid: bool,
+    /// `public_url`: the origin that pages of ours have.
+    pub public_url: Box<str>,
     /// `mode = "off"`: nobody is judged (loopback only).
     pub open: bool,
     /// Per listener address, its TLS; plain where `None`.
@@ -47,6 +50,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// How often they may try.
     pub rate_limits: RateLimits,
+    /// Of whom a second factor is demanded.
+    pub required_factor: RequiredFactor,
 }
 
 /// How a listener speaks TLS.

@@ -166,6 +166,11 @@ impl Roles {
         self.names.iter().map(Role::as_str)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// The names joined by commas, ready to be sent.
     pub const fn header(&self) -> &HeaderValue {
         &self.header
@@ -268,7 +273,7 @@ impl Identity {
         })
     }
 
-    /// The same, and whether a second factor was proven.
+    /// The same, and whether its credential says that a second factor was proven.
     #[must_use]
     pub fn with_second_factor(self, second_factor: bool) -> Self {
         Self { second_factor, ..self }
@@ -294,7 +299,8 @@ impl Identity {
     pub const fn source(&self) -> Source {
         self.source
     }
-    /// Whether a second factor was proven when the session began.
+    /// Whether the credential says that a second factor was proven; see
+    /// [`Principal::second_factor`] for what counts.
     pub const fn second_factor(&self) -> bool {
         self.second_factor
     }
@@ -325,17 +331,25 @@ impl Identity {
 pub struct Principal {
     identity: Arc<Identity>,
     current_roles: Option<Roles>,
+    second_factor: bool,
 }
 
 impl Principal {
     /// The identity with the roles that its credential states.
-    pub const fn new(identity: Arc<Identity>) -> Self {
-        Self { identity, current_roles: None }
+    pub fn new(identity: Arc<Identity>) -> Self {
+        let second_factor = identity.second_factor;
+        Self { identity, current_roles: None, second_factor }
     }
 
     /// The identity with roles that changed after its credential was issued.
-    pub const fn with_current_roles(identity: Arc<Identity>, roles: Roles) -> Self {
-        Self { identity, current_roles: Some(roles) }
+    pub fn with_current_roles(identity: Arc<Identity>, roles: Roles) -> Self {
+        Self { current_roles: Some(roles), ..Self::new(identity) }
+    }
+
+    /// The same, and whether a second factor was proven in its session.
+    #[must_use]
+    pub fn with_second_factor(self, proven: bool) -> Self {
+        Self { second_factor: proven || self.second_factor, ..self }
     }
 
     /// The facts.
@@ -346,6 +360,11 @@ impl Principal {
     /// The roles that count now.
     pub fn roles(&self) -> &Roles {
         self.current_roles.as_ref().unwrap_or_else(|| self.identity.roles())
+    }
+
+    /// Whether a second factor was proven.
+    pub const fn second_factor(&self) -> bool {
+        self.second_factor
     }
 }
 

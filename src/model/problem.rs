@@ -74,6 +74,10 @@ codes! {
     EmailUnverified = "email_unverified", 403, "The e-mail address must be verified first", Info;
     /// The route asks for a second factor, and the session was opened without one (RFC 9470).
     SecondFactorRequired = "insufficient_user_authentication", 403, "A second factor is required here", Info;
+    /// A request under a cookie that another site may have caused.
+    CsrfFailed = "csrf_failed", 403, "The request does not show that it was meant", Info;
+    /// The login is too long ago for this: it takes the password, or a code, once more.
+    ProofRequired = "reauthentication_required", 403, "The password or a current code is required here", Info;
     /// Nothing here, said to the authenticated only.
     NotFound = "not_found", 404, "There is nothing here", Info;
     /// The route or endpoint does not take this method.

@@ -10,9 +10,10 @@ use crate::model::{SessionId, Timestamp, UserId};
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The session was revoked.
+    /// The session was revoked, or its second factor proven.
     Session(SessionId),
-    /// The user was disabled or enabled, its roles changed, or all its sessions were revoked.
+    /// The user was disabled or enabled, its roles or what is demanded of it changed, or all its
+    /// sessions were revoked.
     User(UserId),
     /// Written by a newer version: whoever reads it must doubt everything.
     Unknown,

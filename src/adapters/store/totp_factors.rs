@@ -151,10 +151,24 @@ impl Transaction {
 
     /// Removes the factor and its recovery codes.
     pub async fn remove_totp(&mut self, user: UserId) -> Result<bool, Fault> {
-        let codes = sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1").bind(user.get());
-        self.execute(codes).await?;
+        self.remove_recovery_codes(user).await?;
         let factor = sqlx::query("DELETE FROM totp_factors WHERE user_id = $1").bind(user.get());
         Ok(self.execute(factor).await? > 0)
+    }
+
+    /// Removes the recovery codes.
+    pub async fn remove_recovery_codes(&mut self, user: UserId) -> Result<(), Fault> {
+        let query = sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1").bind(user.get());
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// How many recovery codes are left.
+    pub async fn count_recovery_codes(&mut self, user: UserId) -> Result<i64, Fault> {
+        let query = sqlx::query(
+            "SELECT COUNT(*) AS unused FROM recovery_codes WHERE user_id = $1 AND used_at IS NULL",
+        )
+        .bind(user.get());
+        self.find(query).await?.map_or(Ok(0), |row| number(&row, "unused"))
     }
 
     /// Adds one recovery code.

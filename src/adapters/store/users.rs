@@ -27,6 +27,8 @@ pub struct User {
     pub locked_until: Option<Timestamp>,
     /// When its roles last changed; the epoch while they are those it was created with.
     pub roles_changed_at: Timestamp,
+    /// Whether its sessions count only once a second factor was proven.
+    pub second_factor_required: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -60,6 +62,7 @@ fn user(row: &AnyRow) -> Result<User, Fault> {
             .map_err(|_| Fault::Invalid("count of failures"))?,
         locked_until: optional_time(row, "locked_until")?,
         roles_changed_at: time(row, "roles_changed_at")?,
+        second_factor_required: number(row, "second_factor_required")? == 1,
         created_at: time(row, "created_at")?,
     })
 }
@@ -202,6 +205,21 @@ impl Transaction {
             .bind(i64::from(active));
         self.execute(query).await?;
         self.append_user_change(id, now).await
+    }
+
+    /// Demands a second factor of the account, or no longer. Tokens from before carry stale roles:
+    /// those of a session that lacks its factor have none.
+    pub async fn set_second_factor_required(
+        &mut self,
+        id: UserId,
+        required: bool,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query("UPDATE users SET second_factor_required = $2 WHERE id = $1")
+            .bind(id.get())
+            .bind(i64::from(required));
+        self.execute(query).await?;
+        self.roles_changed(id, now).await
     }
 
     /// Marks the address as proven, if it still is that one and the account is active; whether so.

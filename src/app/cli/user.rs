@@ -1,4 +1,4 @@
-//! `guarita user create|list|show|set-password|disable|enable|reset-mfa|verify|grant|revoke|import`
+//! `guarita user create|list|show|set-password|disable|enable|reset-mfa|require-mfa|verify|grant|revoke|import`
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -93,6 +93,16 @@ enum Verb {
         #[command(flatten)]
         target: Target,
     },
+    /// Demands a second factor of a user, or no longer.
+    RequireMfa {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The user name.
+        username: String,
+        /// Whether it is demanded; `off` leaves `mfa.required_roles` in force.
+        demand: Demand,
+    },
     /// Takes a user as verified, as if the address had been proven; without an address too.
     Verify {
         #[command(flatten)]
@@ -126,6 +136,13 @@ struct Target {
     /// The user name.
     #[arg(long)]
     username: String,
+}
+
+/// Whether something is demanded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Demand {
+    On,
+    Off,
 }
 
 /// A password is never an argument: those are seen by every process of the machine.
@@ -182,6 +199,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::ResetMfa { target } => with_accounts(&target.config, async |accounts| {
             let outcome = accounts.reset_second_factor(&target.username, clock::now()).await;
             say(if accept(outcome)? { "second factor removed" } else { "had no second factor" })
+        }),
+        Verb::RequireMfa { config, username, demand } => with_accounts(&config, async |accounts| {
+            let (on, now) = (demand == Demand::On, clock::now());
+            accept(accounts.require_second_factor(&username, on, now).await)?;
+            say(if on { "second factor demanded" } else { "second factor not demanded" })
         }),
         Verb::Verify { target } => with_accounts(&target.config, async |accounts| {
             accept(accounts.vouch(&target.username, clock::now()).await)?;
@@ -302,6 +324,7 @@ fn as_json(account: &Account) -> serde_json::Value {
         "email": user.email.as_ref().map(EmailAddress::expose),
         "active": user.active,
         "roles": roles.iter().collect::<Vec<_>>(),
+        "mfaRequired": user.second_factor_required,
         "lockedUntil": user.locked_until.map(Timestamp::rfc3339),
         "verifiedAt": user.email_verified_at.map(Timestamp::rfc3339),
         "createdAt": user.created_at.rfc3339(),

@@ -5,6 +5,7 @@ mod headers;
 mod listeners;
 mod mail;
 mod mfa;
+mod pages;
 mod quantity;
 mod rate_limits;
 mod reader;
@@ -49,7 +50,9 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         leeway: tokens::leeway(written, reader),
         max_token_length: tokens::max_length(written, reader),
         login: tokens::login(written, reader),
+        required_roles: mfa::required_roles(written, reader),
         mfa: mfa::resolve(written, reader),
+        pages: pages::resolve(written, reader),
         mail,
         links,
         policy: tokens::policy(written, reader),

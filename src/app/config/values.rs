@@ -8,9 +8,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::adapters::{mail, store, upstream};
+use crate::doors::endpoints::pages;
 use crate::live::rate_limits::RateLimits;
 use crate::live::snapshot::Limits;
-use crate::model::Secret;
+use crate::model::{Role, Secret};
 use crate::rules::request::IdentityHeaders;
 use crate::rules::route::{Matcher, Policy};
 use crate::rules::token::Algorithm;
@@ -56,8 +57,12 @@ pub struct Config {
     pub max_token_length: usize,
     /// `[passwords]`, `[lockout]`
     pub login: login::Settings,
+    /// `[pages]`
+    pub pages: pages::Settings,
     /// `[mfa]`
     pub mfa: login::FactorSettings,
+    /// `mfa.required_roles`
+    pub required_roles: Vec<Role>,
     /// `[mail]`; none is sent without it.
     pub mail: Option<mail::Settings>,
     /// `[recovery]`, `[verification]`

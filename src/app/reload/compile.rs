@@ -11,7 +11,7 @@ use crate::app::config::Problems;
 use crate::app::config::values::{self, Config, Mode};
 use crate::live::certificates::{self, CertificatePem, ClientCertificates, ListenerTls};
 use crate::live::snapshot::Tls;
-use crate::live::{RouteTarget, Snapshot};
+use crate::live::{RequiredFactor, RouteTarget, Snapshot};
 use crate::rules::request::{HeaderFamilies, IdentityHeaders};
 use crate::rules::route::Table;
 use crate::rules::token::claims::Expectations;
@@ -54,10 +54,12 @@ pub fn compile(
         trusted_proxies: config.trusted_proxies.clone(),
         aliases: config.aliases.iter().cloned().collect(),
         reject_invalid: config.reject_invalid,
+        public_url: config.public_url.clone(),
         open: config.mode == Mode::Off,
         tls,
         limits: config.limits.clone(),
         rate_limits: config.rate_limits,
+        required_factor: RequiredFactor::new(&config.required_roles),
     })
 }
 

@@ -66,7 +66,7 @@ impl Revocation {
         changes.iter().any(concerns)
             && !matches!(
                 self.registry.ask(held.session, clock::now()).await,
-                Ok(Standing::Active(_))
+                Ok(Standing::Active { .. })
             )
     }
 

@@ -18,11 +18,21 @@ pub struct Arrival {
     pub presented: bool,
     /// The caller, where proven.
     pub principal: Option<Principal>,
+    /// The caller that is proven but for the second factor demanded of it: only what enrols one
+    /// looks here.
+    pub half_proven: Option<Principal>,
 }
 
 impl Arrival {
-    /// A refusal under this request's id.
+    /// A refusal under this request's id. Who only lacks its second factor is told so.
     pub fn refuse(&self, code: Code) -> Refused {
+        let lacks_factor = code == Code::Unauthorized && self.half_proven.is_some();
+        let code = if lacks_factor { Code::SecondFactorRequired } else { code };
         Refused::new(code, &self.request_id)
+    }
+
+    /// The caller, also where it lacks its second factor.
+    pub fn enrolling(&self) -> Option<&Principal> {
+        self.principal.as_ref().or(self.half_proven.as_ref())
     }
 }

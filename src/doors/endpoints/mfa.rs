@@ -15,13 +15,15 @@ use super::refusal::Refused;
 use super::router::no_store;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
-use crate::model::{Code, Secret, SessionId, UserId, clock};
+use crate::model::{Code, Principal, Secret, SessionId, UserId, clock};
 use crate::services::limit::{Account, Purpose};
-use crate::services::login::{Answer, Challenge, Failure, Refusal, SecondFactor, Unproven};
+use crate::services::login::{Answer, Challenge, Enrol, Failure, NotBegun};
+use crate::services::login::{Enrolment, Refusal, SecondFactor, Tokens, Unproven};
 
 /// What second factors take.
 #[derive(Clone)]
 pub(super) struct Desk {
+    pub(super) enrol: Arc<Enrol>,
     pub(super) factor: Arc<SecondFactor>,
     pub(super) challenge: Arc<Challenge>,
     pub(super) audit: Audit,
@@ -34,23 +36,51 @@ pub(super) fn routes(desk: Desk) -> Router {
         .route("/auth/mfa/totp/enroll", post(enroll))
         .route("/auth/mfa/totp/confirm", post(confirm))
         .route("/auth/mfa/totp/disable", post(disable))
+        .route("/auth/mfa/recovery-codes", post(recovery_codes))
         .route("/auth/mfa/challenge", post(challenge))
         .with_state(desk)
 }
 
 #[derive(Deserialize)]
-struct Nothing {}
-
-#[derive(Deserialize)]
-struct Proof {
-    code: Secret,
+struct Beginning {
+    password: Option<Secret>,
 }
 
 #[derive(Deserialize)]
+struct Confirmation {
+    code: Secret,
+}
+
+/// A session alone may be a stolen one: what changes a factor takes a code.
+#[derive(Deserialize)]
+struct Proof {
+    #[serde(default)]
+    method: Method,
+    code: Option<Secret>,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum Method {
+    #[default]
     Totp,
     RecoveryCode,
+}
+
+impl Proof {
+    fn answer(self, arrival: &Arrival) -> Result<Answer, Refused> {
+        let code = self.code.ok_or_else(|| arrival.refuse(Code::ProofRequired))?;
+        Ok(self.method.answer(code))
+    }
+}
+
+impl Method {
+    fn answer(self, code: Secret) -> Answer {
+        match self {
+            Self::Totp => Answer::Totp(code),
+            Self::RecoveryCode => Answer::RecoveryCode(code),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -64,12 +94,9 @@ struct Completion {
 async fn enroll(
     State(desk): State<Desk>,
     arrival: Arrival,
-    Json(Nothing {}): Json<Nothing>,
+    Json(Beginning { password }): Json<Beginning>,
 ) -> Result<Response, Refused> {
-    let (user, session) = caller(&arrival)?;
-    let enrolment = desk.factor.enrol(user, session, clock::now()).await;
-    let enrolment = desk.settle(&arrival, user, enrolment)?;
-    desk.record(&arrival, Name::MfaEnrollStarted, Some(user), Some(session), None);
+    let enrolment = desk.begin(&arrival, password.as_ref()).await?;
     let body = json!({
         "secret": enrolment.secret.expose(),
         "otpauthUri": enrolment.uri.expose(),
@@ -81,15 +108,27 @@ async fn enroll(
 async fn confirm(
     State(desk): State<Desk>,
     arrival: Arrival,
+    Json(Confirmation { code }): Json<Confirmation>,
+) -> Result<Response, Refused> {
+    Ok(shown_once(&desk.confirm(&arrival, &code).await?))
+}
+
+async fn recovery_codes(
+    State(desk): State<Desk>,
+    arrival: Arrival,
     Json(proof): Json<Proof>,
 ) -> Result<Response, Refused> {
-    let (user, session) = caller(&arrival)?;
-    desk.turnstile.admit(&arrival, Purpose::Mfa, Some(Account::User(user)))?;
-    let codes = desk.factor.confirm(user, session, &proof.code, clock::now()).await;
+    let answer = proof.answer(&arrival)?;
+    let (user, session) = desk.changing(&arrival)?;
+    let codes = desk.factor.renew_recovery_codes(user, &answer, clock::now()).await;
     let codes = desk.settle(&arrival, user, codes)?;
-    desk.record(&arrival, Name::MfaEnrollConfirmed, Some(user), Some(session), None);
+    desk.record(&arrival, Name::MfaEnrollRenewed, Some(user), Some(session), None);
+    Ok(shown_once(&codes))
+}
+
+fn shown_once(codes: &[Secret]) -> Response {
     let codes: Vec<_> = codes.iter().map(Secret::expose).collect();
-    Ok(no_store(axum::Json(json!({ "recoveryCodes": codes })).into_response()))
+    no_store(axum::Json(json!({ "recoveryCodes": codes })).into_response())
 }
 
 async fn disable(
@@ -97,11 +136,8 @@ async fn disable(
     arrival: Arrival,
     Json(proof): Json<Proof>,
 ) -> Result<StatusCode, Refused> {
-    let (user, session) = caller(&arrival)?;
-    desk.turnstile.admit(&arrival, Purpose::Mfa, Some(Account::User(user)))?;
-    let disabled = desk.factor.disable(user, proof.code, clock::now()).await;
-    desk.settle(&arrival, user, disabled)?;
-    desk.record(&arrival, Name::MfaEnrollDisabled, Some(user), Some(session), None);
+    let answer = proof.answer(&arrival)?;
+    desk.disable(&arrival, &answer).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -110,28 +146,16 @@ async fn challenge(
     arrival: Arrival,
     Json(completion): Json<Completion>,
 ) -> Result<Response, Refused> {
-    desk.turnstile.admit(&arrival, Purpose::Mfa, None)?;
-    let answer = match completion.method {
-        Method::Totp => Answer::Totp(completion.code),
-        Method::RecoveryCode => Answer::RecoveryCode(completion.code),
-    };
-    match desk.challenge.complete(&completion.mfa_token, &answer, clock::now()).await {
-        Ok(Ok(tokens)) => {
-            desk.metrics.mfa_challenge("succeeded");
-            let (user, session) = (Some(tokens.user), Some(tokens.session));
-            desk.record(&arrival, Name::MfaChallengeSucceeded, user, session, None);
-            desk.record(&arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
-            desk.metrics.login("succeeded");
-            Ok(super::login::pair(tokens))
-        }
-        Ok(Err(failure)) => Err(desk.failed(&arrival, failure)),
-        Err(fault) => Err(broken(&arrival, &fault)),
-    }
+    let answer = completion.method.answer(completion.code);
+    Ok(super::login::opened(desk.complete(&arrival, &completion.mfa_token, &answer).await?))
 }
 
 /// A session of a local account; nothing else has a second factor here.
-fn caller(arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
-    let identity = arrival.principal.as_ref().map(crate::model::Principal::identity);
+fn caller(
+    arrival: &Arrival,
+    principal: Option<&Principal>,
+) -> Result<(UserId, SessionId), Refused> {
+    let identity = principal.map(Principal::identity);
     identity
         .and_then(|identity| Some((identity.user()?, identity.session()?)))
         .ok_or_else(|| arrival.refuse(Code::Unauthorized))
@@ -154,6 +178,99 @@ impl Desk {
             Ok(Err(unproven)) => Err(self.unproven(arrival, user, unproven)),
             Err(fault) => Err(broken(arrival, &fault)),
         }
+    }
+
+    /// Who changes its factor.
+    fn changing(&self, arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
+        let (user, session) = caller(arrival, arrival.principal.as_ref())?;
+        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
+        Ok((user, session))
+    }
+
+    /// Whether factors can be enrolled here.
+    pub(super) fn is_available(&self) -> bool {
+        self.factor.is_available()
+    }
+
+    /// Begins an enrolment.
+    pub(super) async fn begin(
+        &self,
+        arrival: &Arrival,
+        password: Option<&Secret>,
+    ) -> Result<Enrolment, Refused> {
+        let (user, session) = caller(arrival, arrival.enrolling())?;
+        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
+        let begun = self.enrol.begin(user, session, password, clock::now()).await;
+        let begun = begun.map_err(|fault| broken(arrival, &fault))?;
+        let enrolment = begun.map_err(|not_begun| self.not_begun(arrival, user, not_begun))?;
+        self.record(arrival, Name::MfaEnrollStarted, Some(user), Some(session), None);
+        Ok(enrolment)
+    }
+
+    /// Ends an enrolment; the recovery codes.
+    pub(super) async fn confirm(
+        &self,
+        arrival: &Arrival,
+        code: &Secret,
+    ) -> Result<Vec<Secret>, Refused> {
+        let (user, session) = caller(arrival, arrival.enrolling())?;
+        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
+        let codes = self.factor.confirm(user, session, code, clock::now()).await;
+        let codes = self.settle(arrival, user, codes)?;
+        self.record(arrival, Name::MfaEnrollConfirmed, Some(user), Some(session), None);
+        Ok(codes)
+    }
+
+    /// Removes the factor.
+    pub(super) async fn disable(&self, arrival: &Arrival, answer: &Answer) -> Result<(), Refused> {
+        let (user, session) = self.changing(arrival)?;
+        let disabled = self.factor.disable(user, answer, clock::now()).await;
+        self.settle(arrival, user, disabled)?;
+        self.record(arrival, Name::MfaEnrollDisabled, Some(user), Some(session), None);
+        Ok(())
+    }
+
+    /// The second step of a login.
+    pub(super) async fn complete(
+        &self,
+        arrival: &Arrival,
+        ticket: &Secret,
+        answer: &Answer,
+    ) -> Result<Tokens, Refused> {
+        self.turnstile.admit(arrival, Purpose::Mfa, None)?;
+        match self.challenge.complete(ticket, answer, clock::now()).await {
+            Ok(Ok(tokens)) => {
+                self.metrics.mfa_challenge("succeeded");
+                let (user, session) = (Some(tokens.user), Some(tokens.session));
+                self.record(arrival, Name::MfaChallengeSucceeded, user, session, None);
+                self.record(arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
+                self.metrics.login("succeeded");
+                Ok(tokens)
+            }
+            Ok(Err(failure)) => Err(self.failed(arrival, failure)),
+            Err(fault) => Err(broken(arrival, &fault)),
+        }
+    }
+
+    fn not_begun(&self, arrival: &Arrival, user: UserId, not_begun: NotBegun) -> Refused {
+        let (reason, refused) = match not_begun {
+            NotBegun::Unproven(unproven) => return self.unproven(arrival, user, unproven),
+            NotBegun::Refused(Refusal::RateLimited(limited)) => {
+                return self.turnstile.refuse(arrival, limited);
+            }
+            NotBegun::ProofRequired => ("proof_required", arrival.refuse(Code::ProofRequired)),
+            NotBegun::Refused(Refusal::Locked { retry_after }) => {
+                ("locked", arrival.refuse(Code::Locked).retry_after(retry_after))
+            }
+            NotBegun::Refused(Refusal::Busy) => ("busy", arrival.refuse(Code::RateLimited)),
+            NotBegun::Refused(
+                Refusal::InvalidCredentials
+                | Refusal::EmailUnverified
+                | Refusal::SecondFactorRequired { .. },
+            ) => ("invalid_credentials", arrival.refuse(Code::InvalidCredentials)),
+        };
+        self.record(arrival, Name::MfaEnrollRefused, Some(user), None, Some(reason));
+        refused
     }
 
     fn failed(&self, arrival: &Arrival, failure: Failure) -> Refused {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::FromRequest as _;
 use axum::response::Response;
 use axum::routing::post;
 use axum::{Router, extract::State};
@@ -14,7 +15,7 @@ use super::refusal::Refused;
 use super::router::{empty, language};
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Name};
-use crate::model::{Code, EmailAddress, Secret, UserId, clock};
+use crate::model::{Code, EmailAddress, Language, Secret, UserId, clock};
 use crate::services::account::{Recovery, Unrecovered};
 use crate::services::limit::{Account, Purpose};
 
@@ -27,10 +28,7 @@ pub(super) struct Desk {
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
-    Router::new()
-        .route("/recover", post(recover))
-        .route("/recover/confirm", post(confirm))
-        .with_state(desk)
+    Router::new().route("/recover/confirm", post(confirm)).with_state(desk)
 }
 
 #[derive(Deserialize)]
@@ -44,23 +42,16 @@ struct Confirmation {
     password: Secret,
 }
 
-async fn recover(
-    State(desk): State<Desk>,
-    arrival: Arrival,
-    headers: HeaderMap,
-    Json(request): Json<Request>,
+/// `POST /recover`, where it does not bring a form: the path is a page's too, which serves it.
+pub(super) async fn recover(
+    desk: &Desk,
+    arrival: &Arrival,
+    request: axum::extract::Request,
 ) -> Result<Response, Refused> {
-    let email = request.email.expose();
-    let folded = EmailAddress::fold(email);
-    desk.turnstile.admit(&arrival, Purpose::Recover, Some(Account::Name(&folded)))?;
-    match desk.recovery.request(email, language(&headers), clock::now()).await {
-        Ok(Ok(user)) => {
-            desk.record(&arrival, Name::RecoveryRequested, user, None);
-            Ok(empty(StatusCode::ACCEPTED))
-        }
-        Ok(Err(_busy)) => Err(arrival.refuse(Code::RateLimited)),
-        Err(fault) => Err(broken(&arrival, &fault)),
-    }
+    let language = language(request.headers());
+    let Json(Request { email }) = Json::from_request(request, &()).await?;
+    desk.request(arrival, email.expose(), language).await?;
+    Ok(empty(StatusCode::ACCEPTED))
 }
 
 async fn confirm(
@@ -69,16 +60,8 @@ async fn confirm(
     headers: HeaderMap,
     Json(given): Json<Confirmation>,
 ) -> Result<Response, Refused> {
-    desk.turnstile.admit(&arrival, Purpose::Recover, None)?;
-    let (language, now) = (language(&headers), clock::now());
-    match desk.recovery.confirm(&given.token, &given.password, language, now).await {
-        Ok(Ok(user)) => {
-            desk.record(&arrival, Name::RecoveryCompleted, Some(user), None);
-            Ok(empty(StatusCode::NO_CONTENT))
-        }
-        Ok(Err(unrecovered)) => Err(desk.refused(&arrival, unrecovered)),
-        Err(fault) => Err(broken(&arrival, &fault)),
-    }
+    desk.confirm(&arrival, &given.token, &given.password, language(&headers)).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 fn broken(arrival: &Arrival, fault: &dyn std::fmt::Display) -> Refused {
@@ -87,6 +70,44 @@ fn broken(arrival: &Arrival, fault: &dyn std::fmt::Display) -> Refused {
 }
 
 impl Desk {
+    /// Asks for a link, and records it.
+    pub(super) async fn request(
+        &self,
+        arrival: &Arrival,
+        email: &str,
+        language: Option<Language>,
+    ) -> Result<(), Refused> {
+        let folded = EmailAddress::fold(email);
+        self.turnstile.admit(arrival, Purpose::Recover, Some(Account::Name(&folded)))?;
+        match self.recovery.request(email, language, clock::now()).await {
+            Ok(Ok(user)) => {
+                self.record(arrival, Name::RecoveryRequested, user, None);
+                Ok(())
+            }
+            Ok(Err(_busy)) => Err(arrival.refuse(Code::RateLimited)),
+            Err(fault) => Err(broken(arrival, &fault)),
+        }
+    }
+
+    /// Sets a new password by a link, and records it.
+    pub(super) async fn confirm(
+        &self,
+        arrival: &Arrival,
+        token: &Secret,
+        password: &Secret,
+        language: Option<Language>,
+    ) -> Result<(), Refused> {
+        self.turnstile.admit(arrival, Purpose::Recover, None)?;
+        match self.recovery.confirm(token, password, language, clock::now()).await {
+            Ok(Ok(user)) => {
+                self.record(arrival, Name::RecoveryCompleted, Some(user), None);
+                Ok(())
+            }
+            Ok(Err(unrecovered)) => Err(self.refused(arrival, unrecovered)),
+            Err(fault) => Err(broken(arrival, &fault)),
+        }
+    }
+
     fn refused(&self, arrival: &Arrival, unrecovered: Unrecovered) -> Refused {
         let (user, reason, code) = match unrecovered {
             Unrecovered::InvalidToken => (None, "invalid_token", Code::InvalidToken),

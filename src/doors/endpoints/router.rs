@@ -9,13 +9,15 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
-use super::{login, logout, mfa, recovery, refresh, sessions, verification, wellknown};
+use super::{
+    csrf, login, logout, mfa, pages, password, recovery, refresh, sessions, verification, wellknown,
+};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::{Code, Language};
-use crate::services::account::{Recovery, Verification};
+use crate::services::account::{Overviews, PasswordChange, Recovery, Verification};
 use crate::services::grant::Refresh;
-use crate::services::login::{Challenge, Login, SecondFactor};
+use crate::services::login::{Challenge, Enrol, Login, SecondFactor};
 use crate::services::session::Sessions;
 
 /// The services that the endpoints serve; each file takes its own.
@@ -23,6 +25,8 @@ use crate::services::session::Sessions;
 pub struct Services {
     /// Login with a password.
     pub login: Arc<Login>,
+    /// The beginning of second factors.
+    pub enrol: Arc<Enrol>,
     /// Second factors.
     pub factor: Arc<SecondFactor>,
     /// The second step of a login.
@@ -37,6 +41,12 @@ pub struct Services {
     pub turnstile: Turnstile,
     /// The end of sessions.
     pub sessions: Arc<Sessions>,
+    /// Another password by the one in force.
+    pub password: Arc<PasswordChange>,
+    /// What people see of their accounts.
+    pub overviews: Arc<Overviews>,
+    /// How the pages look.
+    pub pages: Arc<pages::Settings>,
     /// For the published keys.
     pub live: Arc<Live>,
     /// Counted at the door.
@@ -49,47 +59,61 @@ pub struct Services {
 pub fn router(services: Services) -> Router {
     let Services {
         login,
+        enrol,
         factor,
         challenge,
         refresh,
         recovery,
         verification,
         turnstile,
-        sessions: sessions_service,
+        sessions,
+        overviews,
+        password,
+        pages,
         live,
         metrics,
         audit,
     } = services;
+    let login = login::Desk {
+        login,
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        turnstile: turnstile.clone(),
+    };
+    let factor = mfa::Desk {
+        enrol,
+        factor,
+        challenge,
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        turnstile: turnstile.clone(),
+    };
+    let recovery = recovery::Desk { recovery, audit: audit.clone(), turnstile: turnstile.clone() };
+    let verification =
+        verification::Desk { verification, audit: audit.clone(), turnstile: turnstile.clone() };
+    let sessions = sessions::Desk { sessions, audit: audit.clone() };
+    let password = password::Desk { password, audit: audit.clone(), turnstile: turnstile.clone() };
+    let pages = pages::routes(pages::Desks {
+        settings: pages,
+        login: login.clone(),
+        factor: factor.clone(),
+        sessions: sessions.clone(),
+        recovery: recovery.clone(),
+        verification: verification.clone(),
+        password: password.clone(),
+        overviews,
+    });
     Router::new()
-        .merge(login::routes(login::Desk {
-            login,
-            audit: audit.clone(),
-            metrics: Arc::clone(&metrics),
-            turnstile: turnstile.clone(),
-        }))
-        .merge(mfa::routes(mfa::Desk {
-            factor,
-            challenge,
-            audit: audit.clone(),
-            metrics: Arc::clone(&metrics),
-            turnstile: turnstile.clone(),
-        }))
-        .merge(recovery::routes(recovery::Desk {
-            recovery,
-            audit: audit.clone(),
-            turnstile: turnstile.clone(),
-        }))
-        .merge(verification::routes(verification::Desk {
-            verification,
-            audit: audit.clone(),
-            turnstile: turnstile.clone(),
-        }))
-        .merge(refresh::routes(refresh::Desk { refresh, audit: audit.clone(), metrics, turnstile }))
-        .merge(sessions::routes(sessions::Desk {
-            sessions: Arc::clone(&sessions_service),
-            audit: audit.clone(),
-        }))
-        .merge(logout::routes(logout::Desk { sessions: sessions_service, audit }))
+        .merge(login::routes(login))
+        .merge(mfa::routes(factor))
+        .merge(recovery::routes(recovery))
+        .merge(verification::routes(verification))
+        .merge(refresh::routes(refresh::Desk { refresh, audit, metrics, turnstile }))
+        .merge(sessions::routes(sessions.clone()))
+        .merge(logout::routes(sessions))
+        .merge(password::routes(password))
+        .merge(pages)
+        .merge(csrf::routes())
         .merge(wellknown::routes(live))
         .fallback(nothing)
         .method_not_allowed_fallback(other_method)

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::extract::FromRequest as _;
 use axum::response::Response;
 use axum::routing::post;
 use axum::{Router, extract::State};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::arrival::Arrival;
@@ -14,7 +15,7 @@ use super::refusal::Refused;
 use super::router::{empty, language};
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Name};
-use crate::model::{Code, EmailAddress, Secret, UserId, clock};
+use crate::model::{Code, EmailAddress, Language, Secret, UserId, clock};
 use crate::services::account::{Unverified, Verification};
 use crate::services::limit::{Account, Purpose};
 
@@ -27,10 +28,7 @@ pub(super) struct Desk {
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
-    Router::new()
-        .route("/verify-email", post(verify))
-        .route("/verify-email/confirm", post(confirm))
-        .with_state(desk)
+    Router::new().route("/verify-email/confirm", post(confirm)).with_state(desk)
 }
 
 #[derive(Deserialize)]
@@ -43,23 +41,16 @@ struct Confirmation {
     token: Secret,
 }
 
-async fn verify(
-    State(desk): State<Desk>,
-    arrival: Arrival,
-    headers: HeaderMap,
-    Json(request): Json<Request>,
+/// `POST /verify-email`, where it does not bring a form: the path is a page's too, which serves it.
+pub(super) async fn verify(
+    desk: &Desk,
+    arrival: &Arrival,
+    request: axum::extract::Request,
 ) -> Result<Response, Refused> {
-    let email = request.email.expose();
-    let folded = EmailAddress::fold(email);
-    desk.turnstile.admit(&arrival, Purpose::VerifyEmail, Some(Account::Name(&folded)))?;
-    match desk.verification.request(email, language(&headers), clock::now()).await {
-        Ok(Ok(user)) => {
-            desk.record(&arrival, Name::VerificationRequested, user, None);
-            Ok(empty(StatusCode::ACCEPTED))
-        }
-        Ok(Err(_busy)) => Err(arrival.refuse(Code::RateLimited)),
-        Err(fault) => Err(broken(&arrival, &fault)),
-    }
+    let language = language(request.headers());
+    let Json(Request { email }) = Json::from_request(request, &()).await?;
+    desk.request(arrival, email.expose(), language).await?;
+    Ok(empty(StatusCode::ACCEPTED))
 }
 
 async fn confirm(
@@ -67,15 +58,8 @@ async fn confirm(
     arrival: Arrival,
     Json(given): Json<Confirmation>,
 ) -> Result<Response, Refused> {
-    desk.turnstile.admit(&arrival, Purpose::VerifyEmail, None)?;
-    match desk.verification.confirm(&given.token, clock::now()).await {
-        Ok(Ok(user)) => {
-            desk.record(&arrival, Name::VerificationCompleted, Some(user), None);
-            Ok(empty(StatusCode::NO_CONTENT))
-        }
-        Ok(Err(unverified)) => Err(desk.refused(&arrival, unverified)),
-        Err(fault) => Err(broken(&arrival, &fault)),
-    }
+    desk.confirm(&arrival, &given.token).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 fn broken(arrival: &Arrival, fault: &dyn std::fmt::Display) -> Refused {
@@ -84,6 +68,38 @@ fn broken(arrival: &Arrival, fault: &dyn std::fmt::Display) -> Refused {
 }
 
 impl Desk {
+    /// Asks for a link, and records it.
+    pub(super) async fn request(
+        &self,
+        arrival: &Arrival,
+        email: &str,
+        language: Option<Language>,
+    ) -> Result<(), Refused> {
+        let folded = EmailAddress::fold(email);
+        self.turnstile.admit(arrival, Purpose::VerifyEmail, Some(Account::Name(&folded)))?;
+        match self.verification.request(email, language, clock::now()).await {
+            Ok(Ok(user)) => {
+                self.record(arrival, Name::VerificationRequested, user, None);
+                Ok(())
+            }
+            Ok(Err(_busy)) => Err(arrival.refuse(Code::RateLimited)),
+            Err(fault) => Err(broken(arrival, &fault)),
+        }
+    }
+
+    /// Proves an address by a link, and records it.
+    pub(super) async fn confirm(&self, arrival: &Arrival, token: &Secret) -> Result<(), Refused> {
+        self.turnstile.admit(arrival, Purpose::VerifyEmail, None)?;
+        match self.verification.confirm(token, clock::now()).await {
+            Ok(Ok(user)) => {
+                self.record(arrival, Name::VerificationCompleted, Some(user), None);
+                Ok(())
+            }
+            Ok(Err(unverified)) => Err(self.refused(arrival, unverified)),
+            Err(fault) => Err(broken(arrival, &fault)),
+        }
+    }
+
     fn refused(&self, arrival: &Arrival, unverified: Unverified) -> Refused {
         let (reason, code) = match unverified {
             Unverified::InvalidToken => ("invalid_token", Code::InvalidToken),

@@ -27,6 +27,7 @@ pub(super) struct Call {
     pub(super) path: Box<str>,
     pub(super) presented: bool,
     pub(super) principal: Option<Principal>,
+    pub(super) half_proven: Option<Principal>,
 }
 
 /// Reads the body, calls the endpoint, writes its answer. The inner error is a refusal to be
@@ -97,6 +98,7 @@ fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Optio
         client: forward::client_address(head, context)?,
         presented: call.presented,
         principal: call.principal,
+        half_proven: call.half_proven,
     });
     Some(request)
 }

@@ -52,5 +52,6 @@ pub(super) fn user(id: i64, roles_changed_at: Timestamp) -> Arc<UserStanding> {
         user: UserId::new(id),
         roles: Roles::parse(["admin"]).unwrap(),
         roles_changed_at,
+        second_factor_required: false,
     })
 }

@@ -248,6 +248,21 @@ impl Accounts {
         Ok(Ok(removed))
     }
 
+    /// Demands a second factor of the account, or no longer; whether that is new.
+    pub async fn require_second_factor(
+        &self,
+        username: &str,
+        required: bool,
+        now: Timestamp,
+    ) -> Outcome<bool> {
+        let Some((mut transaction, user)) = self.begin(username).await? else {
+            return Ok(Err(Refusal::UnknownUser));
+        };
+        transaction.set_second_factor_required(user.id, required, now).await?;
+        self.finish(transaction, user.id).await?;
+        Ok(Ok(user.second_factor_required != required))
+    }
+
     /// Gives a role; whether it was new.
     pub async fn grant(&self, username: &str, role: &Role, now: Timestamp) -> Outcome<bool> {
         let Some((mut transaction, user)) = self.begin(username).await? else {

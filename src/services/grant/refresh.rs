@@ -109,7 +109,7 @@ impl Refresh {
     fn tokens(&self, bearer: Bearer, exchange: &Exchange) -> Result<Tokens, Fault> {
         let Bearer { session, user, roles, .. } = bearer;
         let expires_at = self.issuer.settings().access_ends(session.created_at, exchange.at);
-        let access_token = self.issuer.issue(Issue {
+        let (access_token, half_proven) = self.issuer.issue(Issue {
             user: &user,
             roles,
             session: session.id,
@@ -125,7 +125,9 @@ impl Refresh {
             session: session.id,
             user: user.id,
             subject: user.username,
+            half_proven,
             device: None,
+            cookie: None,
         })
     }
 

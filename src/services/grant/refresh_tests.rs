@@ -39,7 +39,7 @@ impl Case {
 
     async fn is_active(&self) -> bool {
         let standing = self.house.registry.ask(self.session, NOW).await.unwrap();
-        matches!(standing, Standing::Active(_))
+        matches!(standing, Standing::Active { .. })
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Settings;
 use crate::adapters::store::{self, User};
+use crate::live::RequiredFactor;
 use crate::model::random::RandomFault;
 use crate::model::{Roles, Secret, SessionId, Subject, Timestamp, UserId};
 use crate::rules::token::key::KeyFault;
@@ -26,8 +27,13 @@ pub struct Tokens {
     pub user: UserId,
     /// The subject.
     pub subject: Subject,
+    /// Whether a second factor is demanded and was not proven: the session reaches its enrolment
+    /// and nothing else.
+    pub half_proven: bool,
     /// After a login: what the device is to keep, so that the account knows it again.
     pub device: Option<Secret>,
+    /// After a login in a browser: the cookie that opens the session.
+    pub cookie: Option<Secret>,
 }
 
 /// A fault of ours.
@@ -75,6 +81,7 @@ pub struct Issue<'a> {
 /// Signs access tokens with the keys in force at that moment.
 pub struct Issuer {
     keys: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
+    required_factor: Box<dyn Fn() -> RequiredFactor + Send + Sync>,
     settings: Settings,
 }
 
@@ -90,7 +97,17 @@ impl Issuer {
         keys: impl Fn() -> Arc<Keyring> + Send + Sync + 'static,
         settings: Settings,
     ) -> Self {
-        Self { keys: Box::new(keys), settings }
+        Self { keys: Box::new(keys), required_factor: Box::new(RequiredFactor::default), settings }
+    }
+
+    /// The same, of whom a second factor is demanded being asked at each token:
+    /// `move || live.read().required_factor.clone()`.
+    #[must_use]
+    pub fn demanding(
+        self,
+        required_factor: impl Fn() -> RequiredFactor + Send + Sync + 'static,
+    ) -> Self {
+        Self { required_factor: Box::new(required_factor), ..self }
     }
 
     /// What tokens are made of.
@@ -98,8 +115,12 @@ impl Issuer {
         &self.settings
     }
 
-    /// An access token (contract section 6).
-    pub fn issue(&self, of: Issue<'_>) -> Result<Secret, Fault> {
+    /// An access token (contract section 6), and whether its session lacks a second factor that is
+    /// demanded. Such a token names no roles: others may verify it without asking here.
+    pub fn issue(&self, of: Issue<'_>) -> Result<(Secret, bool), Fault> {
+        let demanded =
+            (self.required_factor)().is_demanded(&of.roles, of.user.second_factor_required);
+        let half_proven = demanded && of.second_factor_at.is_none();
         let claims = Claims {
             issuer: self.settings.issuer.clone(),
             subject: of.user.username.clone(),
@@ -110,9 +131,9 @@ impl Issuer {
             expires_at: of.expires_at,
             token_id: of.token_id.into_boxed_str(),
             session: of.session,
-            roles: of.roles,
+            roles: if half_proven { Roles::none() } else { of.roles },
             second_factor_at: of.second_factor_at,
         };
-        Ok((self.keys)().issue(&claims)?)
+        Ok(((self.keys)().issue(&claims)?, half_proven))
     }
 }

@@ -5,7 +5,7 @@ use crate::live::rate_limits::RateLimits;
 use crate::model::{Role, Subject, UserId};
 use crate::services::grant::sample::{House, house};
 use crate::services::login::Hashing;
-use crate::services::session::Standing;
+use crate::services::session::{Lifetimes, Standing};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -24,6 +24,7 @@ fn settings(iterations: u32) -> Settings {
         min_length: 15,
         require_verified_email: false,
         hashing,
+        browser: Lifetimes { idle: Duration::from_secs(100), absolute: Duration::from_secs(1_000) },
     }
 }
 
@@ -55,7 +56,7 @@ fn attempt(name: &str, password: &str) -> Attempt {
     Attempt {
         identifier: Identifier::Username(name.into()),
         password: Secret::new(password),
-        refreshable: true,
+        opens: Opens::Tokens,
         device: None,
         address: None,
         user_agent: Some("ü".repeat(1_000)),
@@ -85,13 +86,13 @@ async fn the_right_password_opens_a_session_in_any_case_of_the_name() {
     assert_eq!(claims.expires_at, NOW.plus(Duration::from_secs(3_600)));
     assert!(tokens.refresh_token.is_some());
     let standing = case.house.registry.ask(tokens.session, NOW).await.unwrap();
-    assert!(matches!(standing, Standing::Active(_)));
+    assert!(matches!(standing, Standing::Active { .. }));
     let mut transaction = case.house.store.read().await.unwrap();
     let session = transaction.find_session(tokens.session).await.unwrap().unwrap();
     assert_eq!(session.user_agent.unwrap().len(), MAX_USER_AGENT);
     let by_email = Attempt {
         identifier: Identifier::Email("ALICE@example.test".into()),
-        refreshable: false,
+        opens: Opens::AccessToken,
         ..attempt("", PASSWORD)
     };
     let tokens = case.login.attempt(by_email, NOW).await.unwrap().unwrap();
@@ -224,6 +225,7 @@ async fn resource_exhaustion_012_sessions_of_one_user_are_bounded() {
             address: None,
             user_agent: None,
             second_factor_at: None,
+            cookie_digest: None,
         };
         transaction.insert_session(&new, NOW).await.unwrap();
     }

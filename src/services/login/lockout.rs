@@ -43,6 +43,7 @@ pub fn after_failure(failures: Failures, settings: &Settings, now: Timestamp) ->
 mod tests {
     use super::*;
     use crate::services::login::Hashing;
+    use crate::services::session::Lifetimes;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
@@ -58,6 +59,10 @@ mod tests {
                 parallelism: 1,
                 concurrency: 1,
                 queue: 1,
+            },
+            browser: Lifetimes {
+                idle: Duration::from_secs(100),
+                absolute: Duration::from_secs(1_000),
             },
         }
     }

@@ -1,13 +1,17 @@
 //! The second factor of an account: enrolled, confirmed, proven, disabled.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::sealed::Keys;
 use super::totp::{self, Enrolment};
 use super::{Fault, lockout};
-use crate::adapters::store::{Store, TotpFactor, Transaction};
+use crate::adapters::mail::Notice;
+use crate::adapters::store::{Failures, Store, TotpFactor, Transaction};
 use crate::model::{Secret, SessionId, Timestamp, UserId, random};
 use crate::rules::token::opaque;
+use crate::services::mail::Outbox;
+use crate::services::session::Registry;
 
 /// Recovery codes of an account.
 const RECOVERY_CODES: usize = 10;
@@ -15,7 +19,6 @@ const RECOVERY_CODES: usize = 10;
 const MAX_CODE: usize = 64;
 /// A code lives for three steps at most: no counter is forgotten sooner.
 const LONGEST_CODE_LIFE: Duration = Duration::from_secs(90);
-const LONGEST_LOCK: Duration = Duration::from_secs(86_400);
 
 /// `[mfa]`, and what it takes from `[lockout]` and `[tokens]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct FactorSettings {
     pub previous_keys: Vec<Secret>,
     /// How long the last counter is kept; 60 s to 1 h, default 5 min.
     pub replay_ttl: Duration,
+    /// How long after a login one is enrolled without the password; 0 s to 24 h, default 10 min.
+    pub recent_login: Duration,
 }
 
 /// A code, by its kind.
@@ -62,6 +67,8 @@ pub enum Unproven {
 #[derive(Debug)]
 pub struct SecondFactor {
     store: Store,
+    registry: Registry,
+    outbox: Arc<Outbox>,
     keys: Option<Keys>,
     replay_ttl: Duration,
     lockout: super::Settings,
@@ -69,9 +76,11 @@ pub struct SecondFactor {
 }
 
 impl SecondFactor {
-    /// Over one store. A fault where factors are active and no key is configured.
+    /// Over one store and the registry of this node. A fault where factors are active and no key is configured.
     pub async fn new(
         store: Store,
+        registry: Registry,
+        outbox: Arc<Outbox>,
         settings: &FactorSettings,
         lockout: super::Settings,
         issuer: Box<str>,
@@ -83,11 +92,16 @@ impl SecondFactor {
             return Err(Fault(what.into()));
         }
         let replay_ttl = settings.replay_ttl.max(LONGEST_CODE_LIFE);
-        Ok(Self { store, keys, replay_ttl, lockout, issuer })
+        Ok(Self { store, registry, outbox, keys, replay_ttl, lockout, issuer })
+    }
+
+    /// Whether factors can be enrolled: an encryption key is configured.
+    pub const fn is_available(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Begins anew; what this session confirms becomes active.
-    pub async fn enrol(
+    pub(super) async fn enrol(
         &self,
         user: UserId,
         session: SessionId,
@@ -108,7 +122,8 @@ impl SecondFactor {
         Ok(Ok(enrolment))
     }
 
-    /// Makes the session's pending factor active; the ten recovery codes, shown once.
+    /// Makes the session's pending factor active, and proven in it; the ten recovery codes, shown
+    /// once.
     pub async fn confirm(
         &self,
         user: UserId,
@@ -131,12 +146,28 @@ impl SecondFactor {
         if !transaction.confirm_totp(user, &factor.sealed, step, now).await? {
             return Ok(Err(Unproven::NotEnrolled));
         }
-        let mut codes = Vec::with_capacity(RECOVERY_CODES);
-        for _ in 0..RECOVERY_CODES {
-            let code = random::password()?;
-            transaction.insert_recovery_code(user, &opaque::digest(code.expose())).await?;
-            codes.push(code);
+        let codes = renew_codes(&mut transaction, user).await?;
+        transaction.prove_second_factor(session, now).await?;
+        self.notify(&mut transaction, user, Notice::FactorAdded, now).await?;
+        let committed = transaction.commit().await;
+        // After a fault too: it may have been committed.
+        self.registry.revoke(session);
+        committed?;
+        Ok(Ok(codes))
+    }
+
+    /// Other recovery codes for a fresh code; shown once.
+    pub async fn renew_recovery_codes(
+        &self,
+        user: UserId,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Result<Result<Vec<Secret>, Unproven>, Fault> {
+        let mut transaction = self.store.begin_write().await?;
+        if let Err(unproven) = self.prove(&mut transaction, user, answer, now).await? {
+            return self.refuse(transaction, user, unproven, now).await.map(Err);
         }
+        let codes = renew_codes(&mut transaction, user).await?;
         transaction.commit().await?;
         Ok(Ok(codes))
     }
@@ -145,17 +176,30 @@ impl SecondFactor {
     pub async fn disable(
         &self,
         user: UserId,
-        code: Secret,
+        answer: &Answer,
         now: Timestamp,
     ) -> Result<Result<(), Unproven>, Fault> {
         let mut transaction = self.store.begin_write().await?;
-        let proven = self.prove(&mut transaction, user, &Answer::Totp(code), now).await?;
+        let proven = self.prove(&mut transaction, user, answer, now).await?;
         if let Err(unproven) = proven {
             return self.refuse(transaction, user, unproven, now).await.map(Err);
         }
         transaction.remove_totp(user).await?;
+        self.notify(&mut transaction, user, Notice::FactorRemoved, now).await?;
         transaction.commit().await?;
         Ok(Ok(()))
+    }
+
+    /// Tells the account's owner (ASVS 7.5.1), with the change or not at all.
+    async fn notify(
+        &self,
+        transaction: &mut Transaction,
+        user: UserId,
+        notice: Notice,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let Some(user) = transaction.find_user(user).await? else { return Ok(()) };
+        self.outbox.notify(transaction, &user, notice, None, now).await
     }
 
     /// Uses the code up. Nothing is kept before the transaction commits.
@@ -194,7 +238,7 @@ impl SecondFactor {
         }
     }
 
-    /// Counts a wrong code and keeps what the refusal wrote. Each lock in a row is twice as long.
+    /// Counts a wrong code and keeps what the refusal wrote. Locks as passwords do.
     pub(super) async fn refuse(
         &self,
         mut transaction: Transaction,
@@ -204,11 +248,11 @@ impl SecondFactor {
     ) -> Result<Unproven, Fault> {
         if unproven == Unproven::InvalidCode {
             let failures = transaction.count_totp_failure(user).await?;
-            let limit = self.lockout.lockout_failures.max(1);
-            if failures > 0 && failures.is_multiple_of(limit) {
-                let doubled = 1_u32 << (failures / limit - 1).min(16);
-                let lock = self.lockout.lockout_duration.saturating_mul(doubled);
-                transaction.lock_totp(user, now.plus(lock.min(LONGEST_LOCK))).await?;
+            let each = self.lockout.lockout_failures.max(1);
+            let since_lock = if failures.is_multiple_of(each) { failures } else { failures % each };
+            let failures = Failures { since_lock, in_a_row: failures };
+            if let Some(until) = lockout::after_failure(failures, &self.lockout, now) {
+                transaction.lock_totp(user, until).await?;
             }
         }
         transaction.commit().await?;
@@ -243,4 +287,16 @@ impl SecondFactor {
         transaction.reseal_totp(user, &keys.seal(user, &secret)?, keys.id()).await?;
         Ok(())
     }
+}
+
+/// Ten codes in the place of those there were.
+async fn renew_codes(transaction: &mut Transaction, user: UserId) -> Result<Vec<Secret>, Fault> {
+    transaction.remove_recovery_codes(user).await?;
+    let mut codes = Vec::with_capacity(RECOVERY_CODES);
+    for _ in 0..RECOVERY_CODES {
+        let code = random::password()?;
+        transaction.insert_recovery_code(user, &opaque::digest(code.expose())).await?;
+        codes.push(code);
+    }
+    Ok(codes)
 }

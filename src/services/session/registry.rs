@@ -40,7 +40,12 @@ const MAX_LOADS: usize = 10;
 #[derive(Clone, Debug)]
 pub enum Standing {
     /// Present, not revoked, its user active.
-    Active(Arc<UserStanding>),
+    Active {
+        /// How its user stands.
+        user: Arc<UserStanding>,
+        /// Whether a second factor was proven in it.
+        second_factor: bool,
+    },
     /// Revoked, expired, unknown, or its user disabled.
     Inactive,
 }
@@ -54,6 +59,8 @@ pub struct UserStanding {
     pub roles: Roles,
     /// When they last changed: a token issued at or before this second carries stale roles.
     pub roles_changed_at: Timestamp,
+    /// Whether a second factor is demanded of the account itself.
+    pub second_factor_required: bool,
 }
 
 /// Neither memory nor the store can say.
@@ -68,6 +75,7 @@ struct KnownSession {
     user: UserId,
     generation: u64,
     expires_at: Timestamp,
+    second_factor: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +88,7 @@ struct KnownUser {
 #[derive(Debug)]
 struct Found {
     expires_at: Timestamp,
+    second_factor: bool,
     standing: UserStanding,
 }
 
@@ -135,8 +144,9 @@ impl Registry {
                 return None;
             }
             let user = memory.users.get(&known.user)?;
+            let second_factor = known.second_factor;
             return (user.generation == known.generation)
-                .then_some(Standing::Active(user.standing));
+                .then_some(Standing::Active { user: user.standing, second_factor });
         }
         let until = memory.absent.get(&session)?;
         (now < until).then_some(Standing::Inactive)
@@ -318,9 +328,10 @@ impl Memory {
             user: user.standing.user,
             generation: user.generation,
             expires_at: found.expires_at,
+            second_factor: found.second_factor,
         };
         self.sessions.insert(session, known);
-        Some(Standing::Active(user.standing))
+        Some(Standing::Active { user: user.standing, second_factor: known.second_factor })
     }
 
     /// The user's entry, made anew where it differs.
@@ -348,8 +359,14 @@ async fn find(store: &Store, session: SessionId, now: Timestamp) -> Result<Optio
     let user = transaction.find_user(session.user).await?;
     let Some(user) = user.filter(|user| user.active) else { return Ok(None) };
     let roles = transaction.roles_of(user.id).await?;
-    let standing = UserStanding { user: user.id, roles, roles_changed_at: user.roles_changed_at };
-    Ok(Some(Found { expires_at: session.expires_at, standing }))
+    let standing = UserStanding {
+        user: user.id,
+        roles,
+        roles_changed_at: user.roles_changed_at,
+        second_factor_required: user.second_factor_required,
+    };
+    let second_factor = session.second_factor_at.is_some();
+    Ok(Some(Found { expires_at: session.expires_at, second_factor, standing }))
 }
 
 fn cache<K: Eq + std::hash::Hash, V: Clone>() -> Cache<K, V> {

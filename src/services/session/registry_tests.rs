@@ -15,7 +15,7 @@ fn known(registry: &Registry, session: SessionId, now: Timestamp) -> Option<Stan
 }
 
 fn is_active(standing: Option<&Standing>) -> bool {
-    matches!(standing, Some(Standing::Active(_)))
+    matches!(standing, Some(Standing::Active { .. }))
 }
 
 fn is_inactive(standing: Option<&Standing>) -> bool {
@@ -102,7 +102,8 @@ async fn a_forgotten_user_is_asked_for_again_in_every_session() {
     registry.forget_user(user);
     for session in sessions {
         assert!(known(&registry, session, NOW).is_none());
-        let Standing::Active(standing) = registry.ask(session, NOW).await.unwrap() else {
+        let Standing::Active { user: standing, .. } = registry.ask(session, NOW).await.unwrap()
+        else {
             panic!()
         };
         assert_eq!(standing.roles.header(), "admin");

@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use super::canary;
 use super::cli::{self, Outcome};
 use super::log::Log;
 use super::message::{Request, Response};
@@ -55,6 +56,16 @@ impl Gateway {
             Self { child, process, directory, https: None, http: None, ops: unset, log, setup };
         gateway.wait_until_listening().await;
         gateway
+    }
+
+    /// Another process on the same store.
+    pub async fn another_node(&self) -> Self {
+        let file = self.data().join("guarita.db");
+        let database = format!("\"sqlite:{}\"", file.display());
+        let setup = self.setup.clone().set("store.database", &database);
+        let directory = tempfile::tempdir().unwrap();
+        setup.write(directory.path());
+        Self::start_in(directory, setup).await
     }
 
     async fn wait_until_listening(&mut self) {
@@ -175,10 +186,7 @@ impl Gateway {
 
     /// All lines of the audit files so far.
     pub fn audit(&self) -> Vec<serde_json::Value> {
-        let mut text = String::new();
-        for entry in std::fs::read_dir(self.data().join("audit")).unwrap() {
-            text.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
-        }
+        let text = canary::audit_text(&self.data());
         // The last line may be half written.
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
@@ -222,8 +230,13 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- the gateway's last lines:\n{}\n---", self.log.tail(40));
+            return;
         }
+        let metrics = canary::metrics_text(self.ops);
         drop(self.child.start_kill());
+        canary::assert_silent("the log", &self.log.text());
+        canary::assert_silent("the audit file", &canary::audit_text(&self.data()));
+        canary::assert_silent("a metric", &metrics);
     }
 }
 

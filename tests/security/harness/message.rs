@@ -55,6 +55,10 @@ impl Request {
         self.method == "HEAD"
     }
 
+    pub fn content(&self) -> &[u8] {
+        &self.body
+    }
+
     pub fn target(&self) -> &str {
         &self.target
     }

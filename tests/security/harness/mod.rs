@@ -1,6 +1,10 @@
 //! What the tests drive the gateway with: the executable itself, callers, upstreams, certificates.
 
+pub mod authenticator;
+pub mod browser;
+pub mod canary;
 pub mod certificates;
+pub mod chromium;
 pub mod cli;
 pub mod database;
 pub mod frames;
@@ -18,6 +22,8 @@ pub mod upstream;
 pub mod wait;
 pub mod wsgi;
 
+pub use authenticator::Authenticator;
+pub use browser::Browser;
 pub use certificates::Authority;
 pub use gateway::Gateway;
 pub use http2::Http2;

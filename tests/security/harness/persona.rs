@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::canary;
 use super::gateway::Gateway;
 use super::message::{Request, Response};
 use super::raw::{Tls, Wire};
@@ -83,7 +84,18 @@ impl Persona {
 
     pub async fn send(&self, request: Request) -> Response {
         let mut wire = self.wire().await;
-        wire.exchange(&self.signed(request).header("connection", "close"), &self.host).await
+        let request = self.signed(request).header("connection", "close");
+        let mut secrets = canary::secrets_of(request.content());
+        secrets.extend(self.token.clone().filter(|token| token.len() >= 20));
+        secrets.iter().for_each(|secret| canary::keep(secret));
+        let answer = wire.exchange(&request, &self.host).await;
+        canary::watch(&answer.body);
+        if answer.status >= 400 {
+            let text = answer.text();
+            let told = secrets.iter().find(|secret| text.contains(secret.as_str()));
+            assert!(told.is_none(), "the refusal repeats {told:?}: {text}");
+        }
+        answer
     }
 
     /// The request with this caller's credential, unless it has one of its own.

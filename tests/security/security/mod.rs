@@ -4,19 +4,23 @@
 //! case. Whatever the status: nobody is let in, nothing is forwarded that should not be, nothing is
 //! revealed.
 
+mod csrf_origin;
 mod enumeration_timing;
 mod header_spoofing;
 mod hop_by_hop;
 mod jwt_claims;
 mod jwt_forgery;
+mod logging_leak;
 mod mtls;
 mod path_confusion;
 mod rate_limit_lockout;
+mod redirect;
 mod recovery;
 mod refresh;
 mod resource_exhaustion;
 mod session_revocation;
 mod smuggling;
+mod totp;
 
 use crate::harness::frames::{Frames, Outcome};
 use crate::harness::{Gateway, HOST, Persona, Request, Response, Setup, Upstream, Wire};

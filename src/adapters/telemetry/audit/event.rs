@@ -47,6 +47,10 @@ names! {
     MfaEnrollStarted = "mfa.enroll.started", false;
     /// A second factor became active.
     MfaEnrollConfirmed = "mfa.enroll.confirmed", false;
+    /// A second factor was not begun: the session alone was not enough.
+    MfaEnrollRefused = "mfa.enroll.refused", false;
+    /// There are other recovery codes.
+    MfaEnrollRenewed = "mfa.enroll.codes_renewed", false;
     /// A second factor was removed.
     MfaEnrollDisabled = "mfa.enroll.disabled", false;
     /// A second factor was proven.
@@ -57,6 +61,10 @@ names! {
     MfaChallengeReplayed = "mfa.challenge.replayed", false;
     /// Too many wrong codes.
     MfaChallengeLocked = "mfa.challenge.locked", false;
+    /// A person set another password by the one in force.
+    PasswordChanged = "auth.password.changed", false;
+    /// The password in force was not shown, or the new one was too weak.
+    PasswordUnchanged = "auth.password.refused", false;
     /// Somebody asked for a link to set a new password.
     RecoveryRequested = "recovery.requested", false;
     /// A new password was set by a link.

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use super::event::Event;
-use crate::adapters::telemetry::mask::MaskedUser;
+use crate::adapters::telemetry::mask::{MaskedSubject, MaskedUser};
 use crate::model::{Identity, Principal};
 
 /// Longest text of one member, in bytes; the rest is cut.
@@ -15,7 +15,7 @@ const MAX_TEXT: usize = 2048;
 pub struct RequestLine<'a> {
     /// `requestId`
     pub request_id: &'a str,
-    /// `userId` (masked), `sub`, `jti`, `sid`, `source`, `app_roles`
+    /// `userId` (masked), `sub` (masked where it is an e-mail address or a CPF), `jti`, `sid`, `source`, `app_roles`
     pub principal: Option<&'a Principal>,
     /// `method`
     pub method: &'a str,
@@ -48,7 +48,7 @@ fn caller(identity: &Identity) -> Box<str> {
     let mut members = String::new();
     let mut object = Object(&mut members);
     object.plain("userId", identity.user().map(MaskedUser));
-    object.text("sub", Some(identity.subject().as_str()));
+    object.text("sub", Some(&MaskedSubject(identity.subject().as_str()).to_string()));
     object.text("jti", identity.token_id());
     object.plain("sid", identity.session());
     object.plain("source", Some(identity.source().as_str()));

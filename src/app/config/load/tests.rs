@@ -11,6 +11,7 @@ use crate::rules::token::Algorithm;
 use crate::services::grant::Rotation;
 
 mod mail;
+mod mfa;
 mod routes;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

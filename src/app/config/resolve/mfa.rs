@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::written::Written;
 use super::Reader;
-use crate::model::Secret;
+use crate::model::{Role, Secret};
 use crate::services::login::FactorSettings;
 
 const LEAST: usize = 32;
@@ -33,7 +33,30 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> FactorSetti
     let bounds = Duration::from_secs(60)..=Duration::from_secs(3600);
     let default = Duration::from_secs(300);
     let replay_ttl = reader.time("mfa.replay_ttl", of.replay_ttl.as_ref(), default, bounds);
-    FactorSettings { encryption_key, previous_keys, replay_ttl }
+    let bounds = Duration::ZERO..=Duration::from_secs(86_400);
+    let default = Duration::from_secs(600);
+    let recent_login = reader.time("mfa.recent_login", of.recent_login.as_ref(), default, bounds);
+    FactorSettings { encryption_key, previous_keys, replay_ttl, recent_login }
+}
+
+/// `mfa.required_roles`
+pub(super) fn required_roles(written: &Written, reader: &mut Reader<'_>) -> Vec<Role> {
+    let of = &written.mfa;
+    let mut roles = Vec::new();
+    for (position, text) in of.required_roles.iter().flatten().enumerate() {
+        match Role::parse(text) {
+            Ok(role) => roles.push(role),
+            Err(fault) => reader.report.problem(&format!("mfa.required_roles[{position}]"), fault),
+        }
+    }
+    if !roles.is_empty() && of.encryption_key.is_none() && of.encryption_key_file.is_none() {
+        reader.report.problem_with_hint(
+            "mfa.required_roles",
+            "can never be met: second factors are not configured",
+            "set mfa.encryption_key_file or TOTP_ENC_KEY",
+        );
+    }
+    roles
 }
 
 fn checked(path: &str, key: Secret, reader: &mut Reader<'_>) -> Option<Secret> {

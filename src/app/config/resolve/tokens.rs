@@ -9,7 +9,7 @@ use crate::adapters::breached::Breached;
 use crate::model::Secret;
 use crate::rules::token::Algorithm;
 use crate::services::account::PolicySettings;
-use crate::services::session::KEEP_SUCCESSOR_SEEDS;
+use crate::services::session::{KEEP_SUCCESSOR_SEEDS, Lifetimes};
 use crate::services::{grant, keys, login};
 
 /// Fewest bytes of an HS256 secret (RFC 7518 section 3.2).
@@ -160,7 +160,18 @@ pub(super) fn login(written: &Written, reader: &mut Reader<'_>) -> login::Settin
             concurrency: number(of.concurrency, section::cores()),
             queue: number(of.queue, 256),
         },
+        browser: browser(written, reader),
     }
+}
+
+/// `[sessions]`
+fn browser(written: &Written, reader: &mut Reader<'_>) -> Lifetimes {
+    let of = &written.sessions;
+    let (minute, half_a_day) = (60 * SECOND, DAY / 2);
+    let idle = reader.time("sessions.idle", of.idle.as_ref(), half_a_day, minute..=30 * DAY);
+    let path = "sessions.lifetime";
+    let absolute = reader.time(path, of.lifetime.as_ref(), 7 * DAY, minute..=365 * DAY);
+    Lifetimes { idle, absolute }
 }
 
 /// `[passwords]` for new ones.

@@ -63,7 +63,7 @@ pub enum Preset {
     RemoteUser,
 }
 
-/// Second factors. Changing them needs a restart.
+/// Second factors. Changing them needs a restart, `required_roles` apart.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mfa {
@@ -78,6 +78,37 @@ pub struct Mfa {
     /// How long the last code's counter is kept; 60 s to 1 h. Default 5 m. `TOTP_REPLAY_TTL` (in
     /// seconds) wins.
     pub replay_ttl: Option<Time>,
+    /// Whoever has any of these roles must prove a second factor: until then a session reaches its
+    /// enrolment and nothing else. Default none.
+    #[schemars(length(max = 256))]
+    pub required_roles: Option<Vec<String>>,
+    /// How long after a login a factor can be enrolled without the password; 0 s to 24 h. Default
+    /// 10 m.
+    pub recent_login: Option<Time>,
+}
+
+/// The pages that Guarita shows to people. Changing them needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pages {
+    /// The name at the head of each page; 1 to 64 bytes. Default `Guarita`.
+    pub name: Option<String>,
+    /// File of a picture beside it: PNG, JPEG, WebP or SVG, at most 256 KiB.
+    pub logo: Option<String>,
+    /// The colour of buttons and links, as in `#1b5e8c`.
+    pub accent: Option<String>,
+    /// The same on a dark ground, as in `#8cc4ea`.
+    pub accent_dark: Option<String>,
+}
+
+/// The sessions that browsers hold by a cookie. Changing them needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// Over after so long without a request; 60 s to 30 d. Default 12 h.
+    pub idle: Option<Time>,
+    /// Over after so long, however often it is used; 60 s to 365 d. Default 7 d.
+    pub lifetime: Option<Time>,
 }
 
 /// The mail server. Without it no mail is sent: nobody can recover a password or prove an address.

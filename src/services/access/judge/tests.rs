@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use super::super::sample::{claims, expectations, keyring, now, session, user};
 use super::*;
+use crate::model::{Role, Roles, UserId};
 use crate::rules::token::Claims;
+use crate::services::session::UserStanding;
 
 /// A registry's answer, and how often it was asked.
 struct Asked {
@@ -16,6 +18,7 @@ struct Court {
     keyring: Keyring,
     expectations: Expectations,
     reject_invalid: bool,
+    required_factor: RequiredFactor,
 }
 
 impl Court {
@@ -25,6 +28,7 @@ impl Court {
             keyring: keyring(),
             expectations: expectations(),
             reject_invalid: false,
+            required_factor: RequiredFactor::default(),
         }
     }
 
@@ -37,14 +41,21 @@ impl Court {
             keyring: &self.keyring,
             expectations: &self.expectations,
             reject_invalid: self.reject_invalid,
+            required_factor: &self.required_factor,
             now: now(),
         };
         let credentials = tokens.iter().map(|token| Credential::Bearer(token));
-        try_each(&self.verified, grounds, credentials, |id| {
-            assert_eq!(id, session());
-            asked.times.set(asked.times.get() + 1);
-            std::future::ready(asked.answer.clone())
-        })
+        try_each(
+            &self.verified,
+            grounds,
+            credentials,
+            |id| {
+                assert_eq!(id, session());
+                asked.times.set(asked.times.get() + 1);
+                std::future::ready(asked.answer.clone())
+            },
+            |_| std::future::ready(Ok(None)),
+        )
         .await
     }
 }
@@ -54,13 +65,18 @@ fn asked(answer: Result<Standing, Unknowable>) -> Asked {
 }
 
 fn active() -> Asked {
-    asked(Ok(Standing::Active(user(7, now().minus(Duration::from_secs(60))))))
+    asked(Ok(standing(user(7, now().minus(Duration::from_secs(60))), false)))
+}
+
+fn standing(user: Arc<UserStanding>, second_factor: bool) -> Standing {
+    Standing::Active { user, second_factor }
 }
 
 fn proven(verdict: Verdict) -> Principal {
     match verdict {
         Verdict::Proven(principal) => principal,
         other @ (Verdict::Anonymous { .. }
+        | Verdict::HalfProven(_)
         | Verdict::Rejected
         | Verdict::Unknowable
         | Verdict::Unjudged) => panic!("{other:?}"),
@@ -145,11 +161,13 @@ fn the_user_of_the_session_must_be_that_of_the_token() {
     let token =
         |claims| VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations()).unwrap();
     let past = now().minus(Duration::from_secs(60));
-    let standing = |id| Standing::Active(user(id, past));
-    assert!(prove(&token(claims()), &standing(7)).is_some());
-    assert!(prove(&token(claims()), &standing(8)).is_none());
-    assert!(prove(&token(Claims { user: None, ..claims() }), &standing(7)).is_none());
-    assert!(prove(&token(claims()), &Standing::Inactive).is_none());
+    let of = |id| standing(user(id, past), false);
+    let prove =
+        |claims, standing| prove(token(claims).proof(), &standing, &RequiredFactor::default());
+    assert!(prove(claims(), of(7)).is_some());
+    assert!(prove(claims(), of(8)).is_none());
+    assert!(prove(Claims { user: None, ..claims() }, of(7)).is_none());
+    assert!(prove(claims(), Standing::Inactive).is_none());
 }
 
 #[test]
@@ -159,10 +177,54 @@ fn roles_that_changed_since_the_issue_count_from_the_store() {
     for (changed, roles) in
         [(now().minus(second), "reader"), (now(), "admin"), (now().plus(second), "admin")]
     {
-        let principal = prove(&token, &Standing::Active(user(7, changed))).unwrap();
+        let standing = standing(user(7, changed), false);
+        let principal =
+            proven(prove(token.proof(), &standing, &RequiredFactor::default()).unwrap());
         assert_eq!(principal.roles().header(), roles, "{changed:?}");
         assert_eq!(principal.identity().roles().header(), "reader");
     }
+}
+
+/// totp-012
+#[test]
+fn who_lacks_a_demanded_second_factor_is_half_proven() {
+    let (keyring, past) = (keyring(), now().minus(Duration::from_secs(60)));
+    let token = |claims| VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations());
+    let bare = Claims { roles: Roles::none(), ..claims() };
+    let strong = Claims { second_factor_at: Some(past), ..claims() };
+    let (nobody, admins) =
+        (RequiredFactor::default(), RequiredFactor::new(&[Role::parse("admin").unwrap()]));
+    // The roles in the store demand it, whatever those of the token.
+    for (claims, in_session, of_account, required, whole) in [
+        (claims(), false, false, &nobody, true),
+        (claims(), false, true, &nobody, false),
+        (claims(), false, false, &admins, false),
+        (bare, false, false, &admins, false),
+        (claims(), true, true, &admins, true),
+        (strong, false, true, &admins, true),
+    ] {
+        let demanding = UserStanding {
+            user: UserId::new(7),
+            roles: Roles::parse(["admin"]).unwrap(),
+            roles_changed_at: past,
+            second_factor_required: of_account,
+        };
+        let standing = standing(Arc::new(demanding), in_session);
+        let verdict = prove(token(claims).unwrap().proof(), &standing, required).unwrap();
+        assert_eq!(matches!(verdict, Verdict::Proven(_)), whole, "{verdict:?}");
+        assert_eq!(matches!(verdict, Verdict::HalfProven(_)), !whole, "{verdict:?}");
+    }
+}
+
+/// A token that was issued before the second factor names no roles.
+#[test]
+fn a_token_without_roles_has_those_in_the_store() {
+    let bare = Claims { roles: Roles::none(), ..claims() };
+    let token = VerifiedToken::new(bare, Source::Bearer, &keyring(), &expectations()).unwrap();
+    let standing = standing(user(7, now().minus(Duration::from_secs(60))), true);
+    let principal = proven(prove(token.proof(), &standing, &RequiredFactor::default()).unwrap());
+    assert_eq!(principal.roles().header(), "admin");
+    assert!(principal.second_factor());
 }
 
 #[test]

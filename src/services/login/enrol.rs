@@ -1,0 +1,107 @@
+//! A second factor is begun by whoever logged in lately, or shows the password once more: a session
+//! alone may be a stolen one (ASVS 7.5.1).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::Login;
+use super::password::{MAX_LENGTH, Verified};
+use super::second_factor::{SecondFactor, Unproven};
+use super::totp::Enrolment;
+use super::{Fault, Refusal, lockout};
+use crate::adapters::store::Store;
+use crate::model::{Secret, SessionId, Timestamp, UserId};
+use crate::services::limit::{Account, Purpose};
+
+/// Why no factor was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum NotBegun {
+    /// The login is too long ago, or a factor is active, and no password came.
+    ProofRequired,
+    /// The password does not count.
+    Refused(Refusal),
+    /// Everything else.
+    Unproven(Unproven),
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Enrol {
+    store: Store,
+    login: Arc<Login>,
+    factor: Arc<SecondFactor>,
+    recent_login: Duration,
+}
+
+impl Enrol {
+    /// `recent_login` is how long after a login the password is not asked for again.
+    pub const fn new(
+        store: Store,
+        login: Arc<Login>,
+        factor: Arc<SecondFactor>,
+        recent_login: Duration,
+    ) -> Self {
+        Self { store, login, factor, recent_login }
+    }
+
+    /// Begins anew; what this session confirms becomes active.
+    pub async fn begin(
+        &self,
+        user: UserId,
+        session: SessionId,
+        password: Option<&Secret>,
+        now: Timestamp,
+    ) -> Result<Result<Enrolment, NotBegun>, Fault> {
+        match password {
+            Some(password) => {
+                if let Err(refusal) = self.login.confirm_password(user, password, now).await? {
+                    return Ok(Err(NotBegun::Refused(refusal)));
+                }
+            }
+            None if self.is_recent(user, session, now).await? => {}
+            None => return Ok(Err(NotBegun::ProofRequired)),
+        }
+        Ok(self.factor.enrol(user, session, now).await?.map_err(NotBegun::Unproven))
+    }
+
+    /// Whether the session alone is enough.
+    async fn is_recent(
+        &self,
+        user: UserId,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        let mut transaction = self.store.read().await?;
+        let active = transaction.find_totp(user, None).await?.is_some();
+        let session = transaction.find_session(session).await?;
+        Ok(!active
+            && session.is_some_and(|session| now < session.created_at.plus(self.recent_login)))
+    }
+}
+
+impl Login {
+    /// Whether this is the account's password. Failures count as those of logins do.
+    pub(crate) async fn confirm_password(
+        &self,
+        user: UserId,
+        password: &Secret,
+        now: Timestamp,
+    ) -> Result<Result<(), Refusal>, Fault> {
+        let account = self.store.read().await?.find_user(user).await?;
+        let Some(account) = account.filter(|_| password.expose().len() <= MAX_LENGTH) else {
+            return Ok(Err(Refusal::InvalidCredentials));
+        };
+        if let Some(retry_after) = lockout::remaining(account.locked_until, now) {
+            return Ok(Err(Refusal::Locked { retry_after }));
+        }
+        if let Err(limited) = self.limits.account(Purpose::Login, Account::User(user)) {
+            return Ok(Err(limited.into()));
+        }
+        match self.passwords.verify(password, Some(&account.password_hash)).await? {
+            Ok(Verified::Right | Verified::Outdated(_)) => Ok(Ok(())),
+            Ok(Verified::Wrong) => self.fail(&account, None, now).await.map(Err),
+            Err(busy) => Ok(Err(busy.into())),
+        }
+    }
+}
