@@ -3,6 +3,7 @@
 import { createHmac } from "node:crypto";
 import { createRequire } from "node:module";
 import { mkdirSync } from "node:fs";
+import { createInterface } from "node:readline";
 
 const { modules, chromium: executablePath, address, pictures } = JSON.parse(process.env.BROWSER);
 const require = createRequire(`${modules}/`);
@@ -70,5 +71,12 @@ export function code(secret, later = 0) {
   return String(number % 1_000_000).padStart(6, "0");
 }
 
-// One line of what the test knows: passwords, and where mails lie.
+// Asks the test, which answers with one line: the link in the mail of a kind.
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+export async function ask(kind) {
+  console.log(kind);
+  return (await answers.next()).value;
+}
+
+// What the test gives: names and passwords.
 export const given = JSON.parse(process.argv[2] ?? "{}");

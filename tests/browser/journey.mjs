@@ -1,6 +1,7 @@
-// A person signs in, enrols a second factor, signs out and in again, sees the sessions, ends them.
+// A person signs in, enrols a second factor, signs out and in again, forgets the password, recovers it
+// from the mail, finds all sessions gone, and ends the last one.
 
-import { ORIGIN, code, equal, fail, given, launch, look, person } from "./browser.mjs";
+import { ORIGIN, ask, code, equal, fail, given, launch, look, person } from "./browser.mjs";
 
 const browser = await launch();
 const page = await person(browser, { javaScriptEnabled: given.script });
@@ -60,14 +61,54 @@ await page.locator("#code").fill(code(secret, 1));
 await page.locator("main button").click();
 await at("/api/orders");
 
-await page.goto(`${ORIGIN}/account`);
-await page.locator("form:has(input[value=end_all]) button").click();
-await at("/login");
+// Elsewhere, the password is forgotten and set anew.
+const elsewhere = await person(browser, { javaScriptEnabled: given.script });
+const at_ = async (path) => elsewhere.waitForURL((url) => url.pathname + url.search === path);
+await elsewhere.goto(`${ORIGIN}/login`);
+await elsewhere.locator("a[href='/recover']").click();
+await at_("/recover");
+await elsewhere.locator("#email").fill(given.email.toUpperCase());
+await elsewhere.locator("main button").click();
+await elsewhere.locator("a.button[href='/login']").waitFor();
+const link = await ask("reset");
+await elsewhere.goto(link);
+await elsewhere.locator("#password").fill("passwordpassword");
+await elsewhere.locator("main button").click();
+await elsewhere.locator("[role=alert]").waitFor();
+await elsewhere.locator("#password").fill(given.next);
+await elsewhere.locator("main button").click();
+await elsewhere.locator("a.button[href='/login']").waitFor();
+await elsewhere.goto(link);
+await elsewhere.locator("#password").fill("one more phrase that nobody knows");
+await elsewhere.locator("main button").click();
+await elsewhere.locator("a.button[href='/recover']").waitFor();
+
+// All sessions are gone, and the old password with them.
+await page.goto(`${ORIGIN}/api/orders`);
+await at("/login?return_to=/api/orders");
 await signIn(given.username, given.password);
-await at("/mfa");
+await alerted("the old password");
+await signIn(given.email, given.next);
+await at("/mfa?return_to=/api/orders");
 await page.locator("#code").fill(recoveryCode);
 await page.locator("main button").click();
-await at("/account");
+await at("/api/orders");
+
+await page.goto(`${ORIGIN}/account`);
 equal(await page.locator(".rows li").count(), 1, "sessions that are left");
+await page.locator("summary").click();
+await page.locator("#current").fill("not the password");
+await page.locator("#new").fill(given.password);
+await page.locator("form:has(#current) button").click();
+await alerted("a wrong current password");
+await page.locator("summary").click();
+await page.locator("#current").fill(given.next);
+await page.locator("#new").fill(given.password);
+await page.locator("form:has(#current) button").click();
+await page.locator(".done").waitFor();
+await seen("account-changed");
+await page.locator("form:has(input[value=end_all]) button").click();
+await at("/login");
 
 await browser.close();
+process.exit(0);

@@ -3,34 +3,61 @@
 use serde_json::json;
 
 use crate::harness::authenticator::with_factors;
-use crate::harness::{Gateway, Setup, Upstream, chromium, password_of};
+use crate::harness::{chromium, password_of};
+use crate::recovery::{ANA, CHANGED, NEW, PROOF, RESET, Stage};
 
-async fn gateway(upstream: &Upstream) -> Gateway {
-    with_factors(Setup::standard(&upstream.url())).set("pages.name", "\"Pedidos\"").start().await
+async fn stage() -> Stage {
+    Stage::with(|setup| {
+        let setup = with_factors(setup).set("pages.name", "\"Pedidos\"");
+        setup
+            .set("rate_limits.mfa.per_source", "\"off\"")
+            .set("rate_limits.mfa.per_account", "\"off\"")
+    })
+    .await
+}
+
+/// The link in the first mail of a kind.
+async fn link(stage: &Stage, kind: &str) -> String {
+    let subject = match kind {
+        "reset" => RESET,
+        "verification" => PROOF,
+        other => panic!("no mail is called {other}"),
+    };
+    stage.mailbox.first(subject, ANA).await.link().to_owned()
 }
 
 async fn journey(script: bool, name: &str) {
-    let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream).await;
+    let stage = stage().await;
     let given = json!({
         "name": name,
-        "username": "alice",
-        "password": password_of("alice"),
+        "username": "ana",
+        "email": ANA,
+        "password": password_of("ana"),
+        "next": NEW,
         "script": script,
     });
-    chromium::run(&gateway, "journey.mjs", &given).await;
-    for request in upstream.requests() {
-        assert_eq!(request.one("sub").as_deref(), Some("alice"));
+    chromium::run(&stage.gateway, "journey.mjs", &given, async |kind| link(&stage, kind).await)
+        .await;
+    for request in stage.upstream.requests() {
+        assert_eq!(request.one("sub").as_deref(), Some("ana"));
         assert_eq!(request.one("x-auth-source").as_deref(), Some("session"));
     }
+    stage.mailbox.first(CHANGED, ANA).await;
 }
 
 #[tokio::test]
-async fn a_person_signs_in_enrols_and_sees_the_sessions() {
+async fn a_person_signs_in_enrols_recovers_and_finds_all_sessions_gone() {
     journey(true, "journey").await;
 }
 
 #[tokio::test]
 async fn all_of_it_works_without_scripts() {
     journey(false, "plain").await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_on_any_page_in_any_language_and_scheme() {
+    let stage = stage().await;
+    let given = json!({ "username": "ana", "email": ANA, "password": password_of("ana") });
+    chromium::run(&stage.gateway, "pages.mjs", &given, async |kind| link(&stage, kind).await).await;
 }

@@ -1,8 +1,10 @@
 //! A real browser: Chromium, driven by the scripts in `tests/browser`.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use super::gateway::Gateway;
@@ -12,8 +14,15 @@ use super::wait::within_minutes;
 const EXECUTABLES: [&str; 4] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// Runs a script against the gateway; it fails the test with what it wrote.
-pub async fn run(gateway: &Gateway, script: &str, given: &Value) {
+/// Runs a script against the gateway; it fails the test with what it wrote. What the script asks for,
+/// a line each, is answered with a line.
+#[expect(clippy::disallowed_methods, reason = "whoever wants pictures asks for them")]
+pub async fn run(
+    gateway: &Gateway,
+    script: &str,
+    given: &Value,
+    mut answer: impl AsyncFnMut(&str) -> String,
+) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let setting = json!({
         "modules": modules(),
@@ -22,13 +31,26 @@ pub async fn run(gateway: &Gateway, script: &str, given: &Value) {
         // For whoever wants to look at the pages.
         "pictures": std::env::var("BROWSER_PICTURES").ok(),
     });
-    let output = Command::new("node")
+    let mut process = Command::new("node")
         .arg(root.join("tests/browser").join(script))
         .arg(given.to_string())
         .env("BROWSER", setting.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output();
-    let output = within_minutes("a browser's journey", output).await.expect("node is needed");
+        .spawn()
+        .expect("node is needed");
+    let mut answers = process.stdin.take().unwrap();
+    let mut questions = BufReader::new(process.stdout.take().unwrap()).lines();
+    let output = within_minutes("a browser's journey", async {
+        while let Some(question) = questions.next_line().await.unwrap() {
+            let line = format!("{}\n", answer(&question).await);
+            answers.write_all(line.as_bytes()).await.unwrap();
+        }
+        process.wait_with_output().await.unwrap()
+    });
+    let output = output.await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script}: {said}");
 }

@@ -86,7 +86,7 @@ async fn logging_leak_001_no_credential_of_any_kind_is_ever_written_down() {
         format!("Bearer {}.{}.{}", secret("a"), secret("b"), secret("c")),
         format!("Basic {}", encode(secret("basic"))),
         format!("Token {}", secret("token")),
-        format!("{}", secret("bare")),
+        secret("bare").to_string(),
     ] {
         bad.push(laden(Request::get("/api/x")).header("authorization", &authorization));
     }

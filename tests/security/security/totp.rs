@@ -174,9 +174,11 @@ async fn totp_007_half_a_login_opens_nothing() {
     Authenticator::enrol(&stage.gateway, "alice").await;
     let half = ticket(&stage.gateway, "alice").await;
     let bearer = stage.anonymous().with_token(&half);
-    for path in ["/api/x", "/admin/x", "/auth/sessions", "/auth/oidc/x/start", "/account"] {
+    for path in ["/api/x", "/admin/x", "/auth/sessions", "/auth/oidc/x/start"] {
         assert_eq!(bearer.get(path).await.status, 401, "{path}");
     }
+    let account = bearer.get("/account").await;
+    assert_eq!(account.header("location"), Some("/login?return_to=/account"));
     let body = json!({ "refreshToken": half, "token": half, "code": "000000", "password": "x" });
     for path in [
         "/auth/refresh",
@@ -370,7 +372,12 @@ async fn assert_half_proven(stage: &Stage, caller: &Persona) {
         caller.get(path).await.assert_problem(403, refused);
     }
     for path in [DISABLE, RENEW, "/auth/logout-all", "/auth/ws-ticket", "/auth/password"] {
-        let body = json!({ "code": "000000", "path": "/api/x" });
+        let body = json!({
+            "code": "000000",
+            "path": "/api/x",
+            "currentPassword": "x",
+            "newPassword": "y",
+        });
         let answer = caller.post(path, &body).await;
         if path == "/auth/logout-all" {
             assert!(matches!(answer.status, 400 | 403), "{}", answer.text());
