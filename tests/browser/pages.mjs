@@ -80,7 +80,7 @@ async function all(locale, colorScheme) {
   await page.locator("#code").fill(codes[0]);
   await press("main", "dl");
   await page.locator("#code").fill(codes[1]);
-  await press("form:has(input[value=disable])", "input[value=enrol]");
+  await press("form:has(input[value=disable])", "form:has(input[value=enrol]) button");
   await press("form:has(input[value=end_all])", "#username");
   await page.context().close();
 }
