@@ -19,6 +19,7 @@ package() {
     case "$1:$2" in
     apt-get:cc) echo "gcc libc6-dev" ;;
     apt-get:taskset) echo util-linux ;;
+    apt-get:node) echo nodejs ;;
     apt-get:aiosmtpd) echo python3-aiosmtpd ;;
     brew:aiosmtpd) echo pipx ;;
     brew:python3) echo python ;;

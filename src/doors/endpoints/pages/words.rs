@@ -28,14 +28,14 @@ words! {
 
     wrong_credentials: "O usuário ou a senha não conferem.", "El usuario o la contraseña no son correctos.", "The user name or the password is not right.";
     locked: "Tentativas demais. Espere um pouco e tente de novo.", "Demasiados intentos. Espere un momento e inténtelo de nuevo.", "Too many attempts. Wait a little and try again.";
-    stale: "Esta página não estava mais atual. Tente de novo.", "Esta página ya no estaba al día. Inténtelo de nuevo.", "This page was out of date. Please try again.";
+    stale: "Esta página expirou. Tente de novo.", "Esta página ha caducado. Inténtelo de nuevo.", "This page has expired. Please try again.";
     needs_cookies: "Se isso se repetir, permita os cookies deste site.", "Si se repite, permita las cookies de este sitio.", "If this happens again, allow cookies for this site.";
     unavailable: "O serviço não está disponível agora. Tente de novo em instantes.", "El servicio no está disponible ahora. Inténtelo de nuevo en unos instantes.", "The service is not available now. Try again in a moment.";
     unverified: "Confirme o seu e-mail antes de entrar.", "Confirme su correo electrónico antes de iniciar sesión.", "Confirm your e-mail address before you sign in.";
     send_verification: "Receber um novo link de confirmação", "Recibir un nuevo enlace de confirmación", "Get a new confirmation link";
     begin_again: "O tempo acabou. Entre de novo.", "El tiempo se agotó. Inicie sesión de nuevo.", "Time is up. Please sign in again.";
 
-    second_step: "Confirmação em duas etapas", "Verificación en dos pasos", "Two-step verification";
+    second_step: "Verificação em duas etapas", "Verificación en dos pasos", "Two-step verification";
     code: "Código", "Código", "Code";
     code_hint: "Os 6 dígitos do seu aplicativo autenticador, ou um dos seus códigos de recuperação.", "Los 6 dígitos de su aplicación de autenticación, o uno de sus códigos de recuperación.", "The 6 digits from your authenticator app, or one of your recovery codes.";
     digits_hint: "Os 6 dígitos que o aplicativo mostra agora.", "Los 6 dígitos que la aplicación muestra ahora.", "The 6 digits that the app shows now.";
@@ -53,14 +53,14 @@ words! {
     unknown_device: "dispositivo desconhecido", "dispositivo desconocido", "unknown device";
     end_session: "Encerrar", "Cerrar", "End";
     end_all: "Sair de todos os lugares", "Cerrar sesión en todas partes", "Sign out everywhere";
-    factor_is_on: "A confirmação em duas etapas está ativa.", "La verificación en dos pasos está activa.", "Two-step verification is on.";
-    factor_is_off: "A confirmação em duas etapas não está ativa. Com ela, quem souber a sua senha ainda não entra.", "La verificación en dos pasos no está activa. Con ella, quien conozca su contraseña todavía no entra.", "Two-step verification is off. With it, somebody who learns your password still cannot get in.";
-    factor_is_demanded: "A sua conta precisa da confirmação em duas etapas. Ative-a para continuar.", "Su cuenta necesita la verificación en dos pasos. Actívela para continuar.", "Your account needs two-step verification. Turn it on to go on.";
-    factor_is_unavailable: "A confirmação em duas etapas não está disponível aqui.", "La verificación en dos pasos no está disponible aquí.", "Two-step verification is not available here.";
+    factor_is_on: "A verificação em duas etapas está ativa.", "La verificación en dos pasos está activa.", "Two-step verification is on.";
+    factor_is_off: "A verificação em duas etapas não está ativa. Com ela, quem souber a sua senha ainda não entra.", "La verificación en dos pasos no está activa. Con ella, quien conozca su contraseña todavía no entra.", "Two-step verification is off. With it, somebody who learns your password still cannot get in.";
+    factor_is_demanded: "A sua conta precisa da verificação em duas etapas. Ative-a para continuar.", "Su cuenta necesita la verificación en dos pasos. Actívela para continuar.", "Your account needs two-step verification. Turn it on to go on.";
+    factor_is_unavailable: "A verificação em duas etapas não está disponível aqui.", "La verificación en dos pasos no está disponible aquí.", "Two-step verification is not available here.";
     turn_on: "Ativar", "Activar", "Turn on";
     turn_off: "Desativar", "Desactivar", "Turn off";
     codes_left: "Códigos de recuperação que restam:", "Códigos de recuperación restantes:", "Recovery codes left:";
-    scan: "Leia este código com o seu aplicativo autenticador.", "Escanee este código con su aplicación de autenticación.", "Scan this code with your authenticator app.";
+    scan: "Escaneie este código com o seu aplicativo autenticador.", "Escanee este código con su aplicación de autenticación.", "Scan this code with your authenticator app.";
     qr_code: "Código QR para o aplicativo autenticador", "Código QR para la aplicación de autenticación", "QR code for the authenticator app";
     or_type: "Ou digite esta chave no aplicativo:", "O escriba esta clave en la aplicación:", "Or type this key into the app:";
     proof_needed: "Faz algum tempo que você entrou: confirme com a sua senha.", "Hace un tiempo que inició sesión: confirme con su contraseña.", "It is a while since you signed in: confirm with your password.";
