@@ -75,7 +75,7 @@ const fn portuguese(letter: Letter) -> &'static Words {
         },
         Letter::Notice(Notice::PasswordChanged) => &Words {
             subject: "A sua senha foi alterada",
-            lead: "A senha da sua conta em {site} foi alterada, e todas as sessões foram encerradas.",
+            lead: "A senha da sua conta em {site} foi alterada, e as outras sessões foram encerradas.",
             action: "",
             closing: "Se não foi você, peça agora mesmo uma nova senha e avise quem administra o serviço.",
         },
@@ -116,7 +116,7 @@ const fn spanish(letter: Letter) -> &'static Words {
         },
         Letter::Notice(Notice::PasswordChanged) => &Words {
             subject: "Su contraseña ha cambiado",
-            lead: "La contraseña de su cuenta en {site} ha cambiado y se han cerrado todas las sesiones.",
+            lead: "La contraseña de su cuenta en {site} ha cambiado y se han cerrado las demás sesiones.",
             action: "",
             closing: "Si no ha sido usted, pida enseguida una contraseña nueva y avise a quien administra el servicio.",
         },
@@ -157,7 +157,7 @@ const fn english(letter: Letter) -> &'static Words {
         },
         Letter::Notice(Notice::PasswordChanged) => &Words {
             subject: "Your password was changed",
-            lead: "The password of your account at {site} was changed, and all sessions were ended.",
+            lead: "The password of your account at {site} was changed, and all other sessions were ended.",
             action: "",
             closing: "If it was not you, ask for a new password at once and tell whoever runs the service.",
         },

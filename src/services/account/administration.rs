@@ -243,6 +243,10 @@ impl Accounts {
             return Ok(Err(Refusal::UnknownUser));
         };
         let removed = transaction.remove_totp(user.id).await?;
+        if removed {
+            let notice = Notice::FactorRemoved;
+            self.links.outbox.notify(&mut transaction, &user, notice, None, now).await?;
+        }
         transaction.revoke_sessions_of(user.id, now).await?;
         self.finish(transaction, user.id).await?;
         Ok(Ok(removed))

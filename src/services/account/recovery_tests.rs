@@ -215,3 +215,18 @@ async fn a_new_account_is_asked_to_prove_its_address_unless_somebody_vouches() {
     let bob = ("verification".to_owned(), "bob@example.test".to_owned());
     assert_eq!(case.waiting().await, [bob]);
 }
+
+#[tokio::test]
+async fn a_factor_that_an_operator_removes_is_told_once() {
+    let case = case().await;
+    let session = sample::session(&case.store, case.ana, NOW.plus(DAY)).await;
+    let mut transaction = case.store.begin_write().await.unwrap();
+    assert!(transaction.put_pending_totp(case.ana, session, "x", "k", NOW).await.unwrap());
+    assert!(transaction.confirm_totp(case.ana, "x", 1, NOW).await.unwrap());
+    transaction.commit().await.unwrap();
+    for removed in [true, false] {
+        let reset = case.accounts.reset_second_factor("ana", NOW).await.unwrap();
+        assert_eq!(reset, Ok(removed));
+    }
+    assert_eq!(case.waiting().await, [waits("factor_removed")]);
+}
