@@ -32,7 +32,6 @@ pub struct User {
 }
 
 /// An account to be.
-#[derive(Debug)]
 pub struct NewUser<'a> {
     /// The name.
     pub username: &'a Subject,
