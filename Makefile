@@ -2,8 +2,8 @@
 # there, the rest is installed. The other targets are for those who work on Guarita.
 
 SHELL := /bin/sh
-# rustup puts cargo here; daemons live in sbin, which is not on the path of every user.
-export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/sbin:/usr/sbin:/sbin
+# rustup puts cargo here and pipx programs; daemons live in sbin, which is not on the path of every user.
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(HOME)/.local/bin:/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
 
@@ -24,7 +24,7 @@ quickstart: rust ## Build and run a gateway for a first look, on https://localho
 # nextest runs no documentation tests, so they go first: the closing summary is that of the tests.
 .PHONY: test
 test: rust ## Install what the tests need, then run every test
-	@scripts/install.sh cc cmake curl nginx python3
+	@scripts/install.sh cc cmake curl nginx python3 aiosmtpd
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		set -x; \
 		cargo test --workspace --doc && \

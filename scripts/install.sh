@@ -7,8 +7,8 @@
 # Works as root without sudo. Known: apt-get (Debian, Ubuntu) and brew (macOS).
 set -eu
 
-# Daemons live in sbin, which is not on the path of every user.
-PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# Daemons live in sbin, what pipx installs in ~/.local/bin: not on the path of every user.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:$HOME/.local/bin"
 
 say() {
     printf '%s\n' "$*" >&2
@@ -19,6 +19,8 @@ package() {
     case "$1:$2" in
     apt-get:cc) echo "gcc libc6-dev" ;;
     apt-get:taskset) echo util-linux ;;
+    apt-get:aiosmtpd) echo python3-aiosmtpd ;;
+    brew:aiosmtpd) echo pipx ;;
     brew:python3) echo python ;;
     *) echo "$2" ;;
     esac
@@ -67,6 +69,9 @@ case "$manager" in
 brew)
     # shellcheck disable=SC2086 # one word for each package
     brew install $packages
+    case " $(echo $missing) " in
+    *" aiosmtpd "*) pipx install aiosmtpd ;;
+    esac
     ;;
 apt-get)
     # An unreachable extra source must not stop what the other sources can give.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::load;
+use crate::paced;
 use crate::table::Target;
 
 const CONNECTIONS: usize = 10_000;
@@ -15,18 +15,16 @@ const CONNECTIONS: usize = 10_000;
 const PARTS: usize = 1_000;
 const HEAD: &[u8] = b"GET /api/orders HTTP/1.1\r\nHost: app.example.test\r\nX-Slow: ";
 
-/// Open connections of the healthy callers: below saturation, where waiting is a sign of others.
-const HEALTHY: usize = 16;
 /// Rounds, of which the median counts: on a shared machine one p99 says little.
 const ROUNDS: usize = 5;
 
 /// Prints the p99 of healthy callers alone and beside the slow ones, which are a process of their
 /// own on the core of the load; for Guarita and for the bare proxy.
-pub(crate) fn print(folder: &Path, targets: &[&Target], tokens: &Path, time: Duration) {
+pub(crate) fn print(targets: &[&Target], tokens: &Path, time: Duration) {
     println!("\np99 of the others beside {CONNECTIONS} connections that send a byte a second:");
     for target in targets {
         let median = || {
-            let run = |_| load::run(folder, target.address(), tokens, HEALTHY, time).p99;
+            let run = |_| paced::p99(target.address(), tokens, time);
             let mut figures: Vec<f64> = (0..ROUNDS).map(run).collect();
             figures.sort_by(f64::total_cmp);
             figures[ROUNDS / 2]

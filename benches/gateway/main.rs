@@ -18,6 +18,7 @@ mod drip;
 mod floor;
 mod load;
 mod logins;
+mod paced;
 mod process;
 mod rivals;
 mod subject;
@@ -42,6 +43,9 @@ fn main() {
     }
     if arguments.get(1).is_some_and(|verb| verb == "drip") {
         return drip::serve(&arguments[2]);
+    }
+    if arguments.get(1).is_some_and(|verb| verb == "paced") {
+        return paced::serve(&arguments[2], &arguments[3], &arguments[4]);
     }
     if arguments.get(1).is_some_and(|verb| verb == "logins") {
         return logins::serve(&arguments[2]);
@@ -75,7 +79,7 @@ fn main() {
         }
     }
     table::print(&targets);
-    drip::print(folder, &[&targets[0], &targets[1]], &tokens.one, seconds);
+    drip::print(&[&targets[0], &targets[1]], &tokens.one, seconds);
     drop(targets);
     beside();
     drop(upstream);

@@ -156,6 +156,7 @@ async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyrin
         let session = SessionId::new(random::ordered_uuid());
         let new = NewSession {
             second_factor_at: None,
+            cookie_digest: None,
             id: session,
             user: id,
             expires_at: now.plus(LIFE),

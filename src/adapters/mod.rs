@@ -2,5 +2,7 @@
 
 pub mod telemetry;
 pub mod ephemeral;
+pub mod breached;
 pub mod store;
 pub mod upstream;
+pub mod mail;

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub aliases: BTreeMap<Box<str>, Box<str>>,
     /// What a bad credential does: `false` falls to the next, `true` refuses.
     pub reject_invalid: bool,
+    /// `public_url`: the origin that pages of ours have.
+    pub public_url: Box<str>,
     /// `mode = "off"`: nobody is judged (loopback only).
     pub open: bool,
     /// Per listener address, its TLS; plain where `None`.

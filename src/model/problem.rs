@@ -54,6 +54,8 @@ codes! {
     BadRequest = "bad_request", 400, "The request is malformed or ambiguous", Info;
     /// A body that is not the JSON the endpoint takes.
     InvalidBody = "invalid_body", 400, "The body is not what this endpoint takes", Info;
+    /// The token of a link is unknown, used, expired or void; says no more.
+    InvalidToken = "invalid_token", 400, "The link is not valid any more", Info;
     /// No credential that counts.
     Unauthorized = "unauthorized", 401, "A valid credential is required", Info;
     /// User name or password do not match; says no more.
@@ -68,8 +70,12 @@ codes! {
     InvalidCode = "invalid_code", 401, "The code is not valid", Info;
     /// A credential that counts, and may not.
     Forbidden = "forbidden", 403, "The caller may not do this", Info;
+    /// The password is right, and the account's e-mail address is not proven.
+    EmailUnverified = "email_unverified", 403, "The e-mail address must be verified first", Info;
     /// The route asks for a second factor, and the session was opened without one (RFC 9470).
     SecondFactorRequired = "insufficient_user_authentication", 403, "A second factor is required here", Info;
+    /// A request under a cookie that another site may have caused.
+    CsrfFailed = "csrf_failed", 403, "The request does not show that it was meant", Info;
     /// The login is too long ago for this: it takes the password, or a code, once more.
     ProofRequired = "reauthentication_required", 403, "The password or a current code is required here", Info;
     /// Nothing here, said to the authenticated only.
@@ -92,6 +98,8 @@ codes! {
     ExpectationFailed = "expectation_failed", 417, "The expectation cannot be met", Info;
     /// The connection's certificate does not cover this authority (RFC 9110 section 15.5.20).
     MisdirectedRequest = "misdirected_request", 421, "The request does not belong on this connection", Info;
+    /// The new password is short, guessable or known from a breach.
+    WeakPassword = "weak_password", 422, "The new password is too weak", Info;
     /// Too many failures: the account is locked for a while.
     Locked = "locked", 429, "Too many failures; try again later", Warn;
     /// Too many requests from one source or connection.

@@ -5,5 +5,6 @@ pub mod session;
 pub mod keys;
 pub mod access;
 pub mod grant;
+pub mod mail;
 pub mod login;
 pub mod account;

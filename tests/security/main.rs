@@ -17,8 +17,13 @@
 )]
 mod harness;
 mod accounts;
+mod browser_sessions;
 mod identity_headers;
+mod in_a_browser;
 mod login;
+mod pages;
+mod mail;
+mod recovery;
 mod routes;
 mod second_factor;
 mod security;

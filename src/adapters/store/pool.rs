@@ -9,6 +9,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Row as _};
 
 use super::{Fault, OpenFault, Settings, Transaction, file};
+use crate::model::Timestamp;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -49,6 +50,21 @@ impl Store {
         })
     }
 
+    /// Looks at the database, and neither makes nor migrates it.
+    pub async fn probe(settings: &Settings) -> Result<Probed, OpenFault> {
+        let path = file::parse(settings.database.expose())?;
+        if !path.exists() {
+            return Ok(Probed::Missing);
+        }
+        file::prepare(&path)?;
+        sqlx::any::install_default_drivers();
+        let options = AnyConnectOptions::from_str(&file::url(&path))
+            .map_err(|error| refuse(&path, error))?
+            .disable_statement_logging();
+        check(&path, &options).await?;
+        look(&options).await.map_err(|error| refuse(&path, error))
+    }
+
     /// Begins a transaction that writes. There is one at a time.
     pub async fn begin_write(&self) -> Result<Transaction, Fault> {
         // Taking the lock at once cannot end in a deadlock between two readers that upgrade.
@@ -82,6 +98,31 @@ impl Store {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// What a look at a database found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// There is none yet.
+    Missing,
+    /// It lacks migrations.
+    Outdated,
+    /// It is whole; the last session was opened then.
+    Ready(Option<Timestamp>),
+}
+
+async fn look(options: &AnyConnectOptions) -> Result<Probed, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max();
+    let probed = if applied(&mut connection).await? == known {
+        let query = sqlx::query("SELECT MAX(created_at) AS last FROM sessions");
+        let last: Option<i64> = query.fetch_one(&mut connection).await?.try_get("last")?;
+        Probed::Ready(last.map(Timestamp::from_seconds))
+    } else {
+        Probed::Outdated
+    };
+    connection.close().await?;
+    Ok(probed)
 }
 
 fn pool(options: &AnyConnectOptions, size: u32, pragmas: &'static [&'static str]) -> AnyPool {
@@ -238,6 +279,20 @@ mod tests {
         store.close().await;
         let refused = Store::open(&settings(&path)).await;
         assert!(matches!(refused, Err(OpenFault::Newer { version: 9999, .. })), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_look_makes_and_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("guarita.db");
+        assert_eq!(Store::probe(&settings(&path)).await.unwrap(), Probed::Missing);
+        assert!(!path.exists());
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(Store::probe(&settings(&path)).await.unwrap(), Probed::Outdated);
+        Store::open(&settings(&path)).await.unwrap().close().await;
+        assert_eq!(Store::probe(&settings(&path)).await.unwrap(), Probed::Ready(None));
+        std::fs::write(&path, "notes").unwrap();
+        assert!(Store::probe(&settings(&path)).await.is_err());
     }
 
     #[tokio::test]

@@ -42,6 +42,7 @@ pub(crate) async fn session(store: &Store, user: UserId, expires_at: Timestamp) 
         address: None,
         user_agent: None,
         second_factor_at: None,
+        cookie_digest: None,
     };
     let mut transaction = store.begin_write().await.unwrap();
     transaction.insert_session(&new, NOW).await.unwrap();

@@ -1,6 +1,7 @@
 //! Table `sessions`.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use sqlx::any::AnyRow;
 
@@ -32,6 +33,8 @@ pub struct Session {
     pub user_agent: Option<String>,
     /// When a second factor was proven in it.
     pub second_factor_at: Option<Timestamp>,
+    /// SHA-256 of the cookie that opens it, where a browser holds one.
+    pub cookie_digest: Option<String>,
 }
 
 impl Session {
@@ -56,6 +59,8 @@ pub struct NewSession<'a> {
     pub user_agent: Option<&'a str>,
     /// When a second factor was proven.
     pub second_factor_at: Option<Timestamp>,
+    /// SHA-256 of the cookie that opens it, for a browser.
+    pub cookie_digest: Option<String>,
 }
 
 fn id(row: &AnyRow) -> Result<SessionId, Fault> {
@@ -73,6 +78,7 @@ fn session(row: &AnyRow) -> Result<Session, Fault> {
         address: optional_text(row, "address")?,
         user_agent: optional_text(row, "user_agent")?,
         second_factor_at: optional_time(row, "second_factor_at")?,
+        cookie_digest: optional_text(row, "cookie_digest")?,
     })
 }
 
@@ -85,7 +91,8 @@ impl Transaction {
     ) -> Result<(), Fault> {
         let query = sqlx::query(
             "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, address, \
-             user_agent, second_factor_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             user_agent, second_factor_at, cookie_digest) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(new.id.to_string())
         .bind(new.user.get())
@@ -94,8 +101,31 @@ impl Transaction {
         .bind(new.expires_at.seconds())
         .bind(new.address.map(|address| address.to_string()))
         .bind(new.user_agent.map(ToOwned::to_owned))
-        .bind(new.second_factor_at.map(Timestamp::seconds));
+        .bind(new.second_factor_at.map(Timestamp::seconds))
+        .bind(new.cookie_digest.clone());
         self.execute(query).await.map(|_| ())
+    }
+
+    /// A browser used its session: it ends `idle` after now, and never later than `lifetime` after
+    /// it began. Whether it was in force.
+    pub async fn renew_browser_session(
+        &mut self,
+        session_id: SessionId,
+        idle: Duration,
+        lifetime: Duration,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        let query = sqlx::query(
+            "UPDATE sessions SET last_used_at = $2, expires_at = CASE \
+             WHEN created_at + $4 < $3 THEN created_at + $4 ELSE $3 END \
+             WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2 \
+             AND cookie_digest IS NOT NULL",
+        )
+        .bind(session_id.to_string())
+        .bind(now.seconds())
+        .bind(now.plus(idle).seconds())
+        .bind(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX / 2));
+        Ok(self.execute(query).await? > 0)
     }
 
     /// The session with that id, also when it is over.
@@ -189,6 +219,24 @@ impl Transaction {
         self.execute(query).await?;
         self.append_user_change(user, now).await?;
         Ok(u64::try_from(live).unwrap_or(0))
+    }
+
+    /// Revokes every session of the user but one.
+    pub async fn revoke_other_sessions(
+        &mut self,
+        user: UserId,
+        kept: SessionId,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query(
+            "UPDATE sessions SET revoked_at = $3 \
+             WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL",
+        )
+        .bind(user.get())
+        .bind(kept.to_string())
+        .bind(now.seconds());
+        self.execute(query).await?;
+        self.append_user_change(user, now).await
     }
 
     /// Revokes the oldest live sessions of the user so that at most `keep` remain; which.

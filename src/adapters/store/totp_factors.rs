@@ -162,6 +162,15 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
+    /// How many recovery codes are left.
+    pub async fn count_recovery_codes(&mut self, user: UserId) -> Result<i64, Fault> {
+        let query = sqlx::query(
+            "SELECT COUNT(*) AS unused FROM recovery_codes WHERE user_id = $1 AND used_at IS NULL",
+        )
+        .bind(user.get());
+        self.find(query).await?.map_or(Ok(0), |row| number(&row, "unused"))
+    }
+
     /// Adds one recovery code.
     pub async fn insert_recovery_code(&mut self, user: UserId, digest: &str) -> Result<(), Fault> {
         let query = sqlx::query("INSERT INTO recovery_codes (user_id, digest) VALUES ($1, $2)")

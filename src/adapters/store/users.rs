@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 
 use super::transaction::{number, optional_text, optional_time, text, time};
-use super::{Fault, Transaction};
+use super::{Fault, LinkPurpose, Transaction};
 use crate::model::{EmailAddress, Role, Roles, Secret, Subject, Timestamp, UserId};
 
 /// One account.
@@ -15,6 +15,8 @@ pub struct User {
     pub username: Subject,
     /// The address (`email_corporativo`), unique after [`EmailAddress::fold`].
     pub email: Option<EmailAddress>,
+    /// When the address was proven, or an operator vouched for the account.
+    pub email_verified_at: Option<Timestamp>,
     /// A PHC string.
     pub password_hash: Secret,
     /// Whether it may log in and be let through.
@@ -52,6 +54,7 @@ fn user(row: &AnyRow) -> Result<User, Fault> {
         username: Subject::parse(&text(row, "username")?)
             .map_err(|_| Fault::Invalid("user name"))?,
         email: optional_text(row, "email")?.map(EmailAddress::stored),
+        email_verified_at: optional_time(row, "email_verified_at")?,
         password_hash: Secret::new(text(row, "password_hash")?),
         active: number(row, "active")? == 1,
         failures: u32::try_from(number(row, "failures")?)
@@ -218,13 +221,39 @@ impl Transaction {
         self.roles_changed(id, now).await
     }
 
-    /// Replaces the password's hash, forgets failures and known devices, and ends a lock.
+    /// Marks the address as proven, if it still is that one and the account is active; whether so.
+    pub async fn verify_email(
+        &mut self,
+        id: UserId,
+        email: &str,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        let query = sqlx::query(
+            "UPDATE users SET email_verified_at = $3 WHERE id = $1 AND email = $2 AND active = 1",
+        )
+        .bind(id.get())
+        .bind(email.to_owned())
+        .bind(now.seconds());
+        Ok(self.execute(query).await? > 0)
+    }
+
+    /// Marks the account as verified on an operator's word, with or without an address.
+    pub async fn vouch(&mut self, id: UserId, now: Timestamp) -> Result<(), Fault> {
+        let query = sqlx::query("UPDATE users SET email_verified_at = $2 WHERE id = $1")
+            .bind(id.get())
+            .bind(now.seconds());
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// Replaces the password's hash, forgets failures and known devices, ends a lock, and makes
+    /// links to set another void.
     pub async fn set_password_hash(&mut self, id: UserId, hash: &Secret) -> Result<(), Fault> {
         let query = sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
             .bind(id.get())
             .bind(hash.expose().to_owned());
         self.execute(query).await?;
         self.unlock(id).await?;
+        self.forget_links(LinkPurpose::Reset, id).await?;
         self.forget_devices(id).await
     }
 }

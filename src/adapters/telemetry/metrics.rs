@@ -35,6 +35,9 @@ pub struct Metrics {
     refreshes: IntCounterVec,
     streams_closed: IntCounterVec,
     rate_limited: IntCounterVec,
+    mails: IntCounterVec,
+    outbox_mails: IntGauge,
+    outbox_age: IntGauge,
     feed_up: IntGauge,
     audit_dropped: IntGauge,
     own: RouteMetrics,
@@ -170,6 +173,16 @@ impl Metrics {
                 "Requests refused because there were too many, by kind and by what was counted.",
                 &["kind", "by"],
             )?,
+            mails: to.counters(
+                "guarita_mails_total",
+                "Attempts to send a mail, by how they ended.",
+                &["result"],
+            )?,
+            outbox_mails: to.gauge("guarita_outbox_mails", "Mails that wait to be sent.")?,
+            outbox_age: to.gauge(
+                "guarita_outbox_oldest_age_seconds",
+                "How long the oldest mail has waited.",
+            )?,
             feed_up: to.gauge(
                 "guarita_revocation_feed_up",
                 "Whether revocations made by other processes arrive in time.",
@@ -269,6 +282,17 @@ impl Metrics {
     /// Counts a request refused because there were too many.
     pub fn rate_limited(&self, kind: &str, by: &str) {
         self.rate_limited.with_label_values(&[kind, by]).inc();
+    }
+
+    /// Counts an attempt to send a mail by how it ended.
+    pub fn mail(&self, result: &str) {
+        self.mails.with_label_values(&[result]).inc();
+    }
+
+    /// Sets how many mails wait, and how long the oldest has.
+    pub fn outbox(&self, mails: i64, oldest: Duration) {
+        self.outbox_mails.set(mails);
+        self.outbox_age.set(i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX));
     }
 
     /// Sets whether the feed of revocations is alive.

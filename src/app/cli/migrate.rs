@@ -34,6 +34,13 @@ pub(super) enum Failure {
     Fault(String),
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Refused(message) | Self::Fault(message)) = self;
+        formatter.write_str(message)
+    }
+}
+
 /// Anything that fails by no decision of ours is a fault.
 pub(super) fn fault(error: impl std::fmt::Display) -> Failure {
     Failure::Fault(error.to_string())

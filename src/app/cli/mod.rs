@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod demo_upstream;
+pub mod doctor;
 pub mod healthcheck;
 pub mod import;
 pub mod migrate;

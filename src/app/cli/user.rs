@@ -1,4 +1,4 @@
-//! `guarita user create|list|show|set-password|disable|enable|reset-mfa|require-mfa|grant|revoke|import`
+//! `guarita user create|list|show|set-password|disable|enable|reset-mfa|require-mfa|verify|grant|revoke|import`
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,12 @@ use super::migrate::{Failure, fault, finish, say, with_store};
 use super::profile::{ProfileArguments, members};
 use crate::adapters::store::Store;
 use crate::app::config::Config;
-use crate::model::{EmailAddress, Profile, Role, Secret, Timestamp, UserId, clock, random};
+use crate::model::{EmailAddress, Role, Secret, Timestamp, UserId, clock, random};
 use crate::services::account::administration::MAX_PAGE;
-use crate::services::account::{Account, Accounts, NewAccount, Refusal};
+use crate::services::account::{Account, Accounts, MailedLinks, NewAccount, Policy, Refusal};
 use crate::services::grant;
 use crate::services::login::{Passwords, password};
+use crate::services::mail::Outbox;
 use crate::services::session::Registry;
 
 /// `guarita user`
@@ -39,6 +40,9 @@ enum Verb {
         /// Whether the user may log in.
         #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
         ativo: bool,
+        /// Takes the user as verified: no mail asks for a proof of the address.
+        #[arg(long)]
+        verified: bool,
         #[command(flatten)]
         profile: ProfileArguments,
         #[command(flatten)]
@@ -99,6 +103,11 @@ enum Verb {
         /// Whether it is demanded; `off` leaves `mfa.required_roles` in force.
         demand: Demand,
     },
+    /// Takes a user as verified, as if the address had been proven; without an address too.
+    Verify {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Gives a user a role.
     Grant {
         #[command(flatten)]
@@ -155,9 +164,20 @@ fn parse_role(text: &str) -> Result<Role, String> {
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
-        Verb::Create { target, email, roles, ativo, profile, password } => profile
-            .parse()
-            .and_then(|profile| create(&target, email, (roles, profile, ativo), &password)),
+        Verb::Create { target, email, roles, ativo, verified, profile, password } => {
+            profile.parse().and_then(|profile| {
+                let new = NewAccount {
+                    username: target.username.clone(),
+                    email,
+                    password: obtain(&password)?,
+                    roles,
+                    profile,
+                    active: ativo,
+                    verified,
+                };
+                create(&target.config, new, password.generate)
+            })
+        }
         Verb::Import(arguments) => {
             with_accounts(&arguments.config, async |accounts| import(&accounts, &arguments).await)
         }
@@ -185,6 +205,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
             accept(accounts.require_second_factor(&username, on, now).await)?;
             say(if on { "second factor demanded" } else { "second factor not demanded" })
         }),
+        Verb::Verify { target } => with_accounts(&target.config, async |accounts| {
+            accept(accounts.vouch(&target.username, clock::now()).await)?;
+            say("verified")
+        }),
         Verb::Grant { target, role } => with_accounts(&target.config, async |accounts| {
             let new = accept(accounts.grant(&target.username, &role, clock::now()).await)?;
             say(if new { "granted" } else { "the user has this role already" })
@@ -196,24 +220,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
     })
 }
 
-fn create(
-    target: &Target,
-    email: Option<String>,
-    (roles, profile, active): (Vec<Role>, Profile, bool),
-    source: &PasswordSource,
-) -> Result<(), Failure> {
-    let password = obtain(source)?;
-    with_accounts(&target.config, async |accounts| {
-        let new = NewAccount {
-            username: target.username.clone(),
-            email,
-            password: password.clone(),
-            roles,
-            profile,
-            active,
-        };
+fn create(config: &Path, new: NewAccount, generated: bool) -> Result<(), Failure> {
+    with_accounts(config, async |accounts| {
+        let password = new.password.clone();
         let id = accept(accounts.create(new, clock::now()).await)?;
-        if source.generate { say(password.expose()) } else { say(&format!("created user {id}")) }
+        if generated { say(password.expose()) } else { say(&format!("created user {id}")) }
     })
 }
 
@@ -248,10 +259,14 @@ where
     with_store(file, async |config, store| work(accounts(&config, store)?).await)
 }
 
-fn accounts(config: &Config, store: Store) -> Result<Accounts, Failure> {
+/// The administration of the accounts in a store.
+pub(super) fn accounts(config: &Config, store: Store) -> Result<Accounts, Failure> {
     let passwords = Arc::new(Passwords::new(&config.login.hashing).map_err(fault)?);
+    let outbox = Outbox::open(config.mail.as_ref(), &config.data_dir).map_err(fault)?;
+    let policy = Policy::new(config.login.min_length, config.policy.clone());
     let registry = Registry::new(store.clone());
-    Ok(Accounts::new(store, registry, passwords, config.login.min_length))
+    let links = MailedLinks::new(store, passwords, Arc::new(outbox), config.links.clone());
+    Ok(Accounts::new(registry, Arc::new(policy), Arc::new(links)))
 }
 
 fn accept<T>(outcome: Result<Result<T, Refusal>, grant::Fault>) -> Result<T, Failure> {
@@ -311,6 +326,7 @@ fn as_json(account: &Account) -> serde_json::Value {
         "roles": roles.iter().collect::<Vec<_>>(),
         "mfaRequired": user.second_factor_required,
         "lockedUntil": user.locked_until.map(Timestamp::rfc3339),
+        "verifiedAt": user.email_verified_at.map(Timestamp::rfc3339),
         "createdAt": user.created_at.rfc3339(),
         "profile": members(account),
     })

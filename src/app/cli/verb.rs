@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::{check, completions, healthcheck, migrate, quickstart, schema, serve, session, user};
+use super::{
+    check, completions, doctor, healthcheck, migrate, quickstart, schema, serve, session, user,
+};
 
 /// An authentication gateway in front of the APIs you already have.
 #[derive(Debug, Parser)]
@@ -24,6 +26,8 @@ enum Verb {
     Quickstart(quickstart::Arguments),
     /// Validate a configuration file
     Check(check::Arguments),
+    /// Ask every dependency, and say what is wrong and what to do
+    Doctor(doctor::Arguments),
     /// Bring the database up to date
     Migrate(migrate::Arguments),
     /// Manage user accounts
@@ -48,6 +52,7 @@ pub fn run() -> ExitCode {
         Verb::Serve(arguments) => serve::run(arguments),
         Verb::Quickstart(arguments) => quickstart::run(arguments),
         Verb::Check(arguments) => check::run(arguments),
+        Verb::Doctor(arguments) => doctor::run(arguments),
         Verb::Migrate(arguments) => migrate::run(arguments),
         Verb::User(arguments) => user::run(arguments),
         Verb::Session(arguments) => session::run(arguments),

@@ -3,7 +3,9 @@
 mod endpoints;
 mod headers;
 mod listeners;
+mod mail;
 mod mfa;
+mod pages;
 mod quantity;
 mod rate_limits;
 mod reader;
@@ -14,6 +16,7 @@ mod upstreams;
 
 use std::path::{Path, PathBuf};
 
+pub(super) use mail::is_link;
 pub(super) use reader::Reader;
 
 use super::values::{Config, Mode, Places};
@@ -33,6 +36,8 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
     let upstreams = upstreams::resolve(written, reader);
     let aliases = endpoints::aliases(written, reader);
     let routes = routes::resolve(written, &upstreams, &listeners, &aliases, reader);
+    let links = mail::links(written, &public_url, reader);
+    let mail = mail::resolve(written, &public_url, reader);
     let (keys, key_places) = tokens::keys(written, reader);
     Config {
         mode,
@@ -47,6 +52,10 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         login: tokens::login(written, reader),
         required_roles: mfa::required_roles(written, reader),
         mfa: mfa::resolve(written, reader),
+        pages: pages::resolve(written, reader),
+        mail,
+        links,
+        policy: tokens::policy(written, reader),
         identity_headers: headers::resolve(written, reader),
         reject_invalid: written.credentials.on_invalid == Some(written::OnInvalid::Reject),
         trusted_proxies: section::trusted_proxies(written, reader),

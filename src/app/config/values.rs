@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::adapters::{store, upstream};
+use crate::adapters::{mail, store, upstream};
+use crate::doors::endpoints::pages;
 use crate::live::rate_limits::RateLimits;
 use crate::live::snapshot::Limits;
 use crate::model::{Role, Secret};
 use crate::rules::request::IdentityHeaders;
 use crate::rules::route::{Matcher, Policy};
 use crate::rules::token::Algorithm;
-use crate::services::{grant, keys, login};
+use crate::services::mail::Links;
+use crate::services::{account, grant, keys, login};
 
 /// Files by path, each with the SHA-256 of what was read; `None` where it could not be.
 pub type Files = BTreeMap<PathBuf, Option<[u8; 32]>>;
@@ -55,10 +57,18 @@ pub struct Config {
     pub max_token_length: usize,
     /// `[passwords]`, `[lockout]`
     pub login: login::Settings,
+    /// `[pages]`
+    pub pages: pages::Settings,
     /// `[mfa]`
     pub mfa: login::FactorSettings,
     /// `mfa.required_roles`
     pub required_roles: Vec<Role>,
+    /// `[mail]`; none is sent without it.
+    pub mail: Option<mail::Settings>,
+    /// `[recovery]`, `[verification]`
+    pub links: Links,
+    /// `[passwords] min_score`, `breached_file`
+    pub policy: account::PolicySettings,
     /// `[[upstreams]]`
     pub upstreams: Vec<upstream::Settings>,
     /// `[[routes]]`
@@ -91,6 +101,23 @@ pub struct Config {
     pub places: Places,
     /// What is worth an operator's look, one line each with its place.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// What an operator should know where no mail can be sent.
+    pub const fn without_mail(&self) -> Option<&'static str> {
+        match (&self.mail, self.login.require_verified_email) {
+            (Some(_), _) => None,
+            (None, false) => Some(
+                "mail.server is not set: no mail is sent, so nobody can recover a password or \
+                 prove an address",
+            ),
+            (None, true) => Some(
+                "mail.server is not set and verification.required is: only an operator can verify \
+                 an account (guarita user verify)",
+            ),
+        }
+    }
 }
 
 /// `file:line: key` of what is checked again when the configuration is compiled.

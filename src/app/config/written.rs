@@ -16,8 +16,8 @@ mod upstream;
 pub use limits::Limits;
 pub use rate_limits::{Bounds, RateLimits, SourceBounds};
 pub use section::{
-    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mfa, OnInvalid, Ops, Preset,
-    Server, Store,
+    Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mail, MailLanguage, MailTls, Mfa,
+    OnInvalid, Ops, Pages, Preset, Recovery, Server, Sessions, Store, Verification,
 };
 pub use token::{Algorithm, Lockout, PasswordAlgorithm, Passwords, Rotation, RotationWord, Tokens};
 pub use upstream::{HealthCheck, Upstream, UpstreamTls};
@@ -83,6 +83,21 @@ pub struct Written {
     /// Second factors.
     #[serde(default)]
     pub mfa: Mfa,
+    /// The pages that Guarita shows to people.
+    #[serde(default)]
+    pub pages: Pages,
+    /// The sessions that browsers hold by a cookie.
+    #[serde(default)]
+    pub sessions: Sessions,
+    /// The mail server.
+    #[serde(default)]
+    pub mail: Mail,
+    /// Recovery of passwords by mail.
+    #[serde(default)]
+    pub recovery: Recovery,
+    /// Verification of e-mail addresses.
+    #[serde(default)]
+    pub verification: Verification,
     /// The servers behind this gateway.
     #[schemars(length(max = 10_000))]
     pub upstreams: Option<Vec<Upstream>>,
@@ -218,6 +233,9 @@ pub struct Route {
     /// Sends the caller's `Authorization`, API key and gateway cookies to the upstream. Default
     /// false.
     pub forward_credentials: Option<bool>,
+    /// How a request under a session cookie, with a method that may change something, shows that the
+    /// person meant it. Default `token`.
+    pub csrf: Option<Protection>,
     /// Largest request body; 0 to 1 TiB. Default `limits.body_bytes`.
     pub max_body: Option<Size>,
     /// From the end of the request's head to the end of the answer; 1 ms to 24 h. Default none.
@@ -232,6 +250,18 @@ pub enum Access {
     Public,
     /// A credential that counts is demanded.
     Authenticated,
+}
+
+/// How a request under a session cookie shows that the person meant it. None may come from another
+/// site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protection {
+    /// By `X-CSRF-Token`, with the token that `GET /auth/csrf` gives.
+    Token,
+    /// By `Sec-Fetch-Site` or `Origin`, for upstreams with forms of their own; by the token where
+    /// neither is sent.
+    Origin,
 }
 
 /// Who may pass a route.

@@ -54,6 +54,7 @@ pub fn compile(
         trusted_proxies: config.trusted_proxies.clone(),
         aliases: config.aliases.iter().cloned().collect(),
         reject_invalid: config.reject_invalid,
+        public_url: config.public_url.clone(),
         open: config.mode == Mode::Off,
         tls,
         limits: config.limits.clone(),

@@ -18,8 +18,12 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     keep(running.ops != next.ops, "ops.address");
     keep(running.store.database.expose() != next.store.database.expose(), "store");
     keep(running.tokens != next.tokens, "tokens (issuer, audience, refresh_*, *_ttl)");
-    keep(running.login != next.login, "passwords or lockout");
+    keep(running.login != next.login, "passwords, lockout, sessions or verification.required");
     keep(running.mfa != next.mfa, "mfa");
+    keep(running.pages != next.pages, "pages");
+    keep(running.mail != next.mail, "mail");
+    keep(running.links != next.links, "recovery or verification");
+    keep(running.policy != next.policy, "passwords (min_score, breached_file)");
     keep(running.audit != next.audit, "audit");
     keep(running.log_filter != next.log_filter, "log.level");
     keep(running.drain_timeout != next.drain_timeout, "drain.timeout");
@@ -33,6 +37,10 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     next.tokens.clone_from(&running.tokens);
     next.login.clone_from(&running.login);
     next.mfa.clone_from(&running.mfa);
+    next.pages.clone_from(&running.pages);
+    next.mail.clone_from(&running.mail);
+    next.links.clone_from(&running.links);
+    next.policy.clone_from(&running.policy);
     next.audit.clone_from(&running.audit);
     next.log_filter.clone_from(&running.log_filter);
     next.drain_timeout = running.drain_timeout;

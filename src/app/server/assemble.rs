@@ -13,6 +13,7 @@ use super::connection::Service;
 use super::listeners::{Acceptor, Listener};
 use super::observer::Observer;
 use super::revocation::Revocation;
+use crate::adapters::mail::Smtp;
 use crate::adapters::store::Store;
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::app::config::Config;
@@ -22,14 +23,20 @@ use crate::doors::ops::Readiness;
 use crate::doors::proxy::{Gateway, Tethers};
 use crate::live::Live;
 use crate::model::clock;
-use crate::services::access::Judge;
+use crate::services::access::{Judge, OpenedSessions};
+use crate::services::account::{
+    MailedLinks, Overviews, PasswordChange, Policy, Recovery, Verification,
+};
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
 use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor};
-use crate::services::session::{Feed, Registry, Sessions, Sweep};
+use crate::services::mail::{Outbox, Route, Sender};
+use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep};
 
 /// Verified tokens kept in memory.
 const VERIFIED_TOKENS: usize = 65_536;
+/// Sessions of browsers kept in memory.
+const OPENED_SESSIONS: usize = 65_536;
 
 /// Why the gateway cannot start; one line for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +80,8 @@ pub(super) struct Gate {
     pub(super) revocation: Revocation,
     pub(super) feed: Feed,
     pub(super) sweep: Sweep,
+    pub(super) renewal: Renewal,
+    pub(super) sender: Option<(Sender, watch::Receiver<bool>)>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) acceptor: Acceptor,
     pub(super) listeners: Vec<Listener>,
@@ -104,9 +113,22 @@ pub(super) async fn assemble(
     let issuer = Arc::new(issuer);
     let rates = Arc::clone(&live);
     let limits = Arc::new(Limits::new(move || rates.read().rate_limits));
+    let outbox = Outbox::open(config.mail.as_ref(), &config.data_dir);
+    let outbox = Arc::new(outbox.map_err(|e| Fault::part("outbox")(&e))?);
+    let sender = sender(config, &store, &outbox, &metrics)?.map(|it| (it, shutdown.clone()));
+    let links = MailedLinks::new(
+        store.clone(),
+        Arc::clone(&passwords),
+        Arc::clone(&outbox),
+        config.links.clone(),
+    );
+    let links = Arc::new(links);
+    let policy = Arc::new(Policy::new(config.login.min_length, config.policy.clone()));
+    let recovery = Recovery::new(Arc::clone(&links), registry.clone(), Arc::clone(&policy));
     let factor = SecondFactor::new(
         store.clone(),
         registry.clone(),
+        Arc::clone(&outbox),
         &config.mfa,
         config.login.clone(),
         config.tokens.issuer.clone(),
@@ -116,11 +138,19 @@ pub(super) async fn assemble(
         store.clone(),
         registry.clone(),
         Arc::clone(&issuer),
-        passwords,
+        Arc::clone(&passwords),
         config.login.clone(),
         Arc::clone(&limits),
     );
     let login = Arc::new(login);
+    let password = PasswordChange::new(
+        store.clone(),
+        registry.clone(),
+        Arc::clone(&login),
+        passwords,
+        Arc::clone(&policy),
+        outbox,
+    );
     let challenge = Challenge::new(store.clone(), Arc::clone(&login), Arc::clone(&factor));
     let enrol =
         Enrol::new(store.clone(), Arc::clone(&login), Arc::clone(&factor), config.mfa.recent_login);
@@ -131,13 +161,20 @@ pub(super) async fn assemble(
         factor,
         challenge: Arc::new(challenge),
         refresh: Arc::new(refresh),
+        password: Arc::new(password),
+        overviews: Arc::new(Overviews::new(store.clone())),
+        pages: Arc::new(config.pages.clone()),
+        recovery: Arc::new(recovery),
+        verification: Arc::new(Verification::new(links)),
         turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
         sessions,
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
     });
-    let judge = Arc::new(Judge::new(Arc::new(registry.clone()), VERIFIED_TOKENS));
+    let (renewal, renewals) = Renewal::new(store.clone(), config.login.browser, clock::now);
+    let opened = OpenedSessions::new(store.clone(), renewals, OPENED_SESSIONS);
+    let judge = Arc::new(Judge::new(Arc::new(registry.clone()), opened, VERIFIED_TOKENS));
     let gateway =
         Gateway::new(Arc::clone(&live), judge, router, Arc::clone(&metrics), audit.clone());
     let tethers = Arc::<Tethers>::default();
@@ -179,6 +216,8 @@ pub(super) async fn assemble(
     };
     Ok(Gate {
         sweep: Sweep::new(store.clone(), clock::now),
+        renewal,
+        sender,
         reload,
         reload_handle,
         live,
@@ -193,6 +232,24 @@ pub(super) async fn assemble(
         listeners,
         ops,
     })
+}
+
+/// What sends mails, where a mail server is configured.
+fn sender(
+    config: &Config,
+    store: &Store,
+    outbox: &Arc<Outbox>,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Sender>, Fault> {
+    let Some(mail) = &config.mail else { return Ok(None) };
+    let smtp = Smtp::new(mail).map_err(|e| Fault::part("mail server")(&e))?;
+    let route = Route {
+        site: mail.sender_name.clone(),
+        links: config.links.clone(),
+        timeout: mail.timeout,
+    };
+    let (outbox, metrics) = (Arc::clone(outbox), Arc::clone(metrics));
+    Ok(Some(Sender::new(store.clone(), outbox, smtp, route, metrics, clock::now)))
 }
 
 /// pingora's proxy, fed by our own accept loop.

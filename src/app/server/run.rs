@@ -25,6 +25,9 @@ pub fn run(file: &Path) -> Result<(), Fault> {
     for warning in &config.warnings {
         tracing::warn!(event = "config.warning", "{warning}");
     }
+    if let Some(warning) = config.without_mail() {
+        tracing::warn!(event = "mail.none", "{warning}");
+    }
     raise_descriptor_limit();
     // pingora's own timers read the clock twice and allocate; the runtime's do neither.
     pingora_timeout::fast_timeout::set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
@@ -100,11 +103,16 @@ impl Gate {
         }
         background.spawn(self.feed.run());
         background.spawn(self.sweep.run());
+        background.spawn(self.renewal.run());
         background.spawn(self.reload.run());
         background.spawn(reload::watch::run(self.reload_handle.clone()));
         background.spawn(hang_up(self.reload_handle));
         background.spawn(self.observer.run());
         background.spawn(self.revocation.run());
+        // Among those that the drain waits for: a mail under way is sent once.
+        if let Some((sender, stop)) = self.sender {
+            accepting.spawn(sender.run(stop));
+        }
         let router = ops::router(self.metrics, Arc::clone(&self.readiness));
         background.spawn(ops::serve(self.ops, router));
         for listener in self.listeners {

@@ -2,11 +2,12 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use http::{HeaderMap, header};
+use http::header;
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 
 use super::arrival::Arrival;
+use super::path::is_type;
 use super::refusal::Refused;
 use crate::model::Code;
 
@@ -24,7 +25,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let arrival = arrival(request.extensions())?;
         // A small encoded body can be a large decoded one.
         let encoded = request.headers().contains_key(header::CONTENT_ENCODING);
-        if encoded || !is_json(request.headers()) {
+        if encoded || !is_type(request.headers(), "application/json") {
             return Err(arrival.refuse(Code::UnsupportedMediaType));
         }
         let body = Limited::new(request.into_body(), MAX_BODY);
@@ -61,15 +62,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Arrival {
 /// The proxy always hands it in; a request without it is a fault of ours.
 fn arrival(extensions: &http::Extensions) -> Result<Arrival, Refused> {
     extensions.get::<Arrival>().cloned().ok_or_else(|| Refused::new(Code::Internal, &"".into()))
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
-    else {
-        return false;
-    };
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
 }
 
 #[cfg(test)]

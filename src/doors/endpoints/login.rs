@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, extract::State};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::arrival::Arrival;
+use super::cookie::Cookie;
 use super::device;
 use super::extract::Json;
 use super::refusal::Refused;
@@ -16,7 +17,8 @@ use super::router::no_store;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, clock};
-use crate::services::login::{Attempt, Identifier, Login, Refusal, Tokens};
+use crate::rules::request::cookies::SESSION;
+use crate::services::login::{Attempt, Identifier, Login, Opens, Refusal, Tokens};
 
 /// What login takes.
 #[derive(Clone)]
@@ -39,6 +41,20 @@ struct Credentials {
     username: Option<String>,
     email: Option<String>,
     password: Secret,
+    /// Whether a browser is to hold the session by a cookie, in place of tokens.
+    #[serde(default)]
+    cookie: bool,
+}
+
+impl Credentials {
+    fn take(self, arrival: &Arrival) -> Result<(Identifier, Secret), Refused> {
+        let identifier = match (self.username, self.email) {
+            (Some(username), None) => Identifier::Username(username),
+            (None, Some(email)) => Identifier::Email(email),
+            (Some(_), Some(_)) | (None, None) => return Err(arrival.refuse(Code::InvalidBody)),
+        };
+        Ok((identifier, self.password))
+    }
 }
 
 /// The pair of tokens, as login and refresh answer it.
@@ -81,18 +97,36 @@ async fn login(
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
-    let tokens = desk.attempt(&arrival, &headers, credentials, true).await?;
-    Ok(pair(tokens))
+    let opens = if credentials.cookie { Opens::Cookie } else { Opens::Tokens };
+    let (identifier, password) = credentials.take(&arrival)?;
+    let tokens = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
+    Ok(opened(tokens))
 }
 
-/// The answer to a login that succeeded, with the cookie of the device that it made known.
-pub(super) fn pair(tokens: Tokens) -> Response {
-    let remembered = tokens.device.as_ref().and_then(device::field);
-    let mut response = no_store(axum::Json(Pair::from(tokens)).into_response());
-    if let Some(field) = remembered {
-        response.headers_mut().append(header::SET_COOKIE, field);
-    }
-    response
+#[derive(Serialize)]
+struct Session {
+    sid: String,
+}
+
+/// The answer to a login that succeeded, with the cookies of the session and of the device that it
+/// made known.
+pub(super) fn opened(tokens: Tokens) -> Response {
+    let fields = cookies(&tokens);
+    let mut response = if tokens.cookie.is_some() {
+        axum::Json(Session { sid: tokens.session.to_string() }).into_response()
+    } else {
+        axum::Json(Pair::from(tokens)).into_response()
+    };
+    response.headers_mut().extend(fields.into_iter().map(|field| (header::SET_COOKIE, field)));
+    no_store(response)
+}
+
+/// The cookies that a login sets.
+pub(super) fn cookies(tokens: &Tokens) -> Vec<HeaderValue> {
+    let session = tokens.cookie.as_ref();
+    let session = session.and_then(|cookie| Cookie::new(SESSION).field(cookie.expose()));
+    let device = tokens.device.as_ref().and_then(device::field);
+    session.into_iter().chain(device).collect()
 }
 
 async fn token(
@@ -101,7 +135,9 @@ async fn token(
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
-    let tokens = desk.attempt(&arrival, &headers, credentials, false).await?;
+    let (identifier, password) = credentials.take(&arrival)?;
+    let opens = Opens::AccessToken;
+    let tokens = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
     let answer = AccessToken {
         access_token: tokens.access_token.expose().to_owned(),
         token_type: "Bearer",
@@ -111,23 +147,20 @@ async fn token(
 }
 
 impl Desk {
-    async fn attempt(
+    /// Tries to log in, and records how that ends.
+    pub(super) async fn attempt(
         &self,
         arrival: &Arrival,
         headers: &HeaderMap,
-        credentials: Credentials,
-        refreshable: bool,
+        identifier: Identifier,
+        password: Secret,
+        opens: Opens,
     ) -> Result<Tokens, Refused> {
-        let identifier = match (credentials.username, credentials.email) {
-            (Some(username), None) => Identifier::Username(username),
-            (None, Some(email)) => Identifier::Email(email),
-            (Some(_), Some(_)) | (None, None) => return Err(arrival.refuse(Code::InvalidBody)),
-        };
         let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         let attempt = Attempt {
             identifier,
-            password: credentials.password,
-            refreshable,
+            password,
+            opens,
             device: device::presented(headers),
             address: Some(arrival.client),
             user_agent: user_agent.map(str::to_owned),
@@ -158,6 +191,10 @@ impl Desk {
             Refusal::RateLimited(limited) => {
                 self.metrics.login("rate_limited");
                 self.turnstile.refuse(arrival, limited)
+            }
+            Refusal::EmailUnverified => {
+                self.record(arrival, Name::LoginFailed, "email_unverified", None);
+                arrival.refuse(Code::EmailUnverified)
             }
             Refusal::SecondFactorRequired { ticket } => {
                 self.metrics.login("mfa_required");

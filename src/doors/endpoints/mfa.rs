@@ -18,7 +18,7 @@ use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Principal, Secret, SessionId, UserId, clock};
 use crate::services::limit::{Account, Purpose};
 use crate::services::login::{Answer, Challenge, Enrol, Failure, NotBegun};
-use crate::services::login::{Refusal, SecondFactor, Unproven};
+use crate::services::login::{Enrolment, Refusal, SecondFactor, Tokens, Unproven};
 
 /// What second factors take.
 #[derive(Clone)]
@@ -67,6 +67,13 @@ enum Method {
     RecoveryCode,
 }
 
+impl Proof {
+    fn answer(self, arrival: &Arrival) -> Result<Answer, Refused> {
+        let code = self.code.ok_or_else(|| arrival.refuse(Code::ProofRequired))?;
+        Ok(self.method.answer(code))
+    }
+}
+
 impl Method {
     fn answer(self, code: Secret) -> Answer {
         match self {
@@ -89,12 +96,7 @@ async fn enroll(
     arrival: Arrival,
     Json(Beginning { password }): Json<Beginning>,
 ) -> Result<Response, Refused> {
-    let (user, session) = caller(&arrival, arrival.enrolling())?;
-    desk.turnstile.admit(&arrival, Purpose::Mfa, Some(Account::User(user)))?;
-    let begun = desk.enrol.begin(user, session, password.as_ref(), clock::now()).await;
-    let begun = begun.map_err(|fault| broken(&arrival, &fault))?;
-    let enrolment = begun.map_err(|not_begun| desk.not_begun(&arrival, user, not_begun))?;
-    desk.record(&arrival, Name::MfaEnrollStarted, Some(user), Some(session), None);
+    let enrolment = desk.begin(&arrival, password.as_ref()).await?;
     let body = json!({
         "secret": enrolment.secret.expose(),
         "otpauthUri": enrolment.uri.expose(),
@@ -108,12 +110,7 @@ async fn confirm(
     arrival: Arrival,
     Json(Confirmation { code }): Json<Confirmation>,
 ) -> Result<Response, Refused> {
-    let (user, session) = caller(&arrival, arrival.enrolling())?;
-    desk.turnstile.admit(&arrival, Purpose::Mfa, Some(Account::User(user)))?;
-    let codes = desk.factor.confirm(user, session, &code, clock::now()).await;
-    let codes = desk.settle(&arrival, user, codes)?;
-    desk.record(&arrival, Name::MfaEnrollConfirmed, Some(user), Some(session), None);
-    Ok(shown_once(&codes))
+    Ok(shown_once(&desk.confirm(&arrival, &code).await?))
 }
 
 async fn recovery_codes(
@@ -121,7 +118,8 @@ async fn recovery_codes(
     arrival: Arrival,
     Json(proof): Json<Proof>,
 ) -> Result<Response, Refused> {
-    let (user, session, answer) = desk.changing(&arrival, proof)?;
+    let answer = proof.answer(&arrival)?;
+    let (user, session) = desk.changing(&arrival)?;
     let codes = desk.factor.renew_recovery_codes(user, &answer, clock::now()).await;
     let codes = desk.settle(&arrival, user, codes)?;
     desk.record(&arrival, Name::MfaEnrollRenewed, Some(user), Some(session), None);
@@ -138,10 +136,8 @@ async fn disable(
     arrival: Arrival,
     Json(proof): Json<Proof>,
 ) -> Result<StatusCode, Refused> {
-    let (user, session, answer) = desk.changing(&arrival, proof)?;
-    let disabled = desk.factor.disable(user, &answer, clock::now()).await;
-    desk.settle(&arrival, user, disabled)?;
-    desk.record(&arrival, Name::MfaEnrollDisabled, Some(user), Some(session), None);
+    let answer = proof.answer(&arrival)?;
+    desk.disable(&arrival, &answer).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -150,20 +146,8 @@ async fn challenge(
     arrival: Arrival,
     Json(completion): Json<Completion>,
 ) -> Result<Response, Refused> {
-    desk.turnstile.admit(&arrival, Purpose::Mfa, None)?;
     let answer = completion.method.answer(completion.code);
-    match desk.challenge.complete(&completion.mfa_token, &answer, clock::now()).await {
-        Ok(Ok(tokens)) => {
-            desk.metrics.mfa_challenge("succeeded");
-            let (user, session) = (Some(tokens.user), Some(tokens.session));
-            desk.record(&arrival, Name::MfaChallengeSucceeded, user, session, None);
-            desk.record(&arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
-            desk.metrics.login("succeeded");
-            Ok(super::login::pair(tokens))
-        }
-        Ok(Err(failure)) => Err(desk.failed(&arrival, failure)),
-        Err(fault) => Err(broken(&arrival, &fault)),
-    }
+    Ok(super::login::opened(desk.complete(&arrival, &completion.mfa_token, &answer).await?))
 }
 
 /// A session of a local account; nothing else has a second factor here.
@@ -196,16 +180,76 @@ impl Desk {
         }
     }
 
-    /// Who changes its factor, and by which code.
-    fn changing(
-        &self,
-        arrival: &Arrival,
-        proof: Proof,
-    ) -> Result<(UserId, SessionId, Answer), Refused> {
+    /// Who changes its factor.
+    fn changing(&self, arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
         let (user, session) = caller(arrival, arrival.principal.as_ref())?;
         self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
-        let code = proof.code.ok_or_else(|| arrival.refuse(Code::ProofRequired))?;
-        Ok((user, session, proof.method.answer(code)))
+        Ok((user, session))
+    }
+
+    /// Whether factors can be enrolled here.
+    pub(super) fn is_available(&self) -> bool {
+        self.factor.is_available()
+    }
+
+    /// Begins an enrolment.
+    pub(super) async fn begin(
+        &self,
+        arrival: &Arrival,
+        password: Option<&Secret>,
+    ) -> Result<Enrolment, Refused> {
+        let (user, session) = caller(arrival, arrival.enrolling())?;
+        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
+        let begun = self.enrol.begin(user, session, password, clock::now()).await;
+        let begun = begun.map_err(|fault| broken(arrival, &fault))?;
+        let enrolment = begun.map_err(|not_begun| self.not_begun(arrival, user, not_begun))?;
+        self.record(arrival, Name::MfaEnrollStarted, Some(user), Some(session), None);
+        Ok(enrolment)
+    }
+
+    /// Ends an enrolment; the recovery codes.
+    pub(super) async fn confirm(
+        &self,
+        arrival: &Arrival,
+        code: &Secret,
+    ) -> Result<Vec<Secret>, Refused> {
+        let (user, session) = caller(arrival, arrival.enrolling())?;
+        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
+        let codes = self.factor.confirm(user, session, code, clock::now()).await;
+        let codes = self.settle(arrival, user, codes)?;
+        self.record(arrival, Name::MfaEnrollConfirmed, Some(user), Some(session), None);
+        Ok(codes)
+    }
+
+    /// Removes the factor.
+    pub(super) async fn disable(&self, arrival: &Arrival, answer: &Answer) -> Result<(), Refused> {
+        let (user, session) = self.changing(arrival)?;
+        let disabled = self.factor.disable(user, answer, clock::now()).await;
+        self.settle(arrival, user, disabled)?;
+        self.record(arrival, Name::MfaEnrollDisabled, Some(user), Some(session), None);
+        Ok(())
+    }
+
+    /// The second step of a login.
+    pub(super) async fn complete(
+        &self,
+        arrival: &Arrival,
+        ticket: &Secret,
+        answer: &Answer,
+    ) -> Result<Tokens, Refused> {
+        self.turnstile.admit(arrival, Purpose::Mfa, None)?;
+        match self.challenge.complete(ticket, answer, clock::now()).await {
+            Ok(Ok(tokens)) => {
+                self.metrics.mfa_challenge("succeeded");
+                let (user, session) = (Some(tokens.user), Some(tokens.session));
+                self.record(arrival, Name::MfaChallengeSucceeded, user, session, None);
+                self.record(arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
+                self.metrics.login("succeeded");
+                Ok(tokens)
+            }
+            Ok(Err(failure)) => Err(self.failed(arrival, failure)),
+            Err(fault) => Err(broken(arrival, &fault)),
+        }
     }
 
     fn not_begun(&self, arrival: &Arrival, user: UserId, not_begun: NotBegun) -> Refused {
@@ -220,7 +264,9 @@ impl Desk {
             }
             NotBegun::Refused(Refusal::Busy) => ("busy", arrival.refuse(Code::RateLimited)),
             NotBegun::Refused(
-                Refusal::InvalidCredentials | Refusal::SecondFactorRequired { .. },
+                Refusal::InvalidCredentials
+                | Refusal::EmailUnverified
+                | Refusal::SecondFactorRequired { .. },
             ) => ("invalid_credentials", arrival.refuse(Code::InvalidCredentials)),
         };
         self.record(arrival, Name::MfaEnrollRefused, Some(user), None, Some(reason));
@@ -241,7 +287,10 @@ impl Desk {
             }
             Failure::Refused(
                 user,
-                Refusal::InvalidCredentials | Refusal::Busy | Refusal::SecondFactorRequired { .. },
+                Refusal::InvalidCredentials
+                | Refusal::Busy
+                | Refusal::EmailUnverified
+                | Refusal::SecondFactorRequired { .. },
             ) => (Some(user), "overtaken", arrival.refuse(Code::InvalidMfaToken)),
         };
         self.metrics.mfa_challenge(reason);

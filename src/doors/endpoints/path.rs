@@ -1,5 +1,7 @@
 //! Which paths belong to Guarita. No route can take them over.
 
+use http::{HeaderMap, header};
+
 /// Trees and pages of contract section 6, also those that this version does not serve yet: what is
 /// ours tomorrow is not forwarded today.
 const TREES: [&str; 4] = ["/auth", "/oauth2", "/admin/api", "/.well-known/guarita"];
@@ -23,6 +25,23 @@ pub fn owns(path: &str) -> bool {
         path.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     TREES.into_iter().any(in_tree) || PAGES.contains(&path)
+}
+
+/// Pages that take a form; what takes one checks the anti-forgery token that is in it.
+const FORMS: [&str; 6] = ["/login", "/mfa", "/recover", "/reset", "/verify-email", "/account"];
+
+/// Whether a request brings a form to a page that takes one.
+pub fn takes_form(path: &str, headers: &HeaderMap) -> bool {
+    FORMS.contains(&path) && is_type(headers, "application/x-www-form-urlencoded")
+}
+
+/// Whether the body is of a media type, whatever its parameters.
+pub(super) fn is_type(headers: &HeaderMap, essence: &str) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(essence)
 }
 
 #[cfg(test)]

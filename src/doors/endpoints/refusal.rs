@@ -31,6 +31,21 @@ impl Refused {
         self
     }
 
+    /// Why.
+    pub(super) const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// When to try again.
+    pub(super) const fn wait(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The ticket for the second factor, where the first was right.
+    pub(super) const fn ticket(&self) -> Option<&Secret> {
+        self.mfa_token.as_ref()
+    }
+
     fn body(&self) -> bytes::Bytes {
         let body = problem::body(self.code, &self.request_id);
         let Some(ticket) = &self.mfa_token else { return body };

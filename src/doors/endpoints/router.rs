@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
-use super::{login, logout, mfa, refresh, sessions, wellknown};
+use super::{
+    csrf, login, logout, mfa, pages, password, recovery, refresh, sessions, verification, wellknown,
+};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
-use crate::model::Code;
+use crate::model::{Code, Language};
+use crate::services::account::{Overviews, PasswordChange, Recovery, Verification};
 use crate::services::grant::Refresh;
 use crate::services::login::{Challenge, Enrol, Login, SecondFactor};
 use crate::services::session::Sessions;
@@ -30,10 +33,20 @@ pub struct Services {
     pub challenge: Arc<Challenge>,
     /// Refresh of tokens.
     pub refresh: Arc<Refresh>,
+    /// New passwords by mail.
+    pub recovery: Arc<Recovery>,
+    /// Proofs of addresses.
+    pub verification: Arc<Verification>,
     /// The rates of all endpoints.
     pub turnstile: Turnstile,
     /// The end of sessions.
     pub sessions: Arc<Sessions>,
+    /// Another password by the one in force.
+    pub password: Arc<PasswordChange>,
+    /// What people see of their accounts.
+    pub overviews: Arc<Overviews>,
+    /// How the pages look.
+    pub pages: Arc<pages::Settings>,
     /// For the published keys.
     pub live: Arc<Live>,
     /// Counted at the door.
@@ -50,33 +63,57 @@ pub fn router(services: Services) -> Router {
         factor,
         challenge,
         refresh,
+        recovery,
+        verification,
         turnstile,
-        sessions: sessions_service,
+        sessions,
+        overviews,
+        password,
+        pages,
         live,
         metrics,
         audit,
     } = services;
+    let login = login::Desk {
+        login,
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        turnstile: turnstile.clone(),
+    };
+    let factor = mfa::Desk {
+        enrol,
+        factor,
+        challenge,
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        turnstile: turnstile.clone(),
+    };
+    let recovery = recovery::Desk { recovery, audit: audit.clone(), turnstile: turnstile.clone() };
+    let verification =
+        verification::Desk { verification, audit: audit.clone(), turnstile: turnstile.clone() };
+    let sessions = sessions::Desk { sessions, audit: audit.clone() };
+    let password = password::Desk { password, audit: audit.clone(), turnstile: turnstile.clone() };
+    let pages = pages::routes(pages::Desks {
+        settings: pages,
+        login: login.clone(),
+        factor: factor.clone(),
+        sessions: sessions.clone(),
+        recovery: recovery.clone(),
+        verification: verification.clone(),
+        password: password.clone(),
+        overviews,
+    });
     Router::new()
-        .merge(login::routes(login::Desk {
-            login,
-            audit: audit.clone(),
-            metrics: Arc::clone(&metrics),
-            turnstile: turnstile.clone(),
-        }))
-        .merge(mfa::routes(mfa::Desk {
-            enrol,
-            factor,
-            challenge,
-            audit: audit.clone(),
-            metrics: Arc::clone(&metrics),
-            turnstile: turnstile.clone(),
-        }))
-        .merge(refresh::routes(refresh::Desk { refresh, audit: audit.clone(), metrics, turnstile }))
-        .merge(sessions::routes(sessions::Desk {
-            sessions: Arc::clone(&sessions_service),
-            audit: audit.clone(),
-        }))
-        .merge(logout::routes(logout::Desk { sessions: sessions_service, audit }))
+        .merge(login::routes(login))
+        .merge(mfa::routes(factor))
+        .merge(recovery::routes(recovery))
+        .merge(verification::routes(verification))
+        .merge(refresh::routes(refresh::Desk { refresh, audit, metrics, turnstile }))
+        .merge(sessions::routes(sessions.clone()))
+        .merge(logout::routes(sessions))
+        .merge(password::routes(password))
+        .merge(pages)
+        .merge(csrf::routes())
         .merge(wellknown::routes(live))
         .fallback(nothing)
         .method_not_allowed_fallback(other_method)
@@ -96,4 +133,17 @@ async fn other_method(arrival: Arrival) -> Refused {
 pub(super) fn no_store(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = no_store(Response::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// The language that the caller asks for, if any.
+pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
+    Some(Language::negotiate(accepted))
 }

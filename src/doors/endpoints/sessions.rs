@@ -62,36 +62,82 @@ impl Row {
 }
 
 async fn list(State(desk): State<Desk>, arrival: Arrival) -> Result<Response, Refused> {
-    let (user, current) = caller(&arrival, arrival.enrolling())?;
-    let found = desk.sessions.list(user, clock::now()).await;
-    let found = found.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?;
+    let (found, current) = desk.of_caller(&arrival).await?;
     let sessions = found.into_iter().map(|session| Row::of(session, current)).collect();
     Ok(no_store(Json(Listed { sessions }).into_response()))
 }
 
-/// 204 also where it is over already; 404 for what is not the caller's, as for what never was.
 async fn end(
     State(desk): State<Desk>,
     arrival: Arrival,
     Path(sid): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    let (user, _) = caller(&arrival, arrival.principal.as_ref())?;
-    let unavailable = |Unknowable| arrival.refuse(Code::Unavailable);
-    let Some(sid) = SessionId::parse(&sid) else { return Err(arrival.refuse(Code::NotFound)) };
-    let found = desk.sessions.find(sid).await.map_err(unavailable)?;
-    if found.is_none_or(|session| session.user != user) {
-        return Err(arrival.refuse(Code::NotFound));
+    desk.end(&arrival, &sid).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+impl Desk {
+    /// The caller's sessions, and the one that it comes with.
+    pub(super) async fn of_caller(
+        &self,
+        arrival: &Arrival,
+    ) -> Result<(Vec<Session>, Option<SessionId>), Refused> {
+        let (user, current) = caller(arrival, arrival.enrolling())?;
+        let found = self.sessions.list(user, clock::now()).await;
+        Ok((found.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?, current))
     }
-    desk.sessions.revoke(sid, clock::now()).await.map_err(unavailable)?;
-    let event = Event {
-        request_id: Some(&arrival.request_id),
-        user: Some(user),
-        session: Some(sid),
-        address: Some(arrival.client),
-        ..Event::new(Name::Logout)
-    };
-    desk.audit.record(&event, clock::now());
-    Ok(StatusCode::NO_CONTENT)
+
+    /// Ends one. Fine also where it is over already; 404 for what is not the caller's, as for what
+    /// never was.
+    pub(super) async fn end(&self, arrival: &Arrival, sid: &str) -> Result<(), Refused> {
+        let (user, _) = caller(arrival, arrival.principal.as_ref())?;
+        let unavailable = |Unknowable| arrival.refuse(Code::Unavailable);
+        let Some(sid) = SessionId::parse(sid) else { return Err(arrival.refuse(Code::NotFound)) };
+        let found = self.sessions.find(sid).await.map_err(unavailable)?;
+        if found.is_none_or(|session| session.user != user) {
+            return Err(arrival.refuse(Code::NotFound));
+        }
+        self.sessions.revoke(sid, clock::now()).await.map_err(unavailable)?;
+        self.record(arrival, Name::Logout, Some(sid), Some(user));
+        Ok(())
+    }
+
+    /// Ends the one that the caller comes with.
+    pub(super) async fn sign_out(&self, arrival: &Arrival) -> Result<(), Refused> {
+        let (user, session) = caller(arrival, arrival.enrolling())?;
+        let Some(session) = session else { return Ok(()) };
+        let ended = self.sessions.revoke(session, clock::now()).await;
+        ended.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?;
+        self.record(arrival, Name::Logout, Some(session), Some(user));
+        Ok(())
+    }
+
+    /// Ends all of the caller's.
+    pub(super) async fn end_all(&self, arrival: &Arrival) -> Result<(), Refused> {
+        let (user, _) = caller(arrival, arrival.principal.as_ref())?;
+        let ended = self.sessions.revoke_all(user, clock::now()).await;
+        ended.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?;
+        self.record(arrival, Name::LogoutAll, None, Some(user));
+        Ok(())
+    }
+
+    /// Writes down what ended; of the caller where no user is named.
+    pub(super) fn record(
+        &self,
+        arrival: &Arrival,
+        name: Name,
+        session: Option<SessionId>,
+        user: Option<UserId>,
+    ) {
+        let caller = arrival.enrolling().and_then(|caller| caller.identity().user());
+        let event = Event {
+            request_id: Some(&arrival.request_id),
+            user: user.or(caller),
+            session,
+            address: Some(arrival.client),
+            ..Event::new(name)
+        };
+        self.audit.record(&event, clock::now());
+    }
 }
 
 /// A local account; nobody else has sessions here.

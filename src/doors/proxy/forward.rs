@@ -14,7 +14,7 @@ use super::{Connection, request_id};
 use crate::live::Snapshot;
 use crate::model::{Code, Identity, Principal, Source};
 use crate::rules::request::credentials::is_credential;
-use crate::rules::request::{IdentityHeaders, Kept, forwarded, own_cookies};
+use crate::rules::request::{IdentityHeaders, Kept, cookies, forwarded};
 use crate::services::access::Permit;
 
 /// How many fields are written beside those that go on.
@@ -80,7 +80,7 @@ fn carry_on(
         }
         let Some(name) = &current else { continue };
         let value = if *name == header::COOKIE && !passage.route.forward_credentials {
-            own_cookies::without_own(&value).unwrap_or(value)
+            cookies::without_own(&value).unwrap_or(value)
         } else {
             value
         };
@@ -123,7 +123,7 @@ fn write_forwarded(
     };
     let scheme = forwarded::forwarded_proto(connection.secure, peer, &arrived.headers, trusted);
     headers.insert(&forwarded::FOR, way);
-    headers.insert(&forwarded::PROTO, scheme);
+    headers.insert(&forwarded::PROTO, HeaderValue::from_static(scheme));
     // What was asked for, also where the upstream is given another `Host`.
     headers.insert(&forwarded::HOST, passage.canonical.authority_header().clone());
 }

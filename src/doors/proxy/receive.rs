@@ -12,9 +12,12 @@ use super::respond::Refusal;
 use crate::doors::endpoints;
 use crate::live::Snapshot;
 use crate::model::{Code, Principal, Timestamp};
-use crate::rules::request::{Arrived, Candidates, CanonicalRequest, Malformed, head};
+use crate::rules::request::{
+    Arrived, Candidates, CanonicalRequest, Malformed, OwnOrigins, ReturnTo, forwarded, head,
+    is_navigation,
+};
 use crate::rules::route::Found;
-use crate::services::access::{Caller, Judge, Verdict, authorize};
+use crate::services::access::{Asked, Caller, Judge, Verdict, authorize};
 
 /// What becomes of a request.
 pub(super) enum Reception {
@@ -48,36 +51,70 @@ pub(super) async fn receive(
     let candidates = Candidates::read(&request.headers);
     let verdict = judge.judge(snapshot, &candidates, now).await;
 
+    let asked = asked(snapshot, connection, request, canonical.authority());
     if let Some(path) = own_path(snapshot, canonical.path()) {
-        let presented = candidates.presented();
         let (principal, half_proven) = proven(verdict);
+        let caller = principal.as_ref().or(half_proven.as_ref());
+        if !asked.is_meant_for_us(caller, endpoints::takes_form(&path, asked.headers)) {
+            return Reception::Refused(Code::CsrfFailed.into());
+        }
+        let presented = candidates.presented();
         return Reception::Own { path, canonical, presented, principal, half_proven };
     }
+    let refused = |code| {
+        let sign_in = sign_in(code, request, &canonical);
+        Refusal { code, presented: candidates.presented(), allow: None, sign_in }
+    };
     let found = snapshot.routes.find(canonical.host(), canonical.path(), &request.method);
-    match found {
+    Reception::Refused(match found {
         Found::Route(route) => {
-            let caller = Caller { client_cn: connection.client_cn() };
-            let presented = candidates.presented();
+            let caller = Caller { client_cn: connection.client_cn(), asked };
             match authorize(&route.policy, verdict, caller) {
                 Ok(permit) => {
-                    Reception::Permitted(Passage { canonical, route: Arc::clone(route), permit })
+                    let route = Arc::clone(route);
+                    return Reception::Permitted(Passage { canonical, route, permit });
                 }
-                Err(denial) => {
-                    Reception::Refused(Refusal { code: denial.code(), presented, allow: None })
-                }
+                Err(denial) => refused(denial.code()),
             }
         }
         Found::OtherMethods(allow) => {
             let code = unmatched(&verdict, Code::MethodNotAllowed);
             let allow = (code == Code::MethodNotAllowed).then(|| allow.clone());
-            Reception::Refused(Refusal { code, presented: candidates.presented(), allow })
+            Refusal { allow, ..refused(code) }
         }
-        Found::Nothing => Reception::Refused(Refusal {
-            code: unmatched(&verdict, Code::NotFound),
-            presented: candidates.presented(),
-            allow: None,
-        }),
+        Found::Nothing => refused(unmatched(&verdict, Code::NotFound)),
+    })
+}
+
+/// What shows whether a request under a cookie was meant.
+fn asked<'a>(
+    snapshot: &'a Snapshot,
+    connection: &Connection,
+    request: &'a RequestHeader,
+    authority: &'a str,
+) -> Asked<'a> {
+    let (peer, trusted) = (connection.peer.ip(), &snapshot.trusted_proxies);
+    let headers = &request.headers;
+    let scheme = forwarded::forwarded_proto(connection.secure, peer, headers, trusted);
+    let own = OwnOrigins { public: &snapshot.public_url, scheme, authority };
+    Asked { method: &request.method, headers, own }
+}
+
+/// Where a person goes who has to sign in first, or to enrol a second factor: with the way back,
+/// unless that is too long.
+fn sign_in(code: Code, request: &RequestHeader, canonical: &CanonicalRequest) -> Option<String> {
+    if !is_navigation(&request.method, &request.headers) {
+        return None;
     }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no other refusal can be mended on a page")]
+    let page = match code {
+        Code::Unauthorized => "/login",
+        Code::SecondFactorRequired => "/account",
+        _ => return None,
+    };
+    let back = ReturnTo::parse(canonical.path_and_query().as_str());
+    let back = back.map(|back| format!("?return_to={}", back.encoded())).unwrap_or_default();
+    Some(format!("{page}{back}"))
 }
 
 /// The one meaning of the request.

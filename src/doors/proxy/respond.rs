@@ -25,11 +25,13 @@ pub(super) struct Refusal {
     pub(super) presented: bool,
     /// For 405.
     pub(super) allow: Option<HeaderValue>,
+    /// Where a person is sent instead of being told 401.
+    pub(super) sign_in: Option<String>,
 }
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { code, presented: false, allow: None }
+        Self { code, presented: false, allow: None, sign_in: None }
     }
 }
 
@@ -41,6 +43,9 @@ pub(super) async fn refuse(
     request_id: &RequestId,
 ) -> Result<()> {
     settle_body(session);
+    if let Some(target) = &refusal.sign_in {
+        return redirect(session, target, request_id).await;
+    }
     let body = problem::body(refusal.code, request_id.as_str());
     let status =
         StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -64,6 +69,16 @@ pub(super) async fn refuse(
         session.write_response_body(Some(body), true).await?;
     }
     Ok(())
+}
+
+async fn redirect(session: &mut Session, target: &str, request_id: &RequestId) -> Result<()> {
+    let mut head = ResponseHeader::build(StatusCode::FOUND, Some(5))?;
+    head.insert_header(header::LOCATION, target)?;
+    head.insert_header(header::CONTENT_LENGTH, 0)?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header(header::VARY, "accept, cookie")?;
+    head.insert_header(&request_id::HEADER, request_id.header())?;
+    session.write_response_header(Box::new(head), true).await
 }
 
 /// Decides whether the rest of the request is read or the connection closed, before an answer that

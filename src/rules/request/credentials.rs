@@ -4,11 +4,17 @@
 
 use http::{HeaderMap, HeaderName, header};
 
+use super::cookies::{self, Brought};
+
 /// A credential presented, unproven.
 #[derive(Clone, Copy)]
 pub enum Credential<'a> {
     /// `Authorization: Bearer`.
     Bearer(&'a str),
+    /// A session cookie.
+    Session(&'a str),
+    /// Something that can be read in no way or in two.
+    Unusable,
 }
 
 /// Whether a field carries a credential, whatever its separators: it is not forwarded unless the
@@ -25,61 +31,60 @@ pub fn is_credential(name: &HeaderName) -> bool {
 
 /// The ordered candidates.
 pub struct Candidates<'a> {
-    bearer: Option<&'a str>,
-    presented: bool,
+    authorization: Option<Credential<'a>>,
+    headers: &'a HeaderMap,
 }
 
 impl<'a> Candidates<'a> {
-    /// Reads them from the header fields.
+    /// Reads them from the header fields; the cookies only once they are asked for.
     pub fn read(headers: &'a HeaderMap) -> Self {
         let mut fields = headers.get_all(header::AUTHORIZATION).iter();
-        let Some(field) = fields.next() else {
-            return Self { bearer: None, presented: false };
+        let authorization = match (fields.next(), fields.next()) {
+            (None, _) => None,
+            (Some(field), None) => read_authorization(field.as_bytes()),
+            (Some(_), Some(_)) => Some(Credential::Unusable),
         };
-        if fields.next().is_some() {
-            return Self { bearer: None, presented: true };
-        }
-        match read_authorization(field.as_bytes()) {
-            Authorization::Empty => Self { bearer: None, presented: false },
-            Authorization::Bearer(token) => Self { bearer: Some(token), presented: true },
-            Authorization::Unusable => Self { bearer: None, presented: true },
-        }
+        Self { authorization, headers }
     }
 
     /// In order.
     pub fn iter(&self) -> impl Iterator<Item = Credential<'a>> {
-        self.bearer.map(Credential::Bearer).into_iter()
+        let headers = self.headers;
+        let session = std::iter::once_with(|| read_session(headers)).flatten();
+        self.authorization.into_iter().chain(session)
     }
 
     /// Whether anything was brought, even if it cannot be used: two `Authorization` fields, another
     /// scheme, a malformed token. An empty field brings nothing.
-    pub const fn presented(&self) -> bool {
-        self.presented
+    pub fn presented(&self) -> bool {
+        self.iter().next().is_some()
     }
 }
 
-enum Authorization<'a> {
-    Empty,
-    Bearer(&'a str),
-    Unusable,
+fn read_session(headers: &HeaderMap) -> Option<Credential<'_>> {
+    match cookies::read(headers, cookies::SESSION) {
+        Brought::Nothing => None,
+        Brought::One(cookie) => Some(Credential::Session(cookie)),
+        Brought::Ambiguous => Some(Credential::Unusable),
+    }
 }
 
 /// `Bearer`, one space, a token68 (RFC 6750 section 2.1). The scheme is matched in any case (RFC
 /// 9110 section 11.1); more than one space is refused, because parsers differ in what they take.
-fn read_authorization(value: &[u8]) -> Authorization<'_> {
+fn read_authorization(value: &[u8]) -> Option<Credential<'_>> {
     const SCHEME: &[u8] = b"bearer";
     if value.trim_ascii().is_empty() {
-        return Authorization::Empty;
+        return None;
     }
     match value.split_at_checked(SCHEME.len()) {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => match rest {
             [b' ', token @ ..] if is_token68(token) => {
-                str::from_utf8(token).map_or(Authorization::Unusable, Authorization::Bearer)
+                Some(str::from_utf8(token).map_or(Credential::Unusable, Credential::Bearer))
             }
-            _ if rest.trim_ascii().is_empty() => Authorization::Empty,
-            _ => Authorization::Unusable,
+            _ if rest.trim_ascii().is_empty() => None,
+            _ => Some(Credential::Unusable),
         },
-        _ => Authorization::Unusable,
+        _ => Some(Credential::Unusable),
     }
 }
 
@@ -108,8 +113,36 @@ mod tests {
             headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(field).unwrap());
         }
         let candidates = Candidates::read(&headers);
-        let bearer = candidates.iter().next().map(|Credential::Bearer(token)| token.to_owned());
+        let bearer = candidates.iter().find_map(|credential| match credential {
+            Credential::Bearer(token) => Some(token.to_owned()),
+            Credential::Session(_) | Credential::Unusable => None,
+        });
         (bearer, candidates.presented())
+    }
+
+    #[test]
+    fn a_session_cookie_comes_after_the_bearer_whatever_that_is() {
+        let kinds = |fields: &[(&'static str, &'static str)]| -> String {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            let kind = |credential| match credential {
+                Credential::Bearer(_) => 'b',
+                Credential::Session(_) => 's',
+                Credential::Unusable => 'u',
+            };
+            Candidates::read(&headers).iter().map(kind).collect()
+        };
+        let cookie = ("cookie", "a=b; __Host-guarita-session=x");
+        let two = ("cookie", "__Host-guarita-session=y");
+        assert_eq!(kinds(&[]), "");
+        assert_eq!(kinds(&[("cookie", "a=b")]), "");
+        assert_eq!(kinds(&[cookie]), "s");
+        assert_eq!(kinds(&[cookie, two]), "u");
+        assert_eq!(kinds(&[cookie, ("authorization", "Bearer x")]), "bs");
+        assert_eq!(kinds(&[cookie, ("authorization", "Basic x")]), "us");
+        assert_eq!(kinds(&[cookie, ("authorization", "")]), "s");
     }
 
     #[test]

@@ -54,9 +54,9 @@ pub fn forwarded_proto(
     peer: IpAddr,
     headers: &HeaderMap,
     trusted: &[IpNet],
-) -> HeaderValue {
+) -> &'static str {
     let said = if is_trusted(peer, trusted) { said_proto(headers) } else { None };
-    HeaderValue::from_static(if said.unwrap_or(secure) { "https" } else { "http" })
+    if said.unwrap_or(secure) { "https" } else { "http" }
 }
 
 fn said_proto(headers: &HeaderMap) -> Option<bool> {

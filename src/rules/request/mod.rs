@@ -16,16 +16,23 @@ mod octet;
 mod path;
 
 pub mod canonical;
+pub mod cookies;
 pub mod credentials;
 pub mod forwarded;
 pub mod head;
 pub mod headers;
-pub mod own_cookies;
+pub mod navigation;
+pub mod origin;
 pub mod request_id;
+pub mod return_to;
 
 pub(super) use authority::{Authority, Host};
 pub use canonical::{Ambiguity, Arrived, CanonicalRequest};
+pub use cookies::Brought;
 pub use credentials::{Candidates, Credential};
 pub use head::{Head, HeadLimits, Malformed};
 pub use headers::{HeaderFamilies, IdentityHeaders, Kept, Sieve};
+pub use navigation::is_navigation;
+pub use origin::{OwnOrigins, Provenance};
 pub(super) use path::canonical_path;
+pub use return_to::ReturnTo;

@@ -15,6 +15,20 @@ pub struct Policy {
     pub sources: Vec<Source>,
     /// A second factor, proven when the session began.
     pub second_factor: bool,
+    /// How a request under a session cookie shows that it was meant.
+    pub protection: Protection,
+}
+
+/// How a request under a session cookie, with a method that may change something, shows that it was
+/// meant by the person. None comes from another site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protection {
+    /// By the anti-forgery token.
+    #[default]
+    Token,
+    /// By the browser's word that it comes from a page of ours; by the token where the browser says
+    /// nothing.
+    Origin,
 }
 
 impl Policy {

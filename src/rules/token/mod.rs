@@ -14,6 +14,7 @@ pub mod key;
 pub mod keyring;
 mod object;
 pub mod opaque;
+pub mod browser;
 mod pem;
 
 #[cfg(test)]

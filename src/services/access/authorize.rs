@@ -1,14 +1,17 @@
 //! Permit or denial; pure.
 
+use super::forgery::Asked;
 use super::judge::Verdict;
-use crate::model::{Code, Principal};
+use crate::model::{Code, Principal, Source};
 use crate::rules::route::Policy;
 
-/// Facts about the caller's connection.
-#[derive(Clone, Copy, Debug, Default)]
+/// Facts about the caller beside who it is.
+#[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
     /// Subject CN of a verified client certificate.
     pub client_cn: Option<&'a str>,
+    /// What is asked.
+    pub asked: Asked<'a>,
 }
 
 /// Leave to forward one request. Only [`authorize`] makes it.
@@ -40,6 +43,8 @@ pub enum Denial {
     Source,
     /// The second factor that is demanded of the route, or of the caller.
     SecondFactor,
+    /// The person may not have meant it.
+    Forgery,
     /// It cannot be known.
     Unknowable,
 }
@@ -51,6 +56,7 @@ impl Denial {
             Self::Missing | Self::Invalid => Code::Unauthorized,
             Self::Role | Self::ClientCertificate | Self::Source => Code::Forbidden,
             Self::SecondFactor => Code::SecondFactorRequired,
+            Self::Forgery => Code::CsrfFailed,
             Self::Unknowable => Code::Unavailable,
         }
     }
@@ -64,16 +70,18 @@ impl Denial {
             Self::ClientCertificate => "client_certificate",
             Self::Source => "source",
             Self::SecondFactor => "second_factor",
+            Self::Forgery => "forgery",
             Self::Unknowable => "unknowable",
         }
     }
 }
 
 /// Decides. All that the policy demands must hold: first a caller (401, or 503 where it cannot be
-/// known), then the client certificate, the source, the roles and the second factor (403). A public route asks for no
-/// caller, and yet checks what else it demands.
+/// known), then that a cookie's request was meant, then the client certificate, the source, the
+/// roles and the second factor (403). A public route asks for no caller, and yet checks what else it
+/// demands.
 pub fn authorize(policy: &Policy, verdict: Verdict, caller: Caller<'_>) -> Result<Permit, Denial> {
-    let principal = match verdict {
+    let mut principal = match verdict {
         Verdict::Proven(principal) => Some(principal),
         // Where nobody is asked, whoever is not wholly proven goes on as nobody.
         Verdict::HalfProven(_) => anonymous(policy, Denial::SecondFactor)?,
@@ -83,6 +91,9 @@ pub fn authorize(policy: &Policy, verdict: Verdict, caller: Caller<'_>) -> Resul
         Verdict::Rejected => return Err(Denial::Invalid),
         Verdict::Unjudged => return Ok(Permit { principal: None }),
     };
+    if principal.as_ref().is_some_and(|principal| forged(policy, principal, &caller.asked)) {
+        principal = anonymous(policy, Denial::Forgery)?;
+    }
     check_certificate(policy, caller)?;
     if let Some(principal) = &principal {
         check_source(policy, principal)?;
@@ -103,6 +114,14 @@ fn check_certificate(policy: &Policy, caller: Caller<'_>) -> Result<(), Denial> 
     let named =
         caller.client_cn.is_some_and(|name| policy.client_cns.iter().any(|cn| **cn == *name));
     if policy.client_cns.is_empty() || named { Ok(()) } else { Err(Denial::ClientCertificate) }
+}
+
+/// Whether another site may have made a browser send this under its session.
+fn forged(policy: &Policy, principal: &Principal, asked: &Asked<'_>) -> bool {
+    match principal.identity().source() {
+        Source::Session => !asked.is_meant(policy.protection),
+        Source::Bearer | Source::ApiKey => false,
+    }
 }
 
 fn check_source(policy: &Policy, principal: &Principal) -> Result<(), Denial> {

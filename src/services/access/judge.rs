@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::opened::{OpenedSession, OpenedSessions};
+use super::proof::Proof;
 use super::verified::{VerifiedToken, VerifiedTokens};
 use crate::live::{RequiredFactor, Snapshot};
 use crate::model::{Principal, SessionId, Source, Timestamp};
@@ -35,6 +37,7 @@ pub enum Verdict {
 pub struct Judge {
     registry: Arc<Registry>,
     verified: VerifiedTokens,
+    opened: OpenedSessions,
 }
 
 /// What the judge goes by; a part of the snapshot.
@@ -48,9 +51,10 @@ struct Grounds<'a> {
 }
 
 impl Judge {
-    /// A judge over the registry, with an empty cache of at most `capacity` verified tokens.
-    pub fn new(registry: Arc<Registry>, capacity: usize) -> Self {
-        Self { registry, verified: VerifiedTokens::new(capacity) }
+    /// A judge over the registry and the sessions of browsers, with an empty cache of at most
+    /// `capacity` verified tokens.
+    pub fn new(registry: Arc<Registry>, opened: OpenedSessions, capacity: usize) -> Self {
+        Self { registry, verified: VerifiedTokens::new(capacity), opened }
     }
 
     /// Tries the candidates in order.
@@ -71,7 +75,8 @@ impl Judge {
             now,
         };
         let standing = |session| self.standing(session, now);
-        try_each(&self.verified, grounds, candidates.iter(), standing).await
+        let open = |cookie| self.opened.open(cookie, now);
+        try_each(&self.verified, grounds, candidates.iter(), standing, open).await
     }
 
     async fn standing(&self, session: SessionId, now: Timestamp) -> Result<Standing, Unknowable> {
@@ -84,26 +89,36 @@ impl Judge {
 }
 
 /// Goes through the credentials until one holds, or until one decides otherwise.
-async fn try_each<'a, Answer>(
+async fn try_each<'a, Answer, Opening>(
     verified: &VerifiedTokens,
     grounds: Grounds<'_>,
     credentials: impl Iterator<Item = Credential<'a>>,
     standing: impl Fn(SessionId) -> Answer,
+    open: impl Fn(&'a str) -> Opening,
 ) -> Verdict
 where
     Answer: Future<Output = Result<Standing, Unknowable>>,
+    Opening: Future<Output = Result<Option<Arc<OpenedSession>>, Unknowable>>,
 {
     let mut presented = false;
     for credential in credentials {
         presented = true;
-        let token = match credential {
-            Credential::Bearer(token) => verify(verified, grounds, token, Source::Bearer),
+        let proof = match credential {
+            Credential::Bearer(token) => {
+                verify(verified, grounds, token, Source::Bearer).map(|token| token.proof())
+            }
+            // Boxed: most requests bring tokens, and its size would be paid on every one.
+            Credential::Session(cookie) => match Box::pin(open(cookie)).await {
+                Ok(session) => session.map(|session| session.proof()),
+                Err(Unknowable) => return Verdict::Unknowable,
+            },
+            Credential::Unusable => None,
         };
-        if let Some(token) = token {
-            let Ok(standing) = standing(token.session()).await else {
+        if let Some(proof) = proof {
+            let Ok(standing) = standing(proof.session).await else {
                 return Verdict::Unknowable;
             };
-            if let Some(verdict) = prove(&token, &standing, grounds.required_factor) {
+            if let Some(verdict) = prove(proof, &standing, grounds.required_factor) {
                 return verdict;
             }
         }
@@ -138,24 +153,19 @@ fn verify(
     Some(fresh)
 }
 
-/// The caller, if the session is active and its user is the one the token names. A token that
+/// The caller, if the session is active and its user is the one the credential names. One that
 /// is not younger than the last change of roles carries stale ones, and one without any may have
 /// been issued before the second factor: those in the store count.
-fn prove(
-    token: &VerifiedToken,
-    standing: &Standing,
-    required_factor: &RequiredFactor,
-) -> Option<Verdict> {
+fn prove(proof: Proof, standing: &Standing, required_factor: &RequiredFactor) -> Option<Verdict> {
     let (user, second_factor) = match standing {
         Standing::Active { user, second_factor } => (user, *second_factor),
         Standing::Inactive => return None,
     };
-    let identity = token.identity();
+    let Proof { identity, session: _, as_of } = proof;
     if identity.user() != Some(user.user) {
         return None;
     }
-    let identity = Arc::clone(identity);
-    let principal = if token.issued_at() <= user.roles_changed_at || identity.roles().is_empty() {
+    let principal = if as_of <= user.roles_changed_at || identity.roles().is_empty() {
         Principal::with_current_roles(identity, user.roles.clone())
     } else {
         Principal::new(identity)

@@ -3,12 +3,17 @@
 //! A verified token is remembered; how its session stands never is. To add a kind of credential,
 //! extend `rules::request::Credential` and answer for it in the judge's match.
 
+pub mod forgery;
 pub mod authorize;
+mod proof;
 pub mod judge;
+pub mod opened;
 #[cfg(test)]
 mod sample;
 pub mod verified;
 
 pub use authorize::{Caller, Denial, Permit, authorize};
+pub use forgery::Asked;
 pub use judge::{Judge, Verdict};
+pub use opened::OpenedSessions;
 pub use verified::{VerifiedToken, VerifiedTokens};

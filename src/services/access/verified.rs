@@ -9,6 +9,7 @@ use std::sync::Arc;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
+use super::proof::Proof;
 use crate::model::identity::InvalidIdentity;
 use crate::model::{Identity, SessionId, Source, Timestamp};
 use crate::rules::token::{Claims, Expectations, Keyring};
@@ -66,14 +67,10 @@ impl VerifiedToken {
         &self.identity
     }
 
-    /// `sid`
-    pub const fn session(&self) -> SessionId {
-        self.session
-    }
-
-    /// `iat`
-    pub const fn issued_at(&self) -> Timestamp {
-        self.issued_at
+    /// What it says of its session, as of its `iat`.
+    pub(super) fn proof(&self) -> Proof {
+        let identity = Arc::clone(&self.identity);
+        Proof { identity, session: self.session, as_of: self.issued_at }
     }
 
     /// Whether it would be verified again now.

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use crate::adapters::store::{NewUser, Store, Taken, Transaction, User};
+use super::link::MailedLinks;
+use super::policy::{Policy, Weakness};
+use crate::adapters::mail::Notice;
+use crate::adapters::store::{LinkPurpose, NewUser, Store, Taken, Transaction, User};
 use crate::model::identity::MAX_ROLES;
 use crate::model::{EmailAddress, Profile, Role, Roles, Secret, Subject, Timestamp, UserId};
 use crate::services::grant::Fault;
 use crate::services::login::identifier::MAX_USERNAME;
-use crate::services::login::{Passwords, password};
+use crate::services::login::password::Busy;
 use crate::services::session::Registry;
 
 /// Most accounts on one page.
@@ -28,15 +31,9 @@ pub enum Refusal {
     /// Out of bounds.
     #[error("the e-mail address is not valid")]
     InvalidEmail,
-    /// Shorter than the policy.
-    #[error("a password has at least {min_length} characters")]
-    PasswordTooShort {
-        /// The policy.
-        min_length: usize,
-    },
-    /// Longer than 1024 bytes.
-    #[error("a password has at most 1024 bytes")]
-    PasswordTooLong,
+    /// Against the policy.
+    #[error("{0}")]
+    WeakPassword(Weakness),
     /// The name or the address is taken.
     #[error("a user with this name or e-mail address exists already")]
     AlreadyExists,
@@ -63,7 +60,7 @@ pub struct NewAccount {
     pub username: String,
     /// At most 254 bytes.
     pub email: Option<String>,
-    /// At least as long as the policy says, at most 1024 bytes.
+    /// As the policy demands.
     pub password: Secret,
     /// At most 256.
     pub roles: Vec<Role>,
@@ -71,6 +68,8 @@ pub struct NewAccount {
     pub profile: Profile,
     /// Whether it may log in (`ativo`).
     pub active: bool,
+    /// Whether the operator vouches for it; else its address gets a mail to prove it.
+    pub verified: bool,
 }
 
 /// An account with its roles.
@@ -89,31 +88,35 @@ pub struct Account {
 pub struct Accounts {
     pub(super) store: Store,
     registry: Registry,
-    passwords: Arc<Passwords>,
-    min_length: usize,
+    policy: Arc<Policy>,
+    links: Arc<MailedLinks>,
 }
 
 type Outcome<T> = Result<Result<T, Refusal>, Fault>;
 
 impl Accounts {
-    /// Over one store and the registry of this node; `min_length` counts characters.
-    pub fn new(
-        store: Store,
-        registry: Registry,
-        passwords: Arc<Passwords>,
-        min_length: usize,
-    ) -> Self {
-        Self { store, registry, passwords, min_length }
+    /// Over the store and the passwords of the links, and the registry of this node.
+    pub fn new(registry: Registry, policy: Arc<Policy>, links: Arc<MailedLinks>) -> Self {
+        Self { store: links.store.clone(), registry, policy, links }
     }
 
     /// Creates an account.
     pub async fn create(&self, new: NewAccount, now: Timestamp) -> Outcome<UserId> {
-        let (username, email) = match self.check(&new) {
+        let (username, email) = match Self::check(&new) {
             Ok(checked) => checked,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let Ok(password_hash) = self.passwords.hash(&new.password).await? else {
+        let about = [new.username.as_str(), new.email.as_deref().unwrap_or_default()];
+        if let Err(weakness) = self.policy.check(&new.password, &about).await? {
+            return Ok(Err(Refusal::WeakPassword(weakness)));
+        }
+        let Ok(password_hash) = self.links.passwords.hash(&new.password).await? else {
             return Ok(Err(Refusal::Busy));
+        };
+        let asks = email.is_some() && !new.verified && new.active && self.links.outbox.is_open();
+        let fresh = match if asks { self.links.fresh().await?.map(Some) } else { Ok(None) } {
+            Ok(fresh) => fresh,
+            Err(Busy) => return Ok(Err(Refusal::Busy)),
         };
         let user = NewUser {
             username: &username,
@@ -136,6 +139,15 @@ impl Accounts {
         }
         if !new.active {
             transaction.set_active(id, false, now).await?;
+        }
+        if new.verified {
+            transaction.vouch(id, now).await?;
+        }
+        if let Some(fresh) = fresh {
+            let user = transaction.find_user(id).await?;
+            let purpose = LinkPurpose::Verification;
+            let links = &self.links;
+            links.write(&mut transaction, purpose, user.as_ref(), &fresh, None, now).await?;
         }
         transaction.commit().await?;
         Ok(Ok(id))
@@ -172,10 +184,13 @@ impl Accounts {
         password: &Secret,
         now: Timestamp,
     ) -> Outcome<u64> {
-        if let Err(refusal) = self.check_password(password) {
-            return Ok(Err(refusal));
+        let known = self.store.read().await?.find_user_by_username(username).await?;
+        let address = known.and_then(|user| user.email);
+        let about = [username, address.as_ref().map_or("", EmailAddress::expose)];
+        if let Err(weakness) = self.policy.check(password, &about).await? {
+            return Ok(Err(Refusal::WeakPassword(weakness)));
         }
-        let Ok(hash) = self.passwords.hash(password).await? else {
+        let Ok(hash) = self.links.passwords.hash(password).await? else {
             return Ok(Err(Refusal::Busy));
         };
         let Some((mut transaction, user)) = self.begin(username).await? else {
@@ -183,6 +198,8 @@ impl Accounts {
         };
         transaction.set_password_hash(user.id, &hash).await?;
         let revoked = transaction.revoke_sessions_of(user.id, now).await?;
+        let notice = Notice::PasswordChanged;
+        self.links.outbox.notify(&mut transaction, &user, notice, None, now).await?;
         self.finish(transaction, user.id).await?;
         Ok(Ok(revoked))
     }
@@ -205,6 +222,16 @@ impl Accounts {
         };
         transaction.set_active(user.id, true, now).await?;
         transaction.unlock(user.id).await?;
+        self.finish(transaction, user.id).await?;
+        Ok(Ok(()))
+    }
+
+    /// Marks the account as verified on the operator's word, with or without an address.
+    pub async fn vouch(&self, username: &str, now: Timestamp) -> Outcome<()> {
+        let Some((mut transaction, user)) = self.begin(username).await? else {
+            return Ok(Err(Refusal::UnknownUser));
+        };
+        transaction.vouch(user.id, now).await?;
         self.finish(transaction, user.id).await?;
         Ok(Ok(()))
     }
@@ -272,25 +299,14 @@ impl Accounts {
         Ok(committed?)
     }
 
-    fn check(&self, new: &NewAccount) -> Result<(Subject, Option<EmailAddress>), Refusal> {
+    fn check(new: &NewAccount) -> Result<(Subject, Option<EmailAddress>), Refusal> {
         let username = check_username(&new.username)?;
         let email = new.email.as_deref().map(EmailAddress::parse).transpose();
         let email = email.map_err(|_| Refusal::InvalidEmail)?;
-        self.check_password(&new.password)?;
         if Roles::new(new.roles.clone()).is_err() {
             return Err(Refusal::TooManyRoles);
         }
         Ok((username, email))
-    }
-
-    fn check_password(&self, candidate: &Secret) -> Result<(), Refusal> {
-        if candidate.expose().len() > password::MAX_LENGTH {
-            return Err(Refusal::PasswordTooLong);
-        }
-        if candidate.expose().chars().count() < self.min_length {
-            return Err(Refusal::PasswordTooShort { min_length: self.min_length });
-        }
-        Ok(())
     }
 }
 

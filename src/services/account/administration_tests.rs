@@ -1,6 +1,10 @@
+use std::time::Duration;
+
 use super::*;
 use crate::adapters::store::sample::{self, DAY, NOW};
-use crate::services::login::Hashing;
+use crate::services::account::PolicySettings;
+use crate::services::login::{Hashing, Passwords};
+use crate::services::mail::{LinkUse, Links, Outbox};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -9,8 +13,17 @@ pub(in crate::services::account) async fn open() -> (tempfile::TempDir, Store, A
     let hashing =
         Hashing { memory_kib: 64, iterations: 1, parallelism: 1, concurrency: 1, queue: 1 };
     let passwords = Arc::new(Passwords::new(&hashing).unwrap());
-    let accounts = Accounts::new(store.clone(), Registry::new(store.clone()), passwords, 15);
+    let outbox = Arc::new(Outbox::open(None, directory.path()).unwrap());
+    let links = MailedLinks::new(store.clone(), passwords, outbox, links());
+    let policy = Policy::new(15, PolicySettings { min_score: 3, breached: None });
+    let registry = Registry::new(store.clone());
+    let accounts = Accounts::new(registry, Arc::new(policy), Arc::new(links));
     (directory, store, accounts)
+}
+
+pub(in crate::services::account) fn links() -> Links {
+    let of = |page: &str| LinkUse { url: page.into(), ttl: Duration::from_secs(60) };
+    Links { reset: of("https://a.test/reset"), verification: of("https://a.test/verify") }
 }
 
 fn new(username: &str, email: Option<&str>) -> NewAccount {
@@ -21,6 +34,7 @@ fn new(username: &str, email: Option<&str>) -> NewAccount {
         roles: vec![Role::parse("reader").unwrap()],
         profile: Profile::default(),
         active: true,
+        verified: false,
     }
 }
 
@@ -56,9 +70,13 @@ async fn what_is_out_of_bounds_is_refused() {
     }
     let short = Secret::new("ü".repeat(14));
     let long = Secret::new("x".repeat(1_025));
-    for (password, refusal) in
-        [(short, Refusal::PasswordTooShort { min_length: 15 }), (long, Refusal::PasswordTooLong)]
-    {
+    let guessable = Secret::new("x".repeat(1_024));
+    for (password, weakness) in [
+        (short, Weakness::TooShort { min_length: 15 }),
+        (long, Weakness::TooLong),
+        (guessable, Weakness::Guessable),
+    ] {
+        let refusal = Refusal::WeakPassword(weakness);
         let account = NewAccount { password: password.clone(), ..new("alice", None) };
         assert_eq!(accounts.create(account, NOW).await.unwrap(), Err(refusal.clone()));
         assert_eq!(accounts.set_password("alice", &password, NOW).await.unwrap(), Err(refusal));

@@ -105,6 +105,9 @@ async fn insert(
     if !candidate.active {
         transaction.set_active(id, false, now).await?;
     }
+    if candidate.verified {
+        transaction.vouch(id, now).await?;
+    }
     if candidate.profile.is_empty() {
         return Ok(true);
     }

@@ -19,15 +19,15 @@ fn bad(report: &Report) -> Vec<(u64, &str, &str)> {
 async fn both_formats_make_the_same_accounts() {
     let (_directory, _store, accounts) = open().await;
     let csv = format!(
-        "\u{feff}username,email,password_hash,roles,nome_completo,cpf,oab,uf_oab,ativo,auth_user_id\r\n\
-         ana,Ana@Firma.test,{BCRYPT},b;a,\"Souza, Ana\",{CPF},123456,sp,true,01932c07-7f0c-7d5e-8a00-0123456789ab\r\n\
-         bob,,,,,,,,0,\r\n"
+        "\u{feff}username,email,password_hash,roles,nome_completo,cpf,oab,uf_oab,ativo,auth_user_id,email_verified\r\n\
+         ana,Ana@Firma.test,{BCRYPT},b;a,\"Souza, Ana\",{CPF},123456,sp,true,01932c07-7f0c-7d5e-8a00-0123456789ab,1\r\n\
+         bob,,,,,,,,0,,\r\n"
     );
     let report = import(&accounts, Format::Csv, &csv).await;
     assert_eq!(report, Report { accounts: 2, bad: Vec::new() });
     let lines = format!(
         "{{\"username\":\"eve\",\"email_corporativo\":\"eve@firma.test\",\"password_hash\":\"{BCRYPT}\",\
-         \"roles\":[\"a\",\"b\"],\"ativo\":true,\"cpf\":null}}\n\n{{\"username\":\"mal\",\"ativo\":false}}\r\n"
+         \"roles\":[\"a\",\"b\"],\"ativo\":true,\"email_verified\":true,\"cpf\":null}}\n\n{{\"username\":\"mal\",\"ativo\":false}}\r\n"
     );
     let report = import(&accounts, Format::JsonLines, &lines).await;
     assert_eq!(report, Report { accounts: 2, bad: Vec::new() });
@@ -40,6 +40,7 @@ async fn both_formats_make_the_same_accounts() {
         let account = accounts.show(name).await.unwrap().unwrap();
         assert_eq!(account.roles.header(), roles, "{name}");
         assert_eq!(account.user.active, active, "{name}");
+        assert_eq!(account.user.email_verified_at.is_some(), active, "{name}");
         assert_eq!(account.user.password_hash.expose(), hash, "{name}");
     }
     let ana = accounts.show("ana").await.unwrap().unwrap();

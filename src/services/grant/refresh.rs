@@ -127,6 +127,7 @@ impl Refresh {
             subject: user.username,
             half_proven,
             device: None,
+            cookie: None,
         })
     }
 

@@ -32,6 +32,8 @@ pub struct Tokens {
     pub half_proven: bool,
     /// After a login: what the device is to keep, so that the account knows it again.
     pub device: Option<Secret>,
+    /// After a login in a browser: the cookie that opens the session.
+    pub cookie: Option<Secret>,
 }
 
 /// A fault of ours.

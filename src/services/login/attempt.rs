@@ -11,7 +11,7 @@ use crate::adapters::ephemeral::Memory;
 use crate::adapters::store::{Counter, Device, NewRefreshToken, NewSession};
 use crate::adapters::store::{Store, Transaction, User};
 use crate::model::{Roles, Secret, SessionId, Timestamp, random};
-use crate::rules::token::opaque;
+use crate::rules::token::{browser, opaque};
 use crate::services::grant::{Issue, Issuer, Rotation};
 use crate::services::limit::{Account, Limits, Purpose};
 use crate::services::session::Registry;
@@ -34,14 +34,25 @@ pub struct Attempt {
     pub identifier: Identifier,
     /// With which password.
     pub password: Secret,
-    /// Whether a refresh token is wanted; then the device is made known too.
-    pub refreshable: bool,
+    /// What it is to open.
+    pub opens: Opens,
     /// The token of a known device, as it came.
     pub device: Option<Secret>,
     /// The caller's address and user agent, kept with the session.
     pub address: Option<IpAddr>,
     /// At most 256 bytes are kept.
     pub user_agent: Option<String>,
+}
+
+/// What a login opens a session with. But for the first, the device is made known too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opens {
+    /// An access token only.
+    AccessToken,
+    /// An access token and a refresh token.
+    Tokens,
+    /// A cookie.
+    Cookie,
 }
 
 /// The login service.
@@ -80,6 +91,7 @@ struct Target {
 struct Opened {
     session: SessionId,
     refresh_token: Option<Secret>,
+    cookie: Option<Secret>,
     roles: Roles,
     displaced: Vec<SessionId>,
 }
@@ -150,6 +162,11 @@ impl Login {
         let user = match &attempt.identifier {
             Identifier::Username(name) => transaction.find_user_by_username(name).await?,
             Identifier::Email(email) => transaction.find_user_by_email(email).await?,
+            Identifier::Either(name) => {
+                // Both are asked for, whichever is found: the same work.
+                let by_email = transaction.find_user_by_email(name).await?;
+                transaction.find_user_by_username(name).await?.or(by_email)
+            }
         };
         // Asked for unknown names as well: the same work.
         let device = device::find(&mut transaction, attempt.device.as_ref(), now).await?;
@@ -192,13 +209,18 @@ impl Login {
         attempt: &Attempt,
         now: Timestamp,
     ) -> Result<Result<Tokens, Refusal>, Fault> {
+        if self.settings.require_verified_email && user.email_verified_at.is_none() {
+            return Ok(Err(Refusal::EmailUnverified));
+        }
         let mut transaction = self.store.begin_write().await?;
         let visit = Attempt { password: Secret::new(""), ..attempt.clone() };
         let mut held = Held { user, device, hash: hash.clone(), visit };
         if transaction.find_totp(held.user.id, None).await?.is_none() {
             return self.finish(transaction, &held, None, now).await;
         }
-        held.visit.refreshable = true;
+        if held.visit.opens == Opens::AccessToken {
+            held.visit.opens = Opens::Tokens;
+        }
         let ticket = random::token()?;
         let (digest, ends) = (opaque::digest(ticket.expose()), now.plus(TICKET_TTL));
         Ok(Err(match self.tickets.put(digest, held, TICKET_ATTEMPTS, ends, now) {
@@ -228,10 +250,12 @@ impl Login {
             return self.overtaken(transaction, user, held.device.as_ref(), now).await.map(Err);
         }
         let opened = self.open(&mut transaction, user, attempt, second_factor_at, now).await?;
-        let device = match (&held.device, attempt.refreshable) {
+        let device = match (&held.device, attempt.opens) {
             (Some(_), _) => attempt.device.clone(),
-            (None, true) => Some(device::remember(&mut transaction, user.id, now).await?),
-            (None, false) => None,
+            (None, Opens::Tokens | Opens::Cookie) => {
+                Some(device::remember(&mut transaction, user.id, now).await?)
+            }
+            (None, Opens::AccessToken) => None,
         };
         // Signed before the commit: no session remains that nobody holds a token of.
         let expires_at = self.issuer.settings().access_ends(now, now);
@@ -257,6 +281,7 @@ impl Login {
             subject: user.username.clone(),
             half_proven,
             device,
+            cookie: opened.cookie,
         }))
     }
 
@@ -292,14 +317,23 @@ impl Login {
         let session = SessionId::new(random::ordered_uuid());
         let access_ends = settings.access_ends(now, now);
         let refresh_ends = settings.refresh_ends(now, now);
-        let refreshable = attempt.refreshable && settings.refresh_rotation != Rotation::Off;
+        let rotates = settings.refresh_rotation != Rotation::Off;
+        let (refreshable, cookie, expires_at) = match attempt.opens {
+            Opens::Tokens if rotates => (true, None, access_ends.max(refresh_ends)),
+            Opens::Tokens | Opens::AccessToken => (false, None, access_ends),
+            Opens::Cookie => {
+                let cookie = browser::session_cookie(session, &random::token()?);
+                (false, Some(cookie), self.settings.browser.ends(now, now))
+            }
+        };
         let new = NewSession {
             id: session,
             user: user.id,
-            expires_at: if refreshable { access_ends.max(refresh_ends) } else { access_ends },
+            expires_at,
             address: attempt.address,
             user_agent: attempt.user_agent.as_deref().map(bounded),
             second_factor_at,
+            cookie_digest: cookie.as_ref().map(|cookie| opaque::digest(cookie.expose())),
         };
         transaction.insert_session(&new, now).await?;
         let displaced = transaction.revoke_oldest_sessions(user.id, MAX_SESSIONS, now).await?;
@@ -316,7 +350,7 @@ impl Login {
             refresh_token = Some(token);
         }
         let roles = transaction.roles_of(user.id).await?;
-        Ok(Opened { session, refresh_token, roles, displaced })
+        Ok(Opened { session, refresh_token, cookie, roles, displaced })
     }
 
     /// Counts the failure. Concurrent ones are all counted, and none beyond the lock.

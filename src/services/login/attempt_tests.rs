@@ -5,7 +5,7 @@ use crate::live::rate_limits::RateLimits;
 use crate::model::{Role, Subject, UserId};
 use crate::services::grant::sample::{House, house};
 use crate::services::login::Hashing;
-use crate::services::session::Standing;
+use crate::services::session::{Lifetimes, Standing};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -22,7 +22,9 @@ fn settings(iterations: u32) -> Settings {
         lockout_failures: 5,
         lockout_duration: Duration::from_secs(300),
         min_length: 15,
+        require_verified_email: false,
         hashing,
+        browser: Lifetimes { idle: Duration::from_secs(100), absolute: Duration::from_secs(1_000) },
     }
 }
 
@@ -54,7 +56,7 @@ fn attempt(name: &str, password: &str) -> Attempt {
     Attempt {
         identifier: Identifier::Username(name.into()),
         password: Secret::new(password),
-        refreshable: true,
+        opens: Opens::Tokens,
         device: None,
         address: None,
         user_agent: Some("ü".repeat(1_000)),
@@ -90,7 +92,7 @@ async fn the_right_password_opens_a_session_in_any_case_of_the_name() {
     assert_eq!(session.user_agent.unwrap().len(), MAX_USER_AGENT);
     let by_email = Attempt {
         identifier: Identifier::Email("ALICE@example.test".into()),
-        refreshable: false,
+        opens: Opens::AccessToken,
         ..attempt("", PASSWORD)
     };
     let tokens = case.login.attempt(by_email, NOW).await.unwrap().unwrap();
@@ -137,7 +139,7 @@ async fn fifty_wrong_passwords_at_once_lock_after_exactly_five() {
                 Refusal::InvalidCredentials => counted += 1,
                 Refusal::Locked { .. } => {}
                 Refusal::RateLimited(_) => panic!("the rate is high enough"),
-                Refusal::SecondFactorRequired { .. } | Refusal::Busy => {
+                Refusal::SecondFactorRequired { .. } | Refusal::EmailUnverified | Refusal::Busy => {
                     panic!("the queue is long enough")
                 }
             }
@@ -223,6 +225,7 @@ async fn resource_exhaustion_012_sessions_of_one_user_are_bounded() {
             address: None,
             user_agent: None,
             second_factor_at: None,
+            cookie_digest: None,
         };
         transaction.insert_session(&new, NOW).await.unwrap();
     }

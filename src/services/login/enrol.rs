@@ -82,7 +82,7 @@ impl Enrol {
 
 impl Login {
     /// Whether this is the account's password. Failures count as those of logins do.
-    async fn confirm_password(
+    pub(crate) async fn confirm_password(
         &self,
         user: UserId,
         password: &Secret,

@@ -15,13 +15,15 @@ pub enum Identifier {
     Username(String),
     /// The e-mail address.
     Email(String),
+    /// Either, as people type it into one field.
+    Either(String),
 }
 
 impl Identifier {
     /// Whether its length is one that an account may have.
     pub(super) fn is_bounded(&self) -> bool {
         match self {
-            Self::Username(name) => {
+            Self::Username(name) | Self::Either(name) => {
                 name.len() <= MAX_USERNAME * 4 && (1..=MAX_USERNAME).contains(&name.chars().count())
             }
             Self::Email(email) => (1..=email::MAX_LENGTH).contains(&email.len()),
@@ -31,7 +33,7 @@ impl Identifier {
     /// The form in which it is compared.
     pub(super) fn folded(&self) -> String {
         match self {
-            Self::Username(name) => fold(name),
+            Self::Username(name) | Self::Either(name) => fold(name),
             Self::Email(email) => EmailAddress::fold(email),
         }
     }
@@ -43,6 +45,7 @@ impl fmt::Debug for Identifier {
         formatter.write_str(match self {
             Self::Username(_) => "Username",
             Self::Email(_) => "Email",
+            Self::Either(_) => "Either",
         })
     }
 }

@@ -43,6 +43,7 @@ pub fn after_failure(failures: Failures, settings: &Settings, now: Timestamp) ->
 mod tests {
     use super::*;
     use crate::services::login::Hashing;
+    use crate::services::session::Lifetimes;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
@@ -51,12 +52,17 @@ mod tests {
             lockout_failures: 5,
             lockout_duration: Duration::from_secs(300),
             min_length: 15,
+            require_verified_email: false,
             hashing: Hashing {
                 memory_kib: 8,
                 iterations: 1,
                 parallelism: 1,
                 concurrency: 1,
                 queue: 1,
+            },
+            browser: Lifetimes {
+                idle: Duration::from_secs(100),
+                absolute: Duration::from_secs(1_000),
             },
         }
     }

@@ -29,7 +29,7 @@ pub mod challenge;
 pub mod enrol;
 
 pub use crate::services::grant::{Fault, Tokens};
-pub use attempt::{Attempt, Login};
+pub use attempt::{Attempt, Login, Opens};
 pub use challenge::{Challenge, Failure};
 pub use enrol::{Enrol, NotBegun};
 pub use identifier::Identifier;
@@ -37,3 +37,4 @@ pub use password::Passwords;
 pub use refusal::Refusal;
 pub use second_factor::{Answer, FactorSettings, SecondFactor, Unproven};
 pub use settings::{Hashing, Settings};
+pub use totp::Enrolment;

@@ -19,6 +19,8 @@ pub enum Refusal {
     },
     /// Too many attempts from this source or at this account.
     RateLimited(Limited),
+    /// The password is right, and the account must be verified first.
+    EmailUnverified,
     /// The password is right, and a second factor is active.
     SecondFactorRequired {
         /// Opaque, for five minutes and five codes.

@@ -1,13 +1,16 @@
 //! The second factor of an account: enrolled, confirmed, proven, disabled.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::sealed::Keys;
 use super::totp::{self, Enrolment};
 use super::{Fault, lockout};
+use crate::adapters::mail::Notice;
 use crate::adapters::store::{Failures, Store, TotpFactor, Transaction};
 use crate::model::{Secret, SessionId, Timestamp, UserId, random};
 use crate::rules::token::opaque;
+use crate::services::mail::Outbox;
 use crate::services::session::Registry;
 
 /// Recovery codes of an account.
@@ -65,6 +68,7 @@ pub enum Unproven {
 pub struct SecondFactor {
     store: Store,
     registry: Registry,
+    outbox: Arc<Outbox>,
     keys: Option<Keys>,
     replay_ttl: Duration,
     lockout: super::Settings,
@@ -76,6 +80,7 @@ impl SecondFactor {
     pub async fn new(
         store: Store,
         registry: Registry,
+        outbox: Arc<Outbox>,
         settings: &FactorSettings,
         lockout: super::Settings,
         issuer: Box<str>,
@@ -87,7 +92,12 @@ impl SecondFactor {
             return Err(Fault(what.into()));
         }
         let replay_ttl = settings.replay_ttl.max(LONGEST_CODE_LIFE);
-        Ok(Self { store, registry, keys, replay_ttl, lockout, issuer })
+        Ok(Self { store, registry, outbox, keys, replay_ttl, lockout, issuer })
+    }
+
+    /// Whether factors can be enrolled: an encryption key is configured.
+    pub const fn is_available(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Begins anew; what this session confirms becomes active.
@@ -138,6 +148,7 @@ impl SecondFactor {
         }
         let codes = renew_codes(&mut transaction, user).await?;
         transaction.prove_second_factor(session, now).await?;
+        self.notify(&mut transaction, user, Notice::FactorAdded, now).await?;
         let committed = transaction.commit().await;
         // After a fault too: it may have been committed.
         self.registry.revoke(session);
@@ -174,8 +185,21 @@ impl SecondFactor {
             return self.refuse(transaction, user, unproven, now).await.map(Err);
         }
         transaction.remove_totp(user).await?;
+        self.notify(&mut transaction, user, Notice::FactorRemoved, now).await?;
         transaction.commit().await?;
         Ok(Ok(()))
+    }
+
+    /// Tells the account's owner (ASVS 7.5.1), with the change or not at all.
+    async fn notify(
+        &self,
+        transaction: &mut Transaction,
+        user: UserId,
+        notice: Notice,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let Some(user) = transaction.find_user(user).await? else { return Ok(()) };
+        self.outbox.notify(transaction, &user, notice, None, now).await
     }
 
     /// Uses the code up. Nothing is kept before the transaction commits.

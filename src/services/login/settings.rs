@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// `[passwords]` and `[lockout]`
+use crate::services::session::Lifetimes;
+
+/// `[passwords]`, `[lockout]` and `[sessions]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Consecutive failures that lock an account; 1 to 1000, default 5.
@@ -11,8 +13,12 @@ pub struct Settings {
     pub lockout_duration: Duration,
     /// Fewest characters of a new password; 8 to 128, default 15 (NIST SP 800-63B-4).
     pub min_length: usize,
+    /// Whether an account must be verified to log in; default false.
+    pub require_verified_email: bool,
     /// The cost of Argon2id.
     pub hashing: Hashing,
+    /// How long a session lasts that a cookie opens.
+    pub browser: Lifetimes,
 }
 
 /// Argon2id (RFC 9106) and the pool that runs it.

@@ -3,6 +3,8 @@
 //! Memory holds only what was found to be in force, and every revocation takes it out again, so
 //! that forgetting is always safe: what memory does not know is asked of the store.
 
+pub mod lifetimes;
+
 pub mod flight;
 
 pub mod registry;
@@ -10,9 +12,12 @@ pub mod registry;
 pub mod feed;
 pub mod lifecycle;
 pub mod sweep;
+pub mod renewal;
 
 pub use crate::adapters::store::Session;
 pub use feed::Feed;
 pub use lifecycle::Sessions;
+pub use lifetimes::Lifetimes;
 pub use registry::{Registry, Standing, Unknowable, UserStanding};
+pub use renewal::{Renewal, Renewals};
 pub use sweep::{KEEP_SUCCESSOR_SEEDS, Sweep};

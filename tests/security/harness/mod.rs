@@ -1,14 +1,17 @@
 //! What the tests drive the gateway with: the executable itself, callers, upstreams, certificates.
 
 pub mod authenticator;
+pub mod browser;
 pub mod canary;
 pub mod certificates;
+pub mod chromium;
 pub mod cli;
 pub mod database;
 pub mod frames;
 pub mod gateway;
 pub mod http2;
 pub mod log;
+pub mod mailbox;
 pub mod message;
 pub mod nginx;
 pub mod persona;
@@ -20,9 +23,11 @@ pub mod wait;
 pub mod wsgi;
 
 pub use authenticator::Authenticator;
+pub use browser::Browser;
 pub use certificates::Authority;
 pub use gateway::Gateway;
 pub use http2::Http2;
+pub use mailbox::{Mail, Mailbox, Switch};
 pub use message::{Request, Response};
 pub use persona::Persona;
 pub use raw::Wire;

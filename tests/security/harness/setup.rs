@@ -154,6 +154,15 @@ impl Setup {
         self
     }
 
+    /// A mail server without TLS at that address.
+    pub fn mail(self, server: std::net::SocketAddr) -> Self {
+        self.set("mail.server", &format!("\"{}\"", server.ip()))
+            .set("mail.port", &server.port().to_string())
+            .set("mail.tls", "\"none\"")
+            .set("mail.sender", "\"no-reply@gateway.test\"")
+            .set("mail.sender_name", "\"Acme\"")
+    }
+
     pub fn file(mut self, name: &str, content: impl AsRef<[u8]>) -> Self {
         self.files.insert(name.into(), content.as_ref().to_vec());
         self

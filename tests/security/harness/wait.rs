@@ -16,6 +16,14 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     output
 }
 
+/// As [`within`], for what takes a real browser.
+pub async fn within_minutes<F: Future>(what: &str, future: F) -> F::Output {
+    let Ok(output) = tokio::time::timeout(DEADLINE * 6, future).await else {
+        panic!("{what}: not within {:?}", DEADLINE * 6);
+    };
+    output
+}
+
 /// Asks until there is something, or fails the test.
 pub async fn until<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
 where

@@ -4,6 +4,7 @@
 //! case. Whatever the status: nobody is let in, nothing is forwarded that should not be, nothing is
 //! revealed.
 
+mod csrf_origin;
 mod enumeration_timing;
 mod header_spoofing;
 mod hop_by_hop;
@@ -13,6 +14,8 @@ mod logging_leak;
 mod mtls;
 mod path_confusion;
 mod rate_limit_lockout;
+mod redirect;
+mod recovery;
 mod refresh;
 mod resource_exhaustion;
 mod session_revocation;

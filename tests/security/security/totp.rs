@@ -9,7 +9,8 @@ use crate::harness::authenticator::{
     with_factors,
 };
 use crate::harness::{
-    Authenticator, Gateway, Persona, Request, Response, Setup, database, password_of, until,
+    Authenticator, Browser, Gateway, Persona, Request, Response, Setup, database, password_of,
+    until,
 };
 
 const RENEW: &str = "/auth/mfa/recovery-codes";
@@ -273,12 +274,15 @@ async fn totp_009_a_pending_factor_belongs_to_its_session_and_is_no_factor_yet()
         victim.post(CONFIRM, &body).await.assert_problem(409, "mfa_not_enrolled");
     }
     stage.alice().await;
-    // A foreign site can begin nothing: there is no credential that comes by itself.
+    // A foreign site can begin nothing.
     let forged = Request::post(ENROLL)
         .header("origin", "https://evil.test")
         .header("sec-fetch-site", "cross-site")
         .json(&json!({}));
-    assert_eq!(stage.anonymous().send(forged).await.status, 401);
+    let cookie = Browser::signed_in(&stage.gateway, "alice").await;
+    for answer in [stage.anonymous().send(forged.clone()).await, cookie.send(forged).await] {
+        answer.assert_problem(403, "csrf_failed");
+    }
 
     let mine = Authenticator::begin(&victim).await;
     mine.confirm(&victim).await;
@@ -362,9 +366,7 @@ async fn demanding() -> Stage {
 async fn assert_half_proven(stage: &Stage, caller: &Persona) {
     let refused = "insufficient_user_authentication";
     let before = stage.upstream.count();
-    for path in
-        ["/admin/x", "/api/x", "/nowhere", "/auth/nowhere", "/auth/csrf", "/oauth2/userinfo"]
-    {
+    for path in ["/admin/x", "/api/x", "/nowhere", "/auth/nowhere", "/oauth2/userinfo"] {
         caller.get(path).await.assert_problem(403, refused);
     }
     for path in [DISABLE, RENEW, "/auth/logout-all", "/auth/ws-ticket", "/auth/password"] {

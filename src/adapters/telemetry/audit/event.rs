@@ -61,6 +61,22 @@ names! {
     MfaChallengeReplayed = "mfa.challenge.replayed", false;
     /// Too many wrong codes.
     MfaChallengeLocked = "mfa.challenge.locked", false;
+    /// A person set another password by the one in force.
+    PasswordChanged = "auth.password.changed", false;
+    /// The password in force was not shown, or the new one was too weak.
+    PasswordUnchanged = "auth.password.refused", false;
+    /// Somebody asked for a link to set a new password.
+    RecoveryRequested = "recovery.requested", false;
+    /// A new password was set by a link.
+    RecoveryCompleted = "recovery.completed", false;
+    /// A link did not count, or the new password was too weak.
+    RecoveryFailed = "recovery.failed", false;
+    /// Somebody asked for a link to prove an address.
+    VerificationRequested = "verification.requested", false;
+    /// An address was proven by a link.
+    VerificationCompleted = "verification.completed", false;
+    /// A link did not count.
+    VerificationFailed = "verification.failed", false;
     /// A new configuration is in force.
     ReloadSucceeded = "config.reload.succeeded", false;
     /// A configuration was refused; the old one stays.

@@ -1,9 +1,10 @@
-//! The names that the replaced systems have used. Those of the database count now; the others are
-//! held to their bounds, and count when their feature comes.
+//! The names that the replaced systems have used. Those of introspection and of the service's API key
+//! are held to their bounds, and count when their feature comes.
 
 use toml::{Table, Value};
 
 use super::super::report::Report;
+use super::super::resolve::is_link;
 use super::Variables;
 
 /// What a variable may say, and how that is told.
@@ -55,28 +56,47 @@ pub(in super::super) fn apply(variables: &Variables, document: &mut Table, repor
             report.problem_with(&format!("environment {name}"), bounds);
         }
     }
-    apply_mfa(variables, document, report);
+    apply_keys(variables, document, report);
     if DATABASE.iter().any(|name| get(variables, name).is_some()) {
         apply_database(variables, document, report);
     }
 }
 
-fn apply_mfa(variables: &Variables, document: &mut Table, report: &mut Report) {
-    let key = get(variables, "TOTP_ENC_KEY").map(str::to_owned);
-    let ttl = get(variables, "TOTP_REPLAY_TTL").map(|seconds| format!("{seconds}s"));
-    for (name, variable, value) in
-        [("encryption_key", "TOTP_ENC_KEY", key), ("replay_ttl", "TOTP_REPLAY_TTL", ttl)]
-    {
+/// What a variable becomes as the value of a key.
+type Reading = fn(&str) -> Value;
+
+const KEYS: [(&str, &str, &str, Reading); 7] = [
+    ("TOTP_ENC_KEY", "mfa", "encryption_key", text),
+    ("TOTP_REPLAY_TTL", "mfa", "replay_ttl", seconds),
+    ("PASSWORD_RESET_URL", "recovery", "url", text),
+    ("RESET_TOKEN_TTL", "recovery", "ttl", seconds),
+    ("EMAIL_VERIFICATION_URL", "verification", "url", text),
+    ("EMAIL_VERIFICATION_TOKEN_TTL", "verification", "ttl", seconds),
+    ("AUTH_REQUIRE_VERIFIED_EMAIL", "verification", "required", yes),
+];
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+fn seconds(text: &str) -> Value {
+    Value::String(format!("{text}s"))
+}
+
+fn yes(text: &str) -> Value {
+    Value::Boolean(["true", "1", "yes", "on"].iter().any(|word| text.eq_ignore_ascii_case(word)))
+}
+
+fn apply_keys(variables: &Variables, document: &mut Table, report: &mut Report) {
+    for (variable, section, key, read) in KEYS {
         // What is out of bounds was told already.
-        let fits = BOUNDS
-            .iter()
-            .any(|(of, fits, _)| *of == variable && get(variables, variable).is_some_and(fits));
-        let Some(value) = value.filter(|_| fits) else { continue };
-        let mfa = document.entry("mfa").or_insert_with(|| Value::Table(Table::new()));
-        if let Value::Table(mfa) = mfa {
-            mfa.remove(&format!("{name}_file"));
-            mfa.insert(name.to_owned(), Value::String(value));
-            report.places.override_with(&format!("mfa.{name}"), variable);
+        let fits = |value: &&str| BOUNDS.iter().any(|(of, fits, _)| *of == variable && fits(value));
+        let Some(value) = get(variables, variable).filter(fits) else { continue };
+        let inner = document.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(inner) = inner {
+            inner.remove(&format!("{key}_file"));
+            inner.insert(key.to_owned(), read(value));
+            report.places.override_with(&format!("{section}.{key}"), variable);
         }
     }
 }
@@ -147,13 +167,6 @@ fn are_names(text: &str) -> bool {
         })
 }
 
-fn is_link(text: &str) -> bool {
-    let Ok(link) = text.parse::<http::Uri>() else { return false };
-    let web = matches!(link.scheme_str(), Some("http" | "https"));
-    let plain = link.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    web && plain && text.len() <= 2048 && !text.contains('#')
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -213,6 +226,28 @@ mod tests {
         ]);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(table["store"]["database"].as_str(), Some("sqlite:data/users.db"));
+        assert_eq!(table["mfa"]["replay_ttl"].as_str(), Some("60s"));
+        assert_eq!(table["recovery"]["ttl"].as_str(), Some("3600s"));
+        assert_eq!(table["recovery"]["url"].as_str(), Some("https://app.test/reset?lang=pt"));
+        assert_eq!(table["verification"]["required"].as_bool(), Some(true));
+    }
+
+    #[test]
+    fn whether_addresses_must_be_proven_is_said_in_many_ways() {
+        for (text, required) in [
+            ("true", true),
+            ("1", true),
+            ("YES", true),
+            ("On", true),
+            ("false", false),
+            ("0", false),
+            ("no", false),
+            ("OFF", false),
+        ] {
+            let (table, problems) = applied(&[("AUTH_REQUIRE_VERIFIED_EMAIL", text)]);
+            assert_eq!(problems, Vec::<String>::new());
+            assert_eq!(table["verification"]["required"].as_bool(), Some(required), "{text}");
+        }
     }
 
     #[test]

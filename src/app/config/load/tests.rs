@@ -10,6 +10,7 @@ use super::*;
 use crate::rules::token::Algorithm;
 use crate::services::grant::Rotation;
 
+mod mail;
 mod mfa;
 mod routes;
 
@@ -84,6 +85,13 @@ fn what_is_not_written_has_the_defaults_of_the_contract() {
     assert_eq!(config.aliases, [("/api/auth/token".into(), "/auth/token".into())]);
     assert_eq!(config.audit.keep, Duration::from_secs(180 * 86_400));
     assert_eq!(config.limits, Default::default());
+    assert_eq!(config.mail, None);
+    assert!(!config.login.require_verified_email);
+    assert_eq!(&*config.links.reset.url, "https://localhost:8443/reset");
+    assert_eq!(&*config.links.verification.url, "https://localhost:8443/verify-email");
+    assert_eq!(config.links.reset.ttl, Duration::from_secs(1800));
+    assert_eq!(config.links.verification.ttl, Duration::from_secs(3600));
+    assert_eq!((config.policy.min_score, &config.policy.breached), (3, &None));
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 

@@ -11,6 +11,7 @@ use super::super::written::{self, Access, Allow, Written};
 use super::{Reader, endpoints};
 use crate::adapters::upstream::Settings;
 use crate::model::{Role, Source};
+use crate::rules::route::policy::Protection;
 use crate::rules::route::{HostPattern, Matcher, PathPattern, Policy};
 
 /// The methods that are forwarded (RFC 9110 section 9, RFC 5789).
@@ -178,7 +179,13 @@ fn policy(
     reader: &mut Reader<'_>,
 ) -> Policy {
     let public = route.access == Some(Access::Public);
-    let Some(allow) = &route.allow else { return Policy { public, ..Policy::default() } };
+    let protection = match route.csrf {
+        None | Some(written::Protection::Token) => Protection::Token,
+        Some(written::Protection::Origin) => Protection::Origin,
+    };
+    let Some(allow) = &route.allow else {
+        return Policy { public, protection, ..Policy::default() };
+    };
     let path = format!("{path}.allow");
     if public && (allow.roles.is_some() || allow.sources.is_some()) {
         reader.report.problem_with_hint(
@@ -208,6 +215,7 @@ fn policy(
         client_cns: common_names(allow, &path, reader),
         sources: allow.sources.iter().flatten().copied().map(source).collect(),
         second_factor: allow.mfa.unwrap_or(false),
+        protection,
     }
 }
 

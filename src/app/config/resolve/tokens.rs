@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::super::values::Places;
 use super::super::written::{self, Rotation, RotationWord, Written};
 use super::{Reader, section};
+use crate::adapters::breached::Breached;
 use crate::model::Secret;
 use crate::rules::token::Algorithm;
-use crate::services::session::KEEP_SUCCESSOR_SEEDS;
+use crate::services::account::PolicySettings;
+use crate::services::session::{KEEP_SUCCESSOR_SEEDS, Lifetimes};
 use crate::services::{grant, keys, login};
 
 /// Fewest bytes of an HS256 secret (RFC 7518 section 3.2).
@@ -150,6 +152,7 @@ pub(super) fn login(written: &Written, reader: &mut Reader<'_>) -> login::Settin
             SECOND..=DAY,
         ),
         min_length: number(of.min_length, 15),
+        require_verified_email: written.verification.required.unwrap_or(false),
         hashing: login::Hashing {
             memory_kib: u32::try_from(memory >> 10).unwrap_or(19 << 10),
             iterations: number(of.iterations, 2),
@@ -157,7 +160,33 @@ pub(super) fn login(written: &Written, reader: &mut Reader<'_>) -> login::Settin
             concurrency: number(of.concurrency, section::cores()),
             queue: number(of.queue, 256),
         },
+        browser: browser(written, reader),
     }
+}
+
+/// `[sessions]`
+fn browser(written: &Written, reader: &mut Reader<'_>) -> Lifetimes {
+    let of = &written.sessions;
+    let (minute, half_a_day) = (60 * SECOND, DAY / 2);
+    let idle = reader.time("sessions.idle", of.idle.as_ref(), half_a_day, minute..=30 * DAY);
+    let path = "sessions.lifetime";
+    let absolute = reader.time(path, of.lifetime.as_ref(), 7 * DAY, minute..=365 * DAY);
+    Lifetimes { idle, absolute }
+}
+
+/// `[passwords]` for new ones.
+pub(super) fn policy(written: &Written, reader: &mut Reader<'_>) -> PolicySettings {
+    let of = &written.passwords;
+    let breached = of.breached_file.as_ref().and_then(|name| {
+        let file = reader.locate(name);
+        let opened = Breached::open(&file);
+        let told = |error| {
+            let what = format_args!("{} cannot be used: {error}", file.display());
+            reader.report.problem("passwords.breached_file", what);
+        };
+        opened.map_err(told).ok()
+    });
+    PolicySettings { min_score: number(of.min_score, 3), breached }
 }
 
 fn number<T: TryFrom<i64>>(written: Option<i64>, default: T) -> T {

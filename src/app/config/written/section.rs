@@ -91,6 +91,114 @@ pub struct Mfa {
     pub recent_login: Option<Time>,
 }
 
+/// The pages that Guarita shows to people. Changing them needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pages {
+    /// The name at the head of each page; 1 to 64 bytes. Default `Guarita`.
+    pub name: Option<String>,
+    /// File of a picture beside it: PNG, JPEG, WebP or SVG, at most 256 KiB.
+    pub logo: Option<String>,
+    /// The colour of buttons and links, as in `#1b5e8c`.
+    pub accent: Option<String>,
+    /// The same on a dark ground, as in `#8cc4ea`.
+    pub accent_dark: Option<String>,
+}
+
+/// The sessions that browsers hold by a cookie. Changing them needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// Over after so long without a request; 60 s to 30 d. Default 12 h.
+    pub idle: Option<Time>,
+    /// Over after so long, however often it is used; 60 s to 365 d. Default 7 d.
+    pub lifetime: Option<Time>,
+}
+
+/// The mail server. Without it no mail is sent: nobody can recover a password or prove an address.
+/// Changing it needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// Host name or address.
+    pub server: Option<String>,
+    /// Default 587 with `starttls`, 465 with `tls`, 25 with `none`.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<i64>,
+    /// How the connection is protected. Default `starttls`. With `none`, credentials go to a
+    /// loopback address only.
+    pub tls: Option<MailTls>,
+    /// File of further CAs in PEM that the server's certificate may be of.
+    pub ca: Option<String>,
+    /// The user name at the server.
+    pub username: Option<String>,
+    /// The password at the server.
+    pub password: Option<String>,
+    /// File that holds the value of `password`.
+    pub password_file: Option<String>,
+    /// The address that mails are from.
+    pub sender: Option<String>,
+    /// The name beside it, and what mails call this service; 1 to 100 bytes. Default the host of
+    /// `public_url`.
+    pub sender_name: Option<String>,
+    /// Longest time of one attempt to send; 1 s to 5 m. Default 30 s.
+    pub timeout: Option<Time>,
+    /// The language of mails where nobody asked for another. Default `en`.
+    pub language: Option<MailLanguage>,
+}
+
+/// How the connection to the mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// Not at all.
+    None,
+    /// By STARTTLS, demanded.
+    StartTls,
+    /// From the first byte on.
+    Tls,
+}
+
+/// A language of mails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum MailLanguage {
+    /// Portuguese of Brazil.
+    #[serde(rename = "pt-BR")]
+    PtBr,
+    /// Spanish.
+    #[serde(rename = "es")]
+    Es,
+    /// English.
+    #[serde(rename = "en")]
+    En,
+}
+
+/// Recovery of passwords by mail. Changing it needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// Where links lead; `?token=` is appended. Default `<public_url>/reset`. `PASSWORD_RESET_URL`
+    /// wins.
+    pub url: Option<String>,
+    /// How long a link counts; 1 s to 1 h. Default 30 m. `RESET_TOKEN_TTL` (in seconds) wins.
+    pub ttl: Option<Time>,
+}
+
+/// Verification of e-mail addresses. Changing it needs a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verification {
+    /// Where links lead; `?token=` is appended. Default `<public_url>/verify-email`.
+    /// `EMAIL_VERIFICATION_URL` wins.
+    pub url: Option<String>,
+    /// How long a link counts; 1 s to 1 h. Default 1 h. `EMAIL_VERIFICATION_TOKEN_TTL` (in seconds)
+    /// wins.
+    pub ttl: Option<Time>,
+    /// Refuses logins of accounts that are not verified, those without an address among them.
+    /// Default false. `AUTH_REQUIRE_VERIFIED_EMAIL` wins.
+    pub required: Option<bool>,
+}
+
 /// How credentials are taken.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -96,6 +96,12 @@ pub struct Passwords {
     /// Fewest characters of a new password; 8 to 128. Default 15 (NIST SP 800-63B-4).
     #[schemars(range(min = 8, max = 128))]
     pub min_length: Option<i64>,
+    /// Fewest points of strength (zxcvbn) of a new password; 0 to 4. Default 3.
+    #[schemars(range(min = 0, max = 4))]
+    pub min_score: Option<i64>,
+    /// File of breached passwords that are refused: SHA-1 hashes in hexadecimal, one a line, sorted,
+    /// as Have I Been Pwned publishes them. Default none.
+    pub breached_file: Option<String>,
     /// Memory of one hash; 8 MiB to 1 GiB. Default 19 MiB.
     pub memory: Option<Size>,
     /// Passes of one hash; 1 to 10. Default 2.

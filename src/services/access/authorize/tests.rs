@@ -1,12 +1,29 @@
 use super::super::sample::{claims, expectations, keyring, now};
 use super::super::verified::VerifiedToken;
+use std::sync::LazyLock;
+
+use http::{HeaderMap, Method};
+
 use super::*;
 use crate::model::{Role, Roles, Source};
+use crate::rules::request::OwnOrigins;
+use crate::rules::route::policy::Protection;
 use crate::rules::token::Claims;
+
+static NO_FIELDS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+
+fn asked(method: &Method) -> Asked<'_> {
+    let own = OwnOrigins { public: "https://a.test", scheme: "https", authority: "a.test" };
+    Asked { method, headers: &NO_FIELDS, own }
+}
+
+const fn caller<'a>(client_cn: Option<&'a str>, asked: Asked<'a>) -> Caller<'a> {
+    Caller { client_cn, asked }
+}
 
 fn principal() -> Principal {
     let token = VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations()).unwrap();
-    Principal::new(token.identity().clone())
+    Principal::new(token.proof().identity)
 }
 
 fn verdicts() -> Vec<Verdict> {
@@ -51,6 +68,7 @@ fn policy(public: bool, certificate: Demand, source: Demand, roles: Demand) -> P
             Demand::Unmet => role("Reader"),
         },
         second_factor: false,
+        protection: Protection::Token,
     }
 }
 
@@ -86,7 +104,7 @@ fn expected(public: bool, demands: [Demand; 3], verdict: &Verdict) -> Result<boo
 
 #[test]
 fn every_policy_meets_every_verdict() {
-    let caller = Caller { client_cn: Some("robot") };
+    let caller = caller(Some("robot"), asked(&Method::GET));
     for public in [false, true] {
         for certificate in DEMANDS {
             for source in DEMANDS {
@@ -109,19 +127,19 @@ fn every_policy_meets_every_verdict() {
 fn without_a_client_certificate_none_is_met() {
     let demanding = policy(true, Demand::Met, Demand::None, Demand::None);
     let verdict = || Verdict::Anonymous { presented: false };
-    let denied = authorize(&demanding, verdict(), Caller::default());
+    let denied = authorize(&demanding, verdict(), caller(None, asked(&Method::GET)));
     assert_eq!(denied.unwrap_err(), Denial::ClientCertificate);
     let free = policy(true, Demand::None, Demand::None, Demand::None);
-    assert!(authorize(&free, verdict(), Caller::default()).is_ok());
+    assert!(authorize(&free, verdict(), caller(None, asked(&Method::GET))).is_ok());
 }
 
 #[test]
 fn the_roles_that_count_now_decide() {
     let token = VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations()).unwrap();
     let roles = Roles::parse(["admin"]).unwrap();
-    let current = Principal::with_current_roles(token.identity().clone(), roles);
+    let current = Principal::with_current_roles(token.proof().identity, roles);
     let reader = policy(false, Demand::None, Demand::None, Demand::Met);
-    let denied = authorize(&reader, Verdict::Proven(current), Caller::default());
+    let denied = authorize(&reader, Verdict::Proven(current), caller(None, asked(&Method::GET)));
     assert_eq!(denied.unwrap_err(), Denial::Role);
 }
 
@@ -133,6 +151,7 @@ fn each_denial_has_its_status() {
         (Denial::Role, 403),
         (Denial::ClientCertificate, 403),
         (Denial::Source, 403),
+        (Denial::Forgery, 403),
         (Denial::Unknowable, 503),
     ];
     for (denial, status) in table {
@@ -145,12 +164,36 @@ fn a_second_factor_is_asked_of_whoever_passes_otherwise() {
     let demanding = Policy { second_factor: true, ..Policy::default() };
     let pass = |claims: Claims| {
         let token = VerifiedToken::new(claims, Source::Bearer, &keyring(), &expectations());
-        let principal = Principal::new(token.unwrap().identity().clone());
-        authorize(&demanding, Verdict::Proven(principal), Caller::default()).map(|_| ())
+        let principal = Principal::new(token.unwrap().proof().identity);
+        authorize(&demanding, Verdict::Proven(principal), caller(None, asked(&Method::GET)))
+            .map(|_| ())
     };
     assert_eq!(pass(claims()), Err(Denial::SecondFactor));
     assert_eq!(pass(Claims { second_factor_at: Some(now()), ..claims() }), Ok(()));
     let anonymous = Verdict::Anonymous { presented: false };
-    let refused = authorize(&demanding, anonymous, Caller::default());
+    let refused = authorize(&demanding, anonymous, caller(None, asked(&Method::GET)));
     assert_eq!(refused.unwrap_err(), Denial::Missing);
+}
+
+/// csrf-origin-003, csrf-origin-007
+#[test]
+fn only_a_cookie_s_request_must_show_that_it_was_meant() {
+    let of = |source| {
+        let token = VerifiedToken::new(claims(), source, &keyring(), &expectations()).unwrap();
+        Verdict::Proven(Principal::new(token.proof().identity))
+    };
+    let open = Policy { public: true, ..Policy::default() };
+    for (policy, source, method, expected) in [
+        (Policy::default(), Source::Session, Method::GET, Ok(true)),
+        (Policy::default(), Source::Session, Method::POST, Err(Denial::Forgery)),
+        (Policy::default(), Source::Bearer, Method::POST, Ok(true)),
+        (Policy::default(), Source::ApiKey, Method::POST, Ok(true)),
+        // Who may come as nobody comes as nobody.
+        (open.clone(), Source::Session, Method::POST, Ok(false)),
+        (open, Source::Session, Method::GET, Ok(true)),
+    ] {
+        let decided = authorize(&policy, of(source), caller(None, asked(&method)));
+        let decided = decided.map(|permit| permit.principal().is_some());
+        assert_eq!(decided, expected, "{source:?} {method}");
+    }
 }

@@ -45,11 +45,17 @@ impl Court {
             now: now(),
         };
         let credentials = tokens.iter().map(|token| Credential::Bearer(token));
-        try_each(&self.verified, grounds, credentials, |id| {
-            assert_eq!(id, session());
-            asked.times.set(asked.times.get() + 1);
-            std::future::ready(asked.answer.clone())
-        })
+        try_each(
+            &self.verified,
+            grounds,
+            credentials,
+            |id| {
+                assert_eq!(id, session());
+                asked.times.set(asked.times.get() + 1);
+                std::future::ready(asked.answer.clone())
+            },
+            |_| std::future::ready(Ok(None)),
+        )
         .await
     }
 }
@@ -156,7 +162,8 @@ fn the_user_of_the_session_must_be_that_of_the_token() {
         |claims| VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations()).unwrap();
     let past = now().minus(Duration::from_secs(60));
     let of = |id| standing(user(id, past), false);
-    let prove = |claims, standing| prove(&token(claims), &standing, &RequiredFactor::default());
+    let prove =
+        |claims, standing| prove(token(claims).proof(), &standing, &RequiredFactor::default());
     assert!(prove(claims(), of(7)).is_some());
     assert!(prove(claims(), of(8)).is_none());
     assert!(prove(Claims { user: None, ..claims() }, of(7)).is_none());
@@ -171,7 +178,8 @@ fn roles_that_changed_since_the_issue_count_from_the_store() {
         [(now().minus(second), "reader"), (now(), "admin"), (now().plus(second), "admin")]
     {
         let standing = standing(user(7, changed), false);
-        let principal = proven(prove(&token, &standing, &RequiredFactor::default()).unwrap());
+        let principal =
+            proven(prove(token.proof(), &standing, &RequiredFactor::default()).unwrap());
         assert_eq!(principal.roles().header(), roles, "{changed:?}");
         assert_eq!(principal.identity().roles().header(), "reader");
     }
@@ -202,7 +210,7 @@ fn who_lacks_a_demanded_second_factor_is_half_proven() {
             second_factor_required: of_account,
         };
         let standing = standing(Arc::new(demanding), in_session);
-        let verdict = prove(&token(claims).unwrap(), &standing, required).unwrap();
+        let verdict = prove(token(claims).unwrap().proof(), &standing, required).unwrap();
         assert_eq!(matches!(verdict, Verdict::Proven(_)), whole, "{verdict:?}");
         assert_eq!(matches!(verdict, Verdict::HalfProven(_)), !whole, "{verdict:?}");
     }
@@ -214,7 +222,7 @@ fn a_token_without_roles_has_those_in_the_store() {
     let bare = Claims { roles: Roles::none(), ..claims() };
     let token = VerifiedToken::new(bare, Source::Bearer, &keyring(), &expectations()).unwrap();
     let standing = standing(user(7, now().minus(Duration::from_secs(60))), true);
-    let principal = proven(prove(&token, &standing, &RequiredFactor::default()).unwrap());
+    let principal = proven(prove(token.proof(), &standing, &RequiredFactor::default()).unwrap());
     assert_eq!(principal.roles().header(), "admin");
     assert!(principal.second_factor());
 }

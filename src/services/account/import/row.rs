@@ -10,10 +10,11 @@ use crate::services::account::administration::check_username;
 use crate::services::login::stored;
 
 /// The columns that there are. `email` and `email_corporativo` are one.
-pub(super) const COLUMNS: [&str; 11] = [
+pub(super) const COLUMNS: [&str; 12] = [
     "username",
     "email",
     "email_corporativo",
+    "email_verified",
     "password_hash",
     "roles",
     "nome_completo",
@@ -37,6 +38,8 @@ pub struct Candidate {
     pub(super) roles: Vec<Role>,
     pub(super) profile: Profile,
     pub(super) active: bool,
+    /// Whether its address was proven where it comes from.
+    pub(super) verified: bool,
 }
 
 /// Reads the columns of one row and notes all that is wrong with it.
@@ -64,12 +67,14 @@ pub(super) fn parse(line: u64, texts: &Texts, bad: &mut Vec<Bad>) -> Option<Cand
     });
     let roles = reader.parsed("roles", parse_roles).unwrap_or_default();
     let active = reader.parsed("ativo", parse_flag).unwrap_or(true);
+    let verified = reader.parsed("email_verified", parse_flag).unwrap_or(false);
     let profile = reader.profile();
     if bad.len() > before {
         return None;
     }
     let password_hash = hash.unwrap_or_else(|| Secret::new(stored::NO_PASSWORD));
-    Some(Candidate { line, username: username?, email, password_hash, roles, profile, active })
+    let username = username?;
+    Some(Candidate { line, username, email, password_hash, roles, profile, active, verified })
 }
 
 impl Reader<'_> {

@@ -168,7 +168,9 @@ fn text(column: &str, value: serde_json::Value) -> Result<Option<String>, String
     match value {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
-        Value::Bool(flag) if column == "ativo" => Ok(Some(flag.to_string())),
+        Value::Bool(flag) if matches!(column, "ativo" | "email_verified") => {
+            Ok(Some(flag.to_string()))
+        }
         Value::Array(names) if column == "roles" => {
             let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
             let names = names.ok_or("roles must be a list of texts")?;

@@ -1,0 +1,343 @@
+//! `/account`: the profile, the second factor, the sessions. What changes something is one form with
+//! an `action`.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use http::{HeaderMap, StatusCode, Uri};
+
+use super::super::arrival::Arrival;
+use super::super::cookie::Cookie;
+use super::super::refusal::Refused;
+use super::super::{mfa, password, sessions};
+use super::device;
+use super::form::{Bound, Fields, Form, Stale};
+use super::page::{Page, Visit, moment, set_cookie};
+use super::settings::Settings;
+use super::sign_in::{alert, answer};
+use crate::model::{Code, Secret, SessionId};
+use crate::rules::request::cookies;
+use crate::services::account::{Overview, Overviews};
+use crate::services::login::Enrolment;
+use crate::services::session::Session;
+
+/// What an account takes.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) settings: Arc<Settings>,
+    pub(super) factor: mfa::Desk,
+    pub(super) sessions: sessions::Desk,
+    pub(super) password: password::Desk,
+    pub(super) overviews: Arc<Overviews>,
+}
+
+pub(super) fn routes(desk: Desk) -> Router {
+    Router::new().route("/account", get(show).post(change)).with_state(desk)
+}
+
+#[derive(Template)]
+#[template(path = "doors/endpoints/pages/account.html")]
+struct AccountPage<'a> {
+    page: &'a Page,
+    done: Option<&'static str>,
+    /// A second factor must be enrolled before anything else.
+    demanded: bool,
+    account: Option<Shown>,
+    factor: Factor,
+    sessions: Vec<Row>,
+}
+
+/// The profile.
+struct Shown {
+    username: String,
+    email: Option<String>,
+    full_name: Option<String>,
+    roles: String,
+}
+
+/// How the second factor stands.
+enum Factor {
+    On { codes_left: i64 },
+    Off { password: bool },
+    Unavailable,
+}
+
+/// One session.
+struct Row {
+    id: String,
+    device: String,
+    address: String,
+    last_used: String,
+    current: bool,
+}
+
+#[derive(Template)]
+#[template(path = "doors/endpoints/pages/enrol.html")]
+struct Enrol<'a> {
+    page: &'a Page,
+    picture: Option<Picture<'a>>,
+}
+
+struct Picture<'a> {
+    svg: &'a str,
+    secret: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "doors/endpoints/pages/codes.html")]
+struct Codes<'a> {
+    page: &'a Page,
+    codes: Vec<&'a str>,
+    target: &'a str,
+}
+
+/// What is shown beside the account itself.
+#[derive(Default)]
+struct Told {
+    done: Option<&'static str>,
+    alert: Option<(&'static str, StatusCode)>,
+    password: bool,
+}
+
+async fn show(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Refused> {
+    let fields = Fields::of_query(&uri).map_err(|_| arrival.refuse(Code::BadRequest))?;
+    let page = desk.page(&arrival, &headers, &fields)?;
+    desk.account(&arrival, page, Told::default()).await
+}
+
+async fn change(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Refused> {
+    let fields = match form.open(&headers, Bound::ToSession) {
+        Ok(fields) => fields,
+        Err(Stale) => {
+            let page = desk.page(&arrival, &headers, &Fields::default())?;
+            let alert = Some((page.words.stale, StatusCode::FORBIDDEN));
+            return desk.account(&arrival, page, Told { alert, ..Told::default() }).await;
+        }
+    };
+    let page = desk.page(&arrival, &headers, &fields)?;
+    match fields.text("action") {
+        "enrol" => desk.enrol(&arrival, page, &fields).await,
+        "confirm" => desk.confirm(&arrival, page, &fields).await,
+        "disable" => desk.disable(&arrival, page, &fields).await,
+        "password" => desk.change_password(&arrival, page, &fields).await,
+        "end" => desk.end(&arrival, page, fields.text("sid")).await,
+        "end_all" => desk.end_all(&arrival, page).await,
+        "sign_out" => desk.sign_out(&arrival, page).await,
+        _ => Err(arrival.refuse(Code::InvalidBody)),
+    }
+}
+
+impl Desk {
+    fn page(
+        &self,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        fields: &Fields,
+    ) -> Result<Page, Refused> {
+        let (path, bound) = ("/account", Bound::ToSession);
+        let visit = Visit { settings: &self.settings, headers, path, fields, bound };
+        Page::new(&visit).map_err(|_| arrival.refuse(Code::Internal))
+    }
+
+    /// The account, or the way to sign in.
+    async fn account(
+        &self,
+        arrival: &Arrival,
+        page: Page,
+        told: Told,
+    ) -> Result<Response, Refused> {
+        let Some(caller) = arrival.enrolling() else { return Ok(page.redirect(SIGN_IN)) };
+        let Some(user) = caller.identity().user() else { return Ok(page.redirect(SIGN_IN)) };
+        let found = self.overviews.find(user).await.map_err(|fault| {
+            tracing::error!(requestId = &*arrival.request_id, %fault, "an account cannot be shown");
+            arrival.refuse(Code::Unavailable)
+        })?;
+        let Some(overview) = found else { return Ok(page.redirect(SIGN_IN)) };
+        let demanded = arrival.principal.is_none();
+        let sessions = if demanded { Vec::new() } else { self.rows(arrival, &page).await? };
+        let factor = self.factor_of(&overview, told.password);
+        let (page, status) = match told.alert {
+            Some((alert, status)) => (page.alerting(alert), status),
+            None => (page, StatusCode::OK),
+        };
+        let account = (!demanded).then(|| Shown::of(overview));
+        let shown =
+            AccountPage { page: &page, done: told.done, demanded, account, factor, sessions };
+        Ok(page.render(status, &shown))
+    }
+
+    fn factor_of(&self, overview: &Overview, password: bool) -> Factor {
+        match overview.recovery_codes {
+            Some(codes_left) => Factor::On { codes_left },
+            None if self.factor.is_available() => Factor::Off { password },
+            None => Factor::Unavailable,
+        }
+    }
+
+    async fn rows(&self, arrival: &Arrival, page: &Page) -> Result<Vec<Row>, Refused> {
+        let (found, current) = self.sessions.of_caller(arrival).await?;
+        Ok(found.into_iter().map(|session| Row::of(session, current, page)).collect())
+    }
+
+    async fn enrol(
+        &self,
+        arrival: &Arrival,
+        page: Page,
+        fields: &Fields,
+    ) -> Result<Response, Refused> {
+        let password = fields.secret("password");
+        let given = (!password.expose().is_empty()).then_some(&password);
+        match self.factor.begin(arrival, given).await {
+            Ok(enrolment) => {
+                let picture = Some(picture(&enrolment));
+                Ok(page.render(StatusCode::OK, &Enrol { page: &page, picture }))
+            }
+            Err(refused) => {
+                let asks = refused.code() == Code::ProofRequired;
+                let again = asks || refused.code() == Code::InvalidCredentials;
+                let alert = match refused.code() == Code::InvalidCredentials {
+                    true => page.words.wrong_password,
+                    false => alert(page.words, refused.code()),
+                };
+                let alert = Some((alert, refused.status()));
+                let told = Told { alert, password: again, ..Told::default() };
+                self.account(arrival, page, told).await
+            }
+        }
+    }
+
+    async fn confirm(
+        &self,
+        arrival: &Arrival,
+        page: Page,
+        fields: &Fields,
+    ) -> Result<Response, Refused> {
+        let code: String =
+            fields.text("code").chars().filter(|letter| !letter.is_whitespace()).collect();
+        match self.factor.confirm(arrival, &Secret::new(code)).await {
+            Ok(codes) => {
+                let codes = codes.iter().map(Secret::expose).collect();
+                let target = page.return_to.as_ref().map_or("/account", |way| way.as_str());
+                Ok(page.render(StatusCode::OK, &Codes { page: &page, codes, target }))
+            }
+            Err(refused) if refused.code() == Code::InvalidCode => {
+                let alert = page.words.wrong_code;
+                let page = page.alerting(alert);
+                // The picture was shown once; the app has it, or the person begins anew.
+                Ok(page.render(refused.status(), &Enrol { page: &page, picture: None }))
+            }
+            Err(refused) => self.failed(arrival, page, &refused).await,
+        }
+    }
+
+    async fn disable(
+        &self,
+        arrival: &Arrival,
+        page: Page,
+        fields: &Fields,
+    ) -> Result<Response, Refused> {
+        match self.factor.disable(arrival, &answer(fields.text("code"))).await {
+            Ok(()) => Ok(page.redirect("/account")),
+            Err(refused) => self.failed(arrival, page, &refused).await,
+        }
+    }
+
+    async fn change_password(
+        &self,
+        arrival: &Arrival,
+        page: Page,
+        fields: &Fields,
+    ) -> Result<Response, Refused> {
+        let (current, new) = (fields.secret("password"), fields.secret("new_password"));
+        match self.password.change(arrival, &current, &new, page.language).await {
+            Ok(()) => {
+                let done = Some(page.words.password_changed);
+                self.account(arrival, page, Told { done, ..Told::default() }).await
+            }
+            Err(refused) if refused.code() == Code::InvalidCredentials => {
+                let alert = Some((page.words.wrong_password, refused.status()));
+                self.account(arrival, page, Told { alert, ..Told::default() }).await
+            }
+            Err(refused) => self.failed(arrival, page, &refused).await,
+        }
+    }
+
+    async fn end(&self, arrival: &Arrival, page: Page, sid: &str) -> Result<Response, Refused> {
+        self.sessions.end(arrival, sid).await?;
+        Ok(page.redirect("/account"))
+    }
+
+    async fn end_all(&self, arrival: &Arrival, page: Page) -> Result<Response, Refused> {
+        self.sessions.end_all(arrival).await?;
+        Ok(signed_out(&page))
+    }
+
+    async fn sign_out(&self, arrival: &Arrival, page: Page) -> Result<Response, Refused> {
+        if arrival.enrolling().is_some() {
+            self.sessions.sign_out(arrival).await?;
+        }
+        Ok(signed_out(&page))
+    }
+
+    async fn failed(
+        &self,
+        arrival: &Arrival,
+        page: Page,
+        refused: &Refused,
+    ) -> Result<Response, Refused> {
+        let alert = Some((alert(page.words, refused.code()), refused.status()));
+        let response = self.account(arrival, page, Told { alert, ..Told::default() }).await?;
+        Ok(refused.onto(response))
+    }
+}
+
+const SIGN_IN: &str = "/login?return_to=/account";
+
+fn signed_out(page: &Page) -> Response {
+    let mut response = page.redirect("/login");
+    set_cookie(&mut response, Cookie::new(cookies::SESSION).removal());
+    response
+}
+
+fn picture(enrolment: &Enrolment) -> Picture<'_> {
+    Picture { svg: enrolment.qr_svg.expose(), secret: enrolment.secret.expose() }
+}
+
+impl Shown {
+    fn of(overview: Overview) -> Self {
+        let text = |secret: Secret| secret.expose().to_owned();
+        Self {
+            username: overview.username,
+            email: overview.email.map(text),
+            full_name: overview.full_name.map(text),
+            roles: overview.roles,
+        }
+    }
+}
+
+impl Row {
+    fn of(session: Session, current: Option<SessionId>, page: &Page) -> Self {
+        let unknown = || page.words.unknown_device.to_owned();
+        Self {
+            id: session.id.to_string(),
+            device: session.user_agent.as_deref().map_or_else(unknown, device::name),
+            address: session.address.unwrap_or_default(),
+            last_used: moment(session.last_used_at),
+            current: Some(session.id) == current,
+        }
+    }
+}

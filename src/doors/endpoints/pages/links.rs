@@ -1,0 +1,258 @@
+//! `/recover`, `/reset` and `/verify-email`: asking for a mailed link, and following one.
+//!
+//! A GET uses nothing up: mail programs look at links before people do.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{FromRequest as _, Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use http::{HeaderMap, StatusCode, Uri};
+
+use super::super::arrival::Arrival;
+use super::super::path::takes_form;
+use super::super::refusal::Refused;
+use super::super::{recovery, verification};
+use super::form::{Bound, Fields, Form, Stale};
+use super::page::{Page, Visit};
+use super::settings::Settings;
+use super::sign_in::alert;
+use crate::model::Code;
+
+/// What links take.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) settings: Arc<Settings>,
+    pub(super) recovery: recovery::Desk,
+    pub(super) verification: verification::Desk,
+}
+
+pub(super) fn routes(desk: Desk) -> Router {
+    Router::new()
+        .route("/recover", get(show_recover).post(recover))
+        .route("/reset", get(show_reset).post(reset))
+        .route("/verify-email", get(show_verify).post(verify))
+        .with_state(desk)
+}
+
+/// Asks for an address.
+#[derive(Template)]
+#[template(path = "doors/endpoints/pages/recover.html")]
+struct Ask<'a> {
+    page: &'a Page,
+    heading: &'a str,
+    text: &'a str,
+    action: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "doors/endpoints/pages/reset.html")]
+struct Reset<'a> {
+    page: &'a Page,
+    token: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "doors/endpoints/pages/verify.html")]
+struct Verify<'a> {
+    page: &'a Page,
+    token: &'a str,
+}
+
+/// Tells how it ended, and where to go on.
+#[derive(Template)]
+#[template(path = "doors/endpoints/pages/message.html")]
+struct Message<'a> {
+    page: &'a Page,
+    heading: &'a str,
+    text: &'a str,
+    target: &'a str,
+    label: &'a str,
+}
+
+impl Desk {
+    fn page(
+        &self,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        path: &'static str,
+        fields: &Fields,
+    ) -> Result<Page, Refused> {
+        let bound = Bound::ToBrowser;
+        let visit = Visit { settings: &self.settings, headers, path, fields, bound };
+        Page::new(&visit).map_err(|_| arrival.refuse(Code::Internal))
+    }
+
+    /// The page of a GET, with what its address says.
+    fn visited(
+        &self,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        path: &'static str,
+        uri: &Uri,
+    ) -> Result<(Page, Fields), Refused> {
+        let fields = Fields::of_query(uri).map_err(|_| arrival.refuse(Code::BadRequest))?;
+        Ok((self.page(arrival, headers, path, &fields)?, fields))
+    }
+
+    /// The page of a POST, with the fields of its form; of a form that is not to be used, the page
+    /// says so and the fields are empty.
+    async fn submitted(
+        &self,
+        arrival: &Arrival,
+        path: &'static str,
+        request: Request,
+    ) -> Result<(Page, Option<Fields>), Refused> {
+        let headers = request.headers().clone();
+        let form = Form::from_request(request, &()).await?;
+        match form.open(&headers, Bound::ToBrowser) {
+            Ok(fields) => Ok((self.page(arrival, &headers, path, &fields)?, Some(fields))),
+            Err(Stale) => {
+                let page = self.page(arrival, &headers, path, &Fields::default())?;
+                let alert = page.words.stale;
+                Ok((page.alerting(alert), None))
+            }
+        }
+    }
+}
+
+async fn show_recover(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Refused> {
+    let (page, _) = desk.visited(&arrival, &headers, "/recover", &uri)?;
+    Ok(ask_recover(&page, StatusCode::OK))
+}
+
+fn ask_recover(page: &Page, status: StatusCode) -> Response {
+    let (heading, text) = (page.words.recover, page.words.recover_text);
+    page.render(status, &Ask { page, heading, text, action: "/recover" })
+}
+
+/// A form is a page's; all else is the endpoint's.
+async fn recover(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    request: Request,
+) -> Result<Response, Refused> {
+    if !takes_form("/recover", request.headers()) {
+        return recovery::recover(&desk.recovery, &arrival, request).await;
+    }
+    let (page, fields) = desk.submitted(&arrival, "/recover", request).await?;
+    let Some(fields) = fields else { return Ok(ask_recover(&page, StatusCode::FORBIDDEN)) };
+    let language = Some(page.language);
+    match desk.recovery.request(&arrival, fields.text("email").trim(), language).await {
+        Ok(()) => Ok(sent(&page, page.words.recover)),
+        Err(refused) => Ok(refused_on(page, &refused, ask_recover)),
+    }
+}
+
+/// Says that a link is on its way, whether or not one is.
+fn sent(page: &Page, heading: &str) -> Response {
+    let (text, label) = (page.words.link_sent, page.words.back_to_sign_in);
+    page.render(StatusCode::OK, &Message { page, heading, text, target: "/login", label })
+}
+
+fn refused_on(
+    page: Page,
+    refused: &Refused,
+    again: impl FnOnce(&Page, StatusCode) -> Response,
+) -> Response {
+    let alert = alert(page.words, refused.code());
+    let page = page.alerting(alert);
+    refused.onto(again(&page, refused.status()))
+}
+
+async fn show_reset(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Refused> {
+    let (page, fields) = desk.visited(&arrival, &headers, "/reset", &uri)?;
+    let token = fields.text("token");
+    if token.is_empty() {
+        return Ok(page.redirect("/recover"));
+    }
+    Ok(page.render(StatusCode::OK, &Reset { page: &page, token }))
+}
+
+async fn reset(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (page, fields) = desk.submitted(&arrival, "/reset", request).await?;
+    let Some(fields) = fields else { return Ok(void(&page, StatusCode::FORBIDDEN)) };
+    let (token, password) = (fields.secret("token"), fields.secret("password"));
+    match desk.recovery.confirm(&arrival, &token, &password, Some(page.language)).await {
+        Ok(()) => {
+            let (heading, text) = (page.words.reset, page.words.reset_done);
+            let (target, label) = ("/login", page.words.sign_in);
+            Ok(page.render(StatusCode::OK, &Message { page: &page, heading, text, target, label }))
+        }
+        Err(refused) if refused.code() == Code::InvalidToken => Ok(void(&page, refused.status())),
+        Err(refused) => Ok(refused_on(page, &refused, |page, status| {
+            page.render(status, &Reset { page, token: token.expose() })
+        })),
+    }
+}
+
+/// The link is of no use; another can be asked for.
+fn void(page: &Page, status: StatusCode) -> Response {
+    let (heading, text) = (page.words.reset, page.words.link_void);
+    let (target, label) = ("/recover", page.words.recover);
+    page.render(status, &Message { page, heading, text, target, label })
+}
+
+async fn show_verify(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Refused> {
+    let (page, fields) = desk.visited(&arrival, &headers, "/verify-email", &uri)?;
+    let token = fields.text("token");
+    if token.is_empty() {
+        return Ok(ask_verify(&page, StatusCode::OK));
+    }
+    Ok(page.render(StatusCode::OK, &Verify { page: &page, token }))
+}
+
+fn ask_verify(page: &Page, status: StatusCode) -> Response {
+    let (heading, text) = (page.words.verify, page.words.verify_send_text);
+    page.render(status, &Ask { page, heading, text, action: "/verify-email" })
+}
+
+async fn verify(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    request: Request,
+) -> Result<Response, Refused> {
+    if !takes_form("/verify-email", request.headers()) {
+        return verification::verify(&desk.verification, &arrival, request).await;
+    }
+    let (page, fields) = desk.submitted(&arrival, "/verify-email", request).await?;
+    let Some(fields) = fields else { return Ok(ask_verify(&page, StatusCode::FORBIDDEN)) };
+    let token = fields.secret("token");
+    if token.expose().is_empty() {
+        let language = Some(page.language);
+        let email = fields.text("email").trim();
+        return match desk.verification.request(&arrival, email, language).await {
+            Ok(()) => Ok(sent(&page, page.words.verify)),
+            Err(refused) => Ok(refused_on(page, &refused, ask_verify)),
+        };
+    }
+    match desk.verification.confirm(&arrival, &token).await {
+        Ok(()) => {
+            let (heading, text) = (page.words.verify, page.words.verify_done);
+            let (target, label) = ("/login", page.words.sign_in);
+            Ok(page.render(StatusCode::OK, &Message { page: &page, heading, text, target, label }))
+        }
+        Err(refused) => Ok(refused_on(page, &refused, ask_verify)),
+    }
+}

@@ -1,0 +1,19 @@
+//! The hosted pages: rendered here, without a script, in three languages.
+//!
+//! Each page is a template beside the file that serves it; all stand in `layout.html`. What is done
+//! is done by the desks of the JSON endpoints: a page only asks and shows. To add one: its words in
+//! `words`, a template, a file with `routes`, its path in `super::path`.
+
+mod words;
+pub mod settings;
+mod form;
+mod page;
+mod style;
+mod device;
+mod sign_in;
+mod links;
+mod account;
+pub mod router;
+
+pub use router::{Desks, routes};
+pub use settings::{Colour, Logo, Settings};

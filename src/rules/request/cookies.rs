@@ -1,0 +1,127 @@
+//! The gateway's own cookies: read from a request, and kept from upstreams (contract section 4).
+//!
+//! Their prefix holds them to this host, to TLS and to `Path=/` (RFC 6265bis section 4.1.3.2): no
+//! sibling domain can set one.
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// A browser's session.
+pub const SESSION: &str = "__Host-guarita-session";
+/// The seed of the anti-forgery token.
+pub const CSRF: &str = "__Host-guarita-csrf";
+/// What an account knows a device again by.
+pub const DEVICE: &str = "__Host-guarita-device";
+/// The ticket of a login that waits for its second factor.
+pub const TICKET: &str = "__Host-guarita-mfa";
+/// The language that a person chose.
+pub const LANGUAGE: &str = "__Host-guarita-language";
+
+/// How the names of our own cookies begin; browsers compare it without regard to case.
+const PREFIX: &[u8] = b"__host-guarita-";
+
+/// What a request brings under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brought<'a> {
+    /// Nothing, or an empty value.
+    Nothing,
+    /// One value, or the same one several times.
+    One(&'a str),
+    /// Values that differ, or octets beyond ASCII: no single meaning.
+    Ambiguous,
+}
+
+impl<'a> Brought<'a> {
+    /// The value, where there is one.
+    pub const fn value(self) -> Option<&'a str> {
+        match self {
+            Self::One(value) => Some(value),
+            Self::Nothing | Self::Ambiguous => None,
+        }
+    }
+}
+
+/// The cookie of that name. Names are compared exactly.
+pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Brought<'a> {
+    let mut brought = Brought::Nothing;
+    let fields = headers.get_all(header::COOKIE);
+    let pairs = fields.iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+    for pair in pairs {
+        let Some(value) = pair.trim_ascii().strip_prefix(name.as_bytes()) else { continue };
+        let Some(value) = value.strip_prefix(b"=") else { continue };
+        brought = match (str::from_utf8(value.trim_ascii()), brought) {
+            (Ok(""), _) => brought,
+            (Ok(value), Brought::Nothing) => Brought::One(value),
+            (Ok(value), Brought::One(before)) if value == before => brought,
+            (Ok(_) | Err(_), _) => Brought::Ambiguous,
+        };
+    }
+    brought
+}
+
+/// The field without our own cookies: `None` where none of them is in it, an empty value where
+/// nothing else is.
+pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
+    let pairs = || field.as_bytes().split(|byte| *byte == b';');
+    if !pairs().any(is_own) {
+        return None;
+    }
+    let kept: Vec<&[u8]> = pairs().filter(|pair| !is_own(pair)).map(<[u8]>::trim_ascii).collect();
+    let kept = kept.join(&b"; "[..]);
+    Some(HeaderValue::from_bytes(&kept).unwrap_or(HeaderValue::from_static("")))
+}
+
+fn is_own(pair: &[u8]) -> bool {
+    let name = pair.trim_ascii().get(..PREFIX.len());
+    name.is_some_and(|name| name.eq_ignore_ascii_case(PREFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_cookies_go_and_others_stay_as_they_are() {
+        for (field, left) in [
+            ("a=1; __Host-guarita-device=x; b=2", Some("a=1; b=2")),
+            ("__Host-guarita-device=x", Some("")),
+            ("__HOST-GUARITA-session=x;a=1;__host-guarita-y", Some("a=1")),
+            ("a=1;  b=2", None),
+            ("x__Host-guarita-device=1", None),
+            ("", None),
+        ] {
+            let field = HeaderValue::from_str(field).unwrap();
+            let left = left.map(|left| HeaderValue::from_str(left).unwrap());
+            assert_eq!(without_own(&field), left, "{field:?}");
+        }
+    }
+
+    /// csrf-origin-006
+    #[test]
+    fn a_cookie_that_differs_from_its_twin_counts_for_nothing() {
+        for (fields, brought) in [
+            (&[][..], Brought::Nothing),
+            (&["a=b"], Brought::Nothing),
+            (&["__Host-guarita-session="], Brought::Nothing),
+            (&["__Host-guarita-session"], Brought::Nothing),
+            (&["__host-guarita-session=x"], Brought::Nothing),
+            (&["guarita-session=x; a__Host-guarita-session=y"], Brought::Nothing),
+            (&["__Host-guarita-session2=x"], Brought::Nothing),
+            (&["a=b; __Host-guarita-session=x"], Brought::One("x")),
+            (&["a=b", "__Host-guarita-session=x=y"], Brought::One("x=y")),
+            (&["__Host-guarita-session=; __Host-guarita-session=x"], Brought::One("x")),
+            (&["__Host-guarita-session=x", "__Host-guarita-session=x"], Brought::One("x")),
+            (&["__Host-guarita-session=x; __Host-guarita-session=y"], Brought::Ambiguous),
+            (&["__Host-guarita-session=x", "__Host-guarita-session=y"], Brought::Ambiguous),
+        ] {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(header::COOKIE, HeaderValue::from_str(field).unwrap());
+            }
+            assert_eq!(read(&headers, SESSION), brought, "{fields:?}");
+        }
+        let mut headers = HeaderMap::new();
+        let field = HeaderValue::from_bytes(b"__Host-guarita-session=\xe9").unwrap();
+        headers.append(header::COOKIE, field);
+        assert_eq!(read(&headers, SESSION), Brought::Ambiguous);
+    }
+}

@@ -1,0 +1,13 @@
+//! What a credential that holds says of a session.
+
+use std::sync::Arc;
+
+use crate::model::{Identity, SessionId, Timestamp};
+
+/// Whose it is, which session it hangs on, and the moment whose roles the identity has.
+#[derive(Debug)]
+pub(super) struct Proof {
+    pub(super) identity: Arc<Identity>,
+    pub(super) session: SessionId,
+    pub(super) as_of: Timestamp,
+}

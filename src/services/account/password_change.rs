@@ -1,0 +1,106 @@
+//! A person sets another password by the one in force.
+
+use std::sync::Arc;
+
+use super::policy::{Policy, Weakness};
+use crate::adapters::mail::Notice;
+use crate::adapters::store::Store;
+use crate::model::{EmailAddress, Language, Secret, SessionId, Timestamp, UserId};
+use crate::services::grant::Fault;
+use crate::services::login::{self, Login, Passwords};
+use crate::services::mail::Outbox;
+use crate::services::session::Registry;
+
+/// Why the password stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Unchanged {
+    /// The one in force was not shown.
+    Refused(login::Refusal),
+    /// The new one does not meet the policy.
+    Weak(Weakness),
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct PasswordChange {
+    store: Store,
+    registry: Registry,
+    login: Arc<Login>,
+    passwords: Arc<Passwords>,
+    policy: Arc<Policy>,
+    outbox: Arc<Outbox>,
+}
+
+/// Who changes what.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// Whose password.
+    pub user: UserId,
+    /// The session that lives on; all others end.
+    pub session: SessionId,
+    /// The password in force.
+    pub current: &'a Secret,
+    /// The one to be.
+    pub new: &'a Secret,
+    /// For the mail that tells of it.
+    pub language: Language,
+}
+
+impl PasswordChange {
+    /// All parts are shared with login and recovery.
+    pub const fn new(
+        store: Store,
+        registry: Registry,
+        login: Arc<Login>,
+        passwords: Arc<Passwords>,
+        policy: Arc<Policy>,
+        outbox: Arc<Outbox>,
+    ) -> Self {
+        Self { store, registry, login, passwords, policy, outbox }
+    }
+
+    /// Sets the password. Before it returns every other session is revoked; a wrong current one
+    /// counts as a failed login.
+    pub async fn change(
+        &self,
+        change: Change<'_>,
+        now: Timestamp,
+    ) -> Result<Result<(), Unchanged>, Fault> {
+        let shown = self.login.confirm_password(change.user, change.current, now).await?;
+        if let Err(refusal) = shown {
+            return Ok(Err(Unchanged::Refused(refusal)));
+        }
+        let gone = || Unchanged::Refused(login::Refusal::InvalidCredentials);
+        let Some(user) = self.store.read().await?.find_user(change.user).await? else {
+            return Ok(Err(gone()));
+        };
+        let address = user.email.as_ref().map_or("", EmailAddress::expose);
+        let about = [user.username.as_str(), address];
+        if let Err(weakness) = self.policy.check(change.new, &about).await? {
+            return Ok(Err(Unchanged::Weak(weakness)));
+        }
+        let hash = match self.passwords.hash(change.new).await? {
+            Ok(hash) => hash,
+            Err(busy) => return Ok(Err(Unchanged::Refused(busy.into()))),
+        };
+        let mut transaction = self.store.begin_write().await?;
+        // Meanwhile it may have been disabled, or given another password by somebody else.
+        let same = transaction
+            .find_user(user.id)
+            .await?
+            .filter(|now_there| now_there.active && now_there.password_hash == user.password_hash);
+        if same.is_none() {
+            return Ok(Err(gone()));
+        }
+        transaction.set_password_hash(user.id, &hash).await?;
+        transaction.revoke_other_sessions(user.id, change.session, now).await?;
+        let (notice, language) = (Notice::PasswordChanged, Some(change.language));
+        self.outbox.notify(&mut transaction, &user, notice, language, now).await?;
+        let committed = transaction.commit().await;
+        // After a fault too: it may have been committed.
+        self.registry.forget_user(user.id);
+        committed?;
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,170 @@
+//! What is written to the outbox.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::sealed::OutboxKey;
+use crate::adapters::mail::{Letter, Notice, Settings};
+use crate::adapters::store::{LinkPurpose, NOBODY, NewMail, Transaction, User};
+use crate::model::{EmailAddress, Language, Secret, Timestamp, UserId, random};
+use crate::services::grant::Fault;
+
+/// How long a notice is tried.
+const KEEP_NOTICE: Duration = Duration::from_secs(86_400);
+
+/// Where a link leads, and how long it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkUse {
+    /// `?token=` is appended, `&token=` where there is a query already.
+    pub url: Box<str>,
+    /// 1 s to 1 h.
+    pub ttl: Duration,
+}
+
+impl LinkUse {
+    /// The whole link.
+    pub(super) fn with(&self, token: &Secret) -> Secret {
+        let mark = if self.url.contains('?') { '&' } else { '?' };
+        Secret::new(format!("{}{mark}token={}", self.url, token.expose()))
+    }
+}
+
+/// The links of mails, by what they are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Links {
+    /// `[recovery]`; default 30 min.
+    pub reset: LinkUse,
+    /// `[verification]`; default 1 h.
+    pub verification: LinkUse,
+}
+
+impl Links {
+    /// That of one purpose.
+    pub const fn of(&self, purpose: LinkPurpose) -> &LinkUse {
+        match purpose {
+            LinkPurpose::Reset => &self.reset,
+            LinkPurpose::Verification => &self.verification,
+        }
+    }
+}
+
+/// The link of a mail.
+#[derive(Debug)]
+pub(crate) struct Linked<'a> {
+    /// What it is for.
+    pub(crate) purpose: LinkPurpose,
+    /// `<id>.<secret>`
+    pub(crate) token: &'a Secret,
+    /// When it ends, and the mail with it.
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Writes mails into transactions. Where no mail server is configured, none are.
+#[derive(Debug)]
+pub struct Outbox {
+    key: Option<OutboxKey>,
+    language: Language,
+}
+
+impl Outbox {
+    /// Closed where no mail server is configured. The key is in `<data_dir>/outbox.key`, which is
+    /// made where it is missing.
+    pub fn open(settings: Option<&Settings>, data_dir: &Path) -> Result<Self, Fault> {
+        let key = settings.map(|_| OutboxKey::load(&data_dir.join("outbox.key"))).transpose()?;
+        Ok(Self { key, language: settings.map_or(Language::default(), |of| of.language) })
+    }
+
+    /// Whether mails are written.
+    pub const fn is_open(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Spoken where nobody asked for another.
+    pub const fn language(&self) -> Language {
+        self.language
+    }
+
+    /// Tells whose account it is what was done to it; nothing where there is no address.
+    pub async fn notify(
+        &self,
+        transaction: &mut Transaction,
+        user: &User,
+        notice: Notice,
+        language: Option<Language>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let (Some(key), Some(recipient)) = (&self.key, &user.email) else { return Ok(()) };
+        let mail = NewMail {
+            id: &random::ordered_uuid().to_string(),
+            user: user.id,
+            kind: Letter::Notice(notice).as_str(),
+            language: language.unwrap_or(self.language).tag(),
+            recipient: recipient.expose(),
+            sealed: None,
+            key_id: key.id(),
+            expires_at: now.plus(KEEP_NOTICE),
+        };
+        Ok(transaction.insert_mail(&mail, now).await?)
+    }
+
+    /// Writes the mail of a link. Without a recipient the same is written, and never sent.
+    pub(crate) async fn post(
+        &self,
+        transaction: &mut Transaction,
+        recipient: Option<(UserId, &EmailAddress)>,
+        linked: &Linked<'_>,
+        language: Option<Language>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let (user, address) = match recipient {
+            Some((user, address)) => (user, address.expose()),
+            None => (NOBODY, "nobody"),
+        };
+        let id = random::ordered_uuid().to_string();
+        let sealed = key.seal(&id, linked.token)?;
+        let mail = NewMail {
+            id: &id,
+            user,
+            kind: linked.purpose.as_str(),
+            language: language.unwrap_or(self.language).tag(),
+            recipient: address,
+            sealed: Some(&sealed),
+            key_id: key.id(),
+            expires_at: linked.expires_at,
+        };
+        Ok(transaction.insert_mail(&mail, now).await?)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.key().map(OutboxKey::id)
+    }
+
+    pub(super) const fn key(&self) -> Option<&OutboxKey> {
+        self.key.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_their_letters_have_one_name() {
+        assert_eq!(LinkPurpose::Reset.as_str(), Letter::Reset.as_str());
+        assert_eq!(LinkPurpose::Verification.as_str(), Letter::Verification.as_str());
+    }
+
+    #[test]
+    fn a_token_is_appended_to_a_url_with_or_without_a_query() {
+        let token = Secret::new("id.secret");
+        for (url, link) in [
+            ("https://app.test/reset", "https://app.test/reset?token=id.secret"),
+            ("https://app.test/r?lang=pt", "https://app.test/r?lang=pt&token=id.secret"),
+        ] {
+            let link_use = LinkUse { url: url.into(), ttl: Duration::from_secs(60) };
+            assert_eq!(link_use.with(&token).expose(), link);
+        }
+    }
+}
