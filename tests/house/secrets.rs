@@ -6,7 +6,7 @@ const NAMES: [&str; 13] = [
     "seed", "key", "keys",
 ];
 /// Fields that are called so and hold none, or are there to be shown.
-const HARMLESS: [(&str, &str); 10] = [
+const HARMLESS: [(&str, &str); 11] = [
     // Makes nothing without the token that was used.
     ("src/adapters/store/refresh_tokens.rs", "successor_seed"),
     // Arguments as they were typed.
@@ -18,7 +18,8 @@ const HARMLESS: [(&str, &str); 10] = [
     // Names of files.
     ("src/app/config/written.rs", "key"),
     ("src/app/config/written/upstream.rs", "key"),
-    // The answers of logins.
+    // What is made to be sent.
+    ("src/doors/endpoints/csrf.rs", "csrf_token"),
     ("src/doors/endpoints/login.rs", "access_token"),
     ("src/doors/endpoints/login.rs", "refresh_token"),
     // Public keys.

@@ -14,8 +14,9 @@ use crate::model::{Secret, random};
 
 /// Longest password that is looked at, in bytes.
 pub const MAX_LENGTH: usize = 1_024;
-/// So many hashes' time without one done, and forwarded traffic must make way for one: 6 % of a core.
-const PATIENCE: u32 = 16;
+/// So many hashes' time without one done, and forwarded traffic must make way for one: its p99 is not
+/// touched by 2 % of a core.
+const PATIENCE: u32 = 40;
 /// At least.
 const LEAST_PATIENCE: Duration = Duration::from_millis(100);
 

@@ -133,7 +133,8 @@ pub struct Mail {
     /// The user name at the server.
     pub username: Option<String>,
     /// The password at the server.
-    pub password: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub password: Option<Secret>,
     /// File that holds the value of `password`.
     pub password_file: Option<String>,
     /// The address that mails are from.
