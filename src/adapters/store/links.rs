@@ -33,7 +33,6 @@ pub struct Link {
 }
 
 /// A token to be.
-#[derive(Debug)]
 pub struct NewLink<'a> {
     /// A UUID.
     pub id: &'a str,

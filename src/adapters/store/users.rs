@@ -34,7 +34,6 @@ pub struct User {
 }
 
 /// An account to be.
-#[derive(Debug)]
 pub struct NewUser<'a> {
     /// The name.
     pub username: &'a Subject,

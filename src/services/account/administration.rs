@@ -55,7 +55,6 @@ pub enum Refusal {
 }
 
 /// An account to be.
-#[derive(Debug)]
 pub struct NewAccount {
     /// 1 to 128 characters.
     pub username: String,

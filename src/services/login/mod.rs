@@ -11,6 +11,7 @@ pub mod lockout;
 
 pub mod stored;
 
+pub mod pool;
 pub mod password;
 
 pub mod identifier;

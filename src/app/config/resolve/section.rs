@@ -88,7 +88,7 @@ pub(super) fn store(
     reader: &mut Reader<'_>,
 ) -> store::Settings {
     let of = &written.store;
-    if of.redis.as_ref().is_some_and(|redis| !redis.is_empty()) {
+    if of.redis.as_ref().is_some_and(|redis| !redis.expose().is_empty()) {
         reader.report.problem("store.redis", "is not available yet");
     }
     let default = || Secret::new(format!("sqlite:{}", data_dir.join("guarita.db").display()));
@@ -98,7 +98,7 @@ pub(super) fn store(
             reader.report.problem("store.database_file", what);
             return store::Settings { database: default() };
         }
-        (Some(database), None) => (Some(Secret::new(database.as_str())), "store.database"),
+        (Some(database), None) => (Some(database.clone()), "store.database"),
         (None, Some(name)) => {
             let path = "store.database_file";
             (reader.secret_file(path, name), path)

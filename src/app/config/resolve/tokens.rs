@@ -124,7 +124,7 @@ fn signing_key(written: &Written, reader: &mut Reader<'_>) -> (Option<Secret>, &
             reader.report.problem("tokens.signing_key_file", what);
             return (None, "tokens.signing_key_file");
         }
-        (Some(text), None) => (Some(Secret::new(text.as_str())), "tokens.signing_key"),
+        (Some(text), None) => (Some(text.clone()), "tokens.signing_key"),
         (None, Some(name)) => {
             let path = "tokens.signing_key_file";
             (reader.secret_file(path, name), path)

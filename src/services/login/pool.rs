@@ -1,0 +1,287 @@
+//! The threads that hash passwords. They take what forwarded traffic leaves of the cores
+//! (`SCHED_IDLE`), and where it leaves nothing for long, one ordinary thread computes the oldest hash
+//! now and then: logins may wait, but not for ever.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// Longest wait for an answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// The pool is full, or the answer did not come in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
+/// One hash to be computed; again, where whoever began does not get on.
+struct Job {
+    number: u64,
+    work: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Arc<Job>>,
+    /// Begun by the idle threads, and not yet by the ordinary one.
+    begun: Vec<Arc<Job>>,
+    /// When a job was last done, or came to a pool without any.
+    progress: Option<Instant>,
+    next: u64,
+    stop: bool,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.begun.is_empty()
+    }
+
+    /// The oldest job, if nothing was done for so long.
+    fn stalled(&mut self, patience: Duration) -> Option<Arc<Job>> {
+        let stalled = self.progress.is_some_and(|progress| progress.elapsed() >= patience);
+        if !stalled || self.is_idle() {
+            return None;
+        }
+        if self.begun.is_empty() { self.waiting.pop_front() } else { Some(self.begun.remove(0)) }
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+/// A bounded pool.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    /// Those that compute or wait.
+    inside: AtomicUsize,
+    capacity: usize,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Shared")
+    }
+}
+
+impl Pool {
+    /// Starts the threads. `queue` jobs may wait; after `patience` without any done the ordinary
+    /// thread does one.
+    pub(super) fn start(threads: usize, queue: usize, patience: Duration) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        for _ in 0..threads {
+            let shared = Arc::clone(&shared);
+            spawn(move || {
+                yield_to_others();
+                shared.serve();
+            })?;
+        }
+        let relief = Arc::clone(&shared);
+        spawn(move || relief.relieve(patience))?;
+        let capacity = threads.saturating_add(queue);
+        Ok(Self { shared, inside: AtomicUsize::new(0), capacity })
+    }
+
+    /// Computes it on the pool. A caller that goes away is not computed for, if nobody has begun.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Fn() -> T + Send + Sync + 'static,
+    ) -> Result<T, Busy> {
+        let _place = Place::take(&self.inside, self.capacity).ok_or(Busy)?;
+        let (sender, answer) = oneshot::channel();
+        let sender = Mutex::new(Some(sender));
+        self.shared.submit(Box::new(move || {
+            let lock = || sender.lock().unwrap_or_else(PoisonError::into_inner);
+            if lock().as_ref().is_none_or(oneshot::Sender::is_closed) {
+                return;
+            }
+            let result = work();
+            if let Some(sender) = lock().take() {
+                // Whoever asked may have gone.
+                drop(sender.send(result));
+            }
+        }));
+        timeout(LONGEST_WAIT, answer).await.ok().and_then(Result::ok).ok_or(Busy)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn submit(&self, work: Box<dyn Fn() + Send + Sync>) {
+        let mut state = self.lock();
+        if state.is_idle() {
+            state.progress = Some(Instant::now());
+        }
+        state.next += 1;
+        let job = Arc::new(Job { number: state.next, work });
+        state.waiting.push_back(job);
+        drop(state);
+        self.wake.notify_all();
+    }
+
+    /// Does one job after another.
+    fn serve(&self) {
+        let mut state = self.lock();
+        while !state.stop {
+            let Some(job) = state.waiting.pop_front() else {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            state.begun.push(Arc::clone(&job));
+            drop(state);
+            (job.work)();
+            state = self.lock();
+            state.begun.retain(|begun| begun.number != job.number);
+            state.progress = Some(Instant::now());
+        }
+    }
+
+    /// Does the oldest job whenever none was done for so long.
+    fn relieve(&self, patience: Duration) {
+        let mut state = self.lock();
+        while !state.stop {
+            if let Some(job) = state.stalled(patience) {
+                drop(state);
+                (job.work)();
+                state = self.lock();
+                // Traffic has its turn before the next.
+                state.progress = Some(Instant::now());
+            } else if state.is_idle() {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            } else {
+                let woken = self.wake.wait_timeout(state, patience);
+                state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name("guarita-hash".into()).spawn(work).map(|_| ())
+}
+
+/// From here on this thread runs where no other wants to.
+#[cfg(target_os = "linux")]
+fn yield_to_others() {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+        set_thread_priority_and_policy, thread_native_id,
+    };
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
+    if let Err(error) = set {
+        tracing::debug!(?error, "hashing keeps its priority");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn yield_to_others() {}
+
+/// A place inside, given back when dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(inside: &'a AtomicUsize, capacity: usize) -> Option<Self> {
+        let before = inside.fetch_add(1, Ordering::AcqRel);
+        let place = Self(inside);
+        (before < capacity).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const FOR_EVER: Duration = Duration::from_secs(3_600);
+
+    /// A job that waits to be let go, and what lets it.
+    fn gate() -> (impl Fn() -> usize + Send + Sync + 'static, mpsc::Sender<()>) {
+        let (go, wait) = mpsc::channel();
+        let wait = Mutex::new(wait);
+        let times = AtomicUsize::new(0);
+        let work = move || {
+            let time = times.fetch_add(1, Ordering::AcqRel);
+            // Only the first is held up.
+            if time == 0 {
+                let _ = wait.lock().unwrap().recv();
+            }
+            time
+        };
+        (work, go)
+    }
+
+    #[tokio::test]
+    async fn a_full_pool_refuses_at_once_and_recovers() {
+        let pool = Pool::start(1, 1, FOR_EVER).unwrap();
+        let (held, go) = gate();
+        let (one, two) = (pool.run(held), pool.run(|| 7));
+        tokio::pin!(one, two);
+        std::future::poll_fn(|context| {
+            assert!(one.as_mut().poll(context).is_pending());
+            assert!(two.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        assert_eq!(pool.run(|| 7).await, Err(Busy));
+        go.send(()).unwrap();
+        assert_eq!((one.await, two.await), (Ok(0), Ok(7)));
+        assert_eq!(pool.run(|| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_get_on_is_done_by_another_thread() {
+        let pool = Pool::start(1, 10, Duration::from_millis(10)).unwrap();
+        let (held, _go) = gate();
+        // Begun by the one idle thread and finished by the ordinary one; the next is behind both.
+        let (one, two) = tokio::join!(pool.run(held), pool.run(|| 7));
+        assert_eq!((one, two), (Ok(1), Ok(7)));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_computed_for_who_went_away() {
+        let pool = Pool::start(1, 10, FOR_EVER).unwrap();
+        let (held, go) = gate();
+        let one = pool.run(held);
+        tokio::pin!(one);
+        let computed = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&computed);
+        let mut left = Box::pin(pool.run(move || counted.fetch_add(1, Ordering::AcqRel)));
+        std::future::poll_fn(|context| {
+            assert!(one.as_mut().poll(context).is_pending());
+            assert!(left.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        drop(left);
+        go.send(()).unwrap();
+        assert_eq!(one.await, Ok(0));
+        assert_eq!(pool.run(|| 7).await, Ok(7));
+        assert_eq!(computed.load(Ordering::Acquire), 0);
+    }
+}
