@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::extract::{FromRequest as _, Request};
 use axum::response::Response;
 use axum::routing::post;
 use axum::{Router, extract::State};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::arrival::Arrival;
@@ -40,10 +41,12 @@ struct Given {
 async fn change(
     State(desk): State<Desk>,
     arrival: Arrival,
-    headers: HeaderMap,
-    Json(given): Json<Given>,
+    request: Request,
 ) -> Result<Response, Refused> {
-    let language = language(&headers).unwrap_or_default();
+    // Whoever is nobody hears that first, whatever the body.
+    caller(&arrival)?;
+    let language = language(request.headers()).unwrap_or_default();
+    let Json(given) = Json::<Given>::from_request(request, &()).await?;
     desk.change(&arrival, &given.current_password, &given.new_password, language).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
