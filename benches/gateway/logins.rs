@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::load::{self, Pace};
 use crate::process::Running;
-use crate::subject::{KNOWN, PASSWORD};
+use crate::subject::{KNOWN, PASSWORD, address_of};
 
 /// Logins under way at once.
 const PARALLEL: usize = 64;
@@ -54,6 +54,7 @@ pub(crate) fn print(folder: &Path, gateway: &Running, tokens: &Path, time: Durat
     distinguish(gateway, "/auth/login", 401, |name| {
         format!(r#"{{"username":"{name}","password":"wrong password, long enough"}}"#)
     });
+    distinguish(gateway, "/recover", 202, |name| format!(r#"{{"email":"{}"}}"#, address_of(name)));
 }
 
 /// Waits until the logins that nobody waits for any more are through.

@@ -73,6 +73,9 @@ fn main() {
     for target in &mut targets {
         target.warm(folder);
     }
+    if std::env::var("BENCH_ONLY").is_ok_and(|part| part == "drip") {
+        return drip::print(&[&targets[0], &targets[1]], &tokens.one, seconds);
+    }
     for _ in 0..rounds {
         for target in &mut targets {
             target.measure(folder, seconds);

@@ -83,6 +83,14 @@ duration = "1s"
 
 [rate_limits]
 login = {{ per_source = "off", per_account = "off" }}
+recover = {{ per_source = "off", per_account = "off" }}
+
+# A server that is not there: what waits for it slows nobody.
+[mail]
+server = "127.0.0.1"
+port = 9
+tls = "none"
+sender = "gateway@example.test"
 
 [limits]
 requests_per_connection = 1000000
@@ -111,6 +119,11 @@ fn address(instance: usize) -> String {
     format!("127.0.0.1:1809{}", 5 + instance)
 }
 
+/// The address of an account.
+pub(crate) fn address_of(name: &str) -> String {
+    format!("{name}@example.test")
+}
+
 /// Accounts named `known0` and so on, with one password.
 async fn accounts(folder: &Path, instance: usize) {
     let database = folder.join(format!("data{instance}/guarita.db"));
@@ -123,7 +136,8 @@ async fn accounts(folder: &Path, instance: usize) {
     for number in 0..KNOWN {
         let name = Subject::parse(&format!("known{number}")).unwrap();
         let hash = passwords.hash(&Secret::new(PASSWORD)).await.unwrap().unwrap();
-        let new = NewUser { username: &name, email: None, password_hash: &hash };
+        let email = address_of(name.as_str());
+        let new = NewUser { username: &name, email: Some(&email), password_hash: &hash };
         transaction.insert_user(&new, clock::now()).await.unwrap().unwrap();
     }
     transaction.commit().await.unwrap();

@@ -3,7 +3,9 @@
 pub mod certificates;
 pub mod rate_limits;
 pub mod required_factor;
+pub mod service_key;
 pub mod snapshot;
 
 pub use required_factor::RequiredFactor;
+pub use service_key::ServiceKey;
 pub use snapshot::{Live, RouteTarget, Snapshot};

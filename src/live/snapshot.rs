@@ -16,6 +16,7 @@ use crate::rules::token::{Keyring, claims::Expectations};
 
 use super::rate_limits::RateLimits;
 use super::required_factor::RequiredFactor;
+use super::service_key::ServiceKey;
 
 /// One generation of the configuration in force.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub aliases: BTreeMap<Box<str>, Box<str>>,
     /// What a bad credential does: `false` falls to the next, `true` refuses.
     pub reject_invalid: bool,
+    /// The key of a service, where there is one.
+    pub service_key: Option<ServiceKey>,
     /// `public_url`: the origin that pages of ours have.
     pub public_url: Box<str>,
     /// `mode = "off"`: nobody is judged (loopback only).

@@ -55,9 +55,29 @@ async fn all_of_it_works_without_scripts() {
     journey(false, "plain").await;
 }
 
-#[tokio::test]
-async fn axe_finds_nothing_on_any_page_in_any_language_and_scheme() {
+/// Every page in one language, light and dark.
+async fn look(locale: &str) {
     let stage = stage().await;
-    let given = json!({ "username": "ana", "email": ANA, "password": password_of("ana") });
+    let given = json!({
+        "username": "ana",
+        "email": ANA,
+        "password": password_of("ana"),
+        "locale": locale,
+    });
     chromium::run(&stage.gateway, "pages.mjs", &given, async |kind| link(&stage, kind).await).await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_on_any_page_in_portuguese() {
+    look("pt-BR").await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_on_any_page_in_spanish() {
+    look("es-ES").await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_on_any_page_in_english() {
+    look("en-US").await;
 }

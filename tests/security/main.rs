@@ -18,6 +18,7 @@
 mod harness;
 mod accounts;
 mod browser_sessions;
+mod credential_order;
 mod identity_headers;
 mod in_a_browser;
 mod login;

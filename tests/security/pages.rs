@@ -2,7 +2,7 @@
 
 use crate::harness::authenticator::{Authenticator, with_factors};
 use crate::harness::browser::{SESSION, token_of};
-use crate::harness::{Browser, Gateway, Request, Response, Setup, Upstream, password_of};
+use crate::harness::{Browser, Gateway, Request, Response, Setup, Upstream, cli, password_of};
 
 async fn gateway() -> (Upstream, Gateway) {
     let upstream = Upstream::start().await;
@@ -243,5 +243,36 @@ async fn an_account_shows_what_is_the_caller_s_own_and_ends_it() {
     assert_eq!(nobody.header("location"), Some("/login?return_to=/account"));
     for action in ["", "delete"] {
         here.submit("/account", &[("action", action)]).await.assert_problem(400, "invalid_body");
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_the_operator_s_name_logo_and_colours() {
+    let upstream = Upstream::start().await;
+    let setup = Setup::standard(&upstream.url())
+        .file("logo.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>1</script></svg>")
+        .set("pages.name", "\"Pedidos & <Cia>\"")
+        .set("pages.logo", "\"logo.svg\"")
+        .set("pages.accent", "\"#112233\"")
+        .set("pages.accent_dark", "\"#ddeeff\"");
+    let gateway = setup.clone().start().await;
+    let browser = Browser::new(&gateway);
+    let page = browser.get("/login").await.text();
+    assert!(page.contains("Pedidos &#38; &#60;Cia&#62;") && page.contains("src=\"/auth/logo\""));
+    let logo = browser.get("/auth/logo").await;
+    assert_eq!((logo.status, logo.header("content-type")), (200, Some("image/svg+xml")));
+    assert!(logo.header("content-security-policy").unwrap().contains("sandbox"));
+    let style = browser.get("/auth/style.css").await.text();
+    assert!(style.contains("#112233") && style.contains("#ddeeff"), "{style}");
+    for (key, value, what) in [
+        ("pages.accent", "\"red\"", "is not a colour"),
+        ("pages.logo", "\"guarita.toml\"", "is not a picture"),
+        ("pages.name", "\"\"", "pages.name"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        setup.clone().set(key, value).write(directory.path());
+        let outcome = cli::run(directory.path(), &["check", "--config", "guarita.toml"], "").await;
+        let said = outcome.failed(2).output();
+        assert!(said.contains(what), "{key}: {said}");
     }
 }

@@ -1,5 +1,6 @@
 //! What was written becomes what is meant: defaults, bounds, references, files.
 
+mod credentials;
 mod endpoints;
 mod headers;
 mod listeners;
@@ -57,6 +58,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         links,
         policy: tokens::policy(written, reader),
         identity_headers: headers::resolve(written, reader),
+        service_key: credentials::service_key(written, reader),
         reject_invalid: written.credentials.on_invalid == Some(written::OnInvalid::Reject),
         trusted_proxies: section::trusted_proxies(written, reader),
         aliases,

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::adapters::{mail, store, upstream};
 use crate::doors::endpoints::pages;
+use crate::live::ServiceKey;
 use crate::live::rate_limits::RateLimits;
 use crate::live::snapshot::Limits;
 use crate::model::{Role, Secret};
@@ -75,6 +76,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[identity_headers]`
     pub identity_headers: IdentityHeaders,
+    /// `credentials.service_api_key`, with its roles.
+    pub service_key: Option<ServiceKey>,
     /// `credentials.on_invalid = "reject"`
     pub reject_invalid: bool,
     /// `trusted_proxies`

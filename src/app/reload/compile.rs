@@ -55,6 +55,7 @@ pub fn compile(
         aliases: config.aliases.iter().cloned().collect(),
         reject_invalid: config.reject_invalid,
         public_url: config.public_url.clone(),
+        service_key: config.service_key.clone(),
         open: config.mode == Mode::Off,
         tls,
         limits: config.limits.clone(),

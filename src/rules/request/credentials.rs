@@ -6,9 +6,16 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::cookies::{self, Brought};
 
+/// Where a service sends its key.
+pub const API_KEY: HeaderName = HeaderName::from_static("x-service-api-key");
+/// Longest key, in bytes.
+const MAX_API_KEY: usize = 4096;
+
 /// A credential presented, unproven.
 #[derive(Clone, Copy)]
 pub enum Credential<'a> {
+    /// `x-service-api-key`.
+    ApiKey(&'a str),
     /// `Authorization: Bearer`.
     Bearer(&'a str),
     /// A session cookie.
@@ -31,6 +38,7 @@ pub fn is_credential(name: &HeaderName) -> bool {
 
 /// The ordered candidates.
 pub struct Candidates<'a> {
+    api_key: Option<Credential<'a>>,
     authorization: Option<Credential<'a>>,
     headers: &'a HeaderMap,
 }
@@ -38,20 +46,16 @@ pub struct Candidates<'a> {
 impl<'a> Candidates<'a> {
     /// Reads them from the header fields; the cookies only once they are asked for.
     pub fn read(headers: &'a HeaderMap) -> Self {
-        let mut fields = headers.get_all(header::AUTHORIZATION).iter();
-        let authorization = match (fields.next(), fields.next()) {
-            (None, _) => None,
-            (Some(field), None) => read_authorization(field.as_bytes()),
-            (Some(_), Some(_)) => Some(Credential::Unusable),
-        };
-        Self { authorization, headers }
+        let api_key = read_one(headers, &API_KEY, read_api_key);
+        let authorization = read_one(headers, &header::AUTHORIZATION, read_authorization);
+        Self { api_key, authorization, headers }
     }
 
     /// In order.
     pub fn iter(&self) -> impl Iterator<Item = Credential<'a>> {
         let headers = self.headers;
         let session = std::iter::once_with(|| read_session(headers)).flatten();
-        self.authorization.into_iter().chain(session)
+        self.api_key.into_iter().chain(self.authorization).chain(session)
     }
 
     /// Whether anything was brought, even if it cannot be used: two `Authorization` fields, another
@@ -59,6 +63,31 @@ impl<'a> Candidates<'a> {
     pub fn presented(&self) -> bool {
         self.iter().next().is_some()
     }
+}
+
+/// A field that must not come twice.
+fn read_one<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+    read: impl FnOnce(&'a [u8]) -> Option<Credential<'a>>,
+) -> Option<Credential<'a>> {
+    let mut fields = headers.get_all(name).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => None,
+        (Some(field), None) => read(field.as_bytes()),
+        (Some(_), Some(_)) => Some(Credential::Unusable),
+    }
+}
+
+/// Visible ASCII, at most 4 KiB.
+fn read_api_key(value: &[u8]) -> Option<Credential<'_>> {
+    let value = value.trim_ascii();
+    if value.is_empty() {
+        return None;
+    }
+    let fits = value.len() <= MAX_API_KEY && value.iter().all(u8::is_ascii_graphic);
+    let text = str::from_utf8(value).ok().filter(|_| fits);
+    Some(text.map_or(Credential::Unusable, Credential::ApiKey))
 }
 
 fn read_session(headers: &HeaderMap) -> Option<Credential<'_>> {
@@ -115,19 +144,20 @@ mod tests {
         let candidates = Candidates::read(&headers);
         let bearer = candidates.iter().find_map(|credential| match credential {
             Credential::Bearer(token) => Some(token.to_owned()),
-            Credential::Session(_) | Credential::Unusable => None,
+            Credential::ApiKey(_) | Credential::Session(_) | Credential::Unusable => None,
         });
         (bearer, candidates.presented())
     }
 
     #[test]
-    fn a_session_cookie_comes_after_the_bearer_whatever_that_is() {
+    fn a_key_comes_before_the_bearer_and_a_session_cookie_after_it() {
         let kinds = |fields: &[(&'static str, &'static str)]| -> String {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
                 headers.append(*name, HeaderValue::from_static(value));
             }
             let kind = |credential| match credential {
+                Credential::ApiKey(_) => 'a',
                 Credential::Bearer(_) => 'b',
                 Credential::Session(_) => 's',
                 Credential::Unusable => 'u',
@@ -143,6 +173,13 @@ mod tests {
         assert_eq!(kinds(&[cookie, ("authorization", "Bearer x")]), "bs");
         assert_eq!(kinds(&[cookie, ("authorization", "Basic x")]), "us");
         assert_eq!(kinds(&[cookie, ("authorization", "")]), "s");
+        let key = ("x-service-api-key", "key");
+        assert_eq!(kinds(&[cookie, ("authorization", "Bearer x"), key]), "abs");
+        assert_eq!(kinds(&[key, key]), "u");
+        assert_eq!(kinds(&[("x-service-api-key", " ")]), "");
+        assert_eq!(kinds(&[("x-service-api-key", "a b")]), "u");
+        let long: &str = &"x".repeat(MAX_API_KEY + 1);
+        assert_eq!(kinds(&[("x-service-api-key", String::leak(long.to_owned()))]), "u");
     }
 
     #[test]

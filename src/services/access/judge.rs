@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::opened::{OpenedSession, OpenedSessions};
 use super::proof::Proof;
 use super::verified::{VerifiedToken, VerifiedTokens};
-use crate::live::{RequiredFactor, Snapshot};
+use crate::live::{RequiredFactor, ServiceKey, Snapshot};
 use crate::model::{Principal, SessionId, Source, Timestamp};
 use crate::rules::request::{Candidates, Credential};
 use crate::rules::token::{Expectations, Keyring};
@@ -45,6 +45,7 @@ pub struct Judge {
 struct Grounds<'a> {
     keyring: &'a Keyring,
     expectations: &'a Expectations,
+    service_key: Option<&'a ServiceKey>,
     reject_invalid: bool,
     required_factor: &'a RequiredFactor,
     now: Timestamp,
@@ -70,6 +71,7 @@ impl Judge {
         let grounds = Grounds {
             keyring: &snapshot.keyring,
             expectations: &snapshot.expectations,
+            service_key: snapshot.service_key.as_ref(),
             reject_invalid: snapshot.reject_invalid,
             required_factor: &snapshot.required_factor,
             now,
@@ -104,6 +106,10 @@ where
     for credential in credentials {
         presented = true;
         let proof = match credential {
+            Credential::ApiKey(key) => match grounds.service_key.and_then(|it| it.identify(key)) {
+                Some(identity) => return Verdict::Proven(Principal::new(Arc::clone(identity))),
+                None => None,
+            },
             Credential::Bearer(token) => {
                 verify(verified, grounds, token, Source::Bearer).map(|token| token.proof())
             }

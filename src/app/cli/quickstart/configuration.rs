@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::certificates::write;
+use crate::model::random;
 
 /// Writes `guarita.toml` into the directory unless it is there.
 pub fn ensure(
@@ -17,6 +18,9 @@ pub fn ensure(
     if file.is_file() {
         return Ok(());
     }
+    // For second factors; 43 characters.
+    let key = random::token().map_err(io::Error::other)?;
+    write(&directory.join("totp.key"), key.expose().as_bytes(), 0o600)?;
     write(&file, text(directory, address, ops, upstream).as_bytes(), 0o644)
 }
 
@@ -35,6 +39,9 @@ tls = {{ certificate = "cert.pem", key = "key.pem" }}
 
 [ops]
 address = "{ops}"
+
+[mfa]
+encryption_key_file = "totp.key"
 
 [store]
 database = "sqlite:{data}/guarita.db"

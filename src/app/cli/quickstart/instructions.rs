@@ -10,7 +10,10 @@ pub fn text(directory: &Path, port: u16, made: &[Made]) -> String {
     let data = directory.display();
     let base = format!("https://localhost:{port}");
     let curl = format!("curl --silent --show-error --cacert {data}/ca.pem");
-    let mut text = format!("\nGuarita is at {base}, with a demo upstream behind it.\n\n");
+    let mut text = format!(
+        "\nGuarita is at {base}, with a demo upstream behind it.\n\
+         In a browser: {base}/orders/1 (it warns: the certificate is of a development CA)\n\n"
+    );
     // Writing to a String cannot fail.
     for account in made {
         let _ = writeln!(

@@ -1,5 +1,5 @@
-//! The names that the replaced systems have used. Those of introspection and of the service's API key
-//! are held to their bounds, and count when their feature comes.
+//! The names that the replaced systems have used. Those of introspection are held to their bounds,
+//! and count when it comes.
 
 use toml::{Table, Value};
 
@@ -65,7 +65,8 @@ pub(in super::super) fn apply(variables: &Variables, document: &mut Table, repor
 /// What a variable becomes as the value of a key.
 type Reading = fn(&str) -> Value;
 
-const KEYS: [(&str, &str, &str, Reading); 7] = [
+const KEYS: [(&str, &str, &str, Reading); 8] = [
+    ("SERVICE_API_KEY", "credentials", "service_api_key", text),
     ("TOTP_ENC_KEY", "mfa", "encryption_key", text),
     ("TOTP_REPLAY_TTL", "mfa", "replay_ttl", seconds),
     ("PASSWORD_RESET_URL", "recovery", "url", text),

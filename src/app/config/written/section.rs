@@ -206,6 +206,15 @@ pub struct Verification {
 pub struct Credentials {
     /// What a bad credential does. Default `next`.
     pub on_invalid: Option<OnInvalid>,
+    /// The key that a service sends as `x-service-api-key`; 1 to 4096 visible ASCII characters.
+    /// `SERVICE_API_KEY` wins. Without it no such key counts.
+    #[schemars(with = "Option<String>")]
+    pub service_api_key: Option<Secret>,
+    /// File that holds the value of `service_api_key`.
+    pub service_api_key_file: Option<String>,
+    /// The roles of whoever sends it. Default none.
+    #[schemars(length(max = 256))]
+    pub service_roles: Option<Vec<String>>,
 }
 
 /// What a bad credential does.

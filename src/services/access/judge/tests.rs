@@ -40,6 +40,7 @@ impl Court {
         let grounds = Grounds {
             keyring: &self.keyring,
             expectations: &self.expectations,
+            service_key: None,
             reject_invalid: self.reject_invalid,
             required_factor: &self.required_factor,
             now: now(),
