@@ -1,13 +1,14 @@
 //! Argon2id (RFC 9106) on a bounded pool. Passwords are kept as PHC strings only; hashes that were
 //! made elsewhere are verified and made anew.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use rustix::time::ClockId;
 
-use super::pool::Pool;
+use super::pool::{Patience, Pool, used};
 use super::stored::{Scheme, scheme};
 use super::{Fault, Hashing};
 use crate::model::{Secret, random};
@@ -16,9 +17,11 @@ use crate::model::{Secret, random};
 pub const MAX_LENGTH: usize = 1_024;
 /// So many hashes' time without one done, and forwarded traffic must make way for one: its p99 is not
 /// touched by 2 % of a core.
-const PATIENCE: u32 = 40;
-/// At least.
-const LEAST_PATIENCE: Duration = Duration::from_millis(100);
+const BUSY_PATIENCE: u32 = 40;
+/// So many, and other processes must, which did not ask for it.
+const QUIET_PATIENCE: u32 = 2;
+/// The least of the two.
+const LEAST_PATIENCE: Duration = Duration::from_millis(10);
 
 pub use super::pool::Busy;
 
@@ -48,9 +51,13 @@ impl Passwords {
     pub fn new(hashing: &Hashing) -> Result<Self, Fault> {
         let params = Params::new(hashing.memory_kib, hashing.iterations, hashing.parallelism, None)
             .map_err(|error| Fault(format!("passwords: {error}")))?;
-        let began = Instant::now();
+        let began = used(ClockId::ThreadCPUTime);
         let dummy = hash(&random::token()?, &params)?;
-        let patience = (began.elapsed() * PATIENCE).max(LEAST_PATIENCE);
+        let cost = used(ClockId::ThreadCPUTime).saturating_sub(began);
+        let patience = Patience {
+            busy: (cost * BUSY_PATIENCE).max(LEAST_PATIENCE),
+            quiet: (cost * QUIET_PATIENCE).max(LEAST_PATIENCE),
+        };
         let pool = Pool::start(hashing.concurrency.max(1), hashing.queue, patience)
             .map_err(|error| Fault(format!("passwords: {error}")))?;
         Ok(Self { pool, params, dummy })

@@ -1,6 +1,6 @@
-//! The threads that hash passwords. They take what forwarded traffic leaves of the cores
-//! (`SCHED_IDLE`), and where it leaves nothing for long, one ordinary thread computes the oldest hash
-//! now and then: logins may wait, but not for ever.
+//! The threads that hash passwords. They take what is left of the cores (`SCHED_IDLE`). Where that is
+//! nothing, one ordinary thread computes the oldest hash: soon where other processes have the cores,
+//! and now and then where forwarded traffic has them. Logins may wait, but not for ever.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,11 +9,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// Longest wait for an answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// How long nothing may be done before the ordinary thread does one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// While this process is busy: its traffic comes first.
+    pub(super) busy: Duration,
+    /// While it is not, and others have the cores.
+    pub(super) quiet: Duration,
+}
 
 /// The pool is full, or the answer did not come in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +51,12 @@ impl State {
         self.waiting.is_empty() && self.begun.is_empty()
     }
 
-    /// The oldest job, if nothing was done for so long.
-    fn stalled(&mut self, patience: Duration) -> Option<Arc<Job>> {
-        let stalled = self.progress.is_some_and(|progress| progress.elapsed() >= patience);
-        if !stalled || self.is_idle() {
-            return None;
-        }
+    /// For how long nothing was done.
+    fn stalled(&self) -> Duration {
+        self.progress.map_or(Duration::ZERO, |progress| progress.elapsed())
+    }
+
+    fn oldest(&mut self) -> Option<Arc<Job>> {
         if self.begun.is_empty() { self.waiting.pop_front() } else { Some(self.begun.remove(0)) }
     }
 }
@@ -73,9 +83,8 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Pool {
-    /// Starts the threads. `queue` jobs may wait; after `patience` without any done the ordinary
-    /// thread does one.
-    pub(super) fn start(threads: usize, queue: usize, patience: Duration) -> io::Result<Self> {
+    /// Starts the threads; `queue` jobs may wait.
+    pub(super) fn start(threads: usize, queue: usize, patience: Patience) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         for _ in 0..threads {
             let shared = Arc::clone(&shared);
@@ -154,24 +163,65 @@ impl Shared {
         }
     }
 
-    /// Does the oldest job whenever none was done for so long.
-    fn relieve(&self, patience: Duration) {
+    /// Does the oldest job whenever none was done for too long.
+    fn relieve(&self, patience: Patience) {
         let mut state = self.lock();
+        let mut window = Window::open();
         while !state.stop {
-            if let Some(job) = state.stalled(patience) {
+            if state.is_idle() {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                window = Window::open();
+                continue;
+            }
+            let woken = self.wake.wait_timeout(state, patience.quiet);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            let Some(busy) = window.look(patience.quiet) else { continue };
+            let due = if busy { patience.busy } else { patience.quiet };
+            if state.stalled() >= due
+                && let Some(job) = state.oldest()
+            {
                 drop(state);
                 (job.work)();
+                window = Window::open();
                 state = self.lock();
-                // Traffic has its turn before the next.
-                state.progress = Some(Instant::now());
-            } else if state.is_idle() {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-            } else {
-                let woken = self.wake.wait_timeout(state, patience);
-                state = woken.unwrap_or_else(PoisonError::into_inner).0;
+                if busy {
+                    // Traffic has its turn before the next.
+                    state.progress = Some(Instant::now());
+                }
             }
         }
     }
+}
+
+/// Some milliseconds in which it is seen how busy this process is.
+struct Window {
+    opened: Instant,
+    used: Duration,
+}
+
+impl Window {
+    fn open() -> Self {
+        Self { opened: Instant::now(), used: used(ClockId::ProcessCPUTime) }
+    }
+
+    /// Once it was open for so long: whether half of a core was used, and a new one.
+    fn look(&mut self, length: Duration) -> Option<bool> {
+        let elapsed = self.opened.elapsed();
+        if elapsed < length {
+            return None;
+        }
+        let next = Self::open();
+        let busy = next.used.saturating_sub(self.used) * 2 >= elapsed;
+        *self = next;
+        Some(busy)
+    }
+}
+
+/// Time of the cores, by this process or this thread.
+pub(super) fn used(of: ClockId) -> Duration {
+    let time = clock_gettime(of);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -218,7 +268,8 @@ mod tests {
 
     use super::*;
 
-    const FOR_EVER: Duration = Duration::from_secs(3_600);
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const FOR_EVER: Patience = Patience { busy: HOUR, quiet: HOUR };
 
     /// A job that waits to be let go, and what lets it.
     fn gate() -> (impl Fn() -> usize + Send + Sync + 'static, mpsc::Sender<()>) {
@@ -254,13 +305,35 @@ mod tests {
         assert_eq!(pool.run(|| 7).await, Ok(7));
     }
 
+    /// As a thread does that is never heard of again.
+    fn begin_one(shared: &Shared) {
+        let mut state = shared.lock();
+        let begun = state.waiting.pop_front();
+        state.begun.extend(begun);
+    }
+
     #[tokio::test]
     async fn what_does_not_get_on_is_done_by_another_thread() {
-        let pool = Pool::start(1, 10, Duration::from_millis(10)).unwrap();
-        let (held, _go) = gate();
-        // Begun by the one idle thread and finished by the ordinary one; the next is behind both.
-        let (one, two) = tokio::join!(pool.run(held), pool.run(|| 7));
-        assert_eq!((one, two), (Ok(1), Ok(7)));
+        let soon = Duration::from_millis(5);
+        let always = Patience { busy: soon, quiet: soon };
+        // This process does nothing but wait.
+        let quiet = Patience { busy: HOUR, quiet: soon };
+        for patience in [always, quiet] {
+            // The threads that yield never come to their turn here.
+            let pool = Pool { shared: Arc::default(), inside: AtomicUsize::new(0), capacity: 2 };
+            let (one, two) = (pool.run(|| 7), pool.run(|| 8));
+            tokio::pin!(one, two);
+            std::future::poll_fn(|context| {
+                assert!(one.as_mut().poll(context).is_pending());
+                assert!(two.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            begin_one(&pool.shared);
+            let relief = Arc::clone(&pool.shared);
+            spawn(move || relief.relieve(patience)).unwrap();
+            assert_eq!((one.await, two.await), (Ok(7), Ok(8)));
+        }
     }
 
     #[tokio::test]
