@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use super::canary;
 use super::certificates::Authority;
 use super::wait::{eventually, within};
 
@@ -323,13 +324,18 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        let metrics = canary::metrics_text(self.ops());
         if let Some(process) = &mut self.process {
             let _ = process.kill();
             let _ = process.wait();
         }
         if std::thread::panicking() {
             eprintln!("--- the gateway's log ---\n{}", self.log());
+            return;
         }
+        canary::assert_silent("the log", &self.log());
+        canary::assert_silent("the audit file", &canary::audit_text(&self.path("data")));
+        canary::assert_silent("a metric", &metrics);
     }
 }
 

@@ -1,5 +1,8 @@
 //! What every test is built from: gateways, upstreams, callers, certificates.
 
+#[path = "../../security/harness/canary.rs"]
+#[expect(dead_code, unreachable_pub, reason = "it belongs to the other harness")]
+mod canary;
 mod certificates;
 mod gateway;
 mod persona;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
+use super::canary;
 use super::gateway::{Gateway, HOST, PASSWORD};
 use super::wait::within;
 
@@ -52,6 +53,7 @@ impl Gateway {
 impl Tokens {
     pub(crate) fn read(body: &Value) -> Self {
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        canary::watch(body.to_string().as_bytes());
         Self { access: text("accessToken"), refresh: text("refreshToken"), session: text("sid") }
     }
 }
