@@ -99,7 +99,7 @@ fn credentials(of: &written::Mail, reader: &mut Reader<'_>) -> Option<(Box<str>,
             reader.report.problem("mail.password_file", what);
             return None;
         }
-        (Some(password), None) => (Some(Secret::new(password.as_str())), "mail.password"),
+        (Some(password), None) => (Some(password.clone()), "mail.password"),
         (None, Some(name)) => {
             let path = "mail.password_file";
             (Some(reader.secret_file(path, name)?), path)

@@ -18,7 +18,7 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> FactorSetti
             reader.report.problem("mfa.encryption_key_file", what);
             None
         }
-        (Some(key), None) => checked("mfa.encryption_key", Secret::new(key.as_str()), reader),
+        (Some(key), None) => checked("mfa.encryption_key", key.clone(), reader),
         (None, Some(name)) => {
             let path = "mfa.encryption_key_file";
             reader.secret_file(path, name).and_then(|key| checked(path, key, reader))
@@ -28,7 +28,7 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> FactorSetti
     let mut previous_keys = Vec::new();
     for (position, key) in of.previous_keys.iter().flatten().enumerate() {
         let path = format!("mfa.previous_keys[{position}]");
-        previous_keys.extend(checked(&path, Secret::new(key.as_str()), reader));
+        previous_keys.extend(checked(&path, key.clone(), reader));
     }
     let bounds = Duration::from_secs(60)..=Duration::from_secs(3600);
     let default = Duration::from_secs(300);

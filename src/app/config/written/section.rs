@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Time;
+use crate::model::Secret;
 
 /// The address for operators.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -69,12 +70,13 @@ pub enum Preset {
 pub struct Mfa {
     /// Encrypts the secrets of second factors; at least 32 characters. `TOTP_ENC_KEY` wins. Without
     /// it none can be enrolled.
-    pub encryption_key: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub encryption_key: Option<Secret>,
     /// File that holds the value of `encryption_key`.
     pub encryption_key_file: Option<String>,
     /// Earlier keys, which still open what they encrypted.
-    #[schemars(length(max = 10))]
-    pub previous_keys: Option<Vec<String>>,
+    #[schemars(with = "Option<Vec<String>>", length(max = 10))]
+    pub previous_keys: Option<Vec<Secret>>,
     /// How long the last code's counter is kept; 60 s to 1 h. Default 5 m. `TOTP_REPLAY_TTL` (in
     /// seconds) wins.
     pub replay_ttl: Option<Time>,
@@ -129,7 +131,8 @@ pub struct Mail {
     /// The user name at the server.
     pub username: Option<String>,
     /// The password at the server.
-    pub password: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub password: Option<Secret>,
     /// File that holds the value of `password`.
     pub password_file: Option<String>,
     /// The address that mails are from.

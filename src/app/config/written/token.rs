@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Size, Time};
+use crate::model::Secret;
 
 /// The tokens that Guarita issues and accepts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -35,7 +36,8 @@ pub struct Tokens {
     pub max_length: Option<Size>,
     /// The private key in PEM (HS256: the secret, at least 32 bytes). Made in
     /// `<data_dir>/keys` at the first start where neither this nor `signing_key_file` is set.
-    pub signing_key: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub signing_key: Option<Secret>,
     /// File of the private key in PEM (HS256: of the secret, at least 32 bytes).
     pub signing_key_file: Option<String>,
     /// Further public keys in PEM that verify, while keys are being changed.
