@@ -197,8 +197,20 @@ pub(super) fn rewrite_answer(response: &mut ResponseHeader, context: &Context) {
     for name in stripped {
         parts.headers.remove(name);
     }
+    keep_own_cookies(&mut parts.headers);
     parts.headers.insert(&request_id::HEADER, context.request_id.header().clone());
     *response = parts.into();
+}
+
+/// No upstream gives a browser a session of ours, or takes it away.
+fn keep_own_cookies(headers: &mut HeaderMap) {
+    let fields = || headers.get_all(header::SET_COOKIE).iter();
+    if !fields().any(cookies::sets_own) {
+        return;
+    }
+    let kept: Vec<_> = fields().filter(|field| !cookies::sets_own(field)).cloned().collect();
+    headers.remove(header::SET_COOKIE);
+    headers.extend(kept.into_iter().map(|field| (header::SET_COOKIE, field)));
 }
 
 /// The current server answered.

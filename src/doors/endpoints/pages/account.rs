@@ -160,6 +160,9 @@ impl Desk {
         page: Page,
         told: Told,
     ) -> Result<Response, Refused> {
+        if arrival.unknowable {
+            return Err(arrival.refuse(Code::Unavailable));
+        }
         let Some(caller) = arrival.enrolling() else { return Ok(page.redirect(SIGN_IN)) };
         let Some(user) = caller.identity().user() else { return Ok(page.redirect(SIGN_IN)) };
         let found = self.overviews.find(user).await.map_err(|fault| {
@@ -287,7 +290,7 @@ impl Desk {
     }
 
     async fn sign_out(&self, arrival: &Arrival, page: Page) -> Result<Response, Refused> {
-        if arrival.enrolling().is_some() {
+        if arrival.enrolling().is_some() || arrival.unknowable {
             self.sessions.sign_out(arrival).await?;
         }
         Ok(signed_out(&page))
