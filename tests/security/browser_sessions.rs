@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use crate::harness::authenticator::{Authenticator, with_factors};
 use crate::harness::browser::{SESSION, token_of};
 use crate::harness::database::execute;
-use crate::harness::{Answer, Browser, Gateway, Request, Setup, Upstream, until};
+use crate::harness::{Answer, Browser, Gateway, Request, Setup, Upstream, password_of, until};
 
 async fn gateway(upstream: &Upstream, change: impl FnOnce(Setup) -> Setup) -> Gateway {
     change(Setup::standard(&upstream.url())).start().await
@@ -267,4 +268,52 @@ async fn whoever_follows_a_link_to_a_page_keeps_the_forms_that_are_open() {
     for attribute in ["SameSite=Lax", "Path=/", "Secure", "HttpOnly"] {
         assert!(seed.contains(attribute), "{seed}");
     }
+}
+
+/// Another tab, a second step: whoever signs in anew leaves no session behind that nobody sees.
+#[tokio::test]
+async fn whoever_signs_in_anew_in_a_browser_leaves_no_session_behind() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, with_factors).await;
+    let (_, application, _) = Authenticator::enrol(&gateway, "root").await;
+    let browser = Browser::signed_in(&gateway, "alice").await;
+    let elsewhere = Browser::signed_in(&gateway, "alice").await;
+    let assert_over = async |cookie: &str| {
+        let thief = Browser::new(&gateway);
+        thief.keep(SESSION, cookie);
+        assert_eq!(status(&thief, "/api/x").await, 401);
+    };
+    // By a page that lay open from before.
+    let first = browser.cookie(SESSION).unwrap();
+    let page = Browser::new(&gateway);
+    let token = token_of(&page.get("/login").await.text());
+    browser.keep("__Host-guarita-csrf", &page.cookie("__Host-guarita-csrf").unwrap());
+    let password = password_of("alice");
+    let fields = [("username", "alice"), ("password", &*password), ("csrf_token", &*token)];
+    assert_eq!(browser.submit("/login", &fields).await.status, 303);
+    assert_over(&first).await;
+    // By a script.
+    let second = browser.cookie(SESSION).unwrap();
+    let body = json!({ "username": "alice", "password": password, "cookie": true });
+    assert_eq!(browser.call("POST", "/auth/login", &body).await.status, 200);
+    assert_over(&second).await;
+    // As somebody else, with a second step. Half a login ends nothing.
+    let third = browser.cookie(SESSION).unwrap();
+    let password = password_of("root");
+    let fields = [("username", "root"), ("password", &*password), ("csrf_token", &*token)];
+    assert_eq!(browser.submit("/login", &fields).await.header("location"), Some("/mfa"));
+    assert_eq!(status(&browser, "/api/x").await, 200);
+    let fields = [("code", application.code(1)), ("csrf_token", token.clone())];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(browser.submit("/mfa", &fields).await.status, 303);
+    assert_over(&third).await;
+    assert_eq!(status(&browser, "/admin/x").await, 200);
+    let ended =
+        |line: &serde_json::Value| line["event"] == "auth.logout" && line["sid"] == third[..36];
+    gateway.audited("the end of the old session", ended).await;
+    // Tokens replace no cookie, and other browsers stay.
+    let body = json!({ "username": "alice", "password": password_of("alice") });
+    assert_eq!(browser.call("POST", "/auth/login", &body).await.status, 200);
+    assert_eq!(status(&browser, "/admin/x").await, 200);
+    assert_eq!(status(&elsewhere, "/api/x").await, 200);
 }
