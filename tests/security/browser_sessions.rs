@@ -5,7 +5,9 @@ use serde_json::json;
 use crate::harness::authenticator::{Authenticator, with_factors};
 use crate::harness::browser::{SESSION, token_of};
 use crate::harness::database::execute;
-use crate::harness::{Answer, Browser, Gateway, Request, Setup, Upstream, password_of, until};
+use crate::harness::{
+    Answer, Browser, Gateway, HOST, Http2, Request, Setup, Upstream, password_of, until,
+};
 
 async fn gateway(upstream: &Upstream, change: impl FnOnce(Setup) -> Setup) -> Gateway {
     change(Setup::standard(&upstream.url())).start().await
@@ -316,4 +318,27 @@ async fn whoever_signs_in_anew_in_a_browser_leaves_no_session_behind() {
     assert_eq!(browser.call("POST", "/auth/login", &body).await.status, 200);
     assert_eq!(status(&browser, "/admin/x").await, 200);
     assert_eq!(status(&elsewhere, "/api/x").await, 200);
+}
+
+/// Browsers send each cookie in a field of its own over HTTP/2; an upstream gets one field.
+#[tokio::test]
+async fn crumbs_of_cookies_open_a_session_and_go_on_as_one_field() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, |setup| setup).await;
+    let alice = Browser::signed_in(&gateway, "alice").await;
+    let session = format!("{SESSION}={}", alice.cookie(SESSION).unwrap());
+    let http2 = Http2::connect(gateway.https(), &gateway.tls()).await;
+    for (fields, left) in [
+        (&["a=1", &*session, "b=2", "__Host-guarita-csrf=x"][..], &["a=1; b=2"][..]),
+        (&["a=1", "b=2; c=3", &*session, "a=4"], &["a=1; b=2; c=3; a=4"]),
+        (&["a=1", &*session], &["a=1"]),
+        (&[&*session], &[]),
+    ] {
+        let request = Request::get("/api/x");
+        let request = fields.iter().fold(request, |request, field| request.header("cookie", field));
+        assert_eq!(http2.send(&request, HOST).await.unwrap().status, 200);
+        assert_eq!(upstream.last().all("cookie"), left);
+        assert_eq!(gateway.anonymous().send(request).await.status, 200);
+        assert_eq!(upstream.last().all("cookie"), left);
+    }
 }

@@ -73,22 +73,37 @@ fn carry_on(
     };
     let mut headers = HeaderMap::with_capacity(copied.len() + WRITTEN);
     let mut current = None;
+    let mut crumbs = false;
     for (name, value) in copied.drain() {
         // Further values of a name come without it.
         if let Some(name) = name {
             current = goes_on(&name).then_some(name);
         }
         let Some(name) = &current else { continue };
-        let value = if *name == header::COOKIE && !passage.route.forward_credentials {
+        let is_cookie = *name == header::COOKIE;
+        let value = if is_cookie && !passage.route.forward_credentials {
             cookies::without_own(&value).unwrap_or(value)
         } else {
             value
         };
-        if *name != header::COOKIE || !value.is_empty() {
-            headers.append(name, value);
+        if !is_cookie || !value.is_empty() {
+            crumbs |= headers.append(name, value) && is_cookie;
         }
     }
+    if crumbs {
+        join_cookies(&mut headers);
+    }
     headers
+}
+
+/// HTTP/2 may send each cookie in a field of its own; of several, HTTP/1.1 servers read one (RFC 9113
+/// section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 /// The canonical path with the query, in origin-form; left alone where it is that already.
