@@ -245,3 +245,18 @@ async fn an_account_shows_what_is_the_caller_s_own_and_ends_it() {
         here.submit("/account", &[("action", action)]).await.assert_problem(400, "invalid_body");
     }
 }
+
+#[tokio::test]
+async fn a_session_from_before_the_second_factor_is_told_to_sign_in_again() {
+    let upstream = Upstream::start().await;
+    let setup = with_factors(Setup::standard(&upstream.url()));
+    let gateway = setup.set("mfa.required_roles", "[\"admin\"]").start().await;
+    let before = Browser::signed_in(&gateway, "root").await;
+    assert!(before.get("/account").await.text().contains("value=\"enrol\""));
+    Authenticator::enrol(&gateway, "root").await;
+    let page = before.get("/account").await;
+    assert_page(&page, 200);
+    let text = page.text();
+    assert!(text.contains("sign in again with a code") && text.contains("sign_out"), "{text}");
+    assert!(!text.contains("disable") && !text.contains("Turn it on"), "{text}");
+}

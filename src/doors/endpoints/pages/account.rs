@@ -61,8 +61,14 @@ struct Shown {
 
 /// How the second factor stands.
 enum Factor {
-    On { codes_left: i64 },
-    Off { password: bool },
+    On {
+        codes_left: i64,
+    },
+    Off {
+        password: bool,
+    },
+    /// It is on and demanded, and was not proven in this session.
+    Unproven,
     Unavailable,
 }
 
@@ -172,19 +178,21 @@ impl Desk {
         let Some(overview) = found else { return Ok(page.redirect(SIGN_IN)) };
         let demanded = arrival.principal.is_none();
         let sessions = if demanded { Vec::new() } else { self.rows(arrival, &page).await? };
-        let factor = self.factor_of(&overview, told.password);
+        let factor = self.factor_of(&overview, told.password, demanded);
         let (page, status) = match told.alert {
             Some((alert, status)) => (page.alerting(alert), status),
             None => (page, StatusCode::OK),
         };
         let account = (!demanded).then(|| Shown::of(overview));
+        let demanded = demanded && !matches!(factor, Factor::Unproven);
         let shown =
             AccountPage { page: &page, done: told.done, demanded, account, factor, sessions };
         Ok(page.render(status, &shown))
     }
 
-    fn factor_of(&self, overview: &Overview, password: bool) -> Factor {
+    fn factor_of(&self, overview: &Overview, password: bool, demanded: bool) -> Factor {
         match overview.recovery_codes {
+            Some(_) if demanded => Factor::Unproven,
             Some(codes_left) => Factor::On { codes_left },
             None if self.factor.is_available() => Factor::Off { password },
             None => Factor::Unavailable,
