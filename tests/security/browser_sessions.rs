@@ -2,9 +2,12 @@
 
 use serde_json::json;
 
-use crate::harness::browser::SESSION;
+use crate::harness::authenticator::{Authenticator, with_factors};
+use crate::harness::browser::{SESSION, token_of};
 use crate::harness::database::execute;
-use crate::harness::{Browser, Gateway, Request, Setup, Upstream, until};
+use crate::harness::{
+    Answer, Browser, Gateway, HOST, Http2, Request, Setup, Upstream, password_of, until,
+};
 
 async fn gateway(upstream: &Upstream, change: impl FnOnce(Setup) -> Setup) -> Gateway {
     change(Setup::standard(&upstream.url())).start().await
@@ -193,4 +196,149 @@ async fn a_person_who_is_not_signed_in_is_sent_to_sign_in_and_back() {
     let alice = Browser::signed_in(&gateway, "alice").await;
     assert_eq!(alice.get("/admin/x").await.status, 403);
     assert_eq!(alice.get("/nothing").await.status, 404);
+}
+
+/// What cannot be judged now may count again soon: nobody is told that a session is over that is not.
+#[tokio::test]
+async fn while_a_session_cannot_be_looked_up_nobody_is_signed_out_or_told_so() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, |setup| setup).await;
+    let alice = Browser::signed_in(&gateway, "alice").await;
+    let bearer = gateway.bearer("alice").await;
+    let csrf_token = alice.csrf_token().await;
+    let page_token = token_of(&alice.get("/account").await.text());
+    let file = gateway.data().join("guarita.db");
+    // A restart forgets what was looked up; a row that cannot be read is as good as no database.
+    execute(&file, "UPDATE sessions SET created_at = 'x' || created_at").await;
+    let gateway = gateway.crash_and_restart().await;
+    let (again, bearer) = (Browser::new(&gateway), gateway.anonymous().like(&bearer));
+    for name in [SESSION, "__Host-guarita-csrf"] {
+        again.keep(name, &alice.cookie(name).unwrap());
+    }
+    assert_eq!(again.get("/api/x").await.status, 503);
+    for path in ["/auth/logout", "/auth/logout-all"] {
+        let out = Request::post(path).header("x-csrf-token", &csrf_token).body("");
+        again.send(out.clone()).await.assert_problem(503, "unavailable");
+        bearer.send(Request::post(path).body("")).await.assert_problem(503, "unavailable");
+    }
+    let fields = [("action", "sign_out"), ("csrf_token", &*page_token)];
+    assert_eq!(again.submit("/account", &fields).await.status, 503);
+    assert_eq!(again.get("/account").await.status, 503);
+    assert_eq!(again.get("/auth/sessions").await.status, 503);
+    // A person may sign in all the same; the cookie stays until then.
+    assert_eq!(again.get("/login").await.status, 200);
+    assert_eq!(again.cookie(SESSION), alice.cookie(SESSION));
+    let file = gateway.data().join("guarita.db");
+    execute(&file, "UPDATE sessions SET created_at = CAST(substr(created_at, 2) AS INTEGER)").await;
+    assert_eq!(again.get("/api/x").await.status, 200);
+    assert_eq!(bearer.get("/api/x").await.status, 200);
+}
+
+#[tokio::test]
+async fn no_upstream_gives_a_browser_a_session_or_takes_it_away() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, |setup| setup).await;
+    let alice = Browser::signed_in(&gateway, "alice").await;
+    let mine = alice.cookie(SESSION).unwrap();
+    let foreign = Browser::signed_in(&gateway, "root").await.cookie(SESSION).unwrap();
+    let fixed = format!("{SESSION}={foreign}; Path=/; Secure");
+    let answer = Answer::with_headers(&[
+        ("set-cookie", "theme=dark; Path=/"),
+        ("set-cookie", &fixed),
+        ("set-cookie", "__HOST-guarita-csrf=x; Path=/; Secure"),
+        ("set-cookie", "__Host-guarita-session=; Max-Age=0; Path=/; Secure"),
+        ("set-cookie", "lang=pt"),
+    ]);
+    upstream.script(move |_| answer.clone());
+    for target in ["/api/x", "/public/x"] {
+        let answer = alice.send(Request::get(target)).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.all("set-cookie"), ["theme=dark; Path=/", "lang=pt"]);
+    }
+    assert_eq!(alice.cookie(SESSION), Some(mine));
+}
+
+/// A link in a mail opens a page of ours from another site. Browsers send no `Strict` cookie with
+/// that, and the answer would replace the seed: the forms of all open pages would be stale.
+#[tokio::test]
+async fn whoever_follows_a_link_to_a_page_keeps_the_forms_that_are_open() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, |setup| setup).await;
+    let page = Browser::new(&gateway).get("/login").await;
+    let fields = page.all("set-cookie");
+    let seed = fields.iter().find(|field| field.starts_with("__Host-guarita-csrf=")).unwrap();
+    for attribute in ["SameSite=Lax", "Path=/", "Secure", "HttpOnly"] {
+        assert!(seed.contains(attribute), "{seed}");
+    }
+}
+
+/// Another tab, a second step: whoever signs in anew leaves no session behind that nobody sees.
+#[tokio::test]
+async fn whoever_signs_in_anew_in_a_browser_leaves_no_session_behind() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, with_factors).await;
+    let (_, application, _) = Authenticator::enrol(&gateway, "root").await;
+    let browser = Browser::signed_in(&gateway, "alice").await;
+    let elsewhere = Browser::signed_in(&gateway, "alice").await;
+    let assert_over = async |cookie: &str| {
+        let thief = Browser::new(&gateway);
+        thief.keep(SESSION, cookie);
+        assert_eq!(status(&thief, "/api/x").await, 401);
+    };
+    // By a page that lay open from before.
+    let first = browser.cookie(SESSION).unwrap();
+    let page = Browser::new(&gateway);
+    let token = token_of(&page.get("/login").await.text());
+    browser.keep("__Host-guarita-csrf", &page.cookie("__Host-guarita-csrf").unwrap());
+    let password = password_of("alice");
+    let fields = [("username", "alice"), ("password", &*password), ("csrf_token", &*token)];
+    assert_eq!(browser.submit("/login", &fields).await.status, 303);
+    assert_over(&first).await;
+    // By a script.
+    let second = browser.cookie(SESSION).unwrap();
+    let body = json!({ "username": "alice", "password": password, "cookie": true });
+    assert_eq!(browser.call("POST", "/auth/login", &body).await.status, 200);
+    assert_over(&second).await;
+    // As somebody else, with a second step. Half a login ends nothing.
+    let third = browser.cookie(SESSION).unwrap();
+    let password = password_of("root");
+    let fields = [("username", "root"), ("password", &*password), ("csrf_token", &*token)];
+    assert_eq!(browser.submit("/login", &fields).await.header("location"), Some("/mfa"));
+    assert_eq!(status(&browser, "/api/x").await, 200);
+    let fields = [("code", application.code(1)), ("csrf_token", token.clone())];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(browser.submit("/mfa", &fields).await.status, 303);
+    assert_over(&third).await;
+    assert_eq!(status(&browser, "/admin/x").await, 200);
+    let ended =
+        |line: &serde_json::Value| line["event"] == "auth.logout" && line["sid"] == third[..36];
+    gateway.audited("the end of the old session", ended).await;
+    // Tokens replace no cookie, and other browsers stay.
+    let body = json!({ "username": "alice", "password": password_of("alice") });
+    assert_eq!(browser.call("POST", "/auth/login", &body).await.status, 200);
+    assert_eq!(status(&browser, "/admin/x").await, 200);
+    assert_eq!(status(&elsewhere, "/api/x").await, 200);
+}
+
+/// Browsers send each cookie in a field of its own over HTTP/2; an upstream gets one field.
+#[tokio::test]
+async fn crumbs_of_cookies_open_a_session_and_go_on_as_one_field() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, |setup| setup).await;
+    let alice = Browser::signed_in(&gateway, "alice").await;
+    let session = format!("{SESSION}={}", alice.cookie(SESSION).unwrap());
+    let http2 = Http2::connect(gateway.https(), &gateway.tls()).await;
+    for (fields, left) in [
+        (&["a=1", &*session, "b=2", "__Host-guarita-csrf=x"][..], &["a=1; b=2"][..]),
+        (&["a=1", "b=2; c=3", &*session, "a=4"], &["a=1; b=2; c=3; a=4"]),
+        (&["a=1", &*session], &["a=1"]),
+        (&[&*session], &[]),
+    ] {
+        let request = Request::get("/api/x");
+        let request = fields.iter().fold(request, |request, field| request.header("cookie", field));
+        assert_eq!(http2.send(&request, HOST).await.unwrap().status, 200);
+        assert_eq!(upstream.last().all("cookie"), left);
+        assert_eq!(gateway.anonymous().send(request).await.status, 200);
+        assert_eq!(upstream.last().all("cookie"), left);
+    }
 }

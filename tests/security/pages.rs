@@ -276,3 +276,18 @@ async fn a_page_has_the_operator_s_name_logo_and_colours() {
         assert!(said.contains(what), "{key}: {said}");
     }
 }
+
+#[tokio::test]
+async fn a_session_from_before_the_second_factor_is_told_to_sign_in_again() {
+    let upstream = Upstream::start().await;
+    let setup = with_factors(Setup::standard(&upstream.url()));
+    let gateway = setup.set("mfa.required_roles", "[\"admin\"]").start().await;
+    let before = Browser::signed_in(&gateway, "root").await;
+    assert!(before.get("/account").await.text().contains("value=\"enrol\""));
+    Authenticator::enrol(&gateway, "root").await;
+    let page = before.get("/account").await;
+    assert_page(&page, 200);
+    let text = page.text();
+    assert!(text.contains("sign in again with a code") && text.contains("sign_out"), "{text}");
+    assert!(!text.contains("disable") && !text.contains("Turn it on"), "{text}");
+}

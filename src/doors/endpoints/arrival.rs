@@ -21,13 +21,20 @@ pub struct Arrival {
     /// The caller that is proven but for the second factor demanded of it: only what enrols one
     /// looks here.
     pub half_proven: Option<Principal>,
+    /// Nobody can say now whether the credential counts. It is not as if there were none: what ends
+    /// a session must not say that it did.
+    pub unknowable: bool,
 }
 
 impl Arrival {
-    /// A refusal under this request's id. Who only lacks its second factor is told so.
+    /// A refusal under this request's id. Who only lacks its second factor is told so, and who cannot
+    /// be judged is not told to sign in.
     pub fn refuse(&self, code: Code) -> Refused {
-        let lacks_factor = code == Code::Unauthorized && self.half_proven.is_some();
-        let code = if lacks_factor { Code::SecondFactorRequired } else { code };
+        let code = match code == Code::Unauthorized {
+            true if self.half_proven.is_some() => Code::SecondFactorRequired,
+            true if self.unknowable => Code::Unavailable,
+            true | false => code,
+        };
         Refused::new(code, &self.request_id)
     }
 

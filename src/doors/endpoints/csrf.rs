@@ -47,8 +47,9 @@ impl Seed {
         if self.kept {
             return;
         }
-        let cookie = Cookie { same_site: "Strict", ..Cookie::new(cookies::CSRF) };
-        if let Some(field) = cookie.field(self.value.expose()) {
+        // `Strict` would keep it back where a link elsewhere leads here, and the answer would replace
+        // it: every page that is open would be stale.
+        if let Some(field) = Cookie::new(cookies::CSRF).field(self.value.expose()) {
             response.headers_mut().append(header::SET_COOKIE, field);
         }
     }

@@ -81,6 +81,7 @@ mod tests {
             presented: false,
             principal: None,
             half_proven: None,
+            unknowable: false,
         });
         use axum::response::IntoResponse as _;
         Json::<u8>::from_request(request, &())

@@ -14,6 +14,7 @@ use super::device;
 use super::extract::Json;
 use super::refusal::Refused;
 use super::router::no_store;
+use super::sessions;
 use super::told::Told;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
@@ -28,6 +29,7 @@ pub(super) struct Desk {
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
     pub(super) turnstile: Turnstile,
+    pub(super) sessions: sessions::Desk,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -169,6 +171,7 @@ impl Desk {
         match self.login.attempt(attempt, clock::now()).await {
             Ok(Ok(tokens)) => {
                 self.record(arrival, Name::LoginSucceeded, "succeeded", Some(&tokens));
+                self.sessions.replace(arrival, &tokens).await;
                 Ok(tokens)
             }
             Ok(Err(refusal)) => Err(self.refused(arrival, refusal)),

@@ -37,7 +37,7 @@ async fn logout(
         (Some(body), _) => desk.sessions.revoke_by_refresh_token(&body.refresh_token, now).await,
         (None, Some(session)) => desk.sessions.revoke(session, now).await.map(|()| Some(session)),
         // A token of a session that has ended already: twice is 204 too.
-        (None, None) if arrival.presented => Ok(None),
+        (None, None) if arrival.presented && !arrival.unknowable => Ok(None),
         (None, None) => return Err(arrival.refuse(Code::Unauthorized)),
     };
     let session = ended.map_err(|unknowable| failed(&arrival, unknowable))?;
@@ -61,7 +61,11 @@ async fn logout_all(
             .find_user_by_refresh_token(&body.refresh_token, now)
             .await
             .map_err(|unknowable| failed(&arrival, unknowable))?,
-        (None, None) if arrival.presented && arrival.half_proven.is_none() => None,
+        (None, None)
+            if arrival.presented && arrival.half_proven.is_none() && !arrival.unknowable =>
+        {
+            None
+        }
         (None, None) => return Err(arrival.refuse(Code::Unauthorized)),
     };
     if let Some(user) = user {

@@ -13,6 +13,7 @@ use super::arrival::Arrival;
 use super::extract::Json;
 use super::refusal::Refused;
 use super::router::no_store;
+use super::sessions;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Principal, Secret, SessionId, UserId, clock};
@@ -29,6 +30,7 @@ pub(super) struct Desk {
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
     pub(super) turnstile: Turnstile,
+    pub(super) sessions: sessions::Desk,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -245,6 +247,7 @@ impl Desk {
                 self.record(arrival, Name::MfaChallengeSucceeded, user, session, None);
                 self.record(arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
                 self.metrics.login("succeeded");
+                self.sessions.replace(arrival, &tokens).await;
                 Ok(tokens)
             }
             Ok(Err(failure)) => Err(self.failed(arrival, failure)),

@@ -74,11 +74,13 @@ pub fn router(services: Services) -> Router {
         metrics,
         audit,
     } = services;
+    let sessions = sessions::Desk { sessions, audit: audit.clone() };
     let login = login::Desk {
         login,
         audit: audit.clone(),
         metrics: Arc::clone(&metrics),
         turnstile: turnstile.clone(),
+        sessions: sessions.clone(),
     };
     let factor = mfa::Desk {
         enrol,
@@ -87,11 +89,11 @@ pub fn router(services: Services) -> Router {
         audit: audit.clone(),
         metrics: Arc::clone(&metrics),
         turnstile: turnstile.clone(),
+        sessions: sessions.clone(),
     };
     let recovery = recovery::Desk { recovery, audit: audit.clone(), turnstile: turnstile.clone() };
     let verification =
         verification::Desk { verification, audit: audit.clone(), turnstile: turnstile.clone() };
-    let sessions = sessions::Desk { sessions, audit: audit.clone() };
     let password = password::Desk { password, audit: audit.clone(), turnstile: turnstile.clone() };
     let pages = pages::routes(pages::Desks {
         settings: pages,

@@ -13,7 +13,8 @@ use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::router::no_store;
 use crate::adapters::telemetry::{Audit, Event, Name};
-use crate::model::{Code, Principal, SessionId, UserId, clock};
+use crate::model::{Code, Principal, SessionId, Source, UserId, clock};
+use crate::services::login::Tokens;
 use crate::services::session::{Session, Sessions, Unknowable};
 
 /// What a list of sessions takes.
@@ -109,6 +110,16 @@ impl Desk {
         ended.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?;
         self.record(arrival, Name::Logout, Some(session), Some(user));
         Ok(())
+    }
+
+    /// A browser that signs in anew holds the new session only: the one that it came with ends (ASVS
+    /// 7.2.4).
+    pub(super) async fn replace(&self, arrival: &Arrival, tokens: &Tokens) {
+        let caller = arrival.enrolling().map(|caller| caller.identity().source());
+        if tokens.cookie.is_some() && caller == Some(Source::Session) {
+            // Why it could not end is in the log; whoever signed in is signed in.
+            drop(self.sign_out(arrival).await);
+        }
     }
 
     /// Ends all of the caller's.

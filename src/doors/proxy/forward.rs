@@ -73,22 +73,37 @@ fn carry_on(
     };
     let mut headers = HeaderMap::with_capacity(copied.len() + WRITTEN);
     let mut current = None;
+    let mut crumbs = false;
     for (name, value) in copied.drain() {
         // Further values of a name come without it.
         if let Some(name) = name {
             current = goes_on(&name).then_some(name);
         }
         let Some(name) = &current else { continue };
-        let value = if *name == header::COOKIE && !passage.route.forward_credentials {
+        let is_cookie = *name == header::COOKIE;
+        let value = if is_cookie && !passage.route.forward_credentials {
             cookies::without_own(&value).unwrap_or(value)
         } else {
             value
         };
-        if *name != header::COOKIE || !value.is_empty() {
-            headers.append(name, value);
+        if !is_cookie || !value.is_empty() {
+            crumbs |= headers.append(name, value) && is_cookie;
         }
     }
+    if crumbs {
+        join_cookies(&mut headers);
+    }
     headers
+}
+
+/// HTTP/2 may send each cookie in a field of its own; of several, HTTP/1.1 servers read one (RFC 9113
+/// section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 /// The canonical path with the query, in origin-form; left alone where it is that already.
@@ -197,8 +212,20 @@ pub(super) fn rewrite_answer(response: &mut ResponseHeader, context: &Context) {
     for name in stripped {
         parts.headers.remove(name);
     }
+    keep_own_cookies(&mut parts.headers);
     parts.headers.insert(&request_id::HEADER, context.request_id.header().clone());
     *response = parts.into();
+}
+
+/// No upstream gives a browser a session of ours, or takes it away.
+fn keep_own_cookies(headers: &mut HeaderMap) {
+    let fields = || headers.get_all(header::SET_COOKIE).iter();
+    if !fields().any(cookies::sets_own) {
+        return;
+    }
+    let kept: Vec<_> = fields().filter(|field| !cookies::sets_own(field)).cloned().collect();
+    headers.remove(header::SET_COOKIE);
+    headers.extend(kept.into_iter().map(|field| (header::SET_COOKIE, field)));
 }
 
 /// The current server answered.

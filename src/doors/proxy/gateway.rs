@@ -102,9 +102,9 @@ impl ProxyHttp for Gateway {
         .await;
         match reception {
             Reception::Refused(refusal) => self.refuse(session, context, &refusal).await,
-            Reception::Own { canonical, path, presented, principal, half_proven } => {
-                context.stage = Stage::Own { principal: principal.clone() };
-                let call = local::Call { canonical, path, presented, principal, half_proven };
+            Reception::Own { canonical, path, caller } => {
+                context.stage = Stage::Own { principal: caller.principal.clone() };
+                let call = local::Call { canonical, path, caller };
                 // Boxed: this way is rare, and its size would be paid on the usual one.
                 let served = Box::pin(local::serve(&self.endpoints, session, context, call));
                 match served.await? {

@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use super::context::Context;
 use super::{forward, receive, request_id, respond};
 use crate::doors::endpoints::Arrival;
-use crate::model::{Code, Principal};
+use crate::model::Code;
 use crate::rules::request::CanonicalRequest;
 
 /// Largest body that an own endpoint takes, in bytes.
@@ -25,9 +25,7 @@ pub(super) struct Call {
     pub(super) canonical: CanonicalRequest,
     /// The endpoint's path, aliases resolved.
     pub(super) path: Box<str>,
-    pub(super) presented: bool,
-    pub(super) principal: Option<Principal>,
-    pub(super) half_proven: Option<Principal>,
+    pub(super) caller: receive::Judged,
 }
 
 /// Reads the body, calls the endpoint, writes its answer. The inner error is a refusal to be
@@ -89,6 +87,7 @@ fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Optio
         Some(query) => format!("{}?{query}", call.path),
         None => call.path.into(),
     };
+    let receive::Judged { presented, principal, half_proven, unknowable } = call.caller;
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::try_from(target).ok()?;
@@ -96,9 +95,10 @@ fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Optio
     request.extensions_mut().insert(Arrival {
         request_id: Arc::from(context.request_id.as_str()),
         client: forward::client_address(head, context)?,
-        presented: call.presented,
-        principal: call.principal,
-        half_proven: call.half_proven,
+        presented,
+        principal,
+        half_proven,
+        unknowable,
     });
     Some(request)
 }

@@ -28,12 +28,18 @@ pub(super) enum Reception {
         canonical: CanonicalRequest,
         /// The endpoint's path, aliases resolved.
         path: Box<str>,
-        presented: bool,
-        principal: Option<Principal>,
-        half_proven: Option<Principal>,
+        caller: Judged,
     },
     /// It is forwarded.
     Permitted(Passage),
+}
+
+/// What an endpoint of ours is told of the caller.
+pub(super) struct Judged {
+    pub(super) presented: bool,
+    pub(super) principal: Option<Principal>,
+    pub(super) half_proven: Option<Principal>,
+    pub(super) unknowable: bool,
 }
 
 /// Reads, matches and judges.
@@ -53,13 +59,12 @@ pub(super) async fn receive(
 
     let asked = asked(snapshot, connection, request, canonical.authority());
     if let Some(path) = own_path(snapshot, canonical.path()) {
-        let (principal, half_proven) = proven(verdict);
-        let caller = principal.as_ref().or(half_proven.as_ref());
-        if !asked.is_meant_for_us(caller, endpoints::takes_form(&path, asked.headers)) {
+        let caller = judged(verdict, candidates.presented());
+        let proven = caller.principal.as_ref().or(caller.half_proven.as_ref());
+        if !asked.is_meant_for_us(proven, endpoints::takes_form(&path, asked.headers)) {
             return Reception::Refused(Code::CsrfFailed.into());
         }
-        let presented = candidates.presented();
-        return Reception::Own { path, canonical, presented, principal, half_proven };
+        return Reception::Own { path, canonical, caller };
     }
     let refused = |code| {
         let sign_in = sign_in(code, request, &canonical);
@@ -197,13 +202,13 @@ fn unmatched(verdict: &Verdict, truth: Code) -> Code {
 }
 
 /// The caller where proven, apart from one that lacks its second factor.
-fn proven(verdict: Verdict) -> (Option<Principal>, Option<Principal>) {
+fn judged(verdict: Verdict, presented: bool) -> Judged {
+    let nobody = Judged { presented, principal: None, half_proven: None, unknowable: false };
     match verdict {
-        Verdict::Proven(principal) => (Some(principal), None),
-        Verdict::HalfProven(principal) => (None, Some(principal)),
-        Verdict::Anonymous { .. } | Verdict::Rejected | Verdict::Unjudged | Verdict::Unknowable => {
-            (None, None)
-        }
+        Verdict::Proven(principal) => Judged { principal: Some(principal), ..nobody },
+        Verdict::HalfProven(principal) => Judged { half_proven: Some(principal), ..nobody },
+        Verdict::Unknowable => Judged { unknowable: true, ..nobody },
+        Verdict::Anonymous { .. } | Verdict::Rejected | Verdict::Unjudged => nobody,
     }
 }
 

@@ -70,6 +70,11 @@ pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
     Some(HeaderValue::from_bytes(&kept).unwrap_or(HeaderValue::from_static("")))
 }
 
+/// Whether a `Set-Cookie` field sets one of our own: nobody else may.
+pub fn sets_own(field: &HeaderValue) -> bool {
+    is_own(field.as_bytes())
+}
+
 fn is_own(pair: &[u8]) -> bool {
     let name = pair.trim_ascii().get(..PREFIX.len());
     name.is_some_and(|name| name.eq_ignore_ascii_case(PREFIX))
@@ -92,6 +97,20 @@ mod tests {
             let field = HeaderValue::from_str(field).unwrap();
             let left = left.map(|left| HeaderValue::from_str(left).unwrap());
             assert_eq!(without_own(&field), left, "{field:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_sets_one_of_ours_is_known_however_it_is_written() {
+        for (field, own) in [
+            ("__Host-guarita-session=x; Path=/", true),
+            ("  __HOST-Guarita-csrf = x", true),
+            ("__Host-guarita-", true),
+            ("__Host-other=x", false),
+            ("a=__Host-guarita-session", false),
+            ("", false),
+        ] {
+            assert_eq!(sets_own(&HeaderValue::from_static(field)), own, "{field}");
         }
     }
 

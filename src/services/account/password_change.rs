@@ -90,7 +90,10 @@ impl PasswordChange {
             .find_user(user.id)
             .await?
             .filter(|now_there| now_there.active && now_there.password_hash == user.password_hash);
-        if same.is_none() {
+        // Or the session was ended, perhaps against the very person who shows the password here.
+        let session = transaction.find_session(change.session).await?;
+        let session = session.filter(|it| it.user == user.id && it.is_live(now));
+        if same.is_none() || session.is_none() {
             return Ok(Err(gone()));
         }
         transaction.set_password_hash(user.id, &hash).await?;
@@ -104,3 +107,7 @@ impl PasswordChange {
         Ok(Ok(()))
     }
 }
+
+#[cfg(test)]
+#[path = "password_change_tests.rs"]
+mod tests;

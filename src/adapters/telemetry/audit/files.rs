@@ -1,6 +1,6 @@
 //! The files that the writer appends to, each batch under its seal.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -43,10 +43,16 @@ impl Files {
     pub(super) fn open(directory: &Path, keep: Duration, now: Timestamp) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let lock = File::open(directory)?;
-        lock.try_lock().map_err(|fault| match fault {
-            fs::TryLockError::WouldBlock => io::Error::other("another process writes there"),
-            fs::TryLockError::Error(fault) => fault,
-        })?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::other("another process writes there"));
+            }
+            // Some network file systems lock no directories.
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(%error, "audit.directory cannot be locked: let no other gateway write there");
+            }
+        }
         let mut files = Self {
             directory: directory.to_owned(),
             keep,

@@ -61,8 +61,14 @@ struct Shown {
 
 /// How the second factor stands.
 enum Factor {
-    On { codes_left: i64 },
-    Off { password: bool },
+    On {
+        codes_left: i64,
+    },
+    Off {
+        password: bool,
+    },
+    /// It is on and demanded, and was not proven in this session.
+    Unproven,
     Unavailable,
 }
 
@@ -160,6 +166,9 @@ impl Desk {
         page: Page,
         told: Told,
     ) -> Result<Response, Refused> {
+        if arrival.unknowable {
+            return Err(arrival.refuse(Code::Unavailable));
+        }
         let Some(caller) = arrival.enrolling() else { return Ok(page.redirect(SIGN_IN)) };
         let Some(user) = caller.identity().user() else { return Ok(page.redirect(SIGN_IN)) };
         let found = self.overviews.find(user).await.map_err(|fault| {
@@ -169,19 +178,21 @@ impl Desk {
         let Some(overview) = found else { return Ok(page.redirect(SIGN_IN)) };
         let demanded = arrival.principal.is_none();
         let sessions = if demanded { Vec::new() } else { self.rows(arrival, &page).await? };
-        let factor = self.factor_of(&overview, told.password);
+        let factor = self.factor_of(&overview, told.password, demanded);
         let (page, status) = match told.alert {
             Some((alert, status)) => (page.alerting(alert), status),
             None => (page, StatusCode::OK),
         };
         let account = (!demanded).then(|| Shown::of(overview));
+        let demanded = demanded && !matches!(factor, Factor::Unproven);
         let shown =
             AccountPage { page: &page, done: told.done, demanded, account, factor, sessions };
         Ok(page.render(status, &shown))
     }
 
-    fn factor_of(&self, overview: &Overview, password: bool) -> Factor {
+    fn factor_of(&self, overview: &Overview, password: bool, demanded: bool) -> Factor {
         match overview.recovery_codes {
+            Some(_) if demanded => Factor::Unproven,
             Some(codes_left) => Factor::On { codes_left },
             None if self.factor.is_available() => Factor::Off { password },
             None => Factor::Unavailable,
@@ -287,7 +298,7 @@ impl Desk {
     }
 
     async fn sign_out(&self, arrival: &Arrival, page: Page) -> Result<Response, Refused> {
-        if arrival.enrolling().is_some() {
+        if arrival.enrolling().is_some() || arrival.unknowable {
             self.sessions.sign_out(arrival).await?;
         }
         Ok(signed_out(&page))

@@ -91,7 +91,7 @@ async fn show(
     let login = Login { page: &page, username: "", unverified: false };
     let mut response = page.render(StatusCode::OK, &login);
     // Whatever cookie did not count is in the way of the next.
-    if cookies::read(&headers, cookies::SESSION) != Brought::Nothing {
+    if cookies::read(&headers, cookies::SESSION) != Brought::Nothing && !arrival.unknowable {
         set_cookie(&mut response, Cookie::new(cookies::SESSION).removal());
     }
     Ok(response)

@@ -56,6 +56,7 @@ words! {
     factor_is_on: "A verificação em duas etapas está ativa.", "La verificación en dos pasos está activa.", "Two-step verification is on.";
     factor_is_off: "A verificação em duas etapas não está ativa. Com ela, quem souber a sua senha ainda não entra.", "La verificación en dos pasos no está activa. Con ella, quien conozca su contraseña todavía no entra.", "Two-step verification is off. With it, somebody who learns your password still cannot get in.";
     factor_is_demanded: "A sua conta precisa da verificação em duas etapas. Ative-a para continuar.", "Su cuenta necesita la verificación en dos pasos. Actívela para continuar.", "Your account needs two-step verification. Turn it on to go on.";
+    factor_is_unproven: "A verificação em duas etapas está ativa. Saia e entre de novo com o código.", "La verificación en dos pasos está activa. Cierre la sesión y entre de nuevo con el código.", "Two-step verification is on. Sign out, and sign in again with a code.";
     factor_is_unavailable: "A verificação em duas etapas não está disponível aqui.", "La verificación en dos pasos no está disponible aquí.", "Two-step verification is not available here.";
     turn_on: "Ativar", "Activar", "Turn on";
     turn_off: "Desativar", "Desactivar", "Turn off";
