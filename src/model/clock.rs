@@ -36,6 +36,11 @@ impl Timestamp {
         jiff::Timestamp::from_second(self.0).map_or_else(|_| String::new(), |time| time.to_string())
     }
 
+    /// Reads a moment of RFC 3339.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        text.parse().ok().map(|time: jiff::Timestamp| Self(time.as_second()))
+    }
+
     /// Whole seconds from `self` until `later`; zero when that is past.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_secs(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))

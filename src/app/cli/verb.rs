@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::{
-    check, completions, doctor, healthcheck, migrate, quickstart, schema, serve, session, user,
+    audit, check, completions, doctor, healthcheck, migrate, quickstart, schema, serve, session,
+    user,
 };
 
 /// An authentication gateway in front of the APIs you already have.
@@ -34,6 +35,8 @@ enum Verb {
     User(user::Arguments),
     /// List and revoke sessions
     Session(session::Arguments),
+    /// Verify the audit files
+    Audit(audit::Arguments),
     /// Print the JSON Schema of the configuration
     Schema(schema::Arguments),
     /// Ask a running gateway whether it is ready
@@ -56,6 +59,7 @@ pub fn run() -> ExitCode {
         Verb::Migrate(arguments) => migrate::run(arguments),
         Verb::User(arguments) => user::run(arguments),
         Verb::Session(arguments) => session::run(arguments),
+        Verb::Audit(arguments) => audit::run(arguments),
         Verb::Schema(arguments) => schema::run(arguments),
         Verb::Healthcheck(arguments) => healthcheck::run(arguments),
         Verb::Completions(arguments) => completions::run(arguments),

@@ -1,5 +1,7 @@
 //! What is written down, told to callers or sent on: nothing that opens anything.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use super::Stage;
@@ -389,4 +391,170 @@ async fn logging_leak_007_an_upstream_sees_no_credential_of_the_gateway() {
         }
         assert!(received.all("cookie").contains(&"theme=dark".to_owned()), "{text}");
     }
+}
+
+/// The only audit file, by name and lines.
+fn audit_file(gateway: &Gateway) -> (PathBuf, Vec<String>) {
+    let files = std::fs::read_dir(gateway.data().join("audit")).unwrap();
+    let paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    let text = std::fs::read_to_string(&paths[0]).unwrap();
+    (paths[0].clone(), text.split_inclusive('\n').map(str::to_owned).collect())
+}
+
+/// Where the line with the text stands.
+fn place(lines: &[String], text: &str) -> usize {
+    lines.iter().position(|line| line.contains(text)).unwrap()
+}
+
+/// What the log told last of the seals.
+fn told_seal(gateway: &Gateway) -> String {
+    let told: Vec<_> = gateway.log.events();
+    told.iter().rev().find_map(|line| line["seal"].as_str()).unwrap().to_owned()
+}
+
+/// A gateway that stopped after some batches of lines.
+async fn stopped() -> Stage {
+    let mut stage = Stage::with(|setup| setup.set("audit.keep", "\"3650d\"")).await;
+    let alice = stage.alice().await;
+    for path in ["/api/first", "/api/second", "/api/third"] {
+        assert_eq!(alice.get(path).await.status, 200);
+        let sealed = || async {
+            let lines = stage.gateway.audit();
+            let written = lines.iter().position(|line| line["path"] == path)?;
+            lines[written..].iter().any(|line| line["event"] == "audit.seal").then_some(())
+        };
+        until("the line and its seal", sealed).await;
+    }
+    stop(&mut stage.gateway).await;
+    stage
+}
+
+async fn stop(gateway: &mut Gateway) {
+    gateway.terminate().await;
+    gateway.ended().await;
+    until("the last seal in the log", || async {
+        let told = gateway.log.events();
+        let after = told.iter().skip_while(|line| line["event"] != "server.draining");
+        after.filter(|line| line["event"] == "audit.seal").count().checked_sub(1)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn logging_leak_006_whoever_edits_deletes_or_cuts_audit_lines_is_seen() {
+    let stage = stopped().await;
+    let told = told_seal(&stage.gateway);
+    let verify = ["audit", "verify"];
+    let expect = ["audit", "verify", "--expect", &told];
+    let whole = stage.gateway.verb(&expect, "").await.succeeded();
+    assert!(whole.stdout.starts_with("ok: 1 files") && whole.stdout.contains(&told), "{whole:?}");
+
+    let (path, lines) = audit_file(&stage.gateway);
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let second = place(&lines, "/api/second");
+    let seal = second + place(&lines[second..], "audit.seal");
+    let third = place(&lines, "/api/third");
+    let changed = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut lines = lines.clone();
+        change(&mut lines);
+        lines.concat()
+    };
+    let edits = [
+        ("edit", changed(&|lines| lines[second] = lines[second].replace("alice", "root"))),
+        ("delete", changed(&|lines| drop(lines.remove(second)))),
+        ("add", changed(&|lines| lines.insert(second, lines[second].clone()))),
+        ("swap", changed(&|lines| lines.swap(second, third))),
+        ("delete a seal", changed(&|lines| drop(lines.remove(seal)))),
+        (
+            "edit a seal",
+            changed(&|lines| lines[seal] = lines[seal].replace("\"lines\":", "\"lines\":1")),
+        ),
+        ("delete a batch", changed(&|lines| drop(lines.drain(second..=seal)))),
+        ("delete the beginning", changed(&|lines| drop(lines.drain(..second)))),
+        ("cut in a batch", changed(&|lines| lines.truncate(third + 1))),
+        (
+            "cut in a line",
+            changed(&|lines| {
+                lines.truncate(third + 1);
+                lines[third].truncate(20);
+            }),
+        ),
+    ];
+    for (what, text) in edits {
+        std::fs::write(&path, text).unwrap();
+        let seen = stage.gateway.verb(&verify, "").await.failed(1);
+        assert!(seen.stdout.starts_with(&format!("{name}:")), "{what}: {seen:?}");
+        stage.gateway.verb(&expect, "").await.failed(1);
+    }
+    // Cut where a seal is, everything that is left holds: the log knows better.
+    std::fs::write(&path, lines[..=seal].concat()).unwrap();
+    stage.gateway.verb(&verify, "").await.succeeded();
+    let seen = stage.gateway.verb(&expect, "").await.failed(1);
+    assert!(seen.stdout.contains("is in no file"), "{seen:?}");
+    std::fs::remove_file(&path).unwrap();
+    stage.gateway.verb(&verify, "").await.failed(1);
+    for bad in ["1", "x:y", "1:AAAA"] {
+        let outcome = stage.gateway.verb(&["audit", "verify", "--expect", bad], "").await;
+        assert_eq!(outcome.code, 2, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn logging_leak_006_a_restart_hides_no_change() {
+    for reason in ["unsealed_lines", "seal_does_not_fit", "not_stopped"] {
+        let stage = stopped().await;
+        let told = told_seal(&stage.gateway);
+        let (path, lines) = audit_file(&stage.gateway);
+        let third = place(&lines, "/api/third");
+        let changed = match reason {
+            "unsealed_lines" => lines[..=third].concat(),
+            "seal_does_not_fit" => lines.concat().replace("\"server.stopped\"", "\"x\""),
+            _ => lines[..third].concat(),
+        };
+        std::fs::write(&path, changed).unwrap();
+        let gateway = stage.gateway.crash_and_restart().await;
+        let resumed =
+            gateway.audited("what was found", |line| line["event"] == "audit.resumed").await;
+        assert_eq!(resumed["reason"], reason);
+        gateway.log.wait_for(reason, |line| line["reason"] == reason).await;
+        assert_eq!(gateway.bearer("alice").await.get("/api/x").await.status, 200);
+        gateway.verb(&["audit", "verify", "--expect", &told], "").await.failed(1);
+        let seen = gateway.verb(&["audit", "verify"], "").await;
+        assert!(seen.stdout.contains(reason), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn audit_files_hold_over_stops_crashes_and_days() {
+    let stage = stopped().await;
+    let first = told_seal(&stage.gateway);
+    // As if all that had been yesterday.
+    let (path, _) = audit_file(&stage.gateway);
+    std::fs::rename(&path, path.with_file_name("audit-2026-01-01.jsonl")).unwrap();
+    let gateway = stage.gateway.crash_and_restart().await;
+    gateway
+        .audited("the start", |line| {
+            line["event"] == "audit.continued" && line["after"] == "audit-2026-01-01.jsonl"
+        })
+        .await;
+    assert!(gateway.audit().iter().all(|line| line["event"] != "audit.resumed"));
+    // While it runs.
+    gateway.bearer("alice").await;
+    gateway.verb(&["audit", "verify", "--expect", &first], "").await.succeeded();
+    let mut gateway = gateway.crash_and_restart().await;
+    let resumed = gateway.audited("the crash", |line| line["event"] == "audit.resumed").await;
+    assert_eq!(resumed["reason"], "not_stopped");
+    stop(&mut gateway).await;
+    let second = told_seal(&gateway);
+    let arguments = ["audit", "verify", "--expect", &first, "--expect", &second];
+    let whole = gateway.verb(&arguments, "").await.succeeded();
+    assert!(whole.stdout.contains("ok: 2 files"), "{whole:?}");
+}
+
+#[tokio::test]
+async fn a_second_gateway_does_not_write_to_the_same_audit_files() {
+    let stage = Stage::new().await;
+    let second = stage.gateway.verb(&["serve"], "").await.failed(2);
+    assert!(second.stderr.contains("audit file: another process writes there"), "{second:?}");
 }

@@ -81,6 +81,8 @@ names! {
     ReloadSucceeded = "config.reload.succeeded", false;
     /// A configuration was refused; the old one stays.
     ReloadFailed = "config.reload.failed", true;
+    /// The newest audit file did not end as a stop leaves it.
+    AuditResumed = "audit.resumed", false;
     /// The gateway serves.
     Started = "server.started", false;
     /// The gateway stopped.

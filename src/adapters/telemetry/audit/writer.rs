@@ -1,15 +1,13 @@
 //! The buffer that everybody fills and the thread that empties it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::day::Day;
 use super::event::Event;
+use super::files::Files;
 use super::line::{self, RequestLine};
 use crate::model::{Timestamp, clock};
 
@@ -21,6 +19,8 @@ const RESERVED: usize = 1024 * 1024;
 const BATCH: usize = 512 * 1024;
 /// How long a line waits at most.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// How long a stop waits for the disk.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// A handle on the audit writer; cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,8 +40,8 @@ struct Waiting {
     second: i64,
     time: String,
     stop: bool,
-    /// How many times the writer has emptied the buffer to disk.
-    written: u64,
+    /// Whether the writer has ended.
+    ended: bool,
 }
 
 impl Audit {
@@ -49,11 +49,9 @@ impl Audit {
     /// than `keep` (at least 180 days) are removed.
     ///
     /// # Errors
-    /// The directory or the file cannot be made or written.
+    /// The directory or the file cannot be made or written, or another process writes there.
     pub fn open(directory: &Path, keep: Duration) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let mut file = DailyFile { directory: directory.to_owned(), keep, open: None };
-        file.of_day(Day::of(clock::now()))?;
+        let files = Files::open(directory, keep, clock::now())?;
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Waiting::default()),
             wake: Condvar::new(),
@@ -61,7 +59,9 @@ impl Audit {
             healthy: AtomicBool::new(true),
         });
         let writer = Arc::clone(&shared);
-        std::thread::Builder::new().name("guarita-audit".into()).spawn(move || writer.run(file))?;
+        std::thread::Builder::new()
+            .name("guarita-audit".into())
+            .spawn(move || writer.run(files))?;
         Ok(Self(shared))
     }
 
@@ -93,22 +93,15 @@ impl Audit {
         self.0.healthy.load(Ordering::Relaxed)
     }
 
-    /// Stops the writer after it wrote what waits.
+    /// Stops the writer after it wrote what waits; waits for that, but at most 5 s.
     pub fn close(&self) {
         let mut waiting = self.0.lock();
         waiting.stop = true;
         self.0.wake.notify_all();
-        let before = waiting.written;
-        while waiting.written == before && !waiting.text.is_empty() {
-            let (next, timeout) = self
-                .0
-                .wake
-                .wait_timeout(waiting, Duration::from_secs(5))
-                .unwrap_or_else(PoisonError::into_inner);
-            waiting = next;
-            if timeout.timed_out() {
-                return;
-            }
+        let began = Instant::now();
+        while let Some(left) = CLOSING.checked_sub(began.elapsed()).filter(|_| !waiting.ended) {
+            let woken = self.0.wake.wait_timeout(waiting, left);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -136,25 +129,25 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, mut file: DailyFile) {
+    fn run(&self, mut files: Files) {
         let mut batch = String::new();
         loop {
             let stop = self.take(&mut batch);
-            let written = file
-                .of_day(Day::of(clock::now()))
-                .and_then(|open| open.write_all(batch.as_bytes()));
-            self.report(written, &batch);
+            let lines = batch.matches('\n').count();
+            let written = files.append(&mut batch, clock::now());
+            self.report(written, lines);
             batch.clear();
             if batch.capacity() > CAPACITY / 4 {
                 batch.shrink_to(BATCH);
             }
-            let mut waiting = self.lock();
-            waiting.written += 1;
-            self.wake.notify_all();
-            if stop && waiting.text.is_empty() {
-                return;
+            if stop && self.lock().text.is_empty() {
+                break;
             }
         }
+        files.tell(clock::now());
+        drop(files);
+        self.lock().ended = true;
+        self.wake.notify_all();
     }
 
     /// Waits for lines and takes them; true when the writer is to stop.
@@ -168,10 +161,10 @@ impl Shared {
         waiting.stop
     }
 
-    fn report(&self, written: io::Result<()>, batch: &str) {
+    fn report(&self, written: io::Result<()>, lines: usize) {
         let healthy = written.is_ok();
         if let Err(error) = &written {
-            let lines = u64::try_from(batch.matches('\n').count()).unwrap_or(u64::MAX);
+            let lines = u64::try_from(lines).unwrap_or(u64::MAX);
             self.dropped.fetch_add(lines, Ordering::Relaxed);
             if self.healthy.load(Ordering::Relaxed) {
                 tracing::error!(%error, "the audit file cannot be written");
@@ -181,46 +174,13 @@ impl Shared {
     }
 }
 
-/// The file of the current day.
-struct DailyFile {
-    directory: PathBuf,
-    keep: Duration,
-    open: Option<(Day, File)>,
-}
-
-impl DailyFile {
-    fn of_day(&mut self, day: Day) -> io::Result<&mut File> {
-        if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
-            let path = self.directory.join(day.file_name());
-            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-            self.open = Some((day, file));
-            self.remove_old();
-        }
-        self.open.as_mut().map(|(_, file)| file).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    /// Removes what is older than `keep`, by the day in its name.
-    fn remove_old(&self) {
-        let oldest = Day::of(clock::now().minus(self.keep)).file_name();
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let ours = name.starts_with("audit-") && name.ends_with(".jsonl");
-            if ours && name.len() == oldest.len() && *name < *oldest {
-                match fs::remove_file(entry.path()) {
-                    Ok(()) => tracing::info!(file = name, "old audit file removed"),
-                    Err(error) => tracing::warn!(file = name, %error, "old audit file stays"),
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::adapters::telemetry::audit::Name;
+    use crate::adapters::telemetry::audit::day::Day;
 
     fn lines(directory: &Path) -> Vec<String> {
         let name = Day::of(clock::now()).file_name();
@@ -236,7 +196,11 @@ mod tests {
             audit.record(&Event::new(Name::Logout), clock::now());
         }
         audit.close();
-        assert_eq!(lines(directory.path()).len(), 1000);
+        let lines = lines(directory.path());
+        assert_eq!(lines.iter().filter(|line| line.contains("auth.logout")).count(), 1000);
+        assert!(lines.last().unwrap().contains("audit.seal"));
+        // Another may go on at once.
+        Audit::open(directory.path(), Duration::from_secs(1)).unwrap();
         assert!(audit.is_healthy());
     }
 

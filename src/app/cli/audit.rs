@@ -1,0 +1,92 @@
+//! `guarita audit verify`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::migrate::{Failure, fault, finish, say};
+use crate::adapters::telemetry::audit::{Report, Seal, verify};
+use crate::app::config;
+use crate::model::clock;
+
+/// How often a running gateway is given the time to seal its newest lines.
+const LOOKS: u32 = 5;
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// `guarita audit`
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Says whether the audit files are as they were written, or where they are not.
+    Verify {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// A seal that the log told, which the files must have; may be given again.
+        #[arg(long, value_name = "NUMBER:HASH", value_parser = seal)]
+        expect: Vec<Seal>,
+    },
+}
+
+fn seal(text: &str) -> Result<Seal, &'static str> {
+    Seal::parse(text).ok_or("must be NUMBER:HASH, as the log tells it")
+}
+
+/// Runs the verb: 0 where all files hold, 1 where they do not, 2 where they cannot be read.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let Verb::Verify { config, expect } = arguments.verb;
+    finish(verified(&config, &expect))
+}
+
+fn verified(config: &Path, expected: &[Seal]) -> Result<(), Failure> {
+    let config = config::load(config).map_err(fault)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let report = runtime
+        .map_err(fault)?
+        .block_on(look(&config.audit.directory, expected))
+        .map_err(|cause| fault(format!("{}: {cause}", config.audit.directory.display())))?;
+    for resumed in &report.resumed {
+        say(&format!("resumed: {resumed}"))?;
+    }
+    let misfits: Vec<_> = report.misfits.iter().chain(&report.unsealed).collect();
+    for misfit in &misfits {
+        say(&misfit.to_string())?;
+    }
+    if !misfits.is_empty() {
+        return Err(Failure::Refused("the audit files are not as they were written".into()));
+    }
+    let Report { files, lines, seals, newest, .. } = report;
+    let newest = newest.map(|seal| format!(", the newest {seal}")).unwrap_or_default();
+    say(&format!("ok: {files} files, {lines} lines, {seals} seals{newest}"))
+}
+
+/// Looks again where only the newest lines have no seal: they may be in the making.
+async fn look(directory: &Path, expected: &[Seal]) -> std::io::Result<Report> {
+    let mut report = verify(directory, expected, clock::now())?;
+    for _ in 1..LOOKS {
+        if report.unsealed.is_none() || !report.misfits.is_empty() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        report = verify(directory, expected, clock::now())?;
+    }
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::augment_args(clap::Command::new("audit")).debug_assert();
+    }
+}
