@@ -45,6 +45,16 @@ impl Token {
     }
 }
 
+/// A field of a type that is printed or sent by derive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub(crate) line: usize,
+    /// Its own name; of one without, that of its variant or of the type.
+    pub(crate) name: String,
+    /// The words of its type.
+    pub(crate) words: Vec<String>,
+}
+
 /// One source file.
 pub(crate) struct Source {
     module: Vec<String>,
@@ -88,6 +98,11 @@ impl Source {
     pub(crate) fn keywords(&self, words: &[&str]) -> impl Iterator<Item = usize> {
         let of_words = |token: &&Token| words.contains(&token.text.as_str());
         self.tokens.iter().filter(of_words).map(|token| token.line)
+    }
+
+    /// The fields of types that derive one of the traits.
+    pub(crate) fn fields_of_types_that_derive(&self, traits: &[&str]) -> Vec<Field> {
+        Types { tokens: &self.tokens, at: 0, found: Vec::new() }.read(traits)
     }
 
     /// Whether the line is test code.
@@ -358,4 +373,117 @@ fn absolute(written: &[String], inside: &[String]) -> Option<Vec<String>> {
         }
     }
     Some(absolute)
+}
+
+/// Reads the types out of the words.
+struct Types<'a> {
+    tokens: &'a [Token],
+    at: usize,
+    found: Vec<Field>,
+}
+
+impl<'a> Types<'a> {
+    fn read(mut self, traits: &[&str]) -> Vec<Field> {
+        let mut derives = false;
+        while let Some(token) = self.next() {
+            match token.text.as_str() {
+                "#" => derives |= self.attribute_has(traits),
+                "struct" | "enum" if derives => {
+                    derives = false;
+                    self.head();
+                }
+                "struct" | "enum" | "fn" | "impl" | "mod" => derives = false,
+                _ => {}
+            }
+        }
+        self.found
+    }
+
+    fn next(&mut self) -> Option<&'a Token> {
+        let token = self.tokens.get(self.at)?;
+        self.at += 1;
+        Some(token)
+    }
+
+    fn peek(&self) -> Option<&'a str> {
+        self.tokens.get(self.at).map(|token| token.text.as_str())
+    }
+
+    /// After `#`: whether the attribute derives one of the traits.
+    fn attribute_has(&mut self, traits: &[&str]) -> bool {
+        let words = self.group();
+        words.iter().any(|word| word == "derive")
+            && words.iter().any(|word| traits.contains(&word.as_str()))
+    }
+
+    /// Everything up to the mark that closes the next one.
+    fn group(&mut self) -> Vec<String> {
+        let mut depth = 0_usize;
+        let mut words = Vec::new();
+        while let Some(token) = self.next() {
+            match token.text.as_str() {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                word => words.push(word.to_owned()),
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        words
+    }
+
+    /// After `struct` or `enum`.
+    fn head(&mut self) {
+        let Some(name) = self.next() else { return };
+        while let Some(mark) = self.peek() {
+            match mark {
+                "{" | "(" => return self.body(name),
+                ";" => return,
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// The fields between two brackets; those of a variant are told too.
+    fn body(&mut self, owner: &'a Token) {
+        self.at += 1;
+        let mut name = owner;
+        while let Some(token) = self.next() {
+            match token.text.as_str() {
+                ")" | "}" => return,
+                "," => name = owner,
+                "#" => drop(self.group()),
+                "pub" if self.peek() == Some("(") => drop(self.group()),
+                "pub" => {}
+                ":" => self.field(name),
+                _ if token.is_word() && matches!(self.peek(), Some(":" | "," | "}")) => {
+                    name = token;
+                }
+                // A variant with fields of its own.
+                _ if token.is_word() && matches!(self.peek(), Some("{" | "(")) => self.body(token),
+                _ => {
+                    self.at -= 1;
+                    self.field(name);
+                }
+            }
+        }
+    }
+
+    /// The type of a field, up to what ends it.
+    fn field(&mut self, name: &Token) {
+        let mut depth = 0_usize;
+        let mut words = Vec::new();
+        while let Some(mark) = self.peek() {
+            match mark {
+                "," | ")" | "}" | "]" if depth == 0 => break,
+                "<" | "(" | "[" => depth += 1,
+                ">" | ")" | "]" => depth = depth.saturating_sub(1),
+                word if word.starts_with(is_word) => words.push(word.to_owned()),
+                _ => {}
+            }
+            self.at += 1;
+        }
+        self.found.push(Field { line: name.line, name: name.text.clone(), words });
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::transaction::{optional_text, optional_time, text, time};
 use super::{Fault, Transaction};
-use crate::model::{SessionId, Timestamp};
+use crate::model::{Secret, SessionId, Timestamp};
 
 /// What is kept of a refresh token.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct RefreshToken {
     /// When it was exchanged, if it was.
     pub used_at: Option<Timestamp>,
     /// What its successor was derived from, while a repeated request may still have it.
-    pub successor_seed: Option<String>,
+    pub successor_seed: Option<Secret>,
 }
 
 /// A refresh token to be.
@@ -68,7 +68,7 @@ impl Transaction {
             family: text(&row, "family")?,
             expires_at: time(&row, "expires_at")?,
             used_at: optional_time(&row, "used_at")?,
-            successor_seed: optional_text(&row, "successor_seed")?,
+            successor_seed: optional_text(&row, "successor_seed")?.map(Secret::new),
         }))
     }
 

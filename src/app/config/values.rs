@@ -127,9 +127,9 @@ impl Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     /// `tokens.signing_key`, or its file, or `tokens`.
-    pub signing_key: String,
+    pub signing: String,
     /// One for each of [`Config::keys`]' verifying keys.
-    pub verifying_keys: Vec<String>,
+    pub verifying: Vec<String>,
     /// One for each of [`Config::listeners`].
     pub listeners: Vec<String>,
     /// One for each of [`Config::upstreams`].

@@ -30,7 +30,7 @@ pub fn compile(
 ) -> Result<Snapshot, Problems> {
     let mut problems = Vec::new();
     let keyring = keys::load(&config.data_dir.join("keys"), config.algorithm, &config.keys)
-        .map_err(|fault| problems.push(format!("{}: {fault}", config.places.signing_key)));
+        .map_err(|fault| problems.push(format!("{}: {fault}", config.places.signing)));
     let tls = tls(config, &mut problems);
     let pools = pools(config, previous, &mut problems);
     let routes = routes(config, &pools, |label| metrics.route(label), &mut problems);
@@ -77,7 +77,7 @@ pub fn check(config: &Config) -> Result<(), Problems> {
 
 fn check_keys(config: &Config, problems: &mut Vec<String>) {
     let mut verifying = Vec::new();
-    for (pem, place) in config.keys.verifying.iter().zip(&config.places.verifying_keys) {
+    for (pem, place) in config.keys.verifying.iter().zip(&config.places.verifying) {
         match VerifyingKey::parse(config.algorithm, pem) {
             Ok(key) => verifying.push(key),
             Err(fault) => problems.push(format!("{place}: {fault}")),
@@ -87,7 +87,7 @@ fn check_keys(config: &Config, problems: &mut Vec<String>) {
     let keyring = SigningKey::parse(config.algorithm, signing)
         .and_then(|signing| Keyring::new(signing, verifying));
     if let Err(fault) = keyring {
-        problems.push(format!("{}: {fault}", config.places.signing_key));
+        problems.push(format!("{}: {fault}", config.places.signing));
     }
 }
 

@@ -10,6 +10,7 @@ use super::arrival::Arrival;
 use super::cookie::Cookie;
 use super::refusal::Refused;
 use super::router::no_store;
+use super::told::Told;
 use crate::model::{Code, Secret, random};
 use crate::rules::request::cookies;
 use crate::rules::token::browser;
@@ -56,13 +57,13 @@ impl Seed {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Issued {
-    csrf_token: String,
+    csrf_token: Told,
 }
 
 async fn token(arrival: Arrival, headers: HeaderMap) -> Result<Response, Refused> {
     let seed = Seed::of(&headers).map_err(|_| arrival.refuse(Code::Internal))?;
     let session = cookies::read(&headers, cookies::SESSION).value().unwrap_or_default();
-    let csrf_token = seed.token(session).expose().to_owned();
+    let csrf_token = Told(seed.token(session));
     let mut response = no_store(axum::Json(Issued { csrf_token }).into_response());
     seed.keep(&mut response);
     Ok(response)

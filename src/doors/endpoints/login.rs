@@ -14,6 +14,7 @@ use super::device;
 use super::extract::Json;
 use super::refusal::Refused;
 use super::router::no_store;
+use super::told::Told;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, clock};
@@ -61,8 +62,8 @@ impl Credentials {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pair {
-    access_token: String,
-    refresh_token: Option<String>,
+    access_token: Told,
+    refresh_token: Option<Told>,
     token_type: &'static str,
     expires_in: u64,
     sid: String,
@@ -74,8 +75,8 @@ pub(super) struct Pair {
 impl From<Tokens> for Pair {
     fn from(tokens: Tokens) -> Self {
         Self {
-            access_token: tokens.access_token.expose().to_owned(),
-            refresh_token: tokens.refresh_token.map(|token| token.expose().to_owned()),
+            access_token: Told(tokens.access_token),
+            refresh_token: tokens.refresh_token.map(Told),
             token_type: "Bearer",
             expires_in: tokens.expires_in.as_secs(),
             sid: tokens.session.to_string(),
@@ -86,7 +87,7 @@ impl From<Tokens> for Pair {
 
 #[derive(Serialize)]
 struct AccessToken {
-    access_token: String,
+    access_token: Told,
     token_type: &'static str,
     expires_in: u64,
 }
@@ -139,7 +140,7 @@ async fn token(
     let opens = Opens::AccessToken;
     let tokens = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
     let answer = AccessToken {
-        access_token: tokens.access_token.expose().to_owned(),
+        access_token: Told(tokens.access_token),
         token_type: "Bearer",
         expires_in: tokens.expires_in.as_secs(),
     };

@@ -11,6 +11,7 @@ pub mod extract;
 pub mod turnstile;
 pub mod cookie;
 pub mod device;
+pub mod told;
 pub mod csrf;
 pub mod login;
 pub mod mfa;

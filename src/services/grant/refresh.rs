@@ -216,7 +216,7 @@ impl Refresh {
 
 /// The exchange of a token that was used before, where what it takes is still kept.
 fn repetition(presented: &Secret, token: &RefreshToken) -> Option<Exchange> {
-    let (at, seed) = (token.used_at?, token.successor_seed.as_deref()?);
+    let (at, seed) = (token.used_at?, token.successor_seed.as_ref()?.expose());
     let (token_id, _) = seed.split_once('.')?;
     Some(Exchange {
         refresh_token: opaque::successor(presented.expose(), seed),

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::harness::{Request, Response, Setup};
+use crate::harness::browser::SESSION;
+use crate::harness::database::execute;
+use crate::harness::tokens::Genuine;
+use crate::harness::{Browser, Gateway, Persona, Request, Response, Setup};
 
 const WRONG: &str = "wrong password, long enough";
 
@@ -84,6 +87,140 @@ async fn enumeration_timing_006_no_answer_before_the_right_password_differs_by_n
         all.push(answers);
     }
     assert!(all.iter().all(|answers| *answers == all[0]), "{all:#?}");
+}
+
+/// Tokens and cookies of every state in which they open nothing, each with what it is.
+#[derive(Default)]
+struct Void {
+    bearers: Vec<(&'static str, String)>,
+    cookies: Vec<(&'static str, String)>,
+    refresh_tokens: Vec<(&'static str, String)>,
+}
+
+const NOBODY: &str = "01932c07-7f0c-7d5e-8a00-0123456789ab";
+
+impl Void {
+    /// What a person and a browser hold whose sessions are about to end somehow.
+    async fn hold(&mut self, gateway: &Gateway, state: &'static str, name: &str) -> Persona {
+        let persona = gateway.bearer(name).await;
+        let browser = Browser::signed_in(gateway, name).await;
+        self.bearers.push((state, persona.token.clone().unwrap()));
+        self.refresh_tokens.push((state, persona.refresh_token.clone().unwrap()));
+        self.cookies.push((state, browser.cookie(SESSION).unwrap()));
+        persona
+    }
+
+    /// What was never given out.
+    fn make_up(&mut self, genuine: &Genuine) {
+        let claim = |name: &str, value: Value| genuine.clone().claim(name, value).signed();
+        let secret = "A".repeat(43);
+        self.bearers.extend([
+            ("over", claim("exp", json!(1_000_000_000))),
+            ("of no session", claim("sid", json!(NOBODY))),
+            ("without a session", claim("sid", Value::Null)),
+            ("with another signature", format!("{}A", genuine.text)),
+            ("without a signature", genuine.text[..genuine.text.rfind('.').unwrap() + 1].into()),
+            ("no token", "junk".into()),
+            ("of three parts", "a.b.c".into()),
+            ("no credential", "a b".into()),
+            ("long", "x".repeat(9_000)),
+        ]);
+        self.cookies.extend([
+            ("of no session", format!("{NOBODY}.{secret}")),
+            (
+                "with another secret",
+                format!("{}.{secret}", genuine.claims["sid"].as_str().unwrap()),
+            ),
+            ("without a secret", NOBODY.into()),
+            ("no cookie of ours", "junk".into()),
+            ("long", "x".repeat(9_000)),
+        ]);
+        self.refresh_tokens.extend([
+            ("never given out", secret),
+            ("short", "x".into()),
+            ("none", String::new()),
+            ("long", "x".repeat(9_000)),
+            ("an access token", genuine.text.clone()),
+        ]);
+    }
+}
+
+/// Case enumeration-timing-007, for what there is of it: what state a token is in that opens nothing,
+/// no answer tells.
+#[tokio::test]
+async fn enumeration_timing_007_a_token_that_opens_nothing_is_refused_alike_in_every_state() {
+    let stage = Stage::with(|setup| {
+        let open = |setup: Setup, key: &str| setup.set(&format!("rate_limits.{key}"), "\"off\"");
+        let setup = open(open(setup, "login.per_source"), "refresh.per_source");
+        setup.set("tokens.refresh_grace", "\"0s\"").user("mallory", &["user"]).user("erin", &[])
+    })
+    .await;
+    let mut void = Void::default();
+    let gateway = &stage.gateway;
+    let revoked = void.hold(gateway, "revoked", "alice").await;
+    void.hold(gateway, "expired", "erin").await;
+    void.hold(gateway, "of the disabled", "mallory").await;
+    let used = gateway.bearer("root").await;
+    assert_eq!(used.refresh().await.status, 200);
+    void.refresh_tokens.push(("used", used.refresh_token.clone().unwrap()));
+    let late = gateway.bearer("root").await;
+    void.refresh_tokens.push(("over, of a session that is not", late.refresh_token.unwrap()));
+    let token = json!({ "refreshToken": revoked.refresh_token });
+    assert_eq!(revoked.post("/auth/logout-all", &token).await.status, 204);
+    gateway.verb(&["user", "disable", "--username", "mallory"], "").await.succeeded();
+    let erin = "(SELECT id FROM users WHERE username = 'erin')";
+    for end in [
+        format!("UPDATE sessions SET expires_at = 1 WHERE user_id = {erin}"),
+        format!(
+            "UPDATE refresh_tokens SET expires_at = 1 WHERE session_id = '{}'",
+            late.sid.unwrap()
+        ),
+        format!(
+            "UPDATE refresh_tokens SET expires_at = 1 WHERE session_id IN \
+             (SELECT id FROM sessions WHERE user_id = {erin})"
+        ),
+    ] {
+        execute(&gateway.data().join("guarita.db"), &end).await;
+    }
+    void.make_up(&Genuine::of(&gateway.bearer("root").await));
+    // What was opened before is remembered by the process.
+    let gateway = stage.gateway.crash_and_restart().await;
+    let nobody = gateway.anonymous();
+
+    for target in ["/api/x", "/admin/x", "/nothing", "/auth/sessions", "/auth/nothing"] {
+        let mut answers = Vec::new();
+        for (state, token) in &void.bearers {
+            answers.push((state, nobody.send(Request::get(target).bearer(token)).await));
+        }
+        for (state, cookie) in &void.cookies {
+            let cookie = format!("{SESSION}={cookie}");
+            answers
+                .push((state, nobody.send(Request::get(target).header("cookie", &cookie)).await));
+        }
+        let (_, first) = &answers[0];
+        first.assert_problem(401, "unauthorized");
+        for (state, answer) in &answers {
+            assert_eq!(seen(answer), seen(first), "{target}: a token {state}");
+            assert_eq!(answer.all("www-authenticate"), first.all("www-authenticate"), "{state}");
+        }
+    }
+    for (target, status) in
+        [("/auth/refresh", 401), ("/auth/logout", 204), ("/auth/logout-all", 204)]
+    {
+        let mut first = None;
+        for (state, token) in &void.refresh_tokens {
+            let answer = nobody.post(target, &json!({ "refreshToken": token })).await;
+            assert_eq!(answer.status, status, "{target}: a token {state}: {}", answer.text());
+            let names = |answer: &Response| {
+                answer.headers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+            };
+            let body = if status == 204 { Value::Null } else { seen(&answer).1 };
+            let told = (body, names(&answer));
+            assert_eq!(*first.get_or_insert_with(|| told.clone()), told, "{target}: {state}");
+        }
+    }
+    // As when a token is introspected: nothing went further.
+    assert_eq!(stage.upstream.count(), 0);
 }
 
 /// Case enumeration-timing-001: how well the time of an answer tells a known name from an unknown

@@ -91,9 +91,9 @@ pub(super) fn max_length(written: &Written, reader: &mut Reader<'_>) -> usize {
 pub(super) fn keys(written: &Written, reader: &mut Reader<'_>) -> (keys::Given, Places) {
     let (signing, signing_path) = signing_key(written, reader);
     let mut verifying = Vec::new();
-    let mut verifying_keys = Vec::new();
+    let mut places = Vec::new();
     for (position, pem) in written.tokens.verifying_keys.iter().flatten().enumerate() {
-        verifying_keys.push(reader.report.place(&format!("tokens.verifying_keys[{position}]")));
+        places.push(reader.report.place(&format!("tokens.verifying_keys[{position}]")));
         verifying.push(pem.clone());
     }
     for (position, name) in written.tokens.verifying_keys_files.iter().flatten().enumerate() {
@@ -101,7 +101,7 @@ pub(super) fn keys(written: &Written, reader: &mut Reader<'_>) -> (keys::Given, 
         let Some(bytes) = reader.file(&path, name) else { continue };
         match String::from_utf8(bytes) {
             Ok(pem) => {
-                verifying_keys.push(reader.report.place(&path));
+                places.push(reader.report.place(&path));
                 verifying.push(pem);
             }
             Err(_) => reader.report.problem(&path, "is not text"),
@@ -111,8 +111,8 @@ pub(super) fn keys(written: &Written, reader: &mut Reader<'_>) -> (keys::Given, 
         let what = "has no public keys to verify with";
         reader.report.problem_with_hint("tokens.algorithm", what, "leave the verifying keys out");
     }
-    let signing_key = reader.report.place(signing_path);
-    let places = Places { signing_key, verifying_keys, ..Places::default() };
+    let signing_place = reader.report.place(signing_path);
+    let places = Places { signing: signing_place, verifying: places, ..Places::default() };
     (keys::Given { signing, verifying }, places)
 }
 
@@ -124,7 +124,7 @@ fn signing_key(written: &Written, reader: &mut Reader<'_>) -> (Option<Secret>, &
             reader.report.problem("tokens.signing_key_file", what);
             return (None, "tokens.signing_key_file");
         }
-        (Some(text), None) => (Some(text.clone()), "tokens.signing_key"),
+        (Some(secret), None) => (Some(secret.clone()), "tokens.signing_key"),
         (None, Some(name)) => {
             let path = "tokens.signing_key_file";
             (reader.secret_file(path, name), path)
