@@ -179,7 +179,14 @@ async fn totp_007_half_a_login_opens_nothing() {
     }
     let account = bearer.get("/account").await;
     assert_eq!(account.header("location"), Some("/login?return_to=/account"));
-    let body = json!({ "refreshToken": half, "token": half, "code": "000000", "password": "x" });
+    let body = json!({
+        "refreshToken": half,
+        "token": half,
+        "code": "000000",
+        "password": "x",
+        "currentPassword": "x",
+        "newPassword": "y",
+    });
     for path in [
         "/auth/refresh",
         "/auth/mfa/totp/enroll",

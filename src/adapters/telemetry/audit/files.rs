@@ -166,7 +166,9 @@ impl Files {
 impl Open {
     /// Writes lines and the seal over them and over what was written without one.
     fn write(&mut self, unsealed: &[u8], lines: &mut String, now: Timestamp) -> io::Result<()> {
-        lines.insert_str(0, &self.beginning);
+        if !self.beginning.is_empty() {
+            lines.insert_str(0, &self.beginning);
+        }
         let mut batch = Unsealed::after(self.seal);
         batch.add(unsealed);
         batch.add(lines.as_bytes());

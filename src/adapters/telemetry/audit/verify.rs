@@ -15,6 +15,8 @@ use crate::model::Timestamp;
 const MAX_LINE: u64 = 1024 * 1024;
 /// Misfits that are told.
 const MAX_MISFITS: usize = 20;
+/// Characters of a line that are told.
+const MAX_SHOWN: usize = 200;
 /// How long files are kept at least: an earlier one that is missing was not removed by a gateway.
 const LEAST_KEPT: Duration = Duration::from_secs(180 * 86_400);
 
@@ -127,8 +129,7 @@ impl Walk {
         }
         self.report.lines += 1;
         if is_resumed(line) && self.report.resumed.len() < MAX_MISFITS {
-            let what = String::from_utf8_lossy(line.trim_ascii_end());
-            self.report.resumed.push(page.misfit(page.line, what));
+            self.report.resumed.push(page.misfit(page.line, shown(line)));
         }
         if let Some(unsealed) = &mut page.unsealed {
             unsealed.add(line);
@@ -208,6 +209,12 @@ impl Walk {
         }
         self.report
     }
+}
+
+/// A line as a terminal may see it: it may be anybody's.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    text.chars().filter(|letter| !letter.is_control()).take(MAX_SHOWN).collect()
 }
 
 fn is_resumed(line: &[u8]) -> bool {
@@ -416,6 +423,14 @@ mod tests {
         let resumed = report.resumed[0].to_string();
         assert!(resumed.starts_with(&format!("{TODAY}:6: ")), "{resumed}");
         assert!(resumed.contains("unsealed_lines"), "{resumed}");
+    }
+
+    #[test]
+    fn a_line_that_somebody_made_does_nothing_to_a_terminal() {
+        let line = format!("\u{1b}[2J\u{7}\"event\":\"audit.resumed\"{}\n", "x".repeat(1_000));
+        assert!(is_resumed(line.as_bytes()));
+        let shown = shown(line.as_bytes());
+        assert!(shown.starts_with("[2J\"event\"") && shown.len() == 200, "{shown:?}");
     }
 
     #[test]
