@@ -101,23 +101,26 @@ impl Refresh {
             },
         };
         // Signed before the commit: without a signature the old token must stay good.
-        let tokens = self.tokens(bearer, &exchange)?;
+        let tokens = self.tokens(bearer, &exchange).await?;
         transaction.commit().await?;
         Ok(Ok(Refreshed { tokens, repeated: exchange.repeated }))
     }
 
-    fn tokens(&self, bearer: Bearer, exchange: &Exchange) -> Result<Tokens, Fault> {
+    async fn tokens(&self, bearer: Bearer, exchange: &Exchange) -> Result<Tokens, Fault> {
         let Bearer { session, user, roles, .. } = bearer;
         let expires_at = self.issuer.settings().access_ends(session.created_at, exchange.at);
-        let (access_token, half_proven) = self.issuer.issue(Issue {
-            user: &user,
-            roles,
-            session: session.id,
-            token_id: exchange.token_id.clone(),
-            issued_at: exchange.at,
-            expires_at,
-            second_factor_at: session.second_factor_at,
-        })?;
+        let (access_token, half_proven) = self
+            .issuer
+            .issue(Issue {
+                user: &user,
+                roles,
+                session: session.id,
+                token_id: exchange.token_id.clone(),
+                issued_at: exchange.at,
+                expires_at,
+                second_factor_at: session.second_factor_at,
+            })
+            .await?;
         Ok(Tokens {
             access_token,
             refresh_token: Some(exchange.refresh_token.clone()),

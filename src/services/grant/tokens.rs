@@ -117,7 +117,10 @@ impl Issuer {
 
     /// An access token (contract section 6), and whether its session lacks a second factor that is
     /// demanded. Such a token names no roles: others may verify it without asking here.
-    pub fn issue(&self, of: Issue<'_>) -> Result<(Secret, bool), Fault> {
+    ///
+    /// An RSA signature takes a millisecond, for which no request may wait: it is made on a thread of
+    /// its own.
+    pub async fn issue(&self, of: Issue<'_>) -> Result<(Secret, bool), Fault> {
         let demanded =
             (self.required_factor)().is_demanded(&of.roles, of.user.second_factor_required);
         let half_proven = demanded && of.second_factor_at.is_none();
@@ -134,6 +137,9 @@ impl Issuer {
             roles: if half_proven { Roles::none() } else { of.roles },
             second_factor_at: of.second_factor_at,
         };
-        Ok(((self.keys)().issue(&claims)?, half_proven))
+        let keys = (self.keys)();
+        let signed = tokio::task::spawn_blocking(move || keys.issue(&claims)).await;
+        let signed = signed.map_err(|error| Fault(format!("signing failed: {error}")))?;
+        Ok((signed?, half_proven))
     }
 }

@@ -259,15 +259,18 @@ impl Login {
         };
         // Signed before the commit: no session remains that nobody holds a token of.
         let expires_at = self.issuer.settings().access_ends(now, now);
-        let (access_token, half_proven) = self.issuer.issue(Issue {
-            user,
-            roles: opened.roles,
-            session: opened.session,
-            token_id: random::ordered_uuid().to_string(),
-            issued_at: now,
-            expires_at,
-            second_factor_at,
-        })?;
+        let (access_token, half_proven) = self
+            .issuer
+            .issue(Issue {
+                user,
+                roles: opened.roles,
+                session: opened.session,
+                token_id: random::ordered_uuid().to_string(),
+                issued_at: now,
+                expires_at,
+                second_factor_at,
+            })
+            .await?;
         transaction.commit().await?;
         for session in opened.displaced {
             self.registry.revoke(session);
