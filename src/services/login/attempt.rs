@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::password::{MAX_LENGTH, Verified};
 use super::unknown::UnknownNames;
-use super::{Fault, Identifier, Passwords, Refusal, Settings, Tokens, device, lockout};
+use super::{Fault, Identifier, Opens, Passwords, Refusal, Settings, Tokens, device, lockout};
 use crate::adapters::ephemeral::Memory;
 use crate::adapters::store::{Counter, Device, NewRefreshToken, NewSession};
 use crate::adapters::store::{Store, Transaction, User};
@@ -42,17 +42,6 @@ pub struct Attempt {
     pub address: Option<IpAddr>,
     /// At most 256 bytes are kept.
     pub user_agent: Option<String>,
-}
-
-/// What a login opens a session with. But for the first, the device is made known too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opens {
-    /// An access token only.
-    AccessToken,
-    /// An access token and a refresh token.
-    Tokens,
-    /// A cookie.
-    Cookie,
 }
 
 /// The login service.

@@ -20,6 +20,7 @@ pub mod refusal;
 pub mod device;
 pub mod unknown;
 
+pub mod opens;
 pub mod attempt;
 
 pub mod totp;
@@ -29,10 +30,11 @@ pub mod challenge;
 pub mod enrol;
 
 pub use crate::services::grant::{Fault, Tokens};
-pub use attempt::{Attempt, Login, Opens};
+pub use attempt::{Attempt, Login};
 pub use challenge::{Challenge, Failure};
 pub use enrol::{Enrol, NotBegun};
 pub use identifier::Identifier;
+pub use opens::Opens;
 pub use password::Passwords;
 pub use refusal::Refusal;
 pub use second_factor::{Answer, FactorSettings, SecondFactor, Unproven};

@@ -1,0 +1,12 @@
+//! What a login is to end in.
+
+/// What a login opens a session with. But for the first, the device is made known too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opens {
+    /// An access token only.
+    AccessToken,
+    /// An access token and a refresh token.
+    Tokens,
+    /// A cookie.
+    Cookie,
+}
