@@ -1,9 +1,11 @@
 //! What the proxy knows of a request before an endpoint sees it.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Code, Principal};
+use crate::adapters::telemetry::{Event, Name};
+use crate::model::{Code, Principal, SessionId, UserId};
 
 use super::refusal::Refused;
 
@@ -36,6 +38,34 @@ impl Arrival {
             true | false => code,
         };
         Refused::new(code, &self.request_id)
+    }
+
+    /// The refusal of what failed through a fault of ours, which is logged here and told nobody.
+    pub(super) fn failed(&self, what: &str, fault: &dyn Display) -> Refused {
+        tracing::error!(requestId = &*self.request_id, %fault, "{what}");
+        self.refuse(Code::Unavailable)
+    }
+
+    /// What happened in this request, for the audit.
+    pub(super) fn event(&self, name: Name) -> Event<'_> {
+        Event { request_id: Some(&self.request_id), address: Some(self.client), ..Event::new(name) }
+    }
+
+    /// The local account of the caller, and its session; nobody else has either here.
+    pub(super) fn signed_in(&self) -> Result<(UserId, SessionId), Refused> {
+        self.session_of(self.principal.as_ref())
+    }
+
+    /// The same, also where the caller lacks its second factor.
+    pub(super) fn half_signed_in(&self) -> Result<(UserId, SessionId), Refused> {
+        self.session_of(self.enrolling())
+    }
+
+    fn session_of(&self, caller: Option<&Principal>) -> Result<(UserId, SessionId), Refused> {
+        caller
+            .map(Principal::identity)
+            .and_then(|identity| Some((identity.user()?, identity.session()?)))
+            .ok_or_else(|| self.refuse(Code::Unauthorized))
     }
 
     /// The caller, also where it lacks its second factor.

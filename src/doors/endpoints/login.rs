@@ -175,10 +175,7 @@ impl Desk {
                 Ok(tokens)
             }
             Ok(Err(refusal)) => Err(self.refused(arrival, refusal)),
-            Err(fault) => {
-                tracing::error!(requestId = &*arrival.request_id, %fault, "login failed");
-                Err(arrival.refuse(Code::Unavailable))
-            }
+            Err(fault) => Err(arrival.failed("login failed", &fault)),
         }
     }
 
@@ -214,12 +211,10 @@ impl Desk {
     fn record(&self, arrival: &Arrival, name: Name, result: &str, tokens: Option<&Tokens>) {
         self.metrics.login(result);
         let event = Event {
-            request_id: Some(&arrival.request_id),
             user: tokens.map(|tokens| tokens.user),
             session: tokens.map(|tokens| tokens.session),
-            address: Some(arrival.client),
             reason: Some(result),
-            ..Event::new(name)
+            ..arrival.event(name)
         };
         self.audit.record(&event, clock::now());
     }

@@ -14,7 +14,6 @@ use super::sessions::Desk;
 use crate::adapters::telemetry::Name;
 use crate::model::{Code, clock};
 use crate::rules::request::{Brought, cookies};
-use crate::services::session::Unknowable;
 
 pub(super) fn routes(desk: Desk) -> Router {
     Router::new()
@@ -40,7 +39,7 @@ async fn logout(
         (None, None) if arrival.presented && !arrival.unknowable => Ok(None),
         (None, None) => return Err(arrival.refuse(Code::Unauthorized)),
     };
-    let session = ended.map_err(|unknowable| failed(&arrival, unknowable))?;
+    let session = ended.map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
     desk.record(&arrival, Name::Logout, session, None);
     Ok(gone(&headers))
 }
@@ -60,7 +59,7 @@ async fn logout_all(
             .sessions
             .find_user_by_refresh_token(&body.refresh_token, now)
             .await
-            .map_err(|unknowable| failed(&arrival, unknowable))?,
+            .map_err(|unknowable| arrival.failed("logout failed", &unknowable))?,
         (None, None)
             if arrival.presented && arrival.half_proven.is_none() && !arrival.unknowable =>
         {
@@ -72,7 +71,7 @@ async fn logout_all(
         desk.sessions
             .revoke_all(user, now)
             .await
-            .map_err(|unknowable| failed(&arrival, unknowable))?;
+            .map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
         desk.record(&arrival, Name::LogoutAll, None, Some(user));
     }
     Ok(gone(&headers))
@@ -86,9 +85,4 @@ fn gone(headers: &HeaderMap) -> Response {
         response.headers_mut().extend(field.map(|field| (header::SET_COOKIE, field)));
     }
     response
-}
-
-fn failed(arrival: &Arrival, unknowable: Unknowable) -> Refused {
-    tracing::error!(requestId = &*arrival.request_id, fault = %unknowable, "logout failed");
-    arrival.refuse(Code::Unavailable)
 }

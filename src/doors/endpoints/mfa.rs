@@ -16,10 +16,13 @@ use super::router::no_store;
 use super::sessions;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
-use crate::model::{Code, Principal, Secret, SessionId, UserId, clock};
+use crate::model::{Code, Secret, SessionId, UserId, clock};
 use crate::services::limit::{Account, Purpose};
 use crate::services::login::{Answer, Challenge, Enrol, Failure, NotBegun};
 use crate::services::login::{Enrolment, Refusal, SecondFactor, Tokens, Unproven};
+
+/// What the log says of a fault.
+const FAILED: &str = "second factor failed";
 
 /// What second factors take.
 #[derive(Clone)]
@@ -152,22 +155,6 @@ async fn challenge(
     Ok(super::login::opened(desk.complete(&arrival, &completion.mfa_token, &answer).await?))
 }
 
-/// A session of a local account; nothing else has a second factor here.
-fn caller(
-    arrival: &Arrival,
-    principal: Option<&Principal>,
-) -> Result<(UserId, SessionId), Refused> {
-    let identity = principal.map(Principal::identity);
-    identity
-        .and_then(|identity| Some((identity.user()?, identity.session()?)))
-        .ok_or_else(|| arrival.refuse(Code::Unauthorized))
-}
-
-fn broken(arrival: &Arrival, fault: &dyn std::fmt::Display) -> Refused {
-    tracing::error!(requestId = &*arrival.request_id, %fault, "second factor failed");
-    arrival.refuse(Code::Unavailable)
-}
-
 impl Desk {
     fn settle<T, F: std::fmt::Display>(
         &self,
@@ -178,13 +165,13 @@ impl Desk {
         match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(unproven)) => Err(self.unproven(arrival, user, unproven)),
-            Err(fault) => Err(broken(arrival, &fault)),
+            Err(fault) => Err(arrival.failed(FAILED, &fault)),
         }
     }
 
     /// Who changes its factor.
     fn changing(&self, arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
-        let (user, session) = caller(arrival, arrival.principal.as_ref())?;
+        let (user, session) = arrival.signed_in()?;
         self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
         Ok((user, session))
     }
@@ -200,10 +187,10 @@ impl Desk {
         arrival: &Arrival,
         password: Option<&Secret>,
     ) -> Result<Enrolment, Refused> {
-        let (user, session) = caller(arrival, arrival.enrolling())?;
+        let (user, session) = arrival.half_signed_in()?;
         self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
         let begun = self.enrol.begin(user, session, password, clock::now()).await;
-        let begun = begun.map_err(|fault| broken(arrival, &fault))?;
+        let begun = begun.map_err(|fault| arrival.failed(FAILED, &fault))?;
         let enrolment = begun.map_err(|not_begun| self.not_begun(arrival, user, not_begun))?;
         self.record(arrival, Name::MfaEnrollStarted, Some(user), Some(session), None);
         Ok(enrolment)
@@ -215,7 +202,7 @@ impl Desk {
         arrival: &Arrival,
         code: &Secret,
     ) -> Result<Vec<Secret>, Refused> {
-        let (user, session) = caller(arrival, arrival.enrolling())?;
+        let (user, session) = arrival.half_signed_in()?;
         self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
         let codes = self.factor.confirm(user, session, code, clock::now()).await;
         let codes = self.settle(arrival, user, codes)?;
@@ -251,28 +238,21 @@ impl Desk {
                 Ok(tokens)
             }
             Ok(Err(failure)) => Err(self.failed(arrival, failure)),
-            Err(fault) => Err(broken(arrival, &fault)),
+            Err(fault) => Err(arrival.failed(FAILED, &fault)),
         }
     }
 
     fn not_begun(&self, arrival: &Arrival, user: UserId, not_begun: NotBegun) -> Refused {
-        let (reason, refused) = match not_begun {
+        let (refused, reason) = match not_begun {
             NotBegun::Unproven(unproven) => return self.unproven(arrival, user, unproven),
-            NotBegun::Refused(Refusal::RateLimited(limited)) => {
-                return self.turnstile.refuse(arrival, limited);
+            NotBegun::ProofRequired => {
+                (arrival.refuse(Code::ProofRequired), Some("proof_required"))
             }
-            NotBegun::ProofRequired => ("proof_required", arrival.refuse(Code::ProofRequired)),
-            NotBegun::Refused(Refusal::Locked { retry_after }) => {
-                ("locked", arrival.refuse(Code::Locked).retry_after(retry_after))
-            }
-            NotBegun::Refused(Refusal::Busy) => ("busy", arrival.refuse(Code::RateLimited)),
-            NotBegun::Refused(
-                Refusal::InvalidCredentials
-                | Refusal::EmailUnverified
-                | Refusal::SecondFactorRequired { .. },
-            ) => ("invalid_credentials", arrival.refuse(Code::InvalidCredentials)),
+            NotBegun::Refused(refusal) => self.turnstile.refuse_password(arrival, refusal),
         };
-        self.record(arrival, Name::MfaEnrollRefused, Some(user), None, Some(reason));
+        if reason.is_some() {
+            self.record(arrival, Name::MfaEnrollRefused, Some(user), None, reason);
+        }
         refused
     }
 
@@ -334,14 +314,7 @@ impl Desk {
         session: Option<SessionId>,
         reason: Option<&str>,
     ) {
-        let event = Event {
-            request_id: Some(&arrival.request_id),
-            user,
-            session,
-            address: Some(arrival.client),
-            reason,
-            ..Event::new(name)
-        };
+        let event = Event { user, session, reason, ..arrival.event(name) };
         self.audit.record(&event, clock::now());
     }
 }

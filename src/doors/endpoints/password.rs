@@ -15,9 +15,8 @@ use super::refusal::Refused;
 use super::router::{empty, language};
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Name};
-use crate::model::{Code, Language, Principal, Secret, SessionId, UserId, clock};
+use crate::model::{Code, Language, Secret, SessionId, UserId, clock};
 use crate::services::account::{Change, PasswordChange, Unchanged};
-use crate::services::login::Refusal;
 
 /// What a change takes.
 #[derive(Clone)]
@@ -44,7 +43,7 @@ async fn change(
     request: Request,
 ) -> Result<Response, Refused> {
     // Whoever is nobody hears that first, whatever the body.
-    caller(&arrival)?;
+    arrival.signed_in()?;
     let language = language(request.headers()).unwrap_or_default();
     let Json(given) = Json::<Given>::from_request(request, &()).await?;
     desk.change(&arrival, &given.current_password, &given.new_password, language).await?;
@@ -60,7 +59,7 @@ impl Desk {
         new: &Secret,
         language: Language,
     ) -> Result<(), Refused> {
-        let (user, session) = caller(arrival)?;
+        let (user, session) = arrival.signed_in()?;
         let change = Change { user, session, current, new, language };
         match self.password.change(change, clock::now()).await {
             Ok(Ok(())) => {
@@ -68,10 +67,7 @@ impl Desk {
                 Ok(())
             }
             Ok(Err(unchanged)) => Err(self.refused(arrival, user, session, unchanged)),
-            Err(fault) => {
-                tracing::error!(requestId = &*arrival.request_id, %fault, "a change of password failed");
-                Err(arrival.refuse(Code::Unavailable))
-            }
+            Err(fault) => Err(arrival.failed("a change of password failed", &fault)),
         }
     }
 
@@ -82,46 +78,20 @@ impl Desk {
         session: SessionId,
         unchanged: Unchanged,
     ) -> Refused {
-        let (reason, refused) = match unchanged {
-            Unchanged::Weak(_) => ("weak_password", arrival.refuse(Code::WeakPassword)),
-            Unchanged::Refused(Refusal::RateLimited(limited)) => {
-                return self.turnstile.refuse(arrival, limited);
-            }
-            Unchanged::Refused(Refusal::Locked { retry_after }) => {
-                ("locked", arrival.refuse(Code::Locked).retry_after(retry_after))
-            }
-            Unchanged::Refused(Refusal::Busy) => ("busy", arrival.refuse(Code::RateLimited)),
-            Unchanged::Refused(
-                Refusal::InvalidCredentials
-                | Refusal::EmailUnverified
-                | Refusal::SecondFactorRequired { .. },
-            ) => ("invalid_credentials", arrival.refuse(Code::InvalidCredentials)),
+        let (refused, reason) = match unchanged {
+            Unchanged::Weak(_) => (arrival.refuse(Code::WeakPassword), Some("weak_password")),
+            Unchanged::Refused(refusal) => self.turnstile.refuse_password(arrival, refusal),
         };
-        self.record(arrival, user, session, Some(reason));
+        if reason.is_some() {
+            self.record(arrival, user, session, reason);
+        }
         refused
     }
 
-    fn record(&self, arrival: &Arrival, user: UserId, session: SessionId, refused: Option<&str>) {
-        let name = match refused {
-            None => Name::PasswordChanged,
-            Some(_) => Name::PasswordUnchanged,
-        };
-        let event = Event {
-            request_id: Some(&arrival.request_id),
-            user: Some(user),
-            session: Some(session),
-            address: Some(arrival.client),
-            reason: refused,
-            ..Event::new(name)
-        };
+    fn record(&self, arrival: &Arrival, user: UserId, session: SessionId, reason: Option<&str>) {
+        let name = if reason.is_none() { Name::PasswordChanged } else { Name::PasswordUnchanged };
+        let (user, session) = (Some(user), Some(session));
+        let event = Event { user, session, reason, ..arrival.event(name) };
         self.audit.record(&event, clock::now());
     }
-}
-
-/// A session of a local account; nobody else has a password here.
-fn caller(arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
-    let identity = arrival.principal.as_ref().map(Principal::identity);
-    identity
-        .and_then(|identity| Some((identity.user()?, identity.session()?)))
-        .ok_or_else(|| arrival.refuse(Code::Unauthorized))
 }

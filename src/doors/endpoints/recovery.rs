@@ -64,11 +64,6 @@ async fn confirm(
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-fn broken(arrival: &Arrival, fault: &dyn std::fmt::Display) -> Refused {
-    tracing::error!(requestId = &*arrival.request_id, %fault, "recovery failed");
-    arrival.refuse(Code::Unavailable)
-}
-
 impl Desk {
     /// Asks for a link, and records it.
     pub(super) async fn request(
@@ -85,7 +80,7 @@ impl Desk {
                 Ok(())
             }
             Ok(Err(_busy)) => Err(arrival.refuse(Code::RateLimited)),
-            Err(fault) => Err(broken(arrival, &fault)),
+            Err(fault) => Err(arrival.failed("recovery failed", &fault)),
         }
     }
 
@@ -104,7 +99,7 @@ impl Desk {
                 Ok(())
             }
             Ok(Err(unrecovered)) => Err(self.refused(arrival, unrecovered)),
-            Err(fault) => Err(broken(arrival, &fault)),
+            Err(fault) => Err(arrival.failed("recovery failed", &fault)),
         }
     }
 
@@ -119,13 +114,7 @@ impl Desk {
     }
 
     fn record(&self, arrival: &Arrival, name: Name, user: Option<UserId>, reason: Option<&str>) {
-        let event = Event {
-            request_id: Some(&arrival.request_id),
-            user,
-            address: Some(arrival.client),
-            reason,
-            ..Event::new(name)
-        };
+        let event = Event { user, reason, ..arrival.event(name) };
         self.audit.record(&event, clock::now());
     }
 }

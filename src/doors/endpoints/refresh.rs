@@ -55,10 +55,7 @@ async fn refresh(
             desk.refused(&event, invalid);
             Err(arrival.refuse(Code::InvalidRefreshToken))
         }
-        Err(fault) => {
-            tracing::error!(requestId = &*arrival.request_id, %fault, "refresh failed");
-            Err(arrival.refuse(Code::Unavailable))
-        }
+        Err(fault) => Err(arrival.failed("refresh failed", &fault)),
     }
 }
 

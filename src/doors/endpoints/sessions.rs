@@ -13,7 +13,7 @@ use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::router::no_store;
 use crate::adapters::telemetry::{Audit, Event, Name};
-use crate::model::{Code, Principal, SessionId, Source, UserId, clock};
+use crate::model::{Code, SessionId, Source, UserId, clock};
 use crate::services::login::Tokens;
 use crate::services::session::{Session, Sessions, Unknowable};
 
@@ -49,13 +49,13 @@ struct Row {
 }
 
 impl Row {
-    fn of(session: Session, current: Option<SessionId>) -> Self {
+    fn of(session: Session, current: SessionId) -> Self {
         Self {
             sid: session.id.to_string(),
             created_at: session.created_at.rfc3339(),
             last_used_at: session.last_used_at.rfc3339(),
             expires_at: session.expires_at.rfc3339(),
-            current: Some(session.id) == current,
+            current: session.id == current,
             address: session.address,
             user_agent: session.user_agent,
         }
@@ -81,8 +81,8 @@ impl Desk {
     pub(super) async fn of_caller(
         &self,
         arrival: &Arrival,
-    ) -> Result<(Vec<Session>, Option<SessionId>), Refused> {
-        let (user, current) = caller(arrival, arrival.enrolling())?;
+    ) -> Result<(Vec<Session>, SessionId), Refused> {
+        let (user, current) = arrival.half_signed_in()?;
         let found = self.sessions.list(user, clock::now()).await;
         Ok((found.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?, current))
     }
@@ -90,7 +90,7 @@ impl Desk {
     /// Ends one. Fine also where it is over already; 404 for what is not the caller's, as for what
     /// never was.
     pub(super) async fn end(&self, arrival: &Arrival, sid: &str) -> Result<(), Refused> {
-        let (user, _) = caller(arrival, arrival.principal.as_ref())?;
+        let (user, _) = arrival.signed_in()?;
         let unavailable = |Unknowable| arrival.refuse(Code::Unavailable);
         let Some(sid) = SessionId::parse(sid) else { return Err(arrival.refuse(Code::NotFound)) };
         let found = self.sessions.find(sid).await.map_err(unavailable)?;
@@ -104,8 +104,7 @@ impl Desk {
 
     /// Ends the one that the caller comes with.
     pub(super) async fn sign_out(&self, arrival: &Arrival) -> Result<(), Refused> {
-        let (user, session) = caller(arrival, arrival.enrolling())?;
-        let Some(session) = session else { return Ok(()) };
+        let (user, session) = arrival.half_signed_in()?;
         let ended = self.sessions.revoke(session, clock::now()).await;
         ended.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?;
         self.record(arrival, Name::Logout, Some(session), Some(user));
@@ -124,7 +123,7 @@ impl Desk {
 
     /// Ends all of the caller's.
     pub(super) async fn end_all(&self, arrival: &Arrival) -> Result<(), Refused> {
-        let (user, _) = caller(arrival, arrival.principal.as_ref())?;
+        let (user, _) = arrival.signed_in()?;
         let ended = self.sessions.revoke_all(user, clock::now()).await;
         ended.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?;
         self.record(arrival, Name::LogoutAll, None, Some(user));
@@ -140,24 +139,8 @@ impl Desk {
         user: Option<UserId>,
     ) {
         let caller = arrival.enrolling().and_then(|caller| caller.identity().user());
-        let event = Event {
-            request_id: Some(&arrival.request_id),
-            user: user.or(caller),
-            session,
-            address: Some(arrival.client),
-            ..Event::new(name)
-        };
+        let user = user.or(caller);
+        let event = Event { user, session, ..arrival.event(name) };
         self.audit.record(&event, clock::now());
     }
-}
-
-/// A local account; nobody else has sessions here.
-fn caller(
-    arrival: &Arrival,
-    principal: Option<&Principal>,
-) -> Result<(UserId, Option<SessionId>), Refused> {
-    let identity = principal.map(Principal::identity);
-    identity
-        .and_then(|identity| Some((identity.user()?, identity.session())))
-        .ok_or_else(|| arrival.refuse(Code::Unauthorized))
 }

@@ -8,6 +8,7 @@ use super::refusal::Refused;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, clock};
 use crate::services::limit::{Account, Limited, Limits, Purpose};
+use crate::services::login::Refusal;
 
 /// One for all endpoints; cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,13 +42,29 @@ impl Turnstile {
         let (kind, by) = (limited.purpose.as_str(), limited.by.as_str());
         self.metrics.rate_limited(kind, by);
         let reason = format!("{kind} by {by}");
-        let event = Event {
-            request_id: Some(&arrival.request_id),
-            address: Some(arrival.client),
-            reason: Some(&reason),
-            ..Event::new(Name::RateLimited)
-        };
+        let event = Event { reason: Some(&reason), ..arrival.event(Name::RateLimited) };
         self.audit.record(&event, clock::now());
         arrival.refuse(Code::RateLimited).retry_after(limited.retry_after)
+    }
+
+    /// The refusal of a password that somebody who is signed in was to show once more, and why, where
+    /// that is not written down yet.
+    pub(super) fn refuse_password(
+        &self,
+        arrival: &Arrival,
+        refusal: Refusal,
+    ) -> (Refused, Option<&'static str>) {
+        match refusal {
+            Refusal::RateLimited(limited) => (self.refuse(arrival, limited), None),
+            Refusal::Locked { retry_after } => {
+                (arrival.refuse(Code::Locked).retry_after(retry_after), Some("locked"))
+            }
+            Refusal::Busy => (arrival.refuse(Code::RateLimited), Some("busy")),
+            Refusal::InvalidCredentials
+            | Refusal::EmailUnverified
+            | Refusal::SecondFactorRequired { .. } => {
+                (arrival.refuse(Code::InvalidCredentials), Some("invalid_credentials"))
+            }
+        }
     }
 }

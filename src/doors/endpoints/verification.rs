@@ -62,11 +62,6 @@ async fn confirm(
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-fn broken(arrival: &Arrival, fault: &dyn std::fmt::Display) -> Refused {
-    tracing::error!(requestId = &*arrival.request_id, %fault, "verification failed");
-    arrival.refuse(Code::Unavailable)
-}
-
 impl Desk {
     /// Asks for a link, and records it.
     pub(super) async fn request(
@@ -83,7 +78,7 @@ impl Desk {
                 Ok(())
             }
             Ok(Err(_busy)) => Err(arrival.refuse(Code::RateLimited)),
-            Err(fault) => Err(broken(arrival, &fault)),
+            Err(fault) => Err(arrival.failed("verification failed", &fault)),
         }
     }
 
@@ -96,7 +91,7 @@ impl Desk {
                 Ok(())
             }
             Ok(Err(unverified)) => Err(self.refused(arrival, unverified)),
-            Err(fault) => Err(broken(arrival, &fault)),
+            Err(fault) => Err(arrival.failed("verification failed", &fault)),
         }
     }
 
@@ -110,13 +105,7 @@ impl Desk {
     }
 
     fn record(&self, arrival: &Arrival, name: Name, user: Option<UserId>, reason: Option<&str>) {
-        let event = Event {
-            request_id: Some(&arrival.request_id),
-            user,
-            address: Some(arrival.client),
-            reason,
-            ..Event::new(name)
-        };
+        let event = Event { user, reason, ..arrival.event(name) };
         self.audit.record(&event, clock::now());
     }
 }

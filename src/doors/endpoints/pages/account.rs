@@ -171,10 +171,8 @@ impl Desk {
         }
         let Some(caller) = arrival.enrolling() else { return Ok(page.redirect(SIGN_IN)) };
         let Some(user) = caller.identity().user() else { return Ok(page.redirect(SIGN_IN)) };
-        let found = self.overviews.find(user).await.map_err(|fault| {
-            tracing::error!(requestId = &*arrival.request_id, %fault, "an account cannot be shown");
-            arrival.refuse(Code::Unavailable)
-        })?;
+        let found = self.overviews.find(user).await;
+        let found = found.map_err(|fault| arrival.failed("an account cannot be shown", &fault))?;
         let Some(overview) = found else { return Ok(page.redirect(SIGN_IN)) };
         let demanded = arrival.principal.is_none();
         let sessions = if demanded { Vec::new() } else { self.rows(arrival, &page).await? };
@@ -341,14 +339,14 @@ impl Shown {
 }
 
 impl Row {
-    fn of(session: Session, current: Option<SessionId>, page: &Page) -> Self {
+    fn of(session: Session, current: SessionId, page: &Page) -> Self {
         let unknown = || page.words.unknown_device.to_owned();
         Self {
             id: session.id.to_string(),
             device: session.user_agent.as_deref().map_or_else(unknown, device::name),
             address: session.address.unwrap_or_default(),
             last_used: moment(session.last_used_at),
-            current: Some(session.id) == current,
+            current: session.id == current,
         }
     }
 }
