@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use axum::response::Response;
+use http::{HeaderValue, header};
 
 /// How a cookie is kept. All are for this host, for TLS and for every path, and no script reads them.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,11 @@ impl Cookie {
     pub(super) fn removal(self) -> Option<HeaderValue> {
         Self { lifetime: Some(Duration::ZERO), ..self }.field("")
     }
+}
+
+/// Sets or removes a cookie with an answer.
+pub(super) fn set(response: &mut Response, field: Option<HeaderValue>) {
+    response.headers_mut().extend(field.map(|field| (header::SET_COOKIE, field)));
 }
 
 #[cfg(test)]

@@ -3,17 +3,18 @@
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use serde::Serialize;
 
 use super::arrival::Arrival;
-use super::cookie::Cookie;
+use super::cookie::{self, Cookie};
 use super::refusal::Refused;
 use super::router::no_store;
 use super::told::Told;
 use crate::model::{Code, Secret, random};
 use crate::rules::request::cookies;
 use crate::rules::token::browser;
+use crate::services::access::forgery::Bound;
 
 pub(super) fn routes() -> Router {
     Router::new().route("/auth/csrf", get(token))
@@ -37,9 +38,10 @@ impl Seed {
         }
     }
 
-    /// The token for a session's cookie; for nobody's session where it is empty.
-    pub(super) fn token(&self, session_cookie: &str) -> Secret {
-        browser::csrf_token(self.value.expose(), session_cookie)
+    /// The token for the browser that sent these fields; for nobody's session where it has none.
+    pub(super) fn token(&self, headers: &HeaderMap, bound: Bound) -> Secret {
+        let session = bound.session(headers).unwrap_or_default();
+        browser::csrf_token(self.value.expose(), session)
     }
 
     /// Gives the seed to the browser with this answer, unless it has it.
@@ -49,9 +51,7 @@ impl Seed {
         }
         // `Strict` would keep it back where a link elsewhere leads here, and the answer would replace
         // it: every page that is open would be stale.
-        if let Some(field) = Cookie::new(cookies::CSRF).field(self.value.expose()) {
-            response.headers_mut().append(header::SET_COOKIE, field);
-        }
+        cookie::set(response, Cookie::new(cookies::CSRF).field(self.value.expose()));
     }
 }
 
@@ -63,8 +63,7 @@ struct Issued {
 
 async fn token(arrival: Arrival, headers: HeaderMap) -> Result<Response, Refused> {
     let seed = Seed::of(&headers).map_err(|_| arrival.refuse(Code::Internal))?;
-    let session = cookies::read(&headers, cookies::SESSION).value().unwrap_or_default();
-    let csrf_token = Told(seed.token(session));
+    let csrf_token = Told(seed.token(&headers, Bound::ToSession));
     let mut response = no_store(axum::Json(Issued { csrf_token }).into_response());
     seed.keep(&mut response);
     Ok(response)

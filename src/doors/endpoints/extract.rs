@@ -2,6 +2,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
+use bytes::Bytes;
 use http::header;
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
@@ -11,7 +12,7 @@ use super::path::is_type;
 use super::refusal::Refused;
 use crate::model::Code;
 
-/// Largest JSON body, in bytes.
+/// Largest body, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
 /// A JSON body of at most 16 KiB with `Content-Type: application/json`.
@@ -22,17 +23,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Refused> {
-        let arrival = arrival(request.extensions())?;
-        // A small encoded body can be a large decoded one.
-        let encoded = request.headers().contains_key(header::CONTENT_ENCODING);
-        if encoded || !is_type(request.headers(), "application/json") {
-            return Err(arrival.refuse(Code::UnsupportedMediaType));
-        }
-        let body = Limited::new(request.into_body(), MAX_BODY);
-        let bytes =
-            body.collect().await.map_err(|_| arrival.refuse(Code::BodyTooLarge))?.to_bytes();
+        let (arrival, bytes) = read(request, "application/json").await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|_| arrival.refuse(Code::InvalidBody))
     }
+}
+
+/// The whole body of a request, at most 16 KiB, if it is of that media type.
+pub(super) async fn read(request: Request, media_type: &str) -> Result<(Arrival, Bytes), Refused> {
+    let arrival = arrival(request.extensions())?;
+    // A small encoded body can be a large decoded one.
+    let encoded = request.headers().contains_key(header::CONTENT_ENCODING);
+    if encoded || !is_type(request.headers(), media_type) {
+        return Err(arrival.refuse(Code::UnsupportedMediaType));
+    }
+    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let bytes = body.map_err(|_| arrival.refuse(Code::BodyTooLarge))?.to_bytes();
+    Ok((arrival, bytes))
 }
 
 /// A JSON body, or nothing at all.

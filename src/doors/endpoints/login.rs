@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, extract::State};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
 use super::arrival::Arrival;
-use super::cookie::Cookie;
+use super::cookie::{self, Cookie};
 use super::device;
 use super::extract::Json;
 use super::refusal::Refused;
@@ -114,22 +114,21 @@ struct Session {
 /// The answer to a login that succeeded, with the cookies of the session and of the device that it
 /// made known.
 pub(super) fn opened(tokens: Tokens) -> Response {
-    let fields = cookies(&tokens);
-    let mut response = if tokens.cookie.is_some() {
+    let (session, device) = (tokens.cookie.clone(), tokens.device.clone());
+    let mut response = if session.is_some() {
         axum::Json(Session { sid: tokens.session.to_string() }).into_response()
     } else {
         axum::Json(Pair::from(tokens)).into_response()
     };
-    response.headers_mut().extend(fields.into_iter().map(|field| (header::SET_COOKIE, field)));
+    remember(&mut response, session.as_ref(), device.as_ref());
     no_store(response)
 }
 
-/// The cookies that a login sets.
-pub(super) fn cookies(tokens: &Tokens) -> Vec<HeaderValue> {
-    let session = tokens.cookie.as_ref();
+/// Gives a browser its session, and the token that the account knows the device by.
+pub(super) fn remember(response: &mut Response, session: Option<&Secret>, device: Option<&Secret>) {
     let session = session.and_then(|cookie| Cookie::new(SESSION).field(cookie.expose()));
-    let device = tokens.device.as_ref().and_then(device::field);
-    session.into_iter().chain(device).collect()
+    cookie::set(response, session);
+    cookie::set(response, device.and_then(device::field));
 }
 
 async fn token(

@@ -3,10 +3,10 @@
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, extract::State};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 use super::arrival::Arrival;
-use super::cookie::Cookie;
+use super::cookie::{self, Cookie};
 use super::extract::OptionalJson;
 use super::refresh::Presented;
 use super::refusal::Refused;
@@ -81,8 +81,7 @@ async fn logout_all(
 fn gone(headers: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     if cookies::read(headers, cookies::SESSION) != Brought::Nothing {
-        let field = Cookie::new(cookies::SESSION).removal();
-        response.headers_mut().extend(field.map(|field| (header::SET_COOKIE, field)));
+        cookie::set(&mut response, Cookie::new(cookies::SESSION).removal());
     }
     response
 }

@@ -27,12 +27,15 @@ pub fn owns(path: &str) -> bool {
     TREES.into_iter().any(in_tree) || PAGES.contains(&path)
 }
 
+/// The media type of a form.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
 /// Pages that take a form; what takes one checks the anti-forgery token that is in it.
 const FORMS: [&str; 6] = ["/login", "/mfa", "/recover", "/reset", "/verify-email", "/account"];
 
 /// Whether a request brings a form to a page that takes one.
 pub fn takes_form(path: &str, headers: &HeaderMap) -> bool {
-    FORMS.contains(&path) && is_type(headers, "application/x-www-form-urlencoded")
+    FORMS.contains(&path) && is_type(headers, FORM)
 }
 
 /// Whether the body is of a media type, whatever its parameters.

@@ -36,9 +36,23 @@ impl Refused {
         self.code
     }
 
-    /// When to try again.
-    pub(super) const fn wait(&self) -> Option<Duration> {
-        self.retry_after
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// An answer that tells this refusal, however it looks, with what goes with it.
+    pub(super) fn goes_with(&self, mut response: Response) -> Response {
+        let wait = match self.retry_after {
+            Some(wait) => Some(wait.as_secs().max(1).into()),
+            None => problem::retry_after(self.code).map(HeaderValue::from_static),
+        };
+        if let Some(wait) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, wait);
+        }
+        // The proxy counts refusals; it finds the code here.
+        response.extensions_mut().insert(self.code);
+        response
     }
 
     /// The ticket for the second factor, where the first was right.
@@ -69,26 +83,13 @@ impl Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let mut response = Response::new(self.body().into());
-        *response.status_mut() =
-            StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = problem::challenge(self.code, false) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        match self.retry_after {
-            Some(wait) => {
-                headers.insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
-            }
-            None => {
-                if let Some(seconds) = problem::retry_after(self.code) {
-                    headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
-                }
-            }
-        }
-        // The proxy counts refusals; it finds the code here.
-        response.extensions_mut().insert(self.code);
-        response
+        self.goes_with(response)
     }
 }

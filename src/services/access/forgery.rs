@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 
 use crate::model::{Principal, Source};
 use crate::rules::request::origin::is_safe;
-use crate::rules::request::{Brought, OwnOrigins, Provenance, cookies};
+use crate::rules::request::{OwnOrigins, Provenance, cookies};
 use crate::rules::route::policy::Protection;
 use crate::rules::token::browser;
 
@@ -62,25 +62,35 @@ impl Asked<'_> {
     fn has_token(&self) -> bool {
         let mut fields = self.headers.get_all(TOKEN).iter();
         let (Some(token), None) = (fields.next(), fields.next()) else { return false };
-        token.to_str().is_ok_and(|token| token_holds(self.headers, token))
+        token.to_str().is_ok_and(|token| token_holds(self.headers, token, Bound::ToSession))
     }
 }
 
-/// Whether a token is the one of the browser that sent these fields and of its session.
-pub fn token_holds(headers: &HeaderMap, token: &str) -> bool {
-    let Some(session) = session(headers) else { return false };
-    cookies::read(headers, cookies::CSRF)
-        .value()
-        .is_some_and(|seed| browser::csrf_matches(token, seed, session))
+/// Whose token a request brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The browser's, whoever is signed in: what signs in has no session yet.
+    ToBrowser,
+    /// The browser's and its session's.
+    ToSession,
 }
 
-/// The session's cookie, empty where there is none; `None` where it has no single meaning.
-fn session(headers: &HeaderMap) -> Option<&str> {
-    match cookies::read(headers, cookies::SESSION) {
-        Brought::One(cookie) => Some(cookie),
-        Brought::Nothing => Some(""),
-        Brought::Ambiguous => None,
+impl Bound {
+    /// What the token of these fields' browser hangs on beside its seed: nothing, or its session's
+    /// cookie. `None` where that is not there or has no single meaning.
+    pub fn session(self, headers: &HeaderMap) -> Option<&str> {
+        match self {
+            Self::ToBrowser => Some(""),
+            Self::ToSession => cookies::read(headers, cookies::SESSION).value(),
+        }
     }
+}
+
+/// Whether a token is the one of the browser that sent these fields.
+pub fn token_holds(headers: &HeaderMap, token: &str, bound: Bound) -> bool {
+    let seed = cookies::read(headers, cookies::CSRF).value();
+    let session = bound.session(headers);
+    seed.zip(session).is_some_and(|(seed, session)| browser::csrf_matches(token, seed, session))
 }
 
 #[cfg(test)]

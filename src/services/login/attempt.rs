@@ -23,7 +23,7 @@ const MAX_SESSIONS: i64 = 1_000;
 /// Logins that wait for their second factor.
 const MAX_TICKETS: usize = 100_000;
 /// Life of a ticket.
-const TICKET_TTL: Duration = Duration::from_secs(300);
+pub const TICKET_TTL: Duration = Duration::from_secs(300);
 /// Attempts of a ticket.
 const TICKET_ATTEMPTS: u32 = 5;
 

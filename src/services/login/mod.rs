@@ -30,7 +30,7 @@ pub mod challenge;
 pub mod enrol;
 
 pub use crate::services::grant::{Fault, Tokens};
-pub use attempt::{Attempt, Login};
+pub use attempt::{Attempt, Login, TICKET_TTL};
 pub use challenge::{Challenge, Failure};
 pub use enrol::{Enrol, NotBegun};
 pub use identifier::Identifier;

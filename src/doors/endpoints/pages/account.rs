@@ -11,14 +11,13 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::super::arrival::Arrival;
-use super::super::cookie::Cookie;
+use super::super::cookie::{self, Cookie};
 use super::super::refusal::Refused;
 use super::super::{mfa, password, sessions};
 use super::device;
-use super::form::{Bound, Fields, Form, Stale};
-use super::page::{Page, Visit, moment, set_cookie};
-use super::settings::Settings;
-use super::sign_in::{alert, answer};
+use super::form::{Fields, Form};
+use super::page::{Page, Pages, moment};
+use super::sign_in::{answer, typed};
 use crate::model::{Code, Secret, SessionId};
 use crate::rules::request::cookies;
 use crate::services::account::{Overview, Overviews};
@@ -28,7 +27,7 @@ use crate::services::session::Session;
 /// What an account takes.
 #[derive(Clone)]
 pub(super) struct Desk {
-    pub(super) settings: Arc<Settings>,
+    pub(super) pages: Pages,
     pub(super) factor: mfa::Desk,
     pub(super) sessions: sessions::Desk,
     pub(super) password: password::Desk,
@@ -115,8 +114,7 @@ async fn show(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
-    let fields = Fields::of_query(&uri).map_err(|_| arrival.refuse(Code::BadRequest))?;
-    let page = desk.page(&arrival, &headers, &fields)?;
+    let (page, _) = desk.pages.visited(&arrival, &headers, "/account", &uri)?;
     desk.account(&arrival, page, Told::default()).await
 }
 
@@ -126,15 +124,11 @@ async fn change(
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Refused> {
-    let fields = match form.open(&headers, Bound::ToSession) {
-        Ok(fields) => fields,
-        Err(Stale) => {
-            let page = desk.page(&arrival, &headers, &Fields::default())?;
-            let alert = Some((page.words.stale, StatusCode::FORBIDDEN));
-            return desk.account(&arrival, page, Told { alert, ..Told::default() }).await;
-        }
+    let (page, fields) = desk.pages.submitted(&arrival, &headers, "/account", form)?;
+    let Some(fields) = fields else {
+        let alert = Some((page.words.stale, StatusCode::FORBIDDEN));
+        return desk.account(&arrival, page, Told { alert, ..Told::default() }).await;
     };
-    let page = desk.page(&arrival, &headers, &fields)?;
     match fields.text("action") {
         "enrol" => desk.enrol(&arrival, page, &fields).await,
         "confirm" => desk.confirm(&arrival, page, &fields).await,
@@ -148,17 +142,6 @@ async fn change(
 }
 
 impl Desk {
-    fn page(
-        &self,
-        arrival: &Arrival,
-        headers: &HeaderMap,
-        fields: &Fields,
-    ) -> Result<Page, Refused> {
-        let (path, bound) = ("/account", Bound::ToSession);
-        let visit = Visit { settings: &self.settings, headers, path, fields, bound };
-        Page::new(&visit).map_err(|_| arrival.refuse(Code::Internal))
-    }
-
     /// The account, or the way to sign in.
     async fn account(
         &self,
@@ -220,7 +203,7 @@ impl Desk {
                 let again = asks || refused.code() == Code::InvalidCredentials;
                 let alert = match refused.code() == Code::InvalidCredentials {
                     true => page.words.wrong_password,
-                    false => alert(page.words, refused.code()),
+                    false => page.words.refusal(refused.code()),
                 };
                 let alert = Some((alert, refused.status()));
                 let told = Told { alert, password: again, ..Told::default() };
@@ -235,17 +218,14 @@ impl Desk {
         page: Page,
         fields: &Fields,
     ) -> Result<Response, Refused> {
-        let code: String =
-            fields.text("code").chars().filter(|letter| !letter.is_whitespace()).collect();
-        match self.factor.confirm(arrival, &Secret::new(code)).await {
+        match self.factor.confirm(arrival, &typed(fields.text("code"))).await {
             Ok(codes) => {
                 let codes = codes.iter().map(Secret::expose).collect();
                 let target = page.return_to.as_ref().map_or("/account", |way| way.as_str());
                 Ok(page.render(StatusCode::OK, &Codes { page: &page, codes, target }))
             }
             Err(refused) if refused.code() == Code::InvalidCode => {
-                let alert = page.words.wrong_code;
-                let page = page.alerting(alert);
+                let page = page.telling(&refused);
                 // The picture was shown once; the app has it, or the person begins anew.
                 Ok(page.render(refused.status(), &Enrol { page: &page, picture: None }))
             }
@@ -308,9 +288,9 @@ impl Desk {
         page: Page,
         refused: &Refused,
     ) -> Result<Response, Refused> {
-        let alert = Some((alert(page.words, refused.code()), refused.status()));
+        let alert = Some((page.words.refusal(refused.code()), refused.status()));
         let response = self.account(arrival, page, Told { alert, ..Told::default() }).await?;
-        Ok(refused.onto(response))
+        Ok(refused.goes_with(response))
     }
 }
 
@@ -318,7 +298,7 @@ const SIGN_IN: &str = "/login?return_to=/account";
 
 fn signed_out(page: &Page) -> Response {
     let mut response = page.redirect("/login");
-    set_cookie(&mut response, Cookie::new(cookies::SESSION).removal());
+    cookie::set(&mut response, Cookie::new(cookies::SESSION).removal());
     response
 }
 

@@ -4,17 +4,13 @@ use std::collections::BTreeMap;
 
 use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
-use http_body_util::{BodyExt as _, Limited};
 
-use super::super::arrival::Arrival;
-use super::super::path::is_type;
+use super::super::extract::read;
+use super::super::path::FORM;
 use super::super::refusal::Refused;
 use crate::model::{Code, Secret};
-use crate::rules::request::cookies;
-use crate::rules::token::browser;
+use crate::services::access::forgery::{Bound, token_holds};
 
-/// Largest form, in bytes.
-const MAX_BODY: usize = 16 * 1024;
 /// Most fields.
 const MAX_FIELDS: usize = 16;
 
@@ -55,15 +51,6 @@ impl Fields {
     }
 }
 
-/// Whose token a form brings.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Bound {
-    /// The browser's, whoever is signed in: what signs in has no session yet.
-    ToBrowser,
-    /// The browser's and its session's.
-    ToSession,
-}
-
 /// A form whose anti-forgery token was not looked at yet: nothing else of it can be.
 pub(super) struct Form(Fields);
 
@@ -74,29 +61,16 @@ pub(super) struct Stale;
 impl Form {
     /// The fields, once the token holds.
     pub(super) fn open(self, headers: &HeaderMap, bound: Bound) -> Result<Fields, Stale> {
-        let session = match bound {
-            Bound::ToBrowser => "",
-            Bound::ToSession => cookies::read(headers, cookies::SESSION).value().ok_or(Stale)?,
-        };
-        let seed = cookies::read(headers, cookies::CSRF).value().ok_or(Stale)?;
-        let token = self.0.text("csrf_token");
-        if browser::csrf_matches(token, seed, session) { Ok(self.0) } else { Err(Stale) }
+        let holds = token_holds(headers, self.0.text("csrf_token"), bound);
+        if holds { Ok(self.0) } else { Err(Stale) }
     }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let (mut parts, body) = request.into_parts();
-        let arrival =
-            <Arrival as axum::extract::FromRequestParts<S>>::from_request_parts(&mut parts, state)
-                .await?;
-        if !is_type(&parts.headers, "application/x-www-form-urlencoded") {
-            return Err(arrival.refuse(Code::UnsupportedMediaType));
-        }
-        let bytes = Limited::new(body, MAX_BODY).collect().await;
-        let bytes = bytes.map_err(|_| arrival.refuse(Code::BodyTooLarge))?.to_bytes();
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Refused> {
+        let (arrival, bytes) = read(request, FORM).await?;
         let invalid = || arrival.refuse(Code::InvalidBody);
         let text = str::from_utf8(&bytes).map_err(|_| invalid())?;
         Fields::read(text).map(Self).map_err(|Ambiguous| invalid())
@@ -108,6 +82,7 @@ mod tests {
     use http::{HeaderValue, header};
 
     use super::*;
+    use crate::rules::token::browser;
 
     #[test]
     fn a_field_comes_once() {

@@ -2,8 +2,6 @@
 //!
 //! A GET uses nothing up: mail programs look at links before people do.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
@@ -15,16 +13,14 @@ use super::super::arrival::Arrival;
 use super::super::path::takes_form;
 use super::super::refusal::Refused;
 use super::super::{recovery, verification};
-use super::form::{Bound, Fields, Form, Stale};
-use super::page::{Page, Visit};
-use super::settings::Settings;
-use super::sign_in::alert;
+use super::form::{Fields, Form};
+use super::page::{Page, Pages};
 use crate::model::Code;
 
 /// What links take.
 #[derive(Clone)]
 pub(super) struct Desk {
-    pub(super) settings: Arc<Settings>,
+    pub(super) pages: Pages,
     pub(super) recovery: recovery::Desk,
     pub(super) verification: verification::Desk,
 }
@@ -73,32 +69,6 @@ struct Message<'a> {
 }
 
 impl Desk {
-    fn page(
-        &self,
-        arrival: &Arrival,
-        headers: &HeaderMap,
-        path: &'static str,
-        fields: &Fields,
-    ) -> Result<Page, Refused> {
-        let bound = Bound::ToBrowser;
-        let visit = Visit { settings: &self.settings, headers, path, fields, bound };
-        Page::new(&visit).map_err(|_| arrival.refuse(Code::Internal))
-    }
-
-    /// The page of a GET, with what its address says.
-    fn visited(
-        &self,
-        arrival: &Arrival,
-        headers: &HeaderMap,
-        path: &'static str,
-        uri: &Uri,
-    ) -> Result<(Page, Fields), Refused> {
-        let fields = Fields::of_query(uri).map_err(|_| arrival.refuse(Code::BadRequest))?;
-        Ok((self.page(arrival, headers, path, &fields)?, fields))
-    }
-
-    /// The page of a POST, with the fields of its form; of a form that is not to be used, the page
-    /// says so and the fields are empty.
     async fn submitted(
         &self,
         arrival: &Arrival,
@@ -107,14 +77,7 @@ impl Desk {
     ) -> Result<(Page, Option<Fields>), Refused> {
         let headers = request.headers().clone();
         let form = Form::from_request(request, &()).await?;
-        match form.open(&headers, Bound::ToBrowser) {
-            Ok(fields) => Ok((self.page(arrival, &headers, path, &fields)?, Some(fields))),
-            Err(Stale) => {
-                let page = self.page(arrival, &headers, path, &Fields::default())?;
-                let alert = page.words.stale;
-                Ok((page.alerting(alert), None))
-            }
-        }
+        self.pages.submitted(arrival, &headers, path, form)
     }
 }
 
@@ -124,7 +87,7 @@ async fn show_recover(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
-    let (page, _) = desk.visited(&arrival, &headers, "/recover", &uri)?;
+    let (page, _) = desk.pages.visited(&arrival, &headers, "/recover", &uri)?;
     Ok(ask_recover(&page, StatusCode::OK))
 }
 
@@ -162,9 +125,8 @@ fn refused_on(
     refused: &Refused,
     again: impl FnOnce(&Page, StatusCode) -> Response,
 ) -> Response {
-    let alert = alert(page.words, refused.code());
-    let page = page.alerting(alert);
-    refused.onto(again(&page, refused.status()))
+    let page = page.telling(refused);
+    refused.goes_with(again(&page, refused.status()))
 }
 
 async fn show_reset(
@@ -173,7 +135,7 @@ async fn show_reset(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
-    let (page, fields) = desk.visited(&arrival, &headers, "/reset", &uri)?;
+    let (page, fields) = desk.pages.visited(&arrival, &headers, "/reset", &uri)?;
     let token = fields.text("token");
     if token.is_empty() {
         return Ok(page.redirect("/recover"));
@@ -215,7 +177,7 @@ async fn show_verify(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
-    let (page, fields) = desk.visited(&arrival, &headers, "/verify-email", &uri)?;
+    let (page, fields) = desk.pages.visited(&arrival, &headers, "/verify-email", &uri)?;
     let token = fields.text("token");
     if token.is_empty() {
         return Ok(ask_verify(&page, StatusCode::OK));

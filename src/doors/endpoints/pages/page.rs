@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
-use super::super::cookie::Cookie;
+use super::super::arrival::Arrival;
+use super::super::cookie::{self, Cookie};
 use super::super::csrf::Seed;
-use super::form::{Bound, Fields};
+use super::super::refusal::Refused;
+use super::form::{Fields, Form, Stale};
 use super::settings::Settings;
 use super::words::{Words, own_name};
 use crate::model::random::RandomFault;
-use crate::model::{Language, Timestamp};
+use crate::model::{Code, Language, Timestamp};
 use crate::rules::request::{ReturnTo, cookies};
+use crate::services::access::forgery::Bound;
 
 /// No script, nothing from elsewhere, in nobody's frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
@@ -47,18 +50,73 @@ pub(super) struct Page {
 }
 
 /// What a page is made for.
-pub(super) struct Visit<'a> {
-    pub(super) settings: &'a Arc<Settings>,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) path: &'static str,
+struct Visit<'a> {
+    headers: &'a HeaderMap,
+    path: &'static str,
     /// The query of a GET, or the form of a POST.
-    pub(super) fields: &'a Fields,
-    pub(super) bound: Bound,
+    fields: &'a Fields,
+    bound: Bound,
+}
+
+/// Makes pages of one look, whose forms are bound alike.
+#[derive(Clone)]
+pub(super) struct Pages {
+    settings: Arc<Settings>,
+    bound: Bound,
+}
+
+impl Pages {
+    pub(super) const fn new(settings: Arc<Settings>, bound: Bound) -> Self {
+        Self { settings, bound }
+    }
+
+    /// A page at that path, with what its address or its form said.
+    pub(super) fn page(
+        &self,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        path: &'static str,
+        fields: &Fields,
+    ) -> Result<Page, Refused> {
+        let visit = Visit { headers, path, fields, bound: self.bound };
+        Page::new(&self.settings, &visit).map_err(|_| arrival.refuse(Code::Internal))
+    }
+
+    /// The page of a GET, with what its address says.
+    pub(super) fn visited(
+        &self,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        path: &'static str,
+        uri: &Uri,
+    ) -> Result<(Page, Fields), Refused> {
+        let fields = Fields::of_query(uri).map_err(|_| arrival.refuse(Code::BadRequest))?;
+        Ok((self.page(arrival, headers, path, &fields)?, fields))
+    }
+
+    /// The page of a POST, with the fields of its form; without them where the form is not to be
+    /// used: another site's, or a page that lay open for long. The page then says so.
+    pub(super) fn submitted(
+        &self,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        path: &'static str,
+        form: Form,
+    ) -> Result<(Page, Option<Fields>), Refused> {
+        match form.open(headers, self.bound) {
+            Ok(fields) => Ok((self.page(arrival, headers, path, &fields)?, Some(fields))),
+            Err(Stale) => {
+                let page = self.page(arrival, headers, path, &Fields::default())?;
+                let alert = page.words.stale;
+                Ok((page.alerting(alert), None))
+            }
+        }
+    }
 }
 
 impl Page {
     /// In the language that was chosen here, else before, else the browser's.
-    pub(super) fn new(visit: &Visit<'_>) -> Result<Self, RandomFault> {
+    fn new(settings: &Arc<Settings>, visit: &Visit<'_>) -> Result<Self, RandomFault> {
         let choice = Language::parse(visit.fields.text("lang"));
         let before = cookies::read(visit.headers, cookies::LANGUAGE).value();
         let accepted = visit.headers.get(header::ACCEPT_LANGUAGE);
@@ -67,17 +125,11 @@ impl Page {
             .or_else(|| before.and_then(Language::parse))
             .unwrap_or_else(|| Language::negotiate(accepted));
         let seed = Seed::of(visit.headers)?;
-        let session = match visit.bound {
-            Bound::ToBrowser => "",
-            Bound::ToSession => {
-                cookies::read(visit.headers, cookies::SESSION).value().unwrap_or_default()
-            }
-        };
         Ok(Self {
             words: Words::of(language),
             language,
-            settings: Arc::clone(visit.settings),
-            csrf_token: seed.token(session).expose().to_owned(),
+            settings: Arc::clone(settings),
+            csrf_token: seed.token(visit.headers, visit.bound).expose().to_owned(),
             languages: Language::ALL.map(|other| link(visit, other, language)).into(),
             return_to: ReturnTo::parse(visit.fields.text("return_to")),
             alert: None,
@@ -90,6 +142,12 @@ impl Page {
     pub(super) fn alerting(mut self, alert: &'static str) -> Self {
         self.alert = Some(alert);
         self
+    }
+
+    /// The same page, saying why it was refused.
+    pub(super) fn telling(self, refused: &Refused) -> Self {
+        let alert = self.words.refusal(refused.code());
+        self.alerting(alert)
     }
 
     /// `?return_to=…`, where there is a way back.
@@ -140,15 +198,8 @@ impl Page {
         let Some(language) = self.choice else { return };
         let lifetime = Some(LANGUAGE_LIFETIME);
         let cookie = Cookie { lifetime, ..Cookie::new(cookies::LANGUAGE) };
-        if let Some(field) = cookie.field(language.tag()) {
-            response.headers_mut().append(header::SET_COOKIE, field);
-        }
+        cookie::set(response, cookie.field(language.tag()));
     }
-}
-
-/// Sets or removes a cookie with an answer.
-pub(super) fn set_cookie(response: &mut Response, field: Option<HeaderValue>) {
-    response.headers_mut().extend(field.map(|field| (header::SET_COOKIE, field)));
 }
 
 /// A moment as people read it, in UTC.

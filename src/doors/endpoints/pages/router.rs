@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::Router;
 
 use super::super::{login, mfa, password, recovery, sessions, verification};
+use super::page::Pages;
 use super::settings::Settings;
 use super::{account, links, sign_in, style};
+use crate::services::access::forgery::Bound;
 use crate::services::account::Overviews;
 
 /// Whom the pages ask.
@@ -25,17 +27,14 @@ pub struct Desks {
 pub fn routes(desks: Desks) -> Router {
     let Desks { settings, login, factor, sessions, recovery, verification, password, overviews } =
         desks;
+    // What signs in has no session yet that a form could be bound to.
+    let pages = Pages::new(Arc::clone(&settings), Bound::ToBrowser);
+    let own_pages = Pages::new(Arc::clone(&settings), Bound::ToSession);
+    let own =
+        account::Desk { pages: own_pages, factor: factor.clone(), sessions, password, overviews };
     Router::new()
-        .merge(style::routes(Arc::clone(&settings)))
-        .merge(sign_in::routes(sign_in::Desk {
-            settings: Arc::clone(&settings),
-            login,
-            factor: factor.clone(),
-        }))
-        .merge(links::routes(links::Desk {
-            settings: Arc::clone(&settings),
-            recovery,
-            verification,
-        }))
-        .merge(account::routes(account::Desk { settings, factor, sessions, password, overviews }))
+        .merge(style::routes(settings))
+        .merge(sign_in::routes(sign_in::Desk { pages: pages.clone(), login, factor }))
+        .merge(links::routes(links::Desk { pages, recovery, verification }))
+        .merge(account::routes(own))
 }

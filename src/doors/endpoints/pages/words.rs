@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::Language;
+use crate::model::{Code, Language};
 
 macro_rules! words {
     ($($name:ident: $pt:literal, $es:literal, $en:literal;)+) => {
@@ -97,6 +97,27 @@ impl Words {
             Language::PtBr => &PT_BR,
             Language::Es => &ES,
             Language::En => &EN,
+        }
+    }
+
+    /// What a person is told of a refusal.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what people cannot mend is one thing to them"
+    )]
+    pub(super) const fn refusal(&self, code: Code) -> &'static str {
+        match code {
+            Code::InvalidCredentials => self.wrong_credentials,
+            Code::InvalidCode => self.wrong_code,
+            Code::Locked | Code::RateLimited => self.locked,
+            Code::InvalidMfaToken => self.begin_again,
+            Code::CsrfFailed => self.stale,
+            Code::MfaUnavailable => self.factor_is_unavailable,
+            Code::ProofRequired => self.proof_needed,
+            Code::EmailUnverified => self.unverified,
+            Code::InvalidToken => self.link_void,
+            Code::WeakPassword => self.weak_password,
+            _ => self.unavailable,
         }
     }
 }
