@@ -15,6 +15,8 @@ const CONNECTIONS: usize = 10_000;
 const PARTS: usize = 1_000;
 const HEAD: &[u8] = b"GET /api/orders HTTP/1.1\r\nHost: app.example.test\r\nX-Slow: ";
 
+/// From one request of a healthy caller to its next.
+const PAUSE: Duration = Duration::from_millis(4);
 /// Rounds, of which the median counts: on a shared machine one p99 says little.
 const ROUNDS: usize = 5;
 
@@ -24,7 +26,7 @@ pub(crate) fn print(targets: &[&Target], tokens: &Path, time: Duration) {
     println!("\np99 of the others beside {CONNECTIONS} connections that send a byte a second:");
     for target in targets {
         let median = || {
-            let run = |_| paced::p99(target.address(), tokens, time);
+            let run = |_| paced::p99(target.address(), tokens, time, PAUSE);
             let mut figures: Vec<f64> = (0..ROUNDS).map(run).collect();
             figures.sort_by(f64::total_cmp);
             figures[ROUNDS / 2]

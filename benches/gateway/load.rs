@@ -35,14 +35,7 @@ function done(summary, latency, requests)
 end
 ";
 
-/// How long a connection waits before it asks again.
-#[derive(Clone, Copy)]
-pub(crate) enum Pace {
-    Full,
-    Milliseconds(u32),
-}
-
-/// Runs one load of all that there is.
+/// Runs one load. Any answer but 2xx stops the measurement: it would not be the same work.
 pub(crate) fn run(
     folder: &Path,
     address: SocketAddr,
@@ -50,24 +43,8 @@ pub(crate) fn run(
     connections: usize,
     time: Duration,
 ) -> Load {
-    run_at(folder, address, tokens, connections, time, Pace::Full)
-}
-
-/// Runs one load. Any answer but 2xx stops the measurement: it would not be the same work.
-pub(crate) fn run_at(
-    folder: &Path,
-    address: SocketAddr,
-    tokens: &Path,
-    connections: usize,
-    time: Duration,
-    pace: Pace,
-) -> Load {
     let script = folder.join("load.lua");
-    let pause = match pace {
-        Pace::Full => String::new(),
-        Pace::Milliseconds(pause) => format!("function delay() return {pause} end\n"),
-    };
-    fs::write(&script, format!("{SCRIPT}{pause}")).unwrap();
+    fs::write(&script, SCRIPT).unwrap();
     let output = Command::new("taskset")
         .args([
             "-c",

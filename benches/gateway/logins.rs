@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::load::{self, Pace};
+use crate::load;
+use crate::paced;
 use crate::process::Running;
 use crate::subject::{KNOWN, PASSWORD, address_of};
 
@@ -15,6 +16,8 @@ use crate::subject::{KNOWN, PASSWORD, address_of};
 const PARALLEL: usize = 64;
 /// Open connections of the forwarded traffic.
 const HEALTHY: usize = 16;
+/// From one request of a caller to its next, sixteen callers.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Rounds, of which the median counts; quiet and busy ones take turns.
 const ROUNDS: usize = 5;
 /// Logins of known names, and as many of unknown ones.
@@ -24,10 +27,11 @@ const SAMPLES: usize = 1_000;
 /// take, and how well the time of an answer tells names apart.
 pub(crate) fn print(folder: &Path, gateway: &Running, tokens: &Path, time: Duration) {
     println!("\np99 of forwarded requests beside {PARALLEL} parallel logins (bound: 2 x):");
-    for (what, pace) in
-        [("1,600 requests a second", Pace::Milliseconds(10)), ("all that there is", Pace::Full)]
-    {
-        let p99 = || load::run_at(folder, gateway.address, tokens, HEALTHY, time, pace).p99;
+    for (what, pause) in [("1,600 requests a second", Some(PAUSE)), ("all that there is", None)] {
+        let p99 = || match pause {
+            Some(pause) => paced::p99(gateway.address, tokens, time, pause),
+            None => load::run(folder, gateway.address, tokens, HEALTHY, time).p99,
+        };
         let (mut quiet, mut busy, mut logins) = (Vec::new(), Vec::new(), 0.0);
         for _ in 0..ROUNDS {
             quiet.push(p99());

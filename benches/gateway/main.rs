@@ -45,7 +45,7 @@ fn main() {
         return drip::serve(&arguments[2]);
     }
     if arguments.get(1).is_some_and(|verb| verb == "paced") {
-        return paced::serve(&arguments[2], &arguments[3], &arguments[4]);
+        return paced::serve(&arguments[2], &arguments[3], &arguments[4], &arguments[5]);
     }
     if arguments.get(1).is_some_and(|verb| verb == "logins") {
         return logins::serve(&arguments[2]);

@@ -11,31 +11,30 @@ use tokio::net::TcpStream;
 
 /// Callers, one connection each.
 const CALLERS: u32 = 16;
-/// From one request of a caller to its next.
-const PAUSE: Duration = Duration::from_millis(4);
-
-/// The p99 of their waiting in microseconds; they are a process of their own on the core of the load.
-pub(crate) fn p99(address: SocketAddr, tokens: &Path, time: Duration) -> f64 {
+/// The p99 of their waiting in microseconds, where each asks anew after `pause`; they are a process of their own on the core of the load.
+pub(crate) fn p99(address: SocketAddr, tokens: &Path, time: Duration, pause: Duration) -> f64 {
+    let milliseconds = |time: Duration| time.as_millis().to_string();
     let output = Command::new("taskset")
         .args(["-c", "1"])
         .arg(std::env::current_exe().unwrap())
-        .args(["paced", &address.to_string(), &time.as_millis().to_string()])
+        .args(["paced", &address.to_string(), &milliseconds(time), &milliseconds(pause)])
         .arg(tokens)
         .output()
         .unwrap();
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("the p99 of paced callers")
 }
 
-/// Asks for so many milliseconds, then says the p99.
-pub(crate) fn serve(address: &str, milliseconds: &str, tokens: &str) {
+/// Asks for so many milliseconds, with so many between two requests of one caller, then says the p99.
+pub(crate) fn serve(address: &str, time: &str, pause: &str, tokens: &str) {
     let address = address.parse().unwrap();
-    let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
+    let milliseconds = |text: &str| Duration::from_millis(text.parse().unwrap());
+    let (end, pause) = (Instant::now() + milliseconds(time), milliseconds(pause));
     let tokens = std::fs::read_to_string(tokens).unwrap();
     let token = tokens.lines().next().unwrap().to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut waits: Vec<f64> = runtime.block_on(async {
         let callers: Vec<_> = (0..CALLERS)
-            .map(|number| tokio::spawn(call(address, token.clone(), PAUSE * number / CALLERS, end)))
+            .map(|number| tokio::spawn(call(address, token.clone(), number, pause, end)))
             .collect();
         let mut waits = Vec::new();
         for caller in callers {
@@ -47,15 +46,21 @@ pub(crate) fn serve(address: &str, milliseconds: &str, tokens: &str) {
     println!("{}", waits[waits.len() * 99 / 100]);
 }
 
-async fn call(address: SocketAddr, token: String, delay: Duration, end: Instant) -> Vec<f64> {
+async fn call(
+    address: SocketAddr,
+    token: String,
+    number: u32,
+    pause: Duration,
+    end: Instant,
+) -> Vec<f64> {
     let request = format!(
         "GET /api/orders HTTP/1.1\r\nHost: app.example.test\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
     let mut waits = Vec::new();
-    tokio::time::sleep(delay).await;
+    tokio::time::sleep(pause * number / CALLERS).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let mut ticks = tokio::time::interval(PAUSE);
+    let mut ticks = tokio::time::interval(pause);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while Instant::now() < end {
         ticks.tick().await;
