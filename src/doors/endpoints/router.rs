@@ -9,9 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
-use super::{
-    csrf, login, logout, mfa, pages, password, recovery, refresh, sessions, verification, wellknown,
-};
+use super::{csrf, links, login, logout, mfa, pages, password, refresh, sessions, wellknown};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::{Code, Language};
@@ -91,25 +89,22 @@ pub fn router(services: Services) -> Router {
         turnstile: turnstile.clone(),
         sessions: sessions.clone(),
     };
-    let recovery = recovery::Desk { recovery, audit: audit.clone(), turnstile: turnstile.clone() };
-    let verification =
-        verification::Desk { verification, audit: audit.clone(), turnstile: turnstile.clone() };
+    let links =
+        links::Desk { recovery, verification, audit: audit.clone(), turnstile: turnstile.clone() };
     let password = password::Desk { password, audit: audit.clone(), turnstile: turnstile.clone() };
     let pages = pages::routes(pages::Desks {
         settings: pages,
         login: login.clone(),
         factor: factor.clone(),
         sessions: sessions.clone(),
-        recovery: recovery.clone(),
-        verification: verification.clone(),
+        links: links.clone(),
         password: password.clone(),
         overviews,
     });
     Router::new()
         .merge(login::routes(login))
         .merge(mfa::routes(factor))
-        .merge(recovery::routes(recovery))
-        .merge(verification::routes(verification))
+        .merge(links::routes(links))
         .merge(refresh::routes(refresh::Desk { refresh, audit, metrics, turnstile }))
         .merge(sessions::routes(sessions.clone()))
         .merge(logout::routes(sessions))

@@ -10,9 +10,9 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::super::arrival::Arrival;
+use super::super::links::{self as mailed, Kind};
 use super::super::path::takes_form;
 use super::super::refusal::Refused;
-use super::super::{recovery, verification};
 use super::form::{Fields, Form};
 use super::page::{Page, Pages};
 use crate::model::Code;
@@ -21,8 +21,7 @@ use crate::model::Code;
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) pages: Pages,
-    pub(super) recovery: recovery::Desk,
-    pub(super) verification: verification::Desk,
+    pub(super) mailed: mailed::Desk,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -103,12 +102,12 @@ async fn recover(
     request: Request,
 ) -> Result<Response, Refused> {
     if !takes_form("/recover", request.headers()) {
-        return recovery::recover(&desk.recovery, &arrival, request).await;
+        return desk.mailed.asked(&arrival, Kind::Reset, request).await;
     }
     let (page, fields) = desk.submitted(&arrival, "/recover", request).await?;
     let Some(fields) = fields else { return Ok(ask_recover(&page, StatusCode::FORBIDDEN)) };
     let language = Some(page.language);
-    match desk.recovery.request(&arrival, fields.text("email").trim(), language).await {
+    match desk.mailed.ask(&arrival, Kind::Reset, fields.text("email").trim(), language).await {
         Ok(()) => Ok(sent(&page, page.words.recover)),
         Err(refused) => Ok(refused_on(page, &refused, ask_recover)),
     }
@@ -151,7 +150,7 @@ async fn reset(
     let (page, fields) = desk.submitted(&arrival, "/reset", request).await?;
     let Some(fields) = fields else { return Ok(void(&page, StatusCode::FORBIDDEN)) };
     let (token, password) = (fields.secret("token"), fields.secret("password"));
-    match desk.recovery.confirm(&arrival, &token, &password, Some(page.language)).await {
+    match desk.mailed.reset(&arrival, &token, &password, Some(page.language)).await {
         Ok(()) => {
             let (heading, text) = (page.words.reset, page.words.reset_done);
             let (target, label) = ("/login", page.words.sign_in);
@@ -196,7 +195,7 @@ async fn verify(
     request: Request,
 ) -> Result<Response, Refused> {
     if !takes_form("/verify-email", request.headers()) {
-        return verification::verify(&desk.verification, &arrival, request).await;
+        return desk.mailed.asked(&arrival, Kind::Verification, request).await;
     }
     let (page, fields) = desk.submitted(&arrival, "/verify-email", request).await?;
     let Some(fields) = fields else { return Ok(ask_verify(&page, StatusCode::FORBIDDEN)) };
@@ -204,12 +203,12 @@ async fn verify(
     if token.expose().is_empty() {
         let language = Some(page.language);
         let email = fields.text("email").trim();
-        return match desk.verification.request(&arrival, email, language).await {
+        return match desk.mailed.ask(&arrival, Kind::Verification, email, language).await {
             Ok(()) => Ok(sent(&page, page.words.verify)),
             Err(refused) => Ok(refused_on(page, &refused, ask_verify)),
         };
     }
-    match desk.verification.confirm(&arrival, &token).await {
+    match desk.mailed.verify(&arrival, &token).await {
         Ok(()) => {
             let (heading, text) = (page.words.verify, page.words.verify_done);
             let (target, label) = ("/login", page.words.sign_in);

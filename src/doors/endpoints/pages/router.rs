@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use super::super::{login, mfa, password, recovery, sessions, verification};
+use super::super::{links as mailed, login, mfa, password, sessions};
 use super::page::Pages;
 use super::settings::Settings;
 use super::{account, links, sign_in, style};
@@ -17,16 +17,14 @@ pub struct Desks {
     pub(in super::super) login: login::Desk,
     pub(in super::super) factor: mfa::Desk,
     pub(in super::super) sessions: sessions::Desk,
-    pub(in super::super) recovery: recovery::Desk,
-    pub(in super::super) verification: verification::Desk,
+    pub(in super::super) links: mailed::Desk,
     pub(in super::super) password: password::Desk,
     pub(in super::super) overviews: Arc<Overviews>,
 }
 
 /// Builds the router, once.
 pub fn routes(desks: Desks) -> Router {
-    let Desks { settings, login, factor, sessions, recovery, verification, password, overviews } =
-        desks;
+    let Desks { settings, login, factor, sessions, links: mailed, password, overviews } = desks;
     // What signs in has no session yet that a form could be bound to.
     let pages = Pages::new(Arc::clone(&settings), Bound::ToBrowser);
     let own_pages = Pages::new(Arc::clone(&settings), Bound::ToSession);
@@ -35,6 +33,6 @@ pub fn routes(desks: Desks) -> Router {
     Router::new()
         .merge(style::routes(settings))
         .merge(sign_in::routes(sign_in::Desk { pages: pages.clone(), login, factor }))
-        .merge(links::routes(links::Desk { pages, recovery, verification }))
+        .merge(links::routes(links::Desk { pages, mailed }))
         .merge(account::routes(own))
 }
