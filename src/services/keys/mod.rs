@@ -1,3 +1,5 @@
+//! Keys that sign and keys that seal.
+//!
 //! Signing keys: read where given, else made at first start with mode 0600.
 //!
 //! The directory holds one file per key, `<time>.<algorithm>.pem` (HS256: `.secret`), say
@@ -6,5 +8,7 @@
 
 mod directory;
 mod load;
+mod sealing;
 
 pub use load::{Given, load};
+pub use sealing::{SealingKey, Unopened};

@@ -1,36 +1,22 @@
-//! Tokens of links at rest in the outbox: AES-256-GCM, bound to their mail.
+//! Tokens of links at rest in the outbox, sealed for their mail.
 //!
 //! A link must wait for the mail server, so its token rests somewhere. The key is in a file beside
 //! the database (decision 0008): who gets the database alone cannot use what waits in it.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use crate::model::{Secret, random};
 use crate::services::grant::Fault;
+use crate::services::keys::{SealingKey, Unopened};
 
 /// Length of a key file that we made, in bytes.
 const LENGTH: u64 = 43;
 
 /// The key of the outbox.
-pub struct OutboxKey {
-    id: String,
-    key: LessSafeKey,
-}
-
-impl fmt::Debug for OutboxKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("OutboxKey").field("id", &self.id).finish_non_exhaustive()
-    }
-}
+#[derive(Debug)]
+pub struct OutboxKey(SealingKey);
 
 impl OutboxKey {
     /// Reads the key in the file, which is made with mode 0600 where it is missing.
@@ -43,56 +29,33 @@ impl OutboxKey {
             }
             other => other.map_err(told)?,
         };
-        Self::derive(&secret)
-    }
-
-    /// From a secret of at least 256 bits.
-    pub fn derive(secret: &Secret) -> Result<Self, Fault> {
-        let derived = Salt::new(HKDF_SHA256, b"guarita").extract(secret.expose().as_bytes());
-        let derive = || {
-            let key = UnboundKey::from(derived.expand(&[b"outbox encryption"], &AES_256_GCM)?);
-            let mut id = [0; 32];
-            derived.expand(&[b"outbox key id"], HKDF_SHA256)?.fill(&mut id)?;
-            Ok(Self { id: URL_SAFE_NO_PAD.encode(id), key: LessSafeKey::new(key) })
-        };
-        derive().map_err(|Unspecified| failed())
+        Ok(Self(SealingKey::derive("outbox", &secret).map_err(failed)?))
     }
 
     /// Names the key, and nothing of it.
     pub fn id(&self) -> &str {
-        &self.id
+        self.0.id()
     }
 
     /// Encrypts the token of one mail.
     pub(super) fn seal(&self, mail: &str, token: &Secret) -> Result<String, Fault> {
-        let nonce = random::bytes::<NONCE_LEN>()?;
-        let mut text = token.expose().as_bytes().to_vec();
-        self.key
-            .seal_in_place_append_tag(Nonce::from(&nonce), aad(mail), &mut text)
-            .map_err(|Unspecified| failed())?;
-        Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &text].concat()))
+        self.0.seal(&row(mail), token.expose().as_bytes()).map_err(failed)
     }
 
     /// Decrypts it; a fault where it is another mail's or the key another.
     pub(super) fn open(&self, mail: &str, sealed: &str) -> Result<Secret, Fault> {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| failed())?;
-        let (nonce, text) = bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(failed)?;
-        let mut text = zeroize::Zeroizing::new(text.to_vec());
-        let plain = self
-            .key
-            .open_in_place(Nonce::from(nonce), aad(mail), &mut text)
-            .map_err(|Unspecified| failed())?;
-        let plain = std::str::from_utf8(plain).map_err(|_| failed())?;
+        let plain = self.0.open(&row(mail), sealed).map_err(failed)?;
+        let plain = std::str::from_utf8(&plain).map_err(|_| failed(Unopened))?;
         Ok(Secret::new(plain))
     }
 }
 
-fn failed() -> Fault {
-    Fault("the link of a mail cannot be sealed or opened with the key at hand".into())
+fn row(mail: &str) -> String {
+    format!("outbox:{mail}")
 }
 
-fn aad(mail: &str) -> Aad<Vec<u8>> {
-    Aad::from(format!("outbox:{mail}").into_bytes())
+fn failed(unopened: Unopened) -> Fault {
+    Fault(format!("the link of a mail: {unopened}"))
 }
 
 fn read(path: &Path) -> io::Result<Secret> {
@@ -136,27 +99,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_opens_for_its_mail_and_under_its_key_only() {
-        let key = |text: &str| OutboxKey::derive(&Secret::new(text)).unwrap();
-        let (one, other) = (key("one"), key("other"));
-        let token = Secret::new("id.secret");
-        let sealed = one.seal("mail", &token).unwrap();
-        assert!(!sealed.contains("secret"));
-        assert_ne!(sealed, one.seal("mail", &token).unwrap());
-        assert_eq!(one.open("mail", &sealed).unwrap(), token);
-        assert!(one.open("another", &sealed).is_err());
-        assert!(other.open("mail", &sealed).is_err());
-        assert!(one.open("mail", "AA").is_err());
-        assert_ne!(one.id(), other.id());
-    }
-
-    #[test]
     fn the_key_is_made_once_for_its_owner_only() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data/outbox.key");
-        let id = OutboxKey::load(&path).unwrap().id().to_owned();
+        let key = OutboxKey::load(&path).unwrap();
+        let sealed = key.seal("mail", &Secret::new("id.secret")).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(OutboxKey::load(&path).unwrap().id(), id);
+        let again = OutboxKey::load(&path).unwrap();
+        assert_eq!(again.open("mail", &sealed).unwrap(), Secret::new("id.secret"));
+        assert!(again.open("another", &sealed).is_err());
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         fs::write(&path, "short").unwrap();
         assert!(OutboxKey::load(&path).is_err());
