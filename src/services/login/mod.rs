@@ -21,7 +21,8 @@ pub mod device;
 pub mod unknown;
 
 pub mod opens;
-pub mod attempt;
+pub mod argon;
+mod attempt;
 
 pub mod totp;
 pub mod sealed;

@@ -1,13 +1,15 @@
 //! Argon2id (RFC 9106) on a bounded pool. Passwords are kept as PHC strings only; hashes that were
 //! made elsewhere are verified and made anew.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{self, PasswordVerifier as _};
+use argon2::{Argon2, Params};
 use rustix::time::ClockId;
 
+use super::argon::{Memory, is_current};
 use super::pool::{Patience, Pool, used};
 use super::stored::{Scheme, scheme};
 use super::{Fault, Hashing};
@@ -40,7 +42,7 @@ pub enum Verified {
 /// Hashes and verifies passwords, at most so many at once.
 #[derive(Debug)]
 pub struct Passwords {
-    pool: Pool,
+    pool: Pool<Memory>,
     params: Params,
     /// What a password is verified against where there is no such user: the same work.
     dummy: Secret,
@@ -52,7 +54,7 @@ impl Passwords {
         let params = Params::new(hashing.memory_kib, hashing.iterations, hashing.parallelism, None)
             .map_err(|error| Fault(format!("passwords: {error}")))?;
         let began = used(ClockId::ThreadCPUTime);
-        let dummy = hash(&random::token()?, &params)?;
+        let dummy = hash(&random::token()?, &params, &mut Memory::default())?;
         let cost = used(ClockId::ThreadCPUTime).saturating_sub(began);
         let patience = Patience {
             busy: (cost * BUSY_PATIENCE).max(LEAST_PATIENCE),
@@ -66,7 +68,7 @@ impl Passwords {
     /// A PHC string of the password.
     pub async fn hash(&self, password: &Secret) -> Result<Result<Secret, Busy>, Fault> {
         let (password, params) = (password.clone(), self.params.clone());
-        self.run(move || hash(&password, &params)).await
+        self.run(move |memory| hash(&password, &params, memory)).await
     }
 
     /// Verifies the password against the PHC string; against a dummy where there is none.
@@ -79,10 +81,10 @@ impl Passwords {
         let scheme = against.map_or(Scheme::Nothing, scheme);
         let known = scheme != Scheme::Nothing;
         let against = against.filter(|_| known).unwrap_or(&self.dummy).clone();
-        self.run(move || {
+        self.run(move |memory| {
             let verified = match scheme {
-                Scheme::Argon2 | Scheme::Nothing => verify(&password, &against, &params)?,
-                Scheme::Bcrypt => verify_bcrypt(&password, &against, &params)?,
+                Scheme::Argon2 | Scheme::Nothing => verify(&password, &against, &params, memory)?,
+                Scheme::Bcrypt => verify_bcrypt(&password, &against, &params, memory)?,
             };
             Ok(if known { verified } else { Verified::Wrong })
         })
@@ -91,56 +93,63 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl Fn() -> Result<T, Fault> + Send + Sync + 'static,
+        work: impl Fn(&mut Memory) -> Result<T, Fault> + Send + Sync + 'static,
     ) -> Result<Result<T, Busy>, Fault> {
         self.pool.run(work).await.map_or_else(|busy| Ok(Err(busy)), |done| done.map(Ok))
     }
 }
 
-fn hash(password: &Secret, params: &Params) -> Result<Secret, Fault> {
+fn hash(password: &Secret, params: &Params, memory: &mut Memory) -> Result<Secret, Fault> {
     let salt = random::bytes::<16>()?;
-    argon2(params)
-        .hash_password_with_salt(password.expose().as_bytes(), &salt)
+    memory
+        .hash(password.expose().as_bytes(), &salt, params)
         .map(|hash| Secret::new(hash.to_string()))
         .map_err(|error| Fault(format!("hashing a password failed: {error}")))
 }
 
-fn verify(password: &Secret, against: &Secret, params: &Params) -> Result<Verified, Fault> {
+fn verify(
+    password: &Secret,
+    against: &Secret,
+    params: &Params,
+    memory: &mut Memory,
+) -> Result<Verified, Fault> {
     let parsed = PasswordHash::new(against.expose())
         .map_err(|error| Fault(format!("a stored password hash is unreadable: {error}")))?;
-    match argon2(params).verify_password(password.expose().as_bytes(), &parsed) {
-        Ok(()) if is_current(&parsed, params) => Ok(Verified::Right),
-        Ok(()) => hash(password, params).map(Verified::Outdated),
+    let text = password.expose().as_bytes();
+    if is_current(&parsed, params) {
+        let right = memory.verify(text, &parsed, params).map_err(unusable)?;
+        return Ok(if right { Verified::Right } else { Verified::Wrong });
+    }
+    match Argon2::default().verify_password(text, &parsed) {
+        Ok(()) => hash(password, params, memory).map(Verified::Outdated),
         Err(password_hash::Error::PasswordInvalid) => Ok(Verified::Wrong),
-        Err(error) => Err(Fault(format!("a stored password hash is unusable: {error}"))),
+        Err(error) => Err(unusable(error)),
     }
 }
 
 /// bcrypt reads the first 72 bytes of a password, as it did where the hash was made.
-fn verify_bcrypt(password: &Secret, against: &Secret, params: &Params) -> Result<Verified, Fault> {
+fn verify_bcrypt(
+    password: &Secret,
+    against: &Secret,
+    params: &Params,
+    memory: &mut Memory,
+) -> Result<Verified, Fault> {
     match bcrypt::verify(password.expose(), against.expose()) {
-        Ok(true) => hash(password, params).map(Verified::Outdated),
+        Ok(true) => hash(password, params, memory).map(Verified::Outdated),
         Ok(false) => Ok(Verified::Wrong),
-        Err(error) => Err(Fault(format!("a stored password hash is unusable: {error}"))),
+        Err(error) => Err(unusable(error)),
     }
 }
 
-fn is_current(hash: &PasswordHash, params: &Params) -> bool {
-    let stored = Params::try_from(hash);
-    let same = stored.is_ok_and(|stored| {
-        stored.m_cost() == params.m_cost()
-            && stored.t_cost() == params.t_cost()
-            && stored.p_cost() == params.p_cost()
-    });
-    same && hash.algorithm.as_str() == "argon2id"
-}
-
-fn argon2(params: &Params) -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+fn unusable(error: impl Display) -> Fault {
+    Fault(format!("a stored password hash is unusable: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::password_hash::PasswordHasher as _;
+    use argon2::{Algorithm, Version};
+
     use super::*;
 
     fn hashing(iterations: u32) -> Hashing {

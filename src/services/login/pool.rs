@@ -30,23 +30,25 @@ pub(super) struct Patience {
 pub struct Busy;
 
 /// One hash to be computed; again, where whoever began does not get on.
-struct Job {
+struct Job<M> {
     number: u64,
-    work: Box<dyn Fn() + Send + Sync>,
+    work: Box<Work<M>>,
 }
 
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Arc<Job>>,
+/// Computes in the memory of the thread that it is on.
+type Work<M> = dyn Fn(&mut M) + Send + Sync;
+
+struct State<M> {
+    waiting: VecDeque<Arc<Job<M>>>,
     /// Begun by the idle threads, and not yet by the ordinary one.
-    begun: Vec<Arc<Job>>,
+    begun: Vec<Arc<Job<M>>>,
     /// When a job was last done, or came to a pool without any.
     progress: Option<Instant>,
     next: u64,
     stop: bool,
 }
 
-impl State {
+impl<M> State<M> {
     fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.begun.is_empty()
     }
@@ -56,36 +58,35 @@ impl State {
         self.progress.map_or(Duration::ZERO, |progress| progress.elapsed())
     }
 
-    fn oldest(&mut self) -> Option<Arc<Job>> {
+    fn oldest(&mut self) -> Option<Arc<Job<M>>> {
         if self.begun.is_empty() { self.waiting.pop_front() } else { Some(self.begun.remove(0)) }
     }
 }
 
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct Shared<M> {
+    state: Mutex<State<M>>,
     wake: Condvar,
 }
 
-/// A bounded pool.
-#[derive(Debug)]
-pub(super) struct Pool {
-    shared: Arc<Shared>,
+/// A bounded pool. Each thread keeps its memory from one job to the next, and drops it when none
+/// waits.
+pub(super) struct Pool<M> {
+    shared: Arc<Shared<M>>,
     /// Those that compute or wait.
     inside: AtomicUsize,
     capacity: usize,
 }
 
-impl std::fmt::Debug for Shared {
+impl<M> std::fmt::Debug for Pool<M> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Shared")
+        formatter.debug_struct("Pool").field("inside", &self.inside).finish_non_exhaustive()
     }
 }
 
-impl Pool {
+impl<M: Default + 'static> Pool<M> {
     /// Starts the threads; `queue` jobs may wait.
     pub(super) fn start(threads: usize, queue: usize, patience: Patience) -> io::Result<Self> {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared::new());
         for _ in 0..threads {
             let shared = Arc::clone(&shared);
             spawn(move || {
@@ -102,17 +103,17 @@ impl Pool {
     /// Computes it on the pool. A caller that goes away is not computed for, if nobody has begun.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl Fn() -> T + Send + Sync + 'static,
+        work: impl Fn(&mut M) -> T + Send + Sync + 'static,
     ) -> Result<T, Busy> {
         let _place = Place::take(&self.inside, self.capacity).ok_or(Busy)?;
         let (sender, answer) = oneshot::channel();
         let sender = Mutex::new(Some(sender));
-        self.shared.submit(Box::new(move || {
+        self.shared.submit(Box::new(move |memory: &mut M| {
             let lock = || sender.lock().unwrap_or_else(PoisonError::into_inner);
             if lock().as_ref().is_none_or(oneshot::Sender::is_closed) {
                 return;
             }
-            let result = work();
+            let result = work(memory);
             if let Some(sender) = lock().take() {
                 // Whoever asked may have gone.
                 drop(sender.send(result));
@@ -122,19 +123,19 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl<M> Drop for Pool<M> {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.wake.notify_all();
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<M> Shared<M> {
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn submit(&self, work: Box<dyn Fn() + Send + Sync>) {
+    fn submit(&self, work: Box<Work<M>>) {
         let mut state = self.lock();
         if state.is_idle() {
             state.progress = Some(Instant::now());
@@ -145,18 +146,38 @@ impl Shared {
         drop(state);
         self.wake.notify_all();
     }
+}
+
+impl<M: Default> Shared<M> {
+    fn new() -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            begun: Vec::new(),
+            progress: None,
+            next: 0,
+            stop: false,
+        };
+        Self { state: Mutex::new(state), wake: Condvar::new() }
+    }
 
     /// Does one job after another.
     fn serve(&self) {
+        let mut memory = None;
         let mut state = self.lock();
         while !state.stop {
             let Some(job) = state.waiting.pop_front() else {
+                if memory.is_some() {
+                    drop(state);
+                    memory = None;
+                    state = self.lock();
+                    continue;
+                }
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             state.begun.push(Arc::clone(&job));
             drop(state);
-            (job.work)();
+            (job.work)(memory.get_or_insert_default());
             state = self.lock();
             state.begun.retain(|begun| begun.number != job.number);
             state.progress = Some(Instant::now());
@@ -166,9 +187,11 @@ impl Shared {
     /// Does the oldest job whenever none was done for too long.
     fn relieve(&self, patience: Patience) {
         let mut state = self.lock();
+        let mut memory = None;
         let mut window = Window::open();
         while !state.stop {
             if state.is_idle() {
+                memory = None;
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 window = Window::open();
                 continue;
@@ -181,7 +204,7 @@ impl Shared {
                 && let Some(job) = state.oldest()
             {
                 drop(state);
-                (job.work)();
+                (job.work)(memory.get_or_insert_default());
                 window = Window::open();
                 state = self.lock();
                 if busy {
@@ -271,12 +294,14 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3_600);
     const FOR_EVER: Patience = Patience { busy: HOUR, quiet: HOUR };
 
+    type Held = Box<dyn Fn(&mut ()) -> usize + Send + Sync>;
+
     /// A job that waits to be let go, and what lets it.
-    fn gate() -> (impl Fn() -> usize + Send + Sync + 'static, mpsc::Sender<()>) {
+    fn gate() -> (Held, mpsc::Sender<()>) {
         let (go, wait) = mpsc::channel();
         let wait = Mutex::new(wait);
         let times = AtomicUsize::new(0);
-        let work = move || {
+        let work = move |(): &mut ()| {
             let time = times.fetch_add(1, Ordering::AcqRel);
             // Only the first is held up.
             if time == 0 {
@@ -284,14 +309,14 @@ mod tests {
             }
             time
         };
-        (work, go)
+        (Box::new(work), go)
     }
 
     #[tokio::test]
     async fn a_full_pool_refuses_at_once_and_recovers() {
         let pool = Pool::start(1, 1, FOR_EVER).unwrap();
         let (held, go) = gate();
-        let (one, two) = (pool.run(held), pool.run(|| 7));
+        let (one, two) = (pool.run(held), pool.run(|()| 7));
         tokio::pin!(one, two);
         std::future::poll_fn(|context| {
             assert!(one.as_mut().poll(context).is_pending());
@@ -299,14 +324,14 @@ mod tests {
             std::task::Poll::Ready(())
         })
         .await;
-        assert_eq!(pool.run(|| 7).await, Err(Busy));
+        assert_eq!(pool.run(|()| 7).await, Err(Busy));
         go.send(()).unwrap();
         assert_eq!((one.await, two.await), (Ok(0), Ok(7)));
-        assert_eq!(pool.run(|| 7).await, Ok(7));
+        assert_eq!(pool.run(|()| 7).await, Ok(7));
     }
 
     /// As a thread does that is never heard of again.
-    fn begin_one(shared: &Shared) {
+    fn begin_one(shared: &Shared<()>) {
         let mut state = shared.lock();
         let begun = state.waiting.pop_front();
         state.begun.extend(begun);
@@ -320,8 +345,9 @@ mod tests {
         let quiet = Patience { busy: HOUR, quiet: soon };
         for patience in [always, quiet] {
             // The threads that yield never come to their turn here.
-            let pool = Pool { shared: Arc::default(), inside: AtomicUsize::new(0), capacity: 2 };
-            let (one, two) = (pool.run(|| 7), pool.run(|| 8));
+            let pool =
+                Pool { shared: Arc::new(Shared::new()), inside: AtomicUsize::new(0), capacity: 2 };
+            let (one, two) = (pool.run(|()| 7), pool.run(|()| 8));
             tokio::pin!(one, two);
             std::future::poll_fn(|context| {
                 assert!(one.as_mut().poll(context).is_pending());
@@ -344,7 +370,7 @@ mod tests {
         tokio::pin!(one);
         let computed = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&computed);
-        let mut left = Box::pin(pool.run(move || counted.fetch_add(1, Ordering::AcqRel)));
+        let mut left = Box::pin(pool.run(move |()| counted.fetch_add(1, Ordering::AcqRel)));
         std::future::poll_fn(|context| {
             assert!(one.as_mut().poll(context).is_pending());
             assert!(left.as_mut().poll(context).is_pending());
@@ -354,7 +380,7 @@ mod tests {
         drop(left);
         go.send(()).unwrap();
         assert_eq!(one.await, Ok(0));
-        assert_eq!(pool.run(|| 7).await, Ok(7));
+        assert_eq!(pool.run(|()| 7).await, Ok(7));
         assert_eq!(computed.load(Ordering::Acquire), 0);
     }
 }
