@@ -57,11 +57,12 @@ async fn call(
         "GET /api/orders HTTP/1.1\r\nHost: app.example.test\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
     let mut waits = Vec::new();
-    tokio::time::sleep(pause * number / CALLERS).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let mut ticks = tokio::time::interval(pause);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // Each keeps its own time: who were late together must not ask together ever after.
+    let first = tokio::time::Instant::now() + pause * 10 + pause * number / CALLERS;
+    let mut ticks = tokio::time::interval_at(first, pause);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     while Instant::now() < end {
         ticks.tick().await;
         let began = Instant::now();

@@ -1,5 +1,6 @@
 //! One foreign system each.
 
+pub mod background;
 pub mod telemetry;
 pub mod ephemeral;
 pub mod breached;

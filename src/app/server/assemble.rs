@@ -109,6 +109,7 @@ pub(super) async fn assemble(
     let keys = Arc::clone(&live);
     let required = Arc::clone(&live);
     let issuer = Issuer::new(move || Arc::clone(&keys.read().keyring), config.tokens.clone())
+        .map_err(|e| Fault::part("signing")(&e))?
         .demanding(move || required.read().required_factor.clone());
     let issuer = Arc::new(issuer);
     let rates = Arc::clone(&live);

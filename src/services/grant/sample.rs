@@ -39,7 +39,7 @@ pub(crate) async fn house(refresh_rotation: Rotation) -> House {
         _directory: directory,
         registry: Registry::new(store.clone()),
         store,
-        issuer: Arc::new(Issuer::new(move || Arc::clone(&keys), settings)),
+        issuer: Arc::new(Issuer::new(move || Arc::clone(&keys), settings).unwrap()),
         keyring,
     }
 }

@@ -1,10 +1,12 @@
 //! Tokens and their issuer.
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Settings;
+use crate::adapters::background::{Busy, Patience, Pool};
 use crate::adapters::store::{self, User};
 use crate::live::RequiredFactor;
 use crate::model::random::RandomFault;
@@ -59,6 +61,12 @@ impl From<KeyFault> for Fault {
     }
 }
 
+/// Signatures that may wait for their turn.
+const LONGEST_QUEUE: usize = 4_096;
+/// Without one made, before forwarded traffic must make way for one: an RSA signature takes 1 ms.
+const PATIENCE: Patience =
+    Patience { busy: Duration::from_millis(40), quiet: Duration::from_millis(5) };
+
 /// What an access token says.
 #[derive(Debug)]
 pub struct Issue<'a> {
@@ -83,6 +91,7 @@ pub struct Issuer {
     keys: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
     required_factor: Box<dyn Fn() -> RequiredFactor + Send + Sync>,
     settings: Settings,
+    signing: Pool<()>,
 }
 
 impl fmt::Debug for Issuer {
@@ -92,12 +101,17 @@ impl fmt::Debug for Issuer {
 }
 
 impl Issuer {
-    /// `keys` reads the keyring in force: `move || Arc::clone(&live.read().keyring)`.
+    /// Starts the threads that sign. `keys` reads the keyring in force:
+    /// `move || Arc::clone(&live.read().keyring)`.
     pub fn new(
         keys: impl Fn() -> Arc<Keyring> + Send + Sync + 'static,
         settings: Settings,
-    ) -> Self {
-        Self { keys: Box::new(keys), required_factor: Box::new(RequiredFactor::default), settings }
+    ) -> Result<Self, Fault> {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let signing = Pool::start("guarita-sign", threads, LONGEST_QUEUE, PATIENCE)
+            .map_err(|error| Fault(format!("the threads that sign: {error}")))?;
+        let required_factor = Box::new(RequiredFactor::default);
+        Ok(Self { keys: Box::new(keys), required_factor, settings, signing })
     }
 
     /// The same, of whom a second factor is demanded being asked at each token:
@@ -118,8 +132,8 @@ impl Issuer {
     /// An access token (contract section 6), and whether its session lacks a second factor that is
     /// demanded. Such a token names no roles: others may verify it without asking here.
     ///
-    /// An RSA signature takes a millisecond, for which no request may wait: it is made on a thread of
-    /// its own.
+    /// An RSA signature takes a millisecond, for which no forwarded request may wait: it is made in
+    /// the background.
     pub async fn issue(&self, of: Issue<'_>) -> Result<(Secret, bool), Fault> {
         let demanded =
             (self.required_factor)().is_demanded(&of.roles, of.user.second_factor_required);
@@ -138,8 +152,8 @@ impl Issuer {
             second_factor_at: of.second_factor_at,
         };
         let keys = (self.keys)();
-        let signed = tokio::task::spawn_blocking(move || keys.issue(&claims)).await;
-        let signed = signed.map_err(|error| Fault(format!("signing failed: {error}")))?;
+        let signed = self.signing.run(move |()| keys.issue(&claims)).await;
+        let signed = signed.map_err(|Busy| Fault("more tokens are wanted than signed".into()))?;
         Ok((signed?, half_proven))
     }
 }

@@ -11,7 +11,6 @@ pub mod lockout;
 
 pub mod stored;
 
-pub mod pool;
 pub mod password;
 
 pub mod identifier;

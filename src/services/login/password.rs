@@ -10,9 +10,9 @@ use argon2::{Argon2, Params};
 use rustix::time::ClockId;
 
 use super::argon::{Memory, is_current};
-use super::pool::{Patience, Pool, used};
 use super::stored::{Scheme, scheme};
 use super::{Fault, Hashing};
+use crate::adapters::background::{Patience, Pool, used};
 use crate::model::{Secret, random};
 
 /// Longest password that is looked at, in bytes.
@@ -25,7 +25,7 @@ const QUIET_PATIENCE: u32 = 2;
 /// The least of the two.
 const LEAST_PATIENCE: Duration = Duration::from_millis(10);
 
-pub use super::pool::Busy;
+pub use crate::adapters::background::Busy;
 
 /// What a verification found.
 #[derive(Debug)]
@@ -60,7 +60,8 @@ impl Passwords {
             busy: (cost * BUSY_PATIENCE).max(LEAST_PATIENCE),
             quiet: (cost * QUIET_PATIENCE).max(LEAST_PATIENCE),
         };
-        let pool = Pool::start(hashing.concurrency.max(1), hashing.queue, patience)
+        let threads = hashing.concurrency.max(1);
+        let pool = Pool::start("guarita-hash", threads, hashing.queue, patience)
             .map_err(|error| Fault(format!("passwords: {error}")))?;
         Ok(Self { pool, params, dummy })
     }

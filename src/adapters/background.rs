@@ -1,6 +1,7 @@
-//! The threads that hash passwords. They take what is left of the cores (`SCHED_IDLE`). Where that is
-//! nothing, one ordinary thread computes the oldest hash: soon where other processes have the cores,
-//! and now and then where forwarded traffic has them. Logins may wait, but not for ever.
+//! Work that no forwarded request may wait for: hashes of passwords, signatures of tokens. Its threads
+//! take what is left of the cores (`SCHED_IDLE`). Where that is nothing, one thread that weighs little
+//! does the oldest: soon where other processes have the cores, and now and then where forwarded
+//! traffic has them. Logins may wait, but not for ever.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,20 +17,20 @@ use tokio::time::timeout;
 /// Longest wait for an answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
-/// How long nothing may be done before the ordinary thread does one.
+/// How long nothing may be done before the other thread does one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub struct Patience {
     /// While this process is busy: its traffic comes first.
-    pub(super) busy: Duration,
+    pub busy: Duration,
     /// While it is not, and others have the cores.
-    pub(super) quiet: Duration,
+    pub quiet: Duration,
 }
 
 /// The pool is full, or the answer did not come in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// One hash to be computed; again, where whoever began does not get on.
+/// Work to be done; again, where whoever began does not get on.
 struct Job<M> {
     number: u64,
     work: Box<Work<M>>,
@@ -40,7 +41,7 @@ type Work<M> = dyn Fn(&mut M) + Send + Sync;
 
 struct State<M> {
     waiting: VecDeque<Arc<Job<M>>>,
-    /// Begun by the idle threads, and not yet by the ordinary one.
+    /// Begun by the idle threads, and not yet by the other one.
     begun: Vec<Arc<Job<M>>>,
     /// When a job was last done, or came to a pool without any.
     progress: Option<Instant>,
@@ -70,7 +71,7 @@ struct Shared<M> {
 
 /// A bounded pool. Each thread keeps its memory from one job to the next, and drops it when none
 /// waits.
-pub(super) struct Pool<M> {
+pub struct Pool<M> {
     shared: Arc<Shared<M>>,
     /// Those that compute or wait.
     inside: AtomicUsize,
@@ -84,24 +85,32 @@ impl<M> std::fmt::Debug for Pool<M> {
 }
 
 impl<M: Default + 'static> Pool<M> {
-    /// Starts the threads; `queue` jobs may wait.
-    pub(super) fn start(threads: usize, queue: usize, patience: Patience) -> io::Result<Self> {
+    /// Starts the threads, under that name; `queue` jobs may wait.
+    pub fn start(
+        name: &'static str,
+        threads: usize,
+        queue: usize,
+        patience: Patience,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new());
         for _ in 0..threads {
             let shared = Arc::clone(&shared);
-            spawn(move || {
-                yield_to_others();
+            spawn(name, move || {
+                give_way(Share::Rest);
                 shared.serve();
             })?;
         }
         let relief = Arc::clone(&shared);
-        spawn(move || relief.relieve(patience))?;
+        spawn(name, move || {
+            give_way(Share::Little);
+            relief.relieve(patience);
+        })?;
         let capacity = threads.saturating_add(queue);
         Ok(Self { shared, inside: AtomicUsize::new(0), capacity })
     }
 
     /// Computes it on the pool. A caller that goes away is not computed for, if nobody has begun.
-    pub(super) async fn run<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
         work: impl Fn(&mut M) -> T + Send + Sync + 'static,
     ) -> Result<T, Busy> {
@@ -241,32 +250,48 @@ impl Window {
 }
 
 /// Time of the cores, by this process or this thread.
-pub(super) fn used(of: ClockId) -> Duration {
+pub fn used(of: ClockId) -> Duration {
     let time = clock_gettime(of);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name("guarita-hash".into()).spawn(work).map(|_| ())
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(|_| ())
 }
 
-/// From here on this thread runs where no other wants to.
+/// How much of a core a thread wants that others want too.
+#[derive(Clone, Copy)]
+enum Share {
+    /// What is left.
+    Rest,
+    /// A sixtieth.
+    Little,
+}
+
+/// From here on this thread lets others go first.
 #[cfg(target_os = "linux")]
-fn yield_to_others() {
+fn give_way(share: Share) {
     use thread_priority::{
         NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
         set_thread_priority_and_policy, thread_native_id,
     };
-    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
-    if let Err(error) = set {
-        tracing::debug!(?error, "hashing keeps its priority");
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let given = match share {
+        Share::Rest => {
+            let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+            set.map_err(|error| format!("{error:?}"))
+        }
+        // On Linux a thread is nice for itself alone.
+        Share::Little => rustix::process::nice(19).map(|_| ()).map_err(|error| error.to_string()),
+    };
+    if let Err(error) = given {
+        tracing::debug!(%error, "a thread of the background keeps its priority");
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn yield_to_others() {}
+fn give_way(_share: Share) {}
 
 /// A place inside, given back when dropped.
 struct Place<'a>(&'a AtomicUsize);
@@ -314,7 +339,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_pool_refuses_at_once_and_recovers() {
-        let pool = Pool::start(1, 1, FOR_EVER).unwrap();
+        let pool = Pool::start("test", 1, 1, FOR_EVER).unwrap();
         let (held, go) = gate();
         let (one, two) = (pool.run(held), pool.run(|()| 7));
         tokio::pin!(one, two);
@@ -357,14 +382,14 @@ mod tests {
             .await;
             begin_one(&pool.shared);
             let relief = Arc::clone(&pool.shared);
-            spawn(move || relief.relieve(patience)).unwrap();
+            spawn("test", move || relief.relieve(patience)).unwrap();
             assert_eq!((one.await, two.await), (Ok(7), Ok(8)));
         }
     }
 
     #[tokio::test]
     async fn nothing_is_computed_for_who_went_away() {
-        let pool = Pool::start(1, 10, FOR_EVER).unwrap();
+        let pool = Pool::start("test", 1, 10, FOR_EVER).unwrap();
         let (held, go) = gate();
         let one = pool.run(held);
         tokio::pin!(one);
