@@ -1,7 +1,7 @@
 //! Work that no forwarded request may wait for: hashes of passwords, signatures of tokens. Its threads
-//! take what is left of the cores (`SCHED_IDLE`). Where that is nothing, one thread that weighs little
-//! does the oldest: soon where other processes have the cores, and now and then where forwarded
-//! traffic has them. Logins may wait, but not for ever.
+//! take what is left of the cores (`SCHED_IDLE`). Where that is nothing, two more do the oldest: one that
+//! weighs little, and, where it is other processes that have the cores, an ordinary one. Logins may
+//! wait, but not for ever.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,12 +17,14 @@ use tokio::time::timeout;
 /// Longest wait for an answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
-/// How long nothing may be done before the other thread does one.
+/// How long nothing may be done before another thread does one.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// While this process is busy: its traffic comes first.
     pub busy: Duration,
-    /// While it is not, and others have the cores.
+    /// How little of a core that thread wants: nice 19 is a sixtieth beside one other, 5 a quarter.
+    pub niceness: i32,
+    /// While this process is not busy, and others have the cores.
     pub quiet: Duration,
 }
 
@@ -41,7 +43,7 @@ type Work<M> = dyn Fn(&mut M) + Send + Sync;
 
 struct State<M> {
     waiting: VecDeque<Arc<Job<M>>>,
-    /// Begun by the idle threads, and not yet by the other one.
+    /// Begun by the idle threads, and not yet by another.
     begun: Vec<Arc<Job<M>>>,
     /// When a job was last done, or came to a pool without any.
     progress: Option<Instant>,
@@ -100,11 +102,14 @@ impl<M: Default + 'static> Pool<M> {
                 shared.serve();
             })?;
         }
-        let relief = Arc::clone(&shared);
-        spawn(name, move || {
-            give_way(Share::Little);
-            relief.relieve(patience);
-        })?;
+        let reliefs = [(patience.busy, patience.niceness, false), (patience.quiet, 0, true)];
+        for (after, niceness, quiet_only) in reliefs {
+            let relief = Arc::clone(&shared);
+            spawn(name, move || {
+                give_way(Share::Nice(niceness));
+                relief.relieve(after, quiet_only);
+            })?;
+        }
         let capacity = threads.saturating_add(queue);
         Ok(Self { shared, inside: AtomicUsize::new(0), capacity })
     }
@@ -193,8 +198,8 @@ impl<M: Default> Shared<M> {
         }
     }
 
-    /// Does the oldest job whenever none was done for too long.
-    fn relieve(&self, patience: Patience) {
+    /// Does the oldest job whenever none was done for so long; `quiet_only`: unless this process is busy.
+    fn relieve(&self, after: Duration, quiet_only: bool) {
         let mut state = self.lock();
         let mut memory = None;
         let mut window = Window::open();
@@ -205,18 +210,18 @@ impl<M: Default> Shared<M> {
                 window = Window::open();
                 continue;
             }
-            let woken = self.wake.wait_timeout(state, patience.quiet);
+            let woken = self.wake.wait_timeout(state, after);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
-            let Some(busy) = window.look(patience.quiet) else { continue };
-            let due = if busy { patience.busy } else { patience.quiet };
-            if state.stalled() >= due
+            let Some(busy) = window.look(after) else { continue };
+            if state.stalled() >= after
+                && !(busy && quiet_only)
                 && let Some(job) = state.oldest()
             {
                 drop(state);
                 (job.work)(memory.get_or_insert_default());
                 window = Window::open();
                 state = self.lock();
-                if busy {
+                if !quiet_only {
                     // Traffic has its turn before the next.
                     state.progress = Some(Instant::now());
                 }
@@ -265,8 +270,8 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 enum Share {
     /// What is left.
     Rest,
-    /// A sixtieth.
-    Little,
+    /// Less than its part.
+    Nice(i32),
 }
 
 /// From here on this thread lets others go first.
@@ -283,7 +288,9 @@ fn give_way(share: Share) {
             set.map_err(|error| format!("{error:?}"))
         }
         // On Linux a thread is nice for itself alone.
-        Share::Little => rustix::process::nice(19).map(|_| ()).map_err(|error| error.to_string()),
+        Share::Nice(niceness) => {
+            rustix::process::nice(niceness).map(|_| ()).map_err(|error| error.to_string())
+        }
     };
     if let Err(error) = given {
         tracing::debug!(%error, "a thread of the background keeps its priority");
@@ -311,101 +318,5 @@ impl Drop for Place<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3_600);
-    const FOR_EVER: Patience = Patience { busy: HOUR, quiet: HOUR };
-
-    type Held = Box<dyn Fn(&mut ()) -> usize + Send + Sync>;
-
-    /// A job that waits to be let go, and what lets it.
-    fn gate() -> (Held, mpsc::Sender<()>) {
-        let (go, wait) = mpsc::channel();
-        let wait = Mutex::new(wait);
-        let times = AtomicUsize::new(0);
-        let work = move |(): &mut ()| {
-            let time = times.fetch_add(1, Ordering::AcqRel);
-            // Only the first is held up.
-            if time == 0 {
-                let _ = wait.lock().unwrap().recv();
-            }
-            time
-        };
-        (Box::new(work), go)
-    }
-
-    #[tokio::test]
-    async fn a_full_pool_refuses_at_once_and_recovers() {
-        let pool = Pool::start("test", 1, 1, FOR_EVER).unwrap();
-        let (held, go) = gate();
-        let (one, two) = (pool.run(held), pool.run(|()| 7));
-        tokio::pin!(one, two);
-        std::future::poll_fn(|context| {
-            assert!(one.as_mut().poll(context).is_pending());
-            assert!(two.as_mut().poll(context).is_pending());
-            std::task::Poll::Ready(())
-        })
-        .await;
-        assert_eq!(pool.run(|()| 7).await, Err(Busy));
-        go.send(()).unwrap();
-        assert_eq!((one.await, two.await), (Ok(0), Ok(7)));
-        assert_eq!(pool.run(|()| 7).await, Ok(7));
-    }
-
-    /// As a thread does that is never heard of again.
-    fn begin_one(shared: &Shared<()>) {
-        let mut state = shared.lock();
-        let begun = state.waiting.pop_front();
-        state.begun.extend(begun);
-    }
-
-    #[tokio::test]
-    async fn what_does_not_get_on_is_done_by_another_thread() {
-        let soon = Duration::from_millis(5);
-        let always = Patience { busy: soon, quiet: soon };
-        // This process does nothing but wait.
-        let quiet = Patience { busy: HOUR, quiet: soon };
-        for patience in [always, quiet] {
-            // The threads that yield never come to their turn here.
-            let pool =
-                Pool { shared: Arc::new(Shared::new()), inside: AtomicUsize::new(0), capacity: 2 };
-            let (one, two) = (pool.run(|()| 7), pool.run(|()| 8));
-            tokio::pin!(one, two);
-            std::future::poll_fn(|context| {
-                assert!(one.as_mut().poll(context).is_pending());
-                assert!(two.as_mut().poll(context).is_pending());
-                std::task::Poll::Ready(())
-            })
-            .await;
-            begin_one(&pool.shared);
-            let relief = Arc::clone(&pool.shared);
-            spawn("test", move || relief.relieve(patience)).unwrap();
-            assert_eq!((one.await, two.await), (Ok(7), Ok(8)));
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_is_computed_for_who_went_away() {
-        let pool = Pool::start("test", 1, 10, FOR_EVER).unwrap();
-        let (held, go) = gate();
-        let one = pool.run(held);
-        tokio::pin!(one);
-        let computed = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&computed);
-        let mut left = Box::pin(pool.run(move |()| counted.fetch_add(1, Ordering::AcqRel)));
-        std::future::poll_fn(|context| {
-            assert!(one.as_mut().poll(context).is_pending());
-            assert!(left.as_mut().poll(context).is_pending());
-            std::task::Poll::Ready(())
-        })
-        .await;
-        drop(left);
-        go.send(()).unwrap();
-        assert_eq!(one.await, Ok(0));
-        assert_eq!(pool.run(|()| 7).await, Ok(7));
-        assert_eq!(computed.load(Ordering::Acquire), 0);
-    }
-}
+#[path = "background_tests.rs"]
+mod tests;

@@ -100,9 +100,10 @@ impl Refresh {
                 None => return Ok(Err(InvalidRefreshToken::Revoked)),
             },
         };
-        // Signed before the commit: without a signature the old token must stay good.
-        let tokens = self.tokens(bearer, &exchange).await?;
+        // A signature may wait for its turn, and while a transaction is open nothing else is written.
+        // Where none is made, the grace has the same pair for whoever asks again.
         transaction.commit().await?;
+        let tokens = self.tokens(bearer, &exchange).await?;
         Ok(Ok(Refreshed { tokens, repeated: exchange.repeated }))
     }
 

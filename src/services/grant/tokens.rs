@@ -63,9 +63,10 @@ impl From<KeyFault> for Fault {
 
 /// Signatures that may wait for their turn.
 const LONGEST_QUEUE: usize = 4_096;
-/// Without one made, before forwarded traffic must make way for one: an RSA signature takes 1 ms.
+/// So long without one made, and forwarded traffic makes way: an RSA signature takes a millisecond,
+/// and refreshes come in numbers.
 const PATIENCE: Patience =
-    Patience { busy: Duration::from_millis(40), quiet: Duration::from_millis(5) };
+    Patience { busy: Duration::from_millis(5), quiet: Duration::from_millis(2), niceness: 5 };
 
 /// What an access token says.
 #[derive(Debug)]

@@ -246,7 +246,11 @@ impl Login {
             }
             (None, Opens::AccessToken) => None,
         };
-        // Signed before the commit: no session remains that nobody holds a token of.
+        transaction.commit().await?;
+        for session in opened.displaced {
+            self.registry.revoke(session);
+        }
+        // A signature may wait for its turn, and while a transaction is open nothing else is written.
         let expires_at = self.issuer.settings().access_ends(now, now);
         let (access_token, half_proven) = self
             .issuer
@@ -260,10 +264,6 @@ impl Login {
                 second_factor_at,
             })
             .await?;
-        transaction.commit().await?;
-        for session in opened.displaced {
-            self.registry.revoke(session);
-        }
         Ok(Ok(Tokens {
             access_token,
             refresh_token: opened.refresh_token,

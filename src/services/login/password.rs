@@ -17,9 +17,8 @@ use crate::model::{Secret, random};
 
 /// Longest password that is looked at, in bytes.
 pub const MAX_LENGTH: usize = 1_024;
-/// So many hashes' time without one done, and forwarded traffic must make way for one: its p99 is not
-/// touched by 2 % of a core.
-const BUSY_PATIENCE: u32 = 40;
+/// So many hashes' time without one done, and forwarded traffic must make way for one.
+const BUSY_PATIENCE: u32 = 4;
 /// So many, and other processes must, which did not ask for it.
 const QUIET_PATIENCE: u32 = 2;
 /// The least of the two.
@@ -59,6 +58,7 @@ impl Passwords {
         let patience = Patience {
             busy: (cost * BUSY_PATIENCE).max(LEAST_PATIENCE),
             quiet: (cost * QUIET_PATIENCE).max(LEAST_PATIENCE),
+            niceness: 19,
         };
         let threads = hashing.concurrency.max(1);
         let pool = Pool::start("guarita-hash", threads, hashing.queue, patience)
