@@ -22,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 pub struct Patience {
     /// While this process is busy: its traffic comes first.
     pub busy: Duration,
-    /// How little of a core that thread wants: nice 19 is a sixtieth beside one other, 5 a quarter.
+    /// How little of a core that thread wants: nice 19 is a sixtieth beside one other, 12 a fifteenth.
     pub niceness: i32,
     /// While this process is not busy, and others have the cores.
     pub quiet: Duration,

@@ -66,7 +66,7 @@ const LONGEST_QUEUE: usize = 4_096;
 /// So long without one made, and forwarded traffic makes way: an RSA signature takes a millisecond,
 /// and refreshes come in numbers.
 const PATIENCE: Patience =
-    Patience { busy: Duration::from_millis(5), quiet: Duration::from_millis(2), niceness: 5 };
+    Patience { busy: Duration::from_millis(20), quiet: Duration::from_millis(2), niceness: 5 };
 
 /// What an access token says.
 #[derive(Debug)]

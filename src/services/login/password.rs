@@ -18,7 +18,7 @@ use crate::model::{Secret, random};
 /// Longest password that is looked at, in bytes.
 pub const MAX_LENGTH: usize = 1_024;
 /// So many hashes' time without one done, and forwarded traffic must make way for one.
-const BUSY_PATIENCE: u32 = 4;
+const BUSY_PATIENCE: u32 = 40;
 /// So many, and other processes must, which did not ask for it.
 const QUIET_PATIENCE: u32 = 2;
 /// The least of the two.
