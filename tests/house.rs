@@ -24,7 +24,7 @@ const LANDLORDS: [(&str, &[&str]); 19] = [
     ("bcrypt", &["src/services/login/"]),
     ("totp_rs", &["src/services/login/"]),
     ("qrcode", &["src/services/login/"]),
-    ("thread_priority", &["src/services/login/"]),
+    ("thread_priority", &["src/adapters/background.rs"]),
     ("csv", &["src/services/account/"]),
     ("unicode_normalization", &["src/model/email.rs"]),
     ("arc_swap", &["src/live/"]),
