@@ -14,6 +14,7 @@ use crate::rules::request::{HeaderFamilies, IdentityHeaders};
 use crate::rules::route::{Policy, Table};
 use crate::rules::token::{Keyring, claims::Expectations};
 
+use super::introspection::IntrospectionClients;
 use super::rate_limits::RateLimits;
 use super::required_factor::RequiredFactor;
 use super::service_key::ServiceKey;
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub reject_invalid: bool,
     /// The key of a service, where there is one.
     pub service_key: Option<ServiceKey>,
+    /// Who may ask about tokens.
+    pub introspection: IntrospectionClients,
     /// `public_url`: the origin that pages of ours have.
     pub public_url: Box<str>,
     /// `mode = "off"`: nobody is judged (loopback only).

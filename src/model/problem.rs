@@ -60,6 +60,8 @@ codes! {
     Unauthorized = "unauthorized", 401, "A valid credential is required", Info;
     /// User name or password do not match; says no more.
     InvalidCredentials = "invalid_credentials", 401, "The credentials are not valid", Info;
+    /// The client is unknown, or its secret is not the one (RFC 6749 section 5.2); says no more.
+    InvalidClient = "invalid_client", 401, "The client is not known by this", Warn;
     /// The refresh token is unknown, used, expired or revoked.
     InvalidRefreshToken = "invalid_refresh_token", 401, "The refresh token is not valid", Info;
     /// The password is right and a second factor is asked for.

@@ -20,6 +20,7 @@ mod accounts;
 mod browser_sessions;
 mod credential_order;
 mod identity_headers;
+mod introspection;
 mod in_a_browser;
 mod login;
 mod pages;

@@ -3,6 +3,7 @@
 mod credentials;
 mod endpoints;
 mod headers;
+mod introspection;
 mod listeners;
 mod mail;
 mod mfa;
@@ -59,6 +60,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         policy: tokens::policy(written, reader),
         identity_headers: headers::resolve(written, reader),
         service_key: credentials::service_key(written, reader),
+        introspection: introspection::resolve(written, reader),
         reject_invalid: written.credentials.on_invalid == Some(written::OnInvalid::Reject),
         trusted_proxies: section::trusted_proxies(written, reader),
         aliases,

@@ -9,9 +9,9 @@ use ipnet::IpNet;
 
 use crate::adapters::{mail, store, upstream};
 use crate::doors::endpoints::pages;
-use crate::live::ServiceKey;
 use crate::live::rate_limits::RateLimits;
 use crate::live::snapshot::Limits;
+use crate::live::{IntrospectionClients, ServiceKey};
 use crate::model::{Role, Secret};
 use crate::rules::request::IdentityHeaders;
 use crate::rules::route::{Matcher, Policy};
@@ -78,6 +78,8 @@ pub struct Config {
     pub identity_headers: IdentityHeaders,
     /// `credentials.service_api_key`, with its roles.
     pub service_key: Option<ServiceKey>,
+    /// `[introspection]`
+    pub introspection: IntrospectionClients,
     /// `credentials.on_invalid = "reject"`
     pub reject_invalid: bool,
     /// `trusted_proxies`

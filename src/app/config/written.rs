@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod introspection;
 mod limits;
 mod rate_limits;
 mod section;
 mod token;
 mod upstream;
 
+pub use introspection::{Introspection, IntrospectionClient};
 pub use limits::Limits;
 pub use rate_limits::{Bounds, RateLimits, SourceBounds};
 pub use section::{
@@ -114,6 +116,9 @@ pub struct Written {
     /// How credentials are taken.
     #[serde(default)]
     pub credentials: Credentials,
+    /// Who may ask about tokens and revoke them.
+    #[serde(default)]
+    pub introspection: Introspection,
     /// The endpoints that Guarita serves itself.
     #[serde(default)]
     pub endpoints: Endpoints,

@@ -56,6 +56,7 @@ pub fn compile(
         reject_invalid: config.reject_invalid,
         public_url: config.public_url.clone(),
         service_key: config.service_key.clone(),
+        introspection: config.introspection.clone(),
         open: config.mode == Mode::Off,
         tls,
         limits: config.limits.clone(),

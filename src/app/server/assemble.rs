@@ -23,7 +23,7 @@ use crate::doors::ops::Readiness;
 use crate::doors::proxy::{Gateway, Tethers};
 use crate::live::Live;
 use crate::model::clock;
-use crate::services::access::{Judge, OpenedSessions};
+use crate::services::access::{Introspection, Judge, OpenedSessions};
 use crate::services::account::{
     MailedLinks, Overviews, PasswordChange, Policy, Recovery, Verification,
 };
@@ -168,6 +168,7 @@ pub(super) async fn assemble(
         recovery: Arc::new(recovery),
         verification: Arc::new(Verification::new(links)),
         turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
+        introspection: Arc::new(Introspection::new(Arc::new(registry.clone()))),
         sessions,
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),

@@ -16,6 +16,8 @@ pub struct Arrival {
     pub request_id: Arc<str>,
     /// Where the request comes from.
     pub client: IpAddr,
+    /// The subject common name of the client certificate that the listener verified.
+    pub common_name: Option<Arc<str>>,
     /// Whether a credential was brought, whether or not it counts.
     pub presented: bool,
     /// The caller, where proven.

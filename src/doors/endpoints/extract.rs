@@ -84,6 +84,7 @@ mod tests {
         request.extensions_mut().insert(Arrival {
             request_id: "r".into(),
             client: "192.0.2.1".parse().unwrap(),
+            common_name: None,
             presented: false,
             principal: None,
             half_proven: None,

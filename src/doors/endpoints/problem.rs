@@ -30,6 +30,7 @@ pub const fn challenge(code: Code, presented: bool) -> Option<HeaderValue> {
         (Code::Unauthorized, true) => {
             Some(HeaderValue::from_static(r#"Bearer realm="guarita", error="invalid_token""#))
         }
+        (Code::InvalidClient, _) => Some(HeaderValue::from_static(r#"Basic realm="guarita""#)),
         (Code::Forbidden, _) => {
             Some(HeaderValue::from_static(r#"Bearer realm="guarita", error="insufficient_scope""#))
         }

@@ -9,10 +9,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
-use super::{csrf, links, login, logout, mfa, pages, password, refresh, sessions, wellknown};
+use super::{
+    csrf, introspection, links, login, logout, mfa, pages, password, refresh, sessions, wellknown,
+};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::{Code, Language};
+use crate::services::access::Introspection;
 use crate::services::account::{Overviews, PasswordChange, Recovery, Verification};
 use crate::services::grant::Refresh;
 use crate::services::login::{Challenge, Enrol, Login, SecondFactor};
@@ -37,6 +40,8 @@ pub struct Services {
     pub verification: Arc<Verification>,
     /// The rates of all endpoints.
     pub turnstile: Turnstile,
+    /// What tokens say.
+    pub introspection: Arc<Introspection>,
     /// The end of sessions.
     pub sessions: Arc<Sessions>,
     /// Another password by the one in force.
@@ -64,6 +69,7 @@ pub fn router(services: Services) -> Router {
         recovery,
         verification,
         turnstile,
+        introspection,
         sessions,
         overviews,
         password,
@@ -92,6 +98,12 @@ pub fn router(services: Services) -> Router {
     let links =
         links::Desk { recovery, verification, audit: audit.clone(), turnstile: turnstile.clone() };
     let password = password::Desk { password, audit: audit.clone(), turnstile: turnstile.clone() };
+    let introspection = introspection::Desk {
+        introspection,
+        live: Arc::clone(&live),
+        sessions: sessions.clone(),
+        turnstile: turnstile.clone(),
+    };
     let pages = pages::routes(pages::Desks {
         settings: pages,
         login: login.clone(),
@@ -110,6 +122,7 @@ pub fn router(services: Services) -> Router {
         .merge(logout::routes(sessions))
         .merge(password::routes(password))
         .merge(pages)
+        .merge(introspection::routes(introspection))
         .merge(csrf::routes())
         .merge(wellknown::routes(live))
         .fallback(nothing)

@@ -1,25 +1,63 @@
-//! `GET /.well-known/jwks.json` (RFC 7517).
+//! What a client can find out by itself: `GET /.well-known/jwks.json` (RFC 7517),
+//! `/.well-known/openid-configuration` and `/.well-known/oauth-authorization-server` (RFC 8414).
 
 use std::sync::Arc;
 
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::{Router, extract::State};
+use axum::{Json, Router, extract::State};
 use http::header;
+use serde::Serialize;
 
 use crate::live::Live;
 
+/// Keys and places change rarely, and clients ask often.
+const CACHED: (http::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=300");
+
 pub(super) fn routes(live: Arc<Live>) -> Router {
-    Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(live)
+    Router::new()
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/.well-known/openid-configuration", get(metadata))
+        .route("/.well-known/oauth-authorization-server", get(metadata))
+        .with_state(live)
 }
 
 async fn jwks(State(live): State<Arc<Live>>) -> impl IntoResponse {
     let keys = live.read().keyring.jwks().clone();
-    (
-        [
-            (header::CONTENT_TYPE, "application/jwk-set+json"),
-            (header::CACHE_CONTROL, "public, max-age=300"),
-        ],
-        keys,
-    )
+    ([(header::CONTENT_TYPE, "application/jwk-set+json"), CACHED], keys)
+}
+
+/// What is there, and nothing that is not (RFC 8414 section 2).
+#[derive(Serialize)]
+struct Metadata {
+    issuer: Arc<str>,
+    jwks_uri: String,
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: [&'static str; 3],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    /// No endpoint of authorization yet.
+    response_types_supported: [&'static str; 0],
+    grant_types_supported: [&'static str; 0],
+    ui_locales_supported: [&'static str; 3],
+}
+
+/// Secret in the header, secret in the form, certificate (RFC 8705).
+const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "tls_client_auth"];
+
+async fn metadata(State(live): State<Arc<Live>>) -> impl IntoResponse {
+    let snapshot = live.read();
+    let at = |path: &str| format!("{}{path}", snapshot.public_url);
+    let metadata = Metadata {
+        issuer: Arc::clone(&snapshot.expectations.issuer),
+        jwks_uri: at("/.well-known/jwks.json"),
+        introspection_endpoint: at("/oauth2/introspect"),
+        introspection_endpoint_auth_methods_supported: METHODS,
+        revocation_endpoint: at("/oauth2/revoke"),
+        revocation_endpoint_auth_methods_supported: METHODS,
+        response_types_supported: [],
+        grant_types_supported: [],
+        ui_locales_supported: ["pt-BR", "es", "en"],
+    };
+    ([CACHED], Json(metadata))
 }

@@ -88,6 +88,7 @@ fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Optio
         None => call.path.into(),
     };
     let receive::Judged { presented, principal, half_proven, unknowable } = call.caller;
+    let common_name = context.connection.as_ref().and_then(|it| it.client_cn());
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::try_from(target).ok()?;
@@ -95,6 +96,7 @@ fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Optio
     request.extensions_mut().insert(Arrival {
         request_id: Arc::from(context.request_id.as_str()),
         client: forward::client_address(head, context)?,
+        common_name: common_name.map(Arc::from),
         presented,
         principal,
         half_proven,

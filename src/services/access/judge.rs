@@ -76,17 +76,9 @@ impl Judge {
             required_factor: &snapshot.required_factor,
             now,
         };
-        let standing = |session| self.standing(session, now);
+        let standing = |session| self.registry.standing(session, now);
         let open = |cookie| self.opened.open(cookie, now);
         try_each(&self.verified, grounds, candidates.iter(), standing, open).await
-    }
-
-    async fn standing(&self, session: SessionId, now: Timestamp) -> Result<Standing, Unknowable> {
-        match self.registry.recall(session, now) {
-            Some(standing) => Ok(standing),
-            // Boxed: a miss is rare, and its size would be paid on every hit.
-            None => Box::pin(self.registry.ask(session, now)).await,
-        }
     }
 }
 
@@ -162,7 +154,11 @@ fn verify(
 /// The caller, if the session is active and its user is the one the credential names. One that
 /// is not younger than the last change of roles carries stale ones, and one without any may have
 /// been issued before the second factor: those in the store count.
-fn prove(proof: Proof, standing: &Standing, required_factor: &RequiredFactor) -> Option<Verdict> {
+pub(super) fn prove(
+    proof: Proof,
+    standing: &Standing,
+    required_factor: &RequiredFactor,
+) -> Option<Verdict> {
     let (user, second_factor) = match standing {
         Standing::Active { user, second_factor } => (user, *second_factor),
         Standing::Inactive => return None,

@@ -7,6 +7,7 @@ pub mod forgery;
 pub mod authorize;
 mod proof;
 pub mod judge;
+pub mod introspection;
 pub mod opened;
 #[cfg(test)]
 mod sample;
@@ -14,6 +15,7 @@ pub mod verified;
 
 pub use authorize::{Caller, Denial, Permit, authorize};
 pub use forgery::Asked;
+pub use introspection::{Active, Introspection};
 pub use judge::{Judge, Verdict};
 pub use opened::OpenedSessions;
 pub use verified::{VerifiedToken, VerifiedTokens};

@@ -152,6 +152,19 @@ impl Registry {
         (now < until).then_some(Standing::Inactive)
     }
 
+    /// How a session stands, by memory or else by the store.
+    pub async fn standing(
+        &self,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Standing, Unknowable> {
+        match self.recall(session, now) {
+            Some(standing) => Ok(standing),
+            // Boxed: a miss is rare, and its size would be paid on every hit.
+            None => Box::pin(self.ask(session, now)).await,
+        }
+    }
+
     /// Asks the store, once for all who wait for the same session. At most 3 s.
     pub async fn ask(&self, session: SessionId, now: Timestamp) -> Result<Standing, Unknowable> {
         if let Some(standing) = self.recall(session, now) {

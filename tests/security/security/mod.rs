@@ -8,6 +8,7 @@ mod csrf_origin;
 mod enumeration_timing;
 mod header_spoofing;
 mod hop_by_hop;
+mod introspection;
 mod jwt_claims;
 mod jwt_forgery;
 mod logging_leak;

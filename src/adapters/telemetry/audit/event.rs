@@ -41,6 +41,10 @@ names! {
     Logout = "auth.logout", false;
     /// All sessions of a user ended.
     LogoutAll = "auth.logout_all", false;
+    /// A client ended a session by one of its tokens.
+    TokenRevoked = "auth.token.revoked", false;
+    /// Who asked about a token or wanted it revoked is no client.
+    ClientRefused = "auth.client.refused", false;
     /// An exchange under way was ended with its session.
     StreamClosed = "session.stream_closed", false;
     /// A second factor was begun.

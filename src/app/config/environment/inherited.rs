@@ -1,5 +1,4 @@
-//! The names that the replaced systems have used. Those of introspection are held to their bounds,
-//! and count when it comes.
+//! The names that the replaced systems have used.
 
 use toml::{Table, Value};
 
@@ -65,7 +64,9 @@ pub(in super::super) fn apply(variables: &Variables, document: &mut Table, repor
 /// What a variable becomes as the value of a key.
 type Reading = fn(&str) -> Value;
 
-const KEYS: [(&str, &str, &str, Reading); 8] = [
+const KEYS: [(&str, &str, &str, Reading); 10] = [
+    ("INTROSPECTION_CLIENTS", "introspection", "clients", clients),
+    ("INTROSPECTION_MTLS_ALLOWED_CNS", "introspection", "mtls_allowed_cns", names),
     ("SERVICE_API_KEY", "credentials", "service_api_key", text),
     ("TOTP_ENC_KEY", "mfa", "encryption_key", text),
     ("TOTP_REPLAY_TTL", "mfa", "replay_ttl", seconds),
@@ -86,6 +87,21 @@ fn seconds(text: &str) -> Value {
 
 fn yes(text: &str) -> Value {
     Value::Boolean(["true", "1", "yes", "on"].iter().any(|word| text.eq_ignore_ascii_case(word)))
+}
+
+fn clients(text: &str) -> Value {
+    let parts = text.split(',').filter_map(|client| client.split_once(':'));
+    let client = |(id, secret): (&str, &str)| {
+        let mut table = Table::new();
+        table.insert("id".to_owned(), Value::String(id.trim().to_owned()));
+        table.insert("secret".to_owned(), Value::String(secret.trim().to_owned()));
+        Value::Table(table)
+    };
+    Value::Array(parts.map(client).collect())
+}
+
+fn names(text: &str) -> Value {
+    Value::Array(text.split(',').map(|name| Value::String(name.trim().to_owned())).collect())
 }
 
 fn apply_keys(variables: &Variables, document: &mut Table, report: &mut Report) {
@@ -227,6 +243,10 @@ mod tests {
         ]);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(table["store"]["database"].as_str(), Some("sqlite:data/users.db"));
+        let introspection = &table["introspection"];
+        assert_eq!(introspection["clients"][1]["id"].as_str(), Some("b"));
+        assert_eq!(introspection["clients"][1]["secret"].as_str(), Some("y:z"));
+        assert_eq!(introspection["mtls_allowed_cns"][1].as_str(), Some("portal"));
         assert_eq!(table["mfa"]["replay_ttl"].as_str(), Some("60s"));
         assert_eq!(table["recovery"]["ttl"].as_str(), Some("3600s"));
         assert_eq!(table["recovery"]["url"].as_str(), Some("https://app.test/reset?lang=pt"));

@@ -1,0 +1,83 @@
+//! `[introspection]`
+
+use std::collections::HashSet;
+
+use super::super::written::{IntrospectionClient, Written};
+use super::Reader;
+use crate::live::IntrospectionClients;
+use crate::live::introspection::Client;
+use crate::model::Secret;
+
+/// Longest secret, in bytes.
+const LONGEST_SECRET: usize = 4096;
+/// A shorter one can be guessed.
+const ENOUGH: usize = 32;
+
+/// Who may ask about tokens.
+pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> IntrospectionClients {
+    let of = &written.introspection;
+    let names = of.mtls_allowed_cns.as_deref().unwrap_or_default();
+    let clients = of.clients.as_deref().unwrap_or_default();
+    let mut ids = HashSet::new();
+    let mut known = Vec::new();
+    for (position, client) in clients.iter().enumerate() {
+        let path = format!("introspection.clients[{position}]");
+        if !ids.insert(client.id.as_str()) {
+            reader.report.problem(&format!("{path}.id"), "is there twice");
+        }
+        known.push(resolve_client(&path, client, reader));
+    }
+    let names = names.iter().enumerate().map(|(position, name)| {
+        let path = format!("introspection.mtls_allowed_cns[{position}]");
+        reader.text(&path, Some(name), "", 255)
+    });
+    IntrospectionClients::new(known, names.collect())
+}
+
+fn resolve_client(path: &str, client: &IntrospectionClient, reader: &mut Reader<'_>) -> Client {
+    let id = reader.text(&format!("{path}.id"), Some(&client.id), "", 255);
+    if id.contains(':') {
+        reader.report.problem(&format!("{path}.id"), "must not contain a colon");
+    }
+    let first = (&client.secret, &client.secret_file);
+    let further = (&client.further_secret, &client.further_secret_file);
+    let pairs = [("secret", first), ("further_secret", further)];
+    let secrets: Vec<Secret> = pairs
+        .into_iter()
+        .filter_map(|(key, (text, file))| {
+            secret(&format!("{path}.{key}"), text.as_ref(), file.as_deref(), reader)
+        })
+        .collect();
+    if client.secret.is_none() && client.secret_file.is_none() {
+        reader.report.problem(path, "has no secret (secret or secret_file)");
+    }
+    Client { id, secrets }
+}
+
+fn secret(
+    path: &str,
+    text: Option<&Secret>,
+    file: Option<&str>,
+    reader: &mut Reader<'_>,
+) -> Option<Secret> {
+    let secret = match (text, file) {
+        (Some(_), Some(_)) => {
+            reader
+                .report
+                .problem(&format!("{path}_file"), "is there twice (one of the two, not both)");
+            return None;
+        }
+        (Some(secret), None) => secret.clone(),
+        (None, Some(name)) => reader.secret_file(&format!("{path}_file"), name)?,
+        (None, None) => return None,
+    };
+    if !(1..=LONGEST_SECRET).contains(&secret.expose().len()) {
+        reader.report.problem(path, format_args!("must be 1 to {LONGEST_SECRET} bytes"));
+        return None;
+    }
+    if secret.expose().len() < ENOUGH {
+        let what = format_args!("has fewer than {ENOUGH} characters (openssl rand -hex 32)");
+        reader.report.warning(path, what);
+    }
+    Some(secret)
+}

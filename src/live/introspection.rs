@@ -1,0 +1,95 @@
+//! Who may ask about tokens: `INTROSPECTION_CLIENTS`, `INTROSPECTION_MTLS_ALLOWED_CNS`.
+
+use std::collections::{HashMap, HashSet};
+
+use aws_lc_rs::digest::{Digest, SHA256, digest};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use crate::model::Secret;
+
+/// A client, and its secrets: two of them while one takes the place of the other.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// 1 to 255 characters.
+    pub id: Box<str>,
+    /// One or two.
+    pub secrets: Vec<Secret>,
+}
+
+/// The clients of introspection and revocation. Only the SHA-256 of their secrets is here.
+#[derive(Clone, Debug, Default)]
+pub struct IntrospectionClients {
+    clients: HashMap<Box<str>, Vec<Digest>>,
+    common_names: HashSet<Box<str>>,
+}
+
+impl IntrospectionClients {
+    /// Clients by their secrets, and by the subject common names of their certificates.
+    pub fn new(clients: Vec<Client>, common_names: Vec<Box<str>>) -> Self {
+        let digests =
+            |secrets: &[Secret]| secrets.iter().map(|it| sha256(it.expose())).collect::<Vec<_>>();
+        Self {
+            clients: clients
+                .into_iter()
+                .map(|client| (client.id, digests(&client.secrets)))
+                .collect(),
+            common_names: common_names.into_iter().collect(),
+        }
+    }
+
+    /// Whether it is the secret of that client. An unknown client costs what a known one does.
+    pub fn is_secret_of(&self, id: &str, secret: &str) -> bool {
+        let presented = sha256(secret);
+        let nobody = [sha256(""), sha256("")];
+        let known = self.clients.get(id);
+        let against = known.map_or(nobody.as_slice(), Vec::as_slice);
+        let same = against
+            .iter()
+            .fold(Choice::from(0), |same, it| same | it.as_ref().ct_eq(presented.as_ref()));
+        known.is_some() && bool::from(same)
+    }
+
+    /// Whether a certificate with that common name, which the listener verified, may ask.
+    pub fn is_common_name(&self, common_name: &str) -> bool {
+        self.common_names.contains(common_name)
+    }
+}
+
+fn sha256(text: &str) -> Digest {
+    digest(&SHA256, text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clients() -> IntrospectionClients {
+        let secrets = |all: &[&str]| all.iter().map(|text| Secret::new(*text)).collect();
+        let one = Client { id: "one".into(), secrets: secrets(&["first", "second"]) };
+        let other = Client { id: "other".into(), secrets: secrets(&["third"]) };
+        IntrospectionClients::new(vec![one, other], vec!["gateway".into()])
+    }
+
+    #[test]
+    fn a_client_has_its_own_secrets_and_no_others() {
+        let clients = clients();
+        for (id, secret) in [("one", "first"), ("one", "second"), ("other", "third")] {
+            assert!(clients.is_secret_of(id, secret), "{id} {secret}");
+        }
+        for (id, secret) in
+            [("one", "third"), ("one", ""), ("other", "first"), ("nobody", ""), ("One", "first")]
+        {
+            assert!(!clients.is_secret_of(id, secret), "{id} {secret}");
+        }
+        assert!(!format!("{clients:?}").contains("first"));
+    }
+
+    #[test]
+    fn a_common_name_is_compared_exactly() {
+        let clients = clients();
+        assert!(clients.is_common_name("gateway"));
+        for name in ["Gateway", "gateway ", "", "one"] {
+            assert!(!clients.is_common_name(name), "{name:?}");
+        }
+    }
+}

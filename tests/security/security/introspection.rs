@@ -1,0 +1,127 @@
+//! Introspection: who may ask, and what is told.
+
+use serde_json::json;
+
+use super::Stage;
+use crate::harness::Request;
+use crate::harness::tokens::{Genuine, Rsa, Signer};
+use crate::introspection::{
+    INTROSPECT, SECRET, ask, by, encoded, form, inactive, token_of, with_clients,
+};
+
+async fn stage() -> Stage {
+    Stage::with(with_clients).await
+}
+
+#[tokio::test]
+async fn introspection_001_nobody_asks_without_being_a_client() {
+    let stage = stage().await;
+    let root = stage.gateway.bearer("root").await;
+    let token = root.token.clone().unwrap();
+    let answer = stage.gateway.anonymous().send(form(INTROSPECT, &[("token", &token)])).await;
+    answer.assert_problem(401, "invalid_client");
+    assert!(!answer.text().contains("active"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn introspection_002_a_user_is_no_client() {
+    let stage = stage().await;
+    let token = stage.gateway.bearer("root").await.token.unwrap();
+    for name in ["alice", "root"] {
+        let caller = stage.gateway.bearer(name).await;
+        let answer = caller.send(form(INTROSPECT, &[("token", &token)])).await;
+        answer.assert_problem(401, "invalid_client");
+    }
+}
+
+#[tokio::test]
+async fn introspection_003_a_token_never_stands_in_the_target() {
+    let stage = stage().await;
+    let token = stage.gateway.bearer("root").await.token.unwrap();
+    let target = format!("{INTROSPECT}?token={token}");
+    let answer = stage.gateway.anonymous().send(by(Request::get(&target), "portal", SECRET)).await;
+    answer.assert_problem(405, "method_not_allowed");
+    let posted = by(form(&target, &[]), "portal", SECRET);
+    stage.gateway.anonymous().send(posted).await.assert_problem(400, "invalid_body");
+}
+
+#[tokio::test]
+async fn introspection_004_of_what_does_not_count_nothing_is_told() {
+    let stage = stage().await;
+    let gateway = &stage.gateway;
+    let root = gateway.bearer("root").await;
+    let genuine = || Genuine::of(&root);
+    let past = json!(1_000_000_000);
+    let foreign = Rsa::generate();
+    for (what, token) in [
+        ("expired", genuine().claim("exp", past.clone()).signed()),
+        ("not yet", genuine().claim("nbf", json!(9_999_999_999_i64)).signed()),
+        ("another issuer", genuine().claim("iss", json!("else")).signed()),
+        ("no session", genuine().claim("sid", json!(null)).signed()),
+        ("an unknown session", {
+            let unknown = json!("0190a000-0000-7000-8000-000000000000");
+            genuine().claim("sid", unknown).signed()
+        }),
+        ("another key", genuine().signed_by(&Signer::Rs256(&foreign))),
+        ("malformed", "a.b.c".to_owned()),
+        ("unknown", "x".to_owned()),
+    ] {
+        inactive(gateway, what, &token).await;
+    }
+    let revoked = gateway.bearer("alice").await;
+    revoked.log_out().await;
+    inactive(gateway, "revoked", &revoked.token.unwrap()).await;
+}
+
+/// Today all tokens are for one audience: one for another is nobody's.
+#[tokio::test]
+async fn introspection_005_a_token_for_another_audience_is_inactive() {
+    let stage = stage().await;
+    let root = stage.gateway.bearer("root").await;
+    let token = Genuine::of(&root).claim("aud", json!("another")).signed();
+    inactive(&stage.gateway, "another audience", &token).await;
+}
+
+#[tokio::test]
+async fn introspection_006_large_and_many_are_refused() {
+    let stage = stage().await;
+    let large = "x".repeat(1024 * 1024);
+    let answer = ask(&stage.gateway, &large).await;
+    assert!(matches!(answer.status, 400 | 413), "{}", answer.status);
+    for number in 0..100 {
+        inactive(&stage.gateway, "random", &format!("{number}.x.y")).await;
+    }
+}
+
+#[tokio::test]
+async fn introspection_007_a_parameter_comes_once_and_in_a_form() {
+    let stage = stage().await;
+    let root = stage.gateway.bearer("root").await;
+    let token = root.token.clone().unwrap();
+    for text in [
+        format!("token={token}&token={token}"),
+        format!("token={token}&%74oken=x"),
+        format!("token[]={token}"),
+        "token=".to_owned(),
+        String::new(),
+    ] {
+        let request = by(encoded(INTROSPECT, &text), "portal", SECRET);
+        let answer = stage.gateway.anonymous().send(request).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_body"), "{text:?}");
+    }
+    let json = by(Request::post(INTROSPECT).json(&token_of(&root)), "portal", SECRET);
+    stage.gateway.anonymous().send(json).await.assert_problem(400, "invalid_body");
+}
+
+#[tokio::test]
+async fn introspection_008_other_secrets_are_nobody_s() {
+    let stage = stage().await;
+    let root = stage.gateway.bearer("root").await;
+    for (what, token) in [
+        ("a refresh token", root.refresh_token.unwrap()),
+        ("an id of a session", root.sid.unwrap()),
+        ("a secret of a client", SECRET.to_owned()),
+    ] {
+        inactive(&stage.gateway, what, &token).await;
+    }
+}
