@@ -19,6 +19,7 @@ mod harness;
 mod accounts;
 mod browser_sessions;
 mod credential_order;
+mod forward_auth;
 mod identity_headers;
 mod introspection;
 mod in_a_browser;

@@ -160,7 +160,7 @@ pub(super) fn is_websocket(arrived: &RequestHeader) -> bool {
 
 /// Inserts or removes every identity header, always: what a name carries upstream is from the
 /// permit or it is not there.
-fn write_identity(headers: &mut HeaderMap, names: &IdentityHeaders, permit: &Permit) {
+pub(super) fn write_identity(headers: &mut HeaderMap, names: &IdentityHeaders, permit: &Permit) {
     let principal = permit.principal();
     let identity = principal.map(Principal::identity);
     let source = identity.map(|identity| source_header(identity.source()));

@@ -16,7 +16,7 @@ use super::receive::{self, Reception};
 use super::request_id::RequestId;
 use super::respond::{self, Refusal};
 use super::tether::Held;
-use super::{Connection, forward, local, record};
+use super::{Connection, forward, forward_auth, local, record};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::Code;
@@ -111,6 +111,11 @@ impl ProxyHttp for Gateway {
                     Ok(()) => Ok(true),
                     Err(code) => self.refuse(session, context, &code.into()).await,
                 }
+            }
+            Reception::Vouched(permit) => {
+                context.stage = Stage::Own { principal: permit.principal().cloned() };
+                Box::pin(forward_auth::vouch(session, context, &permit)).await?;
+                Ok(true)
             }
             Reception::Permitted(passage) => {
                 let length = receive::announced_length(&session.req_header().headers);

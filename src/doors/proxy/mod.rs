@@ -8,6 +8,7 @@ pub mod respond;
 pub mod local;
 pub mod receive;
 pub mod forward;
+mod forward_auth;
 pub mod record;
 pub mod gateway;
 

@@ -8,6 +8,7 @@ use pingora_http::RequestHeader;
 
 use super::Connection;
 use super::context::Passage;
+use super::forward_auth;
 use super::respond::Refusal;
 use crate::doors::endpoints;
 use crate::live::Snapshot;
@@ -17,7 +18,7 @@ use crate::rules::request::{
     is_navigation,
 };
 use crate::rules::route::Found;
-use crate::services::access::{Asked, Caller, Judge, Verdict, authorize};
+use crate::services::access::{Asked, Caller, Denial, Judge, Permit, Verdict, authorize};
 
 /// What becomes of a request.
 pub(super) enum Reception {
@@ -32,6 +33,8 @@ pub(super) enum Reception {
     },
     /// It is forwarded.
     Permitted(Passage),
+    /// Another proxy is told that it may forward what it asked about.
+    Vouched(Permit),
 }
 
 /// What an endpoint of ours is told of the caller.
@@ -57,8 +60,19 @@ pub(super) async fn receive(
     let candidates = Candidates::read(&request.headers);
     let verdict = judge.judge(snapshot, &candidates, now).await;
 
+    let own_path = own_path(snapshot, canonical.path());
+    if own_path.as_deref().is_some_and(forward_auth::is_asked_at) {
+        let question = forward_auth::read(snapshot, connection, request, &canonical);
+        let permit = question.map_err(Refusal::from).and_then(|question| {
+            let asked = asked(snapshot, connection, request, question.canonical.authority());
+            let asked = Asked { method: &question.method, ..asked };
+            answer(snapshot, &question, verdict, asked)
+                .map_err(|code| Refusal { presented: candidates.presented(), ..code.into() })
+        });
+        return permit.map_or_else(Reception::Refused, Reception::Vouched);
+    }
     let asked = asked(snapshot, connection, request, canonical.authority());
-    if let Some(path) = own_path(snapshot, canonical.path()) {
+    if let Some(path) = own_path {
         let caller = judged(verdict, candidates.presented());
         let proven = caller.principal.as_ref().or(caller.half_proven.as_ref());
         if !asked.is_meant_for_us(proven, endpoints::takes_form(&path, asked.headers)) {
@@ -89,6 +103,24 @@ pub(super) async fn receive(
         }
         Found::Nothing => refused(unmatched(&verdict, Code::NotFound)),
     })
+}
+
+/// What another proxy hears of the request that it asked about: leave, or a code whose status is 401,
+/// 403 or 503. A certificate on this connection is the proxy's, not the caller's.
+fn answer(
+    snapshot: &Snapshot,
+    question: &forward_auth::Question,
+    verdict: Verdict,
+    asked: Asked<'_>,
+) -> Result<Permit, Code> {
+    let (host, path) = (question.canonical.host(), question.canonical.path());
+    match snapshot.routes.find(host, path, &question.method) {
+        Found::Route(route) => {
+            let caller = Caller { client_cn: None, asked };
+            authorize(&route.policy, verdict, caller).map_err(Denial::code)
+        }
+        Found::OtherMethods(_) | Found::Nothing => Err(unmatched(&verdict, Code::Forbidden)),
+    }
 }
 
 /// What shows whether a request under a cookie was meant.

@@ -1,0 +1,93 @@
+//! `/oauth2/auth`: another proxy asks whether a request of its caller may pass (nginx `auth_request`,
+//! Traefik `forwardAuth`, Caddy `forward_auth`; with the path appended, Envoy `ext_authz`). The same
+//! judge, the same canonical form, and nothing is forwarded.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use pingora_core::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+
+use super::context::Context;
+use super::{Connection, forward, request_id, respond};
+use crate::live::Snapshot;
+use crate::model::Code;
+use crate::rules::request::{Arrived, CanonicalRequest, forwarded};
+use crate::services::access::Permit;
+
+const PATH: &str = "/oauth2/auth";
+const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const TARGET: HeaderName = HeaderName::from_static("x-forwarded-uri");
+
+/// The request that is asked about.
+pub(super) struct Question {
+    pub(super) method: Method,
+    pub(super) canonical: CanonicalRequest,
+}
+
+/// Whether an own path is the one where this is asked.
+pub(super) fn is_asked_at(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Reads it from `X-Forwarded-Method`, `-Host` and `-Uri`, or where a path is appended, from the
+/// request itself. All three must be there, once: what is left out would be guessed, and be another
+/// request than the one that is let in. Only a trusted proxy may ask.
+pub(super) fn read(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    request: &RequestHeader,
+    asking: &CanonicalRequest,
+) -> Result<Question, Code> {
+    if !forwarded::is_trusted(connection.peer.ip(), &snapshot.trusted_proxies) {
+        tracing::debug!(peer = %connection.peer.ip(), "asked by a peer that is no trusted proxy");
+        return Err(Code::Forbidden);
+    }
+    let appended = asking.path_and_query().as_str().strip_prefix(PATH);
+    let appended = appended.filter(|rest| rest.starts_with('/'));
+    let (method, host, target) = match appended {
+        Some(target) => (request.method.clone(), asking.authority_header(), target.as_bytes()),
+        None => {
+            let method = Method::from_bytes(said(request, &METHOD)?.as_bytes());
+            let method = method.map_err(|_| Code::BadRequest)?;
+            (method, said(request, &forwarded::HOST)?, said(request, &TARGET)?.as_bytes())
+        }
+    };
+    let mut headers = HeaderMap::with_capacity(1);
+    headers.insert(header::HOST, host.clone());
+    let arrived = Arrived {
+        version: Version::HTTP_11,
+        method: &method,
+        target,
+        authority: None,
+        headers: &headers,
+    };
+    let canonical = CanonicalRequest::parse(&arrived).map_err(|ambiguity| {
+        tracing::debug!(reason = %ambiguity, "asked about a request that is ambiguous");
+        ambiguity.code()
+    })?;
+    Ok(Question { method, canonical })
+}
+
+/// The one value of a field.
+fn said<'a>(request: &'a RequestHeader, name: &HeaderName) -> Result<&'a HeaderValue, Code> {
+    let mut values = request.headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        (None | Some(_), _) => Err(Code::BadRequest),
+    }
+}
+
+/// 200 with the identity headers that an upstream would receive.
+pub(super) async fn vouch(session: &mut Session, context: &Context, permit: &Permit) -> Result<()> {
+    respond::settle_body(session);
+    let mut identity = HeaderMap::with_capacity(8);
+    forward::write_identity(&mut identity, &context.snapshot.identity_headers, permit);
+    let mut head = ResponseHeader::build(StatusCode::OK, Some(identity.len() + 3))?;
+    for (name, value) in &identity {
+        head.insert_header(name, value)?;
+    }
+    head.insert_header(header::CONTENT_LENGTH, 0)?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header(&request_id::HEADER, context.request_id.header())?;
+    session.write_response_header(Box::new(head), true).await
+}

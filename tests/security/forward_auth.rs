@@ -1,0 +1,167 @@
+//! Another proxy asks at `/oauth2/auth` whether a request may pass.
+
+use crate::harness::browser::SESSION;
+use crate::harness::nginx::Nginx;
+use crate::harness::{Browser, Gateway, HOST, Persona, Request, Response, Setup, Upstream, Wire};
+
+const AUTH: &str = "/oauth2/auth";
+
+/// A gateway that believes the proxy on this machine.
+async fn trusting() -> (Upstream, Gateway) {
+    let upstream = Upstream::start().await;
+    let setup = Setup::standard(&upstream.url()).set("trusted_proxies", "[\"127.0.0.1\"]");
+    (upstream, setup.start().await)
+}
+
+fn question(method: &str, host: &str, target: &str) -> Request {
+    Request::get(AUTH)
+        .header("x-forwarded-method", method)
+        .header("x-forwarded-proto", "https")
+        .header("x-forwarded-host", host)
+        .header("x-forwarded-uri", target)
+}
+
+async fn ask(caller: &Persona, method: &str, target: &str) -> Response {
+    caller.send(question(method, HOST, target)).await
+}
+
+#[tokio::test]
+async fn a_proxy_hears_what_the_gateway_itself_would_do() {
+    let (upstream, gateway) = trusting().await;
+    let (alice, root) = (gateway.bearer("alice").await, gateway.bearer("root").await);
+    let anonymous = gateway.anonymous();
+    for (caller, target, status) in [
+        (&alice, "/api/x?y=z", 200),
+        (&root, "/admin/x", 200),
+        (&anonymous, "/public/x", 200),
+        (&anonymous, "/api/x", 401),
+        (&alice, "/admin/x", 403),
+        (&alice, "/nothing/here", 403),
+        (&anonymous, "/nothing/here", 401),
+        (&alice, "/auth/sessions", 403),
+    ] {
+        let answer = ask(caller, "GET", target).await;
+        assert_eq!(answer.status, status, "{target}: {}", answer.text());
+        if status == 200 {
+            assert_eq!(caller.get(target).await.status, 200, "{target}");
+        }
+    }
+    let answer = ask(&root, "DELETE", "/api/x").await;
+    assert_eq!((answer.header("sub"), answer.header("app_roles")), (Some("root"), Some("admin")));
+    assert_eq!(answer.header("x-auth-sid"), root.sid.as_deref());
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert!(ask(&anonymous, "GET", "/public/x").await.header("sub").is_none());
+    assert_eq!(upstream.count(), 3, "a question was forwarded");
+    assert_eq!(root.log_out().await.status, 204);
+    assert_eq!(ask(&root, "GET", "/api/x").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_wholly_told_or_has_no_single_meaning_is_refused() {
+    let (_upstream, gateway) = trusting().await;
+    let root = gateway.bearer("root").await;
+    for left_out in ["x-forwarded-method", "x-forwarded-host", "x-forwarded-uri"] {
+        let mut request = Request::get(AUTH);
+        let mut twice = question("GET", HOST, "/api/x");
+        for (name, value) in question("GET", HOST, "/api/x").headers() {
+            if name == left_out {
+                twice = twice.header(name, value);
+            } else {
+                request = request.header(name, value);
+            }
+        }
+        root.send(request).await.assert_problem(400, "bad_request");
+        root.send(twice).await.assert_problem(400, "bad_request");
+    }
+    for target in ["/api/%2e%2e/admin/x", "/api/..%2fadmin", "/api\\x", "api/x", "", "/a%00"] {
+        assert_eq!(ask(&root, "GET", target).await.status, 400, "{target:?}");
+    }
+    for (method, host) in [("CONNECT", HOST), ("G E T", HOST), ("GET", "a b"), ("GET", "")] {
+        let answer = root.send(question(method, host, "/api/x")).await;
+        assert!(matches!(answer.status, 400 | 501), "{method} {host}: {}", answer.status);
+    }
+    let other = root.send(question("GET", "other.test", "/api/x")).await;
+    assert_eq!(other.status, 403);
+}
+
+#[tokio::test]
+async fn whoever_is_no_trusted_proxy_hears_nothing_by_asking() {
+    let upstream = Upstream::start().await;
+    let gateway = Setup::standard(&upstream.url()).start().await;
+    let root = gateway.bearer("root").await;
+    for target in ["/api/x", "/public/x", "/admin/x"] {
+        ask(&root, "GET", target).await.assert_problem(403, "forbidden");
+        ask(&gateway.anonymous(), "GET", target).await.assert_problem(403, "forbidden");
+    }
+    // Nor does the field change what is judged of a request that is forwarded.
+    let alice = gateway.bearer("alice").await;
+    let spoofed = Request::get("/admin/x").header("x-forwarded-uri", "/public/x");
+    assert_eq!(alice.send(spoofed).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_session_cookie_counts_and_a_foreign_page_behind_it_does_not() {
+    let (_upstream, gateway) = trusting().await;
+    let cookie = Browser::signed_in(&gateway, "alice").await.cookie(SESSION).unwrap();
+    let asked = |method: &str, site: &str| {
+        question(method, HOST, "/api/x")
+            .header("cookie", &format!("{SESSION}={cookie}"))
+            .header("sec-fetch-site", site)
+    };
+    let status = async |request: Request| gateway.anonymous().send(request).await.status;
+    assert_eq!(status(asked("GET", "same-origin")).await, 200);
+    assert_eq!(status(asked("POST", "cross-site")).await, 403);
+}
+
+#[tokio::test]
+async fn the_path_may_be_appended_to_the_question() {
+    let (_upstream, gateway) = trusting().await;
+    let (alice, root) = (gateway.bearer("alice").await, gateway.bearer("root").await);
+    for (caller, target, status) in [
+        (&alice, "/oauth2/auth/api/x?y", 200),
+        (&root, "/oauth2/auth/admin/x", 200),
+        (&alice, "/oauth2/auth/admin/x", 403),
+        (&alice, "/oauth2/auth/api/%2e%2e/admin/x", 400),
+    ] {
+        // What the caller sent of such fields came along, and says nothing.
+        let request = Request::get(target).header("x-forwarded-uri", "/public/x");
+        assert_eq!(caller.send(request).await.status, status, "{target}");
+    }
+}
+
+/// A request to nginx itself.
+async fn through(nginx: &Nginx, request: Request) -> Response {
+    Wire::plain(nginx.address).await.exchange(&request, HOST).await
+}
+
+#[tokio::test]
+async fn nginx_lets_pass_whom_the_gateway_vouches_for() {
+    let (_upstream, gateway) = trusting().await;
+    let nginx = Nginx::guarded_by(gateway.http()).await;
+    let (alice, root) = (gateway.bearer("alice").await, gateway.bearer("root").await);
+    let token = |persona: &Persona| persona.token.clone().unwrap();
+    for (target, token, status) in [
+        ("/api/x", Some(token(&alice)), 200),
+        ("/admin/x", Some(token(&root)), 200),
+        ("/public/x", None, 200),
+        ("/api/x", None, 401),
+        ("/api/x", Some("junk".to_owned()), 401),
+        ("/admin/x", Some(token(&alice)), 403),
+    ] {
+        // Told by the caller: nginx puts its own in their place.
+        let mut request = Request::get(target)
+            .header("x-forwarded-uri", "/public/x")
+            .header("x-forwarded-host", "other.test")
+            .header("sub", "root");
+        if let Some(token) = &token {
+            request = request.bearer(token);
+        }
+        let answer = through(&nginx, request).await;
+        assert_eq!(answer.status, status, "{target}: {}", answer.text());
+    }
+    let answer = through(&nginx, Request::post("/admin/x").bearer(&token(&root))).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "nginx"));
+    alice.log_out().await;
+    let gone = through(&nginx, Request::get("/api/x").bearer(&token(&alice))).await;
+    assert_eq!(gone.status, 401);
+}
