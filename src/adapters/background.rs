@@ -38,8 +38,8 @@ struct Job<M> {
     work: Box<Work<M>>,
 }
 
-/// Computes in the memory of the thread that it is on.
-type Work<M> = dyn Fn(&mut M) + Send + Sync;
+/// Computes in the memory of the thread that it is on; `false` where nobody waits for it any more.
+type Work<M> = dyn Fn(&mut M) -> bool + Send + Sync;
 
 struct State<M> {
     waiting: VecDeque<Arc<Job<M>>>,
@@ -125,13 +125,14 @@ impl<M: Default + 'static> Pool<M> {
         self.shared.submit(Box::new(move |memory: &mut M| {
             let lock = || sender.lock().unwrap_or_else(PoisonError::into_inner);
             if lock().as_ref().is_none_or(oneshot::Sender::is_closed) {
-                return;
+                return false;
             }
             let result = work(memory);
             if let Some(sender) = lock().take() {
                 // Whoever asked may have gone.
                 drop(sender.send(result));
             }
+            true
         }));
         timeout(LONGEST_WAIT, answer).await.ok().and_then(Result::ok).ok_or(Busy)
     }
@@ -213,18 +214,22 @@ impl<M: Default> Shared<M> {
             let woken = self.wake.wait_timeout(state, after);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
             let Some(busy) = window.look(after) else { continue };
-            if state.stalled() >= after
-                && !(busy && quiet_only)
-                && let Some(job) = state.oldest()
-            {
+            if state.stalled() < after || (busy && quiet_only) {
+                continue;
+            }
+            // Those whom nobody waits for any more take no turn.
+            while let Some(job) = state.oldest() {
                 drop(state);
-                (job.work)(memory.get_or_insert_default());
-                window = Window::open();
+                let done = (job.work)(memory.get_or_insert_default());
                 state = self.lock();
-                if !quiet_only {
-                    // Traffic has its turn before the next.
-                    state.progress = Some(Instant::now());
+                if done {
+                    break;
                 }
+            }
+            window = Window::open();
+            if !quiet_only {
+                // Traffic has its turn before the next.
+                state.progress = Some(Instant::now());
             }
         }
     }

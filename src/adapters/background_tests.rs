@@ -92,3 +92,24 @@ async fn nothing_is_computed_for_who_went_away() {
     assert_eq!(pool.run(|()| 7).await, Ok(7));
     assert_eq!(computed.load(Ordering::Acquire), 0);
 }
+
+#[tokio::test]
+async fn those_who_went_away_take_no_turn() {
+    let pool = Pool { shared: Arc::new(Shared::new()), inside: AtomicUsize::new(0), capacity: 99 };
+    let mut left: Vec<_> = (0..50).map(|_| Box::pin(pool.run(|()| 0))).collect();
+    let stays = pool.run(|()| 7);
+    tokio::pin!(stays);
+    std::future::poll_fn(|context| {
+        assert!(left.iter_mut().all(|gone| gone.as_mut().poll(context).is_pending()));
+        assert!(stays.as_mut().poll(context).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    drop(left);
+    let relief = Arc::clone(&pool.shared);
+    // One turn, and no second within the test.
+    let began = Instant::now();
+    spawn("test", move || relief.relieve(Duration::from_millis(400), false)).unwrap();
+    assert_eq!(stays.await, Ok(7));
+    assert!(began.elapsed() < LONGEST_WAIT);
+}

@@ -49,6 +49,11 @@ impl IntrospectionClients {
         known.is_some() && bool::from(same)
     }
 
+    /// Whether any certificate may ask.
+    pub fn takes_certificates(&self) -> bool {
+        !self.common_names.is_empty()
+    }
+
     /// Whether a certificate with that common name, which the listener verified, may ask.
     pub fn is_common_name(&self, common_name: &str) -> bool {
         self.common_names.contains(common_name)

@@ -111,6 +111,11 @@ async fn a_session_cookie_counts_and_a_foreign_page_behind_it_does_not() {
     let status = async |request: Request| gateway.anonymous().send(request).await.status;
     assert_eq!(status(asked("GET", "same-origin")).await, 200);
     assert_eq!(status(asked("POST", "cross-site")).await, 403);
+    // A proxy takes `Upgrade` from a handshake before it asks.
+    for (site, expected) in [("same-origin", 200), ("same-site", 403), ("cross-site", 403)] {
+        let handshake = asked("GET", site).header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(status(handshake).await, expected, "{site}");
+    }
 }
 
 #[tokio::test]
@@ -136,31 +141,49 @@ async fn through(nginx: &Nginx, request: Request) -> Response {
 
 #[tokio::test]
 async fn nginx_lets_pass_whom_the_gateway_vouches_for() {
-    let (_upstream, gateway) = trusting().await;
-    let nginx = Nginx::guarded_by(gateway.http()).await;
+    let (upstream, gateway) = trusting().await;
+    let nginx = Nginx::guarded_by(gateway.http(), &upstream.url()).await;
     let (alice, root) = (gateway.bearer("alice").await, gateway.bearer("root").await);
     let token = |persona: &Persona| persona.token.clone().unwrap();
-    for (target, token, status) in [
-        ("/api/x", Some(token(&alice)), 200),
-        ("/admin/x", Some(token(&root)), 200),
-        ("/public/x", None, 200),
-        ("/api/x", None, 401),
-        ("/api/x", Some("junk".to_owned()), 401),
-        ("/admin/x", Some(token(&alice)), 403),
+    for (target, token, status, subject) in [
+        ("/api/x", Some(token(&alice)), 200, Some("alice")),
+        ("/admin/x", Some(token(&root)), 200, Some("root")),
+        ("/public/x", None, 200, None),
+        ("/api/x", None, 401, None),
+        ("/api/x", Some("junk".to_owned()), 401, None),
+        ("/admin/x", Some(token(&alice)), 403, None),
     ] {
+        upstream.forget();
         // Told by the caller: nginx puts its own in their place.
-        let mut request = Request::get(target)
-            .header("x-forwarded-uri", "/public/x")
-            .header("x-forwarded-host", "other.test")
-            .header("sub", "root");
+        let mut request = Request::get(target);
+        for (name, value) in [
+            ("x-forwarded-uri", "/public/x"),
+            ("x-forwarded-host", "other.test"),
+            ("sub", "mallory"),
+            ("app-roles", "mallory"),
+            ("app_roles", "mallory"),
+            ("x-auth-uid", "mallory"),
+            ("x-auth-sid", "mallory"),
+            ("x-auth-source", "mallory"),
+        ] {
+            request = request.header(name, value);
+        }
         if let Some(token) = &token {
             request = request.bearer(token);
         }
         let answer = through(&nginx, request).await;
         assert_eq!(answer.status, status, "{target}: {}", answer.text());
+        if status == 200 {
+            let seen = upstream.only();
+            assert_eq!(seen.one("sub").as_deref(), subject, "{target}");
+            assert!(!seen.text().contains("mallory"), "{}", seen.text());
+        } else {
+            assert_eq!(upstream.count(), 0, "{target}");
+        }
     }
-    let answer = through(&nginx, Request::post("/admin/x").bearer(&token(&root))).await;
-    assert_eq!((answer.status, answer.text().as_str()), (200, "nginx"));
+    // The host by which nginx chose its server is the one that is judged.
+    let other = Request::get(&format!("http://other.test{}", "/api/x")).bearer(&token(&alice));
+    assert_eq!(through(&nginx, other).await.status, 403);
     alice.log_out().await;
     let gone = through(&nginx, Request::get("/api/x").bearer(&token(&alice))).await;
     assert_eq!(gone.status, 401);

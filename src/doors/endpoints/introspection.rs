@@ -93,7 +93,7 @@ async fn introspect(
     arrival: Arrival,
     request: Request,
 ) -> Result<Response, Refused> {
-    let token = desk.token(&arrival, request).await?;
+    let (_, token) = desk.question(&arrival, request).await?;
     let snapshot = desk.live.read();
     let active = desk.introspection.introspect(&snapshot, token.expose(), clock::now()).await;
     let active = active.map_err(|fault| arrival.failed("introspection failed", &fault))?;
@@ -107,7 +107,7 @@ async fn revoke(
     arrival: Arrival,
     request: Request,
 ) -> Result<Response, Refused> {
-    let token = desk.token(&arrival, request).await?;
+    let (client, token) = desk.question(&arrival, request).await?;
     let now = clock::now();
     let session = desk.introspection.session_of(&desk.live.read(), token.expose(), now);
     let sessions = &desk.sessions.sessions;
@@ -117,29 +117,38 @@ async fn revoke(
     };
     let ended = ended.map_err(|fault| arrival.failed("revocation failed", &fault))?;
     if ended.is_some() {
-        desk.sessions.record(&arrival, Name::TokenRevoked, ended, None);
+        let reason = Some(&*client);
+        let event = Event { session: ended, reason, ..arrival.event(Name::TokenRevoked) };
+        desk.sessions.audit.record(&event, now);
     }
     Ok(empty(StatusCode::OK))
 }
 
 impl Desk {
-    /// The token that a client asks about, once it is known who asks.
-    async fn token(&self, arrival: &Arrival, request: Request) -> Result<Secret, Refused> {
+    /// Who asks, and about which token.
+    async fn question(
+        &self,
+        arrival: &Arrival,
+        request: Request,
+    ) -> Result<(Box<str>, Secret), Refused> {
         let headers = request.headers().clone();
         let fields = client::fields(arrival, request).await?;
         let snapshot = self.live.read();
         let client = client::authenticate(&snapshot.introspection, arrival, &headers, &fields);
         let account = client.as_ref().ok().map(|name| Account::Name(name));
         self.turnstile.admit(arrival, Purpose::Introspection, account)?;
-        if let Err(code) = client {
+        let client = client.map_err(|code| {
             if code != Code::InvalidBody {
                 let reason = Some(code.as_str());
                 let event = Event { reason, ..arrival.event(Name::ClientRefused) };
                 self.sessions.audit.record(&event, clock::now());
             }
-            return Err(Refused::new(code, &arrival.request_id));
-        }
+            Refused::new(code, &arrival.request_id)
+        })?;
         let token = fields.secret("token");
-        if token.expose().is_empty() { Err(arrival.refuse(Code::InvalidBody)) } else { Ok(token) }
+        if token.expose().is_empty() {
+            return Err(arrival.refuse(Code::InvalidBody));
+        }
+        Ok((client, token))
     }
 }

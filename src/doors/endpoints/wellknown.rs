@@ -33,9 +33,9 @@ struct Metadata {
     issuer: Arc<str>,
     jwks_uri: String,
     introspection_endpoint: String,
-    introspection_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_methods_supported: &'static [&'static str],
     revocation_endpoint: String,
-    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    revocation_endpoint_auth_methods_supported: &'static [&'static str],
     /// No endpoint of authorization yet.
     response_types_supported: [&'static str; 0],
     grant_types_supported: [&'static str; 0],
@@ -43,18 +43,21 @@ struct Metadata {
 }
 
 /// Secret in the header, secret in the form, certificate (RFC 8705).
-const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "tls_client_auth"];
+const METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "tls_client_auth"];
+const METHODS_WITHOUT_CERTIFICATE: &[&str] = &["client_secret_basic", "client_secret_post"];
 
 async fn metadata(State(live): State<Arc<Live>>) -> impl IntoResponse {
     let snapshot = live.read();
     let at = |path: &str| format!("{}{path}", snapshot.public_url);
+    let certificates = snapshot.introspection.takes_certificates();
+    let methods = if certificates { METHODS } else { METHODS_WITHOUT_CERTIFICATE };
     let metadata = Metadata {
         issuer: Arc::clone(&snapshot.expectations.issuer),
         jwks_uri: at("/.well-known/jwks.json"),
         introspection_endpoint: at("/oauth2/introspect"),
-        introspection_endpoint_auth_methods_supported: METHODS,
+        introspection_endpoint_auth_methods_supported: methods,
         revocation_endpoint: at("/oauth2/revoke"),
-        revocation_endpoint_auth_methods_supported: METHODS,
+        revocation_endpoint_auth_methods_supported: methods,
         response_types_supported: [],
         grant_types_supported: [],
         ui_locales_supported: ["pt-BR", "es", "en"],

@@ -16,6 +16,7 @@ use super::{forward, receive, request_id, respond};
 use crate::doors::endpoints::Arrival;
 use crate::model::Code;
 use crate::rules::request::CanonicalRequest;
+use crate::rules::request::forwarded::is_trusted;
 
 /// Largest body that an own endpoint takes, in bytes.
 const MAX_BODY: u64 = 64 * 1024;
@@ -88,7 +89,10 @@ fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Optio
         None => call.path.into(),
     };
     let receive::Judged { presented, principal, half_proven, unknowable } = call.caller;
-    let common_name = context.connection.as_ref().and_then(|it| it.client_cn());
+    let trusted = &context.snapshot.trusted_proxies;
+    // A proxy's certificate is not its callers'.
+    let direct = context.connection.as_ref().filter(|it| !is_trusted(it.peer.ip(), trusted));
+    let common_name = direct.and_then(|it| it.client_cn());
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::try_from(target).ok()?;

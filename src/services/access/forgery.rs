@@ -30,8 +30,7 @@ impl Asked<'_> {
     /// Whether a request under a session cookie was meant: safe ones are, unless they open a
     /// WebSocket, which a browser lets any page do and which says its origin.
     pub fn is_meant(&self, protection: Protection) -> bool {
-        let upgrade = self.headers.contains_key(header::UPGRADE);
-        if is_safe(self.method) && !upgrade {
+        if is_safe(self.method) && !self.opens_websocket() {
             return true;
         }
         match (Provenance::read(self.headers, &self.own), protection) {
@@ -57,6 +56,14 @@ impl Asked<'_> {
                 Provenance::read(self.headers, &self.own) != Provenance::Foreign
             }
         }
+    }
+
+    /// A proxy that asks about a handshake may have taken `Upgrade` from it; what a browser says beside
+    /// it goes on.
+    fn opens_websocket(&self) -> bool {
+        [header::UPGRADE, header::SEC_WEBSOCKET_KEY]
+            .iter()
+            .any(|name| self.headers.contains_key(name))
     }
 
     fn has_token(&self) -> bool {

@@ -5,6 +5,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::Settings;
 use crate::adapters::background::{Busy, Patience, Pool};
 use crate::adapters::store::{self, User};
@@ -62,7 +64,9 @@ impl From<KeyFault> for Fault {
 }
 
 /// Signatures that may wait for their turn.
-const LONGEST_QUEUE: usize = 4_096;
+const LONGEST_QUEUE: usize = 256;
+/// Longest wait for it: well within the grace of a used refresh token.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// So long without one made, and forwarded traffic makes way: an RSA signature takes a millisecond,
 /// and refreshes come in numbers.
 const PATIENCE: Patience =
@@ -134,7 +138,8 @@ impl Issuer {
     /// demanded. Such a token names no roles: others may verify it without asking here.
     ///
     /// An RSA signature takes a millisecond, for which no forwarded request may wait: it is made in
-    /// the background.
+    /// the background. But what it is made for is written already, and a refresh token is used up: where
+    /// its turn does not come in time, it is made at once.
     pub async fn issue(&self, of: Issue<'_>) -> Result<(Secret, bool), Fault> {
         let demanded =
             (self.required_factor)().is_demanded(&of.roles, of.user.second_factor_required);
@@ -152,9 +157,18 @@ impl Issuer {
             roles: if half_proven { Roles::none() } else { of.roles },
             second_factor_at: of.second_factor_at,
         };
-        let keys = (self.keys)();
-        let signed = self.signing.run(move |()| keys.issue(&claims)).await;
-        let signed = signed.map_err(|Busy| Fault("more tokens are wanted than signed".into()))?;
+        let (keys, claims) = ((self.keys)(), Arc::new(claims));
+        let sign = move || keys.issue(&claims);
+        let turn = self.signing.run({
+            let sign = sign.clone();
+            move |()| sign()
+        });
+        let signed = match timeout(LONGEST_WAIT, turn).await {
+            Ok(Ok(signed)) => signed,
+            Ok(Err(Busy)) | Err(_) => tokio::task::spawn_blocking(sign)
+                .await
+                .map_err(|error| Fault(format!("signing failed: {error}")))?,
+        };
         Ok((signed?, half_proven))
     }
 }

@@ -43,32 +43,16 @@ impl Nginx {
         Self::serving("    location / { return 200 \"nginx\"; }").await
     }
 
-    /// One that asks the gateway whether each request may pass, and then answers itself.
-    pub async fn guarded_by(gateway: SocketAddr) -> Self {
-        Self::serving(&format!(
-            r#"    location / {{
-      auth_request /guarita;
-      auth_request_set $sub $upstream_http_sub;
-      auth_request_set $roles $upstream_http_app_roles;
-      add_header x-seen-sub $sub;
-      add_header x-seen-roles $roles;
-      try_files /none @served;
-    }}
-    location @served {{ return 200 "nginx"; }}
-    location = /guarita {{
-      internal;
-      proxy_pass http://{gateway}/oauth2/auth;
-      proxy_pass_request_body off;
-      proxy_set_header Content-Length "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-Method $request_method;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Forwarded-Uri $request_uri;
-      proxy_set_header X-Forwarded-For $remote_addr;
-    }}"#
-        ))
-        .await
+    /// One that asks the gateway whether each request may pass, as `docs/operations.md` has it, and
+    /// forwards those that may.
+    pub async fn guarded_by(gateway: SocketAddr, upstream: &str) -> Self {
+        let documented = include_str!("../../../docs/operations.md");
+        let (_, documented) = documented.split_once("```nginx").unwrap();
+        let (documented, _) = documented.split_once("```").unwrap();
+        let locations = documented
+            .replace("http://orders", upstream)
+            .replace("http://127.0.0.1:8080", &format!("http://{gateway}"));
+        Self::serving(&locations).await
     }
 
     async fn serving(locations: &str) -> Self {
