@@ -12,6 +12,7 @@ use crate::harness::{
     Authenticator, Browser, Gateway, Persona, Request, Response, Setup, database, password_of,
     until,
 };
+use crate::introspection;
 
 const RENEW: &str = "/auth/mfa/recovery-codes";
 
@@ -193,12 +194,13 @@ async fn totp_007_half_a_login_opens_nothing() {
         "/auth/mfa/totp/confirm",
         "/auth/mfa/totp/disable",
         "/auth/mfa/recovery-codes",
-        "/oauth2/introspect",
         "/auth/password",
     ] {
         let answer = bearer.post(path, &body).await;
         assert_eq!(answer.status, 401, "{path}: {}", answer.text());
     }
+    let question = introspection::form(introspection::INTROSPECT, &[("token", &half)]);
+    bearer.send(question).await.assert_problem(401, "invalid_client");
     for cookie in ["__Host-guarita-session", "__Host-session", "sid"] {
         let request = Request::get("/api/x").header("cookie", &format!("{cookie}={half}"));
         assert_eq!(stage.anonymous().send(request).await.status, 401, "{cookie}");
