@@ -43,6 +43,16 @@ impl Case {
     }
 }
 
+/// The old token is used up by then, and a retry may come after its grace.
+#[tokio::test]
+async fn the_next_pair_is_signed_also_where_no_turn_comes() {
+    let mut case = case(Rotation::Rotate).await;
+    let (store, registry) = (case.house.store.clone(), case.house.registry.clone());
+    case.refresh = Arc::new(Refresh::new(store, registry, case.house.crowded_issuer()));
+    let tokens = case.refresh(&case.token, NOW).await.unwrap();
+    assert_eq!(case.house.claims(&tokens.access_token, NOW).session, case.session);
+}
+
 #[tokio::test]
 async fn a_refresh_gives_the_next_pair_with_the_roles_of_now() {
     let case = case(Rotation::Rotate).await;

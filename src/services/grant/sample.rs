@@ -45,6 +45,12 @@ pub(crate) async fn house(refresh_rotation: Rotation) -> House {
 }
 
 impl House {
+    /// An issuer whose background takes nothing.
+    pub(crate) fn crowded_issuer(&self) -> Arc<Issuer> {
+        let (keys, settings) = (Arc::clone(&self.keyring), self.issuer.settings().clone());
+        Arc::new(Issuer::new(move || Arc::clone(&keys), settings).unwrap().crowded())
+    }
+
     pub(crate) fn claims(&self, access_token: &Secret, now: Timestamp) -> Claims {
         let expected = Expectations {
             issuer: "ms-auth".into(),

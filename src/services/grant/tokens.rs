@@ -129,6 +129,12 @@ impl Issuer {
         Self { required_factor: Box::new(required_factor), ..self }
     }
 
+    /// One whose background takes nothing.
+    #[cfg(test)]
+    pub(super) fn crowded(self) -> Self {
+        Self { signing: Pool::start("test", 0, 0, PATIENCE).unwrap(), ..self }
+    }
+
     /// What tokens are made of.
     pub const fn settings(&self) -> &Settings {
         &self.settings
