@@ -14,18 +14,17 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Longest wait for an answer.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
-
-/// How long nothing may be done before another thread does one.
+/// How long callers wait, and how long nothing may be done before another thread does one.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// While this process is busy: its traffic comes first.
     pub busy: Duration,
-    /// How little of a core that thread wants: nice 19 is a sixtieth beside one other, 12 a fifteenth.
+    /// How little of a core that thread wants: nice 19 is a sixtieth beside one other, 5 a quarter.
     pub niceness: i32,
     /// While this process is not busy, and others have the cores.
     pub quiet: Duration,
+    /// Longest wait for an answer.
+    pub answer: Duration,
 }
 
 /// The pool is full, or the answer did not come in time.
@@ -78,6 +77,7 @@ pub struct Pool<M> {
     /// Those that compute or wait.
     inside: AtomicUsize,
     capacity: usize,
+    longest_wait: Duration,
 }
 
 impl<M> std::fmt::Debug for Pool<M> {
@@ -110,8 +110,12 @@ impl<M: Default + 'static> Pool<M> {
                 relief.relieve(after, quiet_only);
             })?;
         }
-        let capacity = threads.saturating_add(queue);
-        Ok(Self { shared, inside: AtomicUsize::new(0), capacity })
+        Ok(Self {
+            shared,
+            inside: AtomicUsize::new(0),
+            capacity: threads.saturating_add(queue),
+            longest_wait: patience.answer,
+        })
     }
 
     /// Computes it on the pool. A caller that goes away is not computed for, if nobody has begun.
@@ -134,7 +138,7 @@ impl<M: Default + 'static> Pool<M> {
             }
             true
         }));
-        timeout(LONGEST_WAIT, answer).await.ok().and_then(Result::ok).ok_or(Busy)
+        timeout(self.longest_wait, answer).await.ok().and_then(Result::ok).ok_or(Busy)
     }
 }
 

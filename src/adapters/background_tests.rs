@@ -1,11 +1,31 @@
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::mpsc;
+use std::task::Poll;
 
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
-const FOR_EVER: Patience = Patience { busy: HOUR, niceness: 0, quiet: HOUR };
+const FOR_EVER: Patience = Patience { busy: HOUR, niceness: 0, quiet: HOUR, answer: HOUR };
 
 type Held = Box<dyn Fn(&mut ()) -> usize + Send + Sync>;
+
+/// A pool whose threads never come to their turn.
+fn without_threads(capacity: usize) -> Pool<()> {
+    let (shared, inside) = (Arc::new(Shared::new()), AtomicUsize::new(0));
+    Pool { shared, inside, capacity, longest_wait: HOUR }
+}
+
+/// Asks, and leaves the answer for later.
+async fn ask<F: Future>(question: F) -> Pin<Box<F>> {
+    let mut question = Box::pin(question);
+    poll_fn(|context| {
+        assert!(question.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    question
+}
 
 /// A job that waits to be let go, and what lets it.
 fn gate() -> (Held, mpsc::Sender<()>) {
@@ -27,14 +47,7 @@ fn gate() -> (Held, mpsc::Sender<()>) {
 async fn a_full_pool_refuses_at_once_and_recovers() {
     let pool = Pool::start("test", 1, 1, FOR_EVER).unwrap();
     let (held, go) = gate();
-    let (one, two) = (pool.run(held), pool.run(|()| 7));
-    tokio::pin!(one, two);
-    std::future::poll_fn(|context| {
-        assert!(one.as_mut().poll(context).is_pending());
-        assert!(two.as_mut().poll(context).is_pending());
-        std::task::Poll::Ready(())
-    })
-    .await;
+    let (one, two) = (ask(pool.run(held)).await, ask(pool.run(|()| 7)).await);
     assert_eq!(pool.run(|()| 7).await, Err(Busy));
     go.send(()).unwrap();
     assert_eq!((one.await, two.await), (Ok(0), Ok(7)));
@@ -53,17 +66,8 @@ async fn what_does_not_get_on_is_done_by_another_thread() {
     let soon = Duration::from_millis(5);
     // This process does nothing but wait.
     for quiet_only in [false, true] {
-        // The threads that yield never come to their turn here.
-        let pool =
-            Pool { shared: Arc::new(Shared::new()), inside: AtomicUsize::new(0), capacity: 2 };
-        let (one, two) = (pool.run(|()| 7), pool.run(|()| 8));
-        tokio::pin!(one, two);
-        std::future::poll_fn(|context| {
-            assert!(one.as_mut().poll(context).is_pending());
-            assert!(two.as_mut().poll(context).is_pending());
-            std::task::Poll::Ready(())
-        })
-        .await;
+        let pool = without_threads(2);
+        let (one, two) = (ask(pool.run(|()| 7)).await, ask(pool.run(|()| 8)).await);
         begin_one(&pool.shared);
         let relief = Arc::clone(&pool.shared);
         spawn("test", move || relief.relieve(soon, quiet_only)).unwrap();
@@ -75,18 +79,10 @@ async fn what_does_not_get_on_is_done_by_another_thread() {
 async fn nothing_is_computed_for_who_went_away() {
     let pool = Pool::start("test", 1, 10, FOR_EVER).unwrap();
     let (held, go) = gate();
-    let one = pool.run(held);
-    tokio::pin!(one);
+    let one = ask(pool.run(held)).await;
     let computed = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&computed);
-    let mut left = Box::pin(pool.run(move |()| counted.fetch_add(1, Ordering::AcqRel)));
-    std::future::poll_fn(|context| {
-        assert!(one.as_mut().poll(context).is_pending());
-        assert!(left.as_mut().poll(context).is_pending());
-        std::task::Poll::Ready(())
-    })
-    .await;
-    drop(left);
+    drop(ask(pool.run(move |()| counted.fetch_add(1, Ordering::AcqRel))).await);
     go.send(()).unwrap();
     assert_eq!(one.await, Ok(0));
     assert_eq!(pool.run(|()| 7).await, Ok(7));
@@ -95,21 +91,17 @@ async fn nothing_is_computed_for_who_went_away() {
 
 #[tokio::test]
 async fn those_who_went_away_take_no_turn() {
-    let pool = Pool { shared: Arc::new(Shared::new()), inside: AtomicUsize::new(0), capacity: 99 };
-    let mut left: Vec<_> = (0..50).map(|_| Box::pin(pool.run(|()| 0))).collect();
-    let stays = pool.run(|()| 7);
-    tokio::pin!(stays);
-    std::future::poll_fn(|context| {
-        assert!(left.iter_mut().all(|gone| gone.as_mut().poll(context).is_pending()));
-        assert!(stays.as_mut().poll(context).is_pending());
-        std::task::Poll::Ready(())
-    })
-    .await;
+    let pool = without_threads(99);
+    let mut left = Vec::new();
+    for _ in 0..50 {
+        left.push(ask(pool.run(|()| 0)).await);
+    }
+    let stays = ask(pool.run(|()| 7)).await;
     drop(left);
     let relief = Arc::clone(&pool.shared);
     // One turn, and no second within the test.
     let began = Instant::now();
     spawn("test", move || relief.relieve(Duration::from_millis(400), false)).unwrap();
     assert_eq!(stays.await, Ok(7));
-    assert!(began.elapsed() < LONGEST_WAIT);
+    assert!(began.elapsed() < Duration::from_secs(15));
 }

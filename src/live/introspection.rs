@@ -2,10 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use aws_lc_rs::digest::{Digest, SHA256, digest};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::model::Secret;
+use crate::model::{Secret, SecretDigest};
 
 /// A client, and its secrets: two of them while one takes the place of the other.
 #[derive(Clone, Debug)]
@@ -19,15 +18,16 @@ pub struct Client {
 /// The clients of introspection and revocation. Only the SHA-256 of their secrets is here.
 #[derive(Clone, Debug, Default)]
 pub struct IntrospectionClients {
-    clients: HashMap<Box<str>, Vec<Digest>>,
+    clients: HashMap<Box<str>, Vec<SecretDigest>>,
     common_names: HashSet<Box<str>>,
 }
 
 impl IntrospectionClients {
     /// Clients by their secrets, and by the subject common names of their certificates.
     pub fn new(clients: Vec<Client>, common_names: Vec<Box<str>>) -> Self {
-        let digests =
-            |secrets: &[Secret]| secrets.iter().map(|it| sha256(it.expose())).collect::<Vec<_>>();
+        let digests = |secrets: &[Secret]| -> Vec<SecretDigest> {
+            secrets.iter().map(|secret| SecretDigest::of(secret.expose())).collect()
+        };
         Self {
             clients: clients
                 .into_iter()
@@ -39,13 +39,11 @@ impl IntrospectionClients {
 
     /// Whether it is the secret of that client. An unknown client costs what a known one does.
     pub fn is_secret_of(&self, id: &str, secret: &str) -> bool {
-        let presented = sha256(secret);
-        let nobody = [sha256(""), sha256("")];
+        let presented = SecretDigest::of(secret);
+        let nobody = [SecretDigest::of(""), SecretDigest::of("")];
         let known = self.clients.get(id);
         let against = known.map_or(nobody.as_slice(), Vec::as_slice);
-        let same = against
-            .iter()
-            .fold(Choice::from(0), |same, it| same | it.as_ref().ct_eq(presented.as_ref()));
+        let same = against.iter().fold(Choice::from(0), |same, it| same | it.ct_eq(&presented));
         known.is_some() && bool::from(same)
     }
 
@@ -58,10 +56,6 @@ impl IntrospectionClients {
     pub fn is_common_name(&self, common_name: &str) -> bool {
         self.common_names.contains(common_name)
     }
-}
-
-fn sha256(text: &str) -> Digest {
-    digest(&SHA256, text.as_bytes())
 }
 
 #[cfg(test)]

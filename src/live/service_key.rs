@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Digest, SHA256, digest};
 use subtle::ConstantTimeEq as _;
 
 use crate::model::identity::InvalidIdentity;
-use crate::model::{Identity, Roles, Secret, Source, Subject};
+use crate::model::{Identity, Roles, Secret, SecretDigest, Source, Subject};
 
 /// The subject of whoever brings it (contract section 4).
 const SUBJECT: &str = "system";
@@ -14,7 +13,7 @@ const SUBJECT: &str = "system";
 /// One key and who brings it. Only its SHA-256 is here.
 #[derive(Clone, Debug)]
 pub struct ServiceKey {
-    digest: Digest,
+    digest: SecretDigest,
     identity: Arc<Identity>,
 }
 
@@ -26,14 +25,13 @@ impl ServiceKey {
     pub fn new(key: &Secret, roles: Roles) -> Result<Self, InvalidIdentity> {
         let subject = Subject::parse(SUBJECT)?;
         let identity = Identity::new(subject, None, None, roles, Source::ApiKey, None)?;
-        let digest = digest(&SHA256, key.expose().as_bytes());
+        let digest = SecretDigest::of(key.expose());
         Ok(Self { digest, identity: Arc::new(identity) })
     }
 
     /// Who brings this key, if it is the one. Takes the same time wherever they differ.
     pub fn identify(&self, presented: &str) -> Option<&Arc<Identity>> {
-        let presented = digest(&SHA256, presented.as_bytes());
-        let same: bool = self.digest.as_ref().ct_eq(presented.as_ref()).into();
+        let same: bool = self.digest.ct_eq(&SecretDigest::of(presented)).into();
         same.then_some(&self.identity)
     }
 }

@@ -17,4 +17,4 @@ pub use identity::{Identity, Principal, Role, Roles, SessionId, Source, Subject,
 pub use language::Language;
 pub use problem::Code;
 pub use profile::Profile;
-pub use secret::Secret;
+pub use secret::{Secret, SecretDigest};

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use subtle::ConstantTimeEq;
+use aws_lc_rs::digest::{Digest, SHA256, digest};
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 /// Text that must never reach a log, a metric or an error. Its memory is wiped when dropped.
@@ -23,6 +24,24 @@ impl Secret {
     /// Compares in time that depends on the lengths only.
     pub fn matches(&self, other: &str) -> bool {
         self.0.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+}
+
+/// SHA-256 of a secret: what is kept of one that others bring. Of what differs, no prefix leads to it.
+#[derive(Clone, Debug)]
+pub struct SecretDigest(Digest);
+
+impl SecretDigest {
+    /// Of that text.
+    pub fn of(text: &str) -> Self {
+        Self(digest(&SHA256, text.as_bytes()))
+    }
+}
+
+/// Compares in the same time wherever they differ.
+impl ConstantTimeEq for SecretDigest {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.0.as_ref().ct_eq(other.0.as_ref())
     }
 }
 

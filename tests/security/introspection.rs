@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::certificates::{Authority, Client};
-use crate::harness::{Gateway, Persona, Request, Response, Setup, Upstream};
+use crate::harness::{Gateway, Request, Response, Setup, Upstream};
 
 /// Long enough to be a secret.
 pub(crate) const SECRET: &str = "the-secret-of-a-client-0123456789abcdef";
@@ -265,9 +265,4 @@ async fn the_metadata_names_what_is_there() {
 pub(crate) async fn inactive(gateway: &Gateway, what: &str, token: &str) {
     let answer = ask(gateway, token).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"active":false}"#), "{what}");
-}
-
-/// Anybody's token, as JSON would carry it.
-pub(crate) fn token_of(persona: &Persona) -> Value {
-    json!({ "token": persona.token })
 }

@@ -168,7 +168,7 @@ pub(super) async fn assemble(
         recovery: Arc::new(recovery),
         verification: Arc::new(Verification::new(links)),
         turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
-        introspection: Arc::new(Introspection::new(Arc::new(registry.clone()))),
+        introspection: Arc::new(Introspection::new(registry.clone())),
         sessions,
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),

@@ -13,20 +13,21 @@ use super::arrival::Arrival;
 use super::client;
 use super::refusal::Refused;
 use super::router::{empty, no_store};
-use super::sessions;
 use super::turnstile::Turnstile;
-use crate::adapters::telemetry::{Event, Name};
+use crate::adapters::telemetry::{Audit, Event, Name};
 use crate::live::Live;
 use crate::model::{Code, Secret, Timestamp, clock};
 use crate::services::access::{Active, Introspection};
 use crate::services::limit::{Account, Purpose};
+use crate::services::session::Sessions;
 
 /// What clients ask.
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) introspection: Arc<Introspection>,
     pub(super) live: Arc<Live>,
-    pub(super) sessions: sessions::Desk,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) audit: Audit,
     pub(super) turnstile: Turnstile,
 }
 
@@ -110,16 +111,15 @@ async fn revoke(
     let (client, token) = desk.question(&arrival, request).await?;
     let now = clock::now();
     let session = desk.introspection.session_of(&desk.live.read(), token.expose(), now);
-    let sessions = &desk.sessions.sessions;
     let ended = match session {
-        Some(session) => sessions.revoke(session, now).await.map(|()| Some(session)),
-        None => sessions.revoke_by_refresh_token(&token, now).await,
+        Some(session) => desk.sessions.revoke(session, now).await.map(|()| Some(session)),
+        None => desk.sessions.revoke_by_refresh_token(&token, now).await,
     };
     let ended = ended.map_err(|fault| arrival.failed("revocation failed", &fault))?;
     if ended.is_some() {
         let reason = Some(&*client);
         let event = Event { session: ended, reason, ..arrival.event(Name::TokenRevoked) };
-        desk.sessions.audit.record(&event, now);
+        desk.audit.record(&event, now);
     }
     Ok(empty(StatusCode::OK))
 }
@@ -141,7 +141,7 @@ impl Desk {
             if code != Code::InvalidBody {
                 let reason = Some(code.as_str());
                 let event = Event { reason, ..arrival.event(Name::ClientRefused) };
-                self.sessions.audit.record(&event, clock::now());
+                self.audit.record(&event, clock::now());
             }
             Refused::new(code, &arrival.request_id)
         })?;

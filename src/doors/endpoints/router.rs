@@ -101,7 +101,8 @@ pub fn router(services: Services) -> Router {
     let introspection = introspection::Desk {
         introspection,
         live: Arc::clone(&live),
-        sessions: sessions.clone(),
+        sessions: Arc::clone(&sessions.sessions),
+        audit: audit.clone(),
         turnstile: turnstile.clone(),
     };
     let pages = pages::routes(pages::Desks {

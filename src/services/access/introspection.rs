@@ -1,7 +1,5 @@
 //! What a token says, if it counts at this moment (RFC 7662).
 
-use std::sync::Arc;
-
 use super::judge::{Verdict, prove};
 use super::verified::VerifiedToken;
 use crate::live::Snapshot;
@@ -12,7 +10,7 @@ use crate::services::session::{Registry, Unknowable};
 /// A client's question, answered by the rules by which the judge answers a caller's request.
 #[derive(Debug)]
 pub struct Introspection {
-    registry: Arc<Registry>,
+    registry: Registry,
 }
 
 /// A token that would be let in now.
@@ -26,7 +24,7 @@ pub struct Active {
 
 impl Introspection {
     /// Over the registry of this node.
-    pub fn new(registry: Arc<Registry>) -> Self {
+    pub fn new(registry: Registry) -> Self {
         Self { registry }
     }
 

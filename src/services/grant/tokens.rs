@@ -5,8 +5,6 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::Settings;
 use crate::adapters::background::{Busy, Patience, Pool};
 use crate::adapters::store::{self, User};
@@ -65,12 +63,14 @@ impl From<KeyFault> for Fault {
 
 /// Signatures that may wait for their turn.
 const LONGEST_QUEUE: usize = 256;
-/// Longest wait for it: well within the grace of a used refresh token.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// So long without one made, and forwarded traffic makes way: an RSA signature takes a millisecond,
-/// and refreshes come in numbers.
-const PATIENCE: Patience =
-    Patience { busy: Duration::from_millis(20), quiet: Duration::from_millis(2), niceness: 5 };
+/// and refreshes come in numbers. The answer comes well within the grace of a used refresh token.
+const PATIENCE: Patience = Patience {
+    busy: Duration::from_millis(20),
+    niceness: 5,
+    quiet: Duration::from_millis(2),
+    answer: Duration::from_secs(1),
+};
 
 /// What an access token says.
 #[derive(Debug)]
@@ -169,9 +169,9 @@ impl Issuer {
             let sign = sign.clone();
             move |()| sign()
         });
-        let signed = match timeout(LONGEST_WAIT, turn).await {
-            Ok(Ok(signed)) => signed,
-            Ok(Err(Busy)) | Err(_) => tokio::task::spawn_blocking(sign)
+        let signed = match turn.await {
+            Ok(signed) => signed,
+            Err(Busy) => tokio::task::spawn_blocking(sign)
                 .await
                 .map_err(|error| Fault(format!("signing failed: {error}")))?,
         };

@@ -21,6 +21,8 @@ pub const MAX_LENGTH: usize = 1_024;
 const BUSY_PATIENCE: u32 = 40;
 /// So many, and other processes must, which did not ask for it.
 const QUIET_PATIENCE: u32 = 2;
+/// Longest wait for a hash.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// The least of the two.
 const LEAST_PATIENCE: Duration = Duration::from_millis(10);
 
@@ -59,6 +61,7 @@ impl Passwords {
             busy: (cost * BUSY_PATIENCE).max(LEAST_PATIENCE),
             quiet: (cost * QUIET_PATIENCE).max(LEAST_PATIENCE),
             niceness: 19,
+            answer: LONGEST_WAIT,
         };
         let threads = hashing.concurrency.max(1);
         let pool = Pool::start("guarita-hash", threads, hashing.queue, patience)

@@ -5,9 +5,7 @@ use serde_json::json;
 use super::Stage;
 use crate::harness::Request;
 use crate::harness::tokens::{Genuine, Rsa, Signer};
-use crate::introspection::{
-    INTROSPECT, SECRET, ask, by, encoded, form, inactive, token_of, with_clients,
-};
+use crate::introspection::{INTROSPECT, SECRET, ask, by, encoded, form, inactive, with_clients};
 
 async fn stage() -> Stage {
     Stage::with(with_clients).await
@@ -109,7 +107,8 @@ async fn introspection_007_a_parameter_comes_once_and_in_a_form() {
         let answer = stage.gateway.anonymous().send(request).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_body"), "{text:?}");
     }
-    let json = by(Request::post(INTROSPECT).json(&token_of(&root)), "portal", SECRET);
+    let json =
+        by(Request::post(INTROSPECT).json(&json!({ "token": root.token })), "portal", SECRET);
     stage.gateway.anonymous().send(json).await.assert_problem(400, "invalid_body");
 }
 

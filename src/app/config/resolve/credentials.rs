@@ -7,34 +7,19 @@ use crate::model::{Role, Roles};
 
 /// Longest key, in bytes.
 const MOST: usize = 4096;
-/// A shorter one can be guessed.
-const ENOUGH: usize = 32;
-
-const PATH: &str = "credentials.service_api_key";
 
 /// The key, with the roles of whoever brings it.
 pub(super) fn service_key(written: &Written, reader: &mut Reader<'_>) -> Option<ServiceKey> {
     let of = &written.credentials;
     let roles = roles(written, reader);
-    let key = match (&of.service_api_key, &of.service_api_key_file) {
-        (Some(_), Some(_)) => {
-            let what = "is there twice (service_api_key or service_api_key_file, not both)";
-            reader.report.problem("credentials.service_api_key_file", what);
-            return None;
-        }
-        (Some(key), None) => key.clone(),
-        (None, Some(name)) => reader.secret_file("credentials.service_api_key_file", name)?,
-        (None, None) => return None,
-    };
+    let (text, file) = (of.service_api_key.as_ref(), of.service_api_key_file.as_ref());
+    let (key, path) = reader.secret("credentials.service_api_key", text, file)?;
     let text = key.expose();
     if text.is_empty() || text.len() > MOST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        reader.report.problem(PATH, "must be 1 to 4096 visible ASCII characters");
+        reader.report.problem(&path, "must be 1 to 4096 visible ASCII characters");
         return None;
     }
-    if text.len() < ENOUGH {
-        let what = format_args!("has fewer than {ENOUGH} characters (openssl rand -hex 32)");
-        reader.report.warning(PATH, what);
-    }
+    reader.warn_of_guessable(&path, &key);
     match ServiceKey::new(&key, roles) {
         Ok(key) => Some(key),
         Err(fault) => {

@@ -10,8 +10,6 @@ use crate::model::Secret;
 
 /// Longest secret, in bytes.
 const LONGEST_SECRET: usize = 4096;
-/// A shorter one can be guessed.
-const ENOUGH: usize = 32;
 
 /// Who may ask about tokens.
 pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> IntrospectionClients {
@@ -39,45 +37,25 @@ fn resolve_client(path: &str, client: &IntrospectionClient, reader: &mut Reader<
     if id.contains(':') {
         reader.report.problem(&format!("{path}.id"), "must not contain a colon");
     }
-    let first = (&client.secret, &client.secret_file);
-    let further = (&client.further_secret, &client.further_secret_file);
-    let pairs = [("secret", first), ("further_secret", further)];
-    let secrets: Vec<Secret> = pairs
-        .into_iter()
-        .filter_map(|(key, (text, file))| {
-            secret(&format!("{path}.{key}"), text.as_ref(), file.as_deref(), reader)
-        })
-        .collect();
+    let first = ("secret", &client.secret, &client.secret_file);
+    let further = ("further_secret", &client.further_secret, &client.further_secret_file);
+    let secrets = [first, further].into_iter().filter_map(|(key, text, file)| {
+        let path = format!("{path}.{key}");
+        let (secret, path) = reader.secret(&path, text.as_ref(), file.as_ref())?;
+        checked(&path, secret, reader)
+    });
+    let secrets: Vec<Secret> = secrets.collect();
     if client.secret.is_none() && client.secret_file.is_none() {
         reader.report.problem(path, "has no secret (secret or secret_file)");
     }
     Client { id, secrets }
 }
 
-fn secret(
-    path: &str,
-    text: Option<&Secret>,
-    file: Option<&str>,
-    reader: &mut Reader<'_>,
-) -> Option<Secret> {
-    let secret = match (text, file) {
-        (Some(_), Some(_)) => {
-            reader
-                .report
-                .problem(&format!("{path}_file"), "is there twice (one of the two, not both)");
-            return None;
-        }
-        (Some(secret), None) => secret.clone(),
-        (None, Some(name)) => reader.secret_file(&format!("{path}_file"), name)?,
-        (None, None) => return None,
-    };
+fn checked(path: &str, secret: Secret, reader: &mut Reader<'_>) -> Option<Secret> {
     if !(1..=LONGEST_SECRET).contains(&secret.expose().len()) {
         reader.report.problem(path, format_args!("must be 1 to {LONGEST_SECRET} bytes"));
         return None;
     }
-    if secret.expose().len() < ENOUGH {
-        let what = format_args!("has fewer than {ENOUGH} characters (openssl rand -hex 32)");
-        reader.report.warning(path, what);
-    }
+    reader.warn_of_guessable(path, &secret);
     Some(secret)
 }

@@ -93,27 +93,15 @@ fn sender(of: &written::Mail, reader: &mut Reader<'_>) -> Option<EmailAddress> {
 }
 
 fn credentials(of: &written::Mail, reader: &mut Reader<'_>) -> Option<(Box<str>, Secret)> {
-    let (password, path) = match (&of.password, &of.password_file) {
-        (Some(_), Some(_)) => {
-            let what = "is there twice (password or password_file, not both)";
-            reader.report.problem("mail.password_file", what);
-            return None;
-        }
-        (Some(password), None) => (Some(password.clone()), "mail.password"),
-        (None, Some(name)) => {
-            let path = "mail.password_file";
-            (Some(reader.secret_file(path, name)?), path)
-        }
-        (None, None) => (None, "mail.password"),
-    };
+    let password = reader.secret("mail.password", of.password.as_ref(), of.password_file.as_ref());
     match (&of.username, password) {
-        (Some(username), Some(password)) => {
+        (Some(username), Some((password, path))) => {
             let fits = |text: &str| {
                 (1..=MAX_CREDENTIAL).contains(&text.len()) && !text.chars().any(char::is_control)
             };
             if !fits(username) || !fits(password.expose()) {
                 let what = "must be 1 to 4096 bytes without control characters, as the user name";
-                reader.report.problem(path, what);
+                reader.report.problem(&path, what);
             }
             Some((username.as_str().into(), password))
         }

@@ -12,19 +12,10 @@ const MOST: usize = 4096;
 
 pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> FactorSettings {
     let of = &written.mfa;
-    let encryption_key = match (&of.encryption_key, &of.encryption_key_file) {
-        (Some(_), Some(_)) => {
-            let what = "is there twice (encryption_key or encryption_key_file, not both)";
-            reader.report.problem("mfa.encryption_key_file", what);
-            None
-        }
-        (Some(key), None) => checked("mfa.encryption_key", key.clone(), reader),
-        (None, Some(name)) => {
-            let path = "mfa.encryption_key_file";
-            reader.secret_file(path, name).and_then(|key| checked(path, key, reader))
-        }
-        (None, None) => None,
-    };
+    let (text, file) = (of.encryption_key.as_ref(), of.encryption_key_file.as_ref());
+    let encryption_key = reader
+        .secret("mfa.encryption_key", text, file)
+        .and_then(|(key, path)| checked(&path, key, reader));
     let mut previous_keys = Vec::new();
     for (position, key) in of.previous_keys.iter().flatten().enumerate() {
         let path = format!("mfa.previous_keys[{position}]");

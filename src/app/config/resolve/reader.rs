@@ -12,6 +12,9 @@ use super::super::written::{Size, Time};
 use super::quantity::{parse_size, parse_time, size_text, time_text};
 use crate::model::{Secret, Timestamp};
 
+/// A shorter key can be guessed.
+const ENOUGH: usize = 32;
+
 /// Reads values and files of one configuration.
 #[derive(Debug)]
 pub(in super::super) struct Reader<'a> {
@@ -147,6 +150,36 @@ impl<'a> Reader<'a> {
         let content = files::read(file, most);
         self.files.insert(file.to_owned(), content.as_deref().ok().map(files::digest));
         content
+    }
+
+    /// A secret that is written at `path` or lies in the file named at `path` with `_file`, and which
+    /// of the two it was.
+    pub(super) fn secret(
+        &mut self,
+        path: &str,
+        text: Option<&Secret>,
+        file: Option<&String>,
+    ) -> Option<(Secret, String)> {
+        let file_path = format!("{path}_file");
+        match (text, file) {
+            (Some(_), Some(_)) => {
+                let key = path.rsplit('.').next().unwrap_or(path);
+                let what = format_args!("is there twice ({key} or {key}_file, not both)");
+                self.report.problem(&file_path, what);
+                None
+            }
+            (Some(secret), None) => Some((secret.clone(), path.to_owned())),
+            (None, Some(name)) => Some((self.secret_file(&file_path, name)?, file_path)),
+            (None, None) => None,
+        }
+    }
+
+    /// Warns of a key that others choose at will, and that can be guessed.
+    pub(super) fn warn_of_guessable(&mut self, path: &str, key: &Secret) {
+        if key.expose().len() < ENOUGH {
+            let what = format_args!("has fewer than {ENOUGH} characters (openssl rand -hex 32)");
+            self.report.warning(path, what);
+        }
     }
 
     /// The text of a secret's file, without the line end behind it.

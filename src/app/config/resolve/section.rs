@@ -92,21 +92,11 @@ pub(super) fn store(
         reader.report.problem("store.redis", "is not available yet");
     }
     let default = || Secret::new(format!("sqlite:{}", data_dir.join("guarita.db").display()));
-    let (database, path) = match (&of.database, &of.database_file) {
-        (Some(_), Some(_)) => {
-            let what = "is there twice (database or database_file, not both)";
-            reader.report.problem("store.database_file", what);
-            return store::Settings { database: default() };
-        }
-        (Some(database), None) => (Some(database.clone()), "store.database"),
-        (None, Some(name)) => {
-            let path = "store.database_file";
-            (reader.secret_file(path, name), path)
-        }
-        (None, None) => (Some(default()), "store"),
-    };
-    let database = database.unwrap_or_else(default);
-    check_database(database.expose(), path, reader);
+    let (text, file) = (of.database.as_ref(), of.database_file.as_ref());
+    let (database, path) = reader
+        .secret("store.database", text, file)
+        .unwrap_or_else(|| (default(), "store".to_owned()));
+    check_database(database.expose(), &path, reader);
     store::Settings { database }
 }
 

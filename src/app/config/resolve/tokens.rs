@@ -111,30 +111,20 @@ pub(super) fn keys(written: &Written, reader: &mut Reader<'_>) -> (keys::Given, 
         let what = "has no public keys to verify with";
         reader.report.problem_with_hint("tokens.algorithm", what, "leave the verifying keys out");
     }
-    let signing_place = reader.report.place(signing_path);
+    let signing_place = reader.report.place(&signing_path);
     let places = Places { signing: signing_place, verifying: places, ..Places::default() };
     (keys::Given { signing, verifying }, places)
 }
 
-fn signing_key(written: &Written, reader: &mut Reader<'_>) -> (Option<Secret>, &'static str) {
+fn signing_key(written: &Written, reader: &mut Reader<'_>) -> (Option<Secret>, String) {
     let of = &written.tokens;
-    let (secret, path) = match (&of.signing_key, &of.signing_key_file) {
-        (Some(_), Some(_)) => {
-            let what = "is there twice (signing_key or signing_key_file, not both)";
-            reader.report.problem("tokens.signing_key_file", what);
-            return (None, "tokens.signing_key_file");
-        }
-        (Some(secret), None) => (Some(secret.clone()), "tokens.signing_key"),
-        (None, Some(name)) => {
-            let path = "tokens.signing_key_file";
-            (reader.secret_file(path, name), path)
-        }
-        (None, None) => return (None, "tokens"),
+    let (text, file) = (of.signing_key.as_ref(), of.signing_key_file.as_ref());
+    let Some((secret, path)) = reader.secret("tokens.signing_key", text, file) else {
+        return (None, "tokens".to_owned());
     };
-    let Some(secret) = secret else { return (None, path) };
     let shared = algorithm(written) == Algorithm::Hs256;
     if shared && secret.expose().len() < MIN_SHARED_SECRET {
-        reader.report.problem(path, "must have at least 32 bytes for HS256");
+        reader.report.problem(&path, "must have at least 32 bytes for HS256");
     }
     (Some(secret), path)
 }
