@@ -96,18 +96,13 @@ impl Claims {
         expected: &Expectations,
         now: Timestamp,
     ) -> Result<Self, Invalid> {
-        if FOREIGN_PURPOSES.iter().any(|name| members.contains_key(*name)) {
-            return Err(Invalid::Purpose);
-        }
+        check_purpose(members)?;
         let issuer = issuer(members, expected)?;
         let audience = audience(members, expected)?;
-        let expires_at = time(members, "exp", Invalid::ExpiresAt)?.ok_or(Invalid::ExpiresAt)?;
-        let issued_at = time(members, "iat", Invalid::IssuedAt)?.ok_or(Invalid::IssuedAt)?;
-        let not_before = time(members, "nbf", Invalid::NotBefore)?.unwrap_or(issued_at);
-        expected.check_times(issued_at, not_before, expires_at, now)?;
+        let (issued_at, not_before, expires_at) = times(members, expected, now)?;
         Ok(Self {
             issuer: issuer.into(),
-            subject: subject(members)?,
+            subject: subject(text(members, "sub").ok_or(Invalid::Subject)?)?,
             user: user(members)?,
             audience: audience.into(),
             issued_at,
@@ -119,6 +114,25 @@ impl Claims {
             second_factor_at: second_factor_at(members),
         })
     }
+}
+
+/// A token for another purpose is none for this.
+pub(super) fn check_purpose(members: &Members) -> Result<(), Invalid> {
+    let foreign = FOREIGN_PURPOSES.iter().any(|name| members.contains_key(*name));
+    if foreign { Err(Invalid::Purpose) } else { Ok(()) }
+}
+
+/// `iat`, `nbf` and `exp`, if they hold now.
+pub(super) fn times(
+    members: &Members,
+    expected: &Expectations,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp, Timestamp), Invalid> {
+    let expires_at = time(members, "exp", Invalid::ExpiresAt)?.ok_or(Invalid::ExpiresAt)?;
+    let issued_at = time(members, "iat", Invalid::IssuedAt)?.ok_or(Invalid::IssuedAt)?;
+    let not_before = time(members, "nbf", Invalid::NotBefore)?.unwrap_or(issued_at);
+    expected.check_times(issued_at, not_before, expires_at, now)?;
+    Ok((issued_at, not_before, expires_at))
 }
 
 /// Nothing but an array with `mfa` and a time counts.
@@ -133,12 +147,18 @@ fn text<'a>(members: &'a Members, name: &str) -> Option<&'a str> {
     members.get(name)?.as_str()
 }
 
-fn issuer<'a>(members: &'a Members, expected: &Expectations) -> Result<&'a str, Invalid> {
+pub(super) fn issuer<'a>(
+    members: &'a Members,
+    expected: &Expectations,
+) -> Result<&'a str, Invalid> {
     text(members, "iss").filter(|issuer| *issuer == &*expected.issuer).ok_or(Invalid::Issuer)
 }
 
 /// A string or an array of strings, one of which is asked for (RFC 7519 section 4.1.3).
-fn audience<'a>(members: &'a Members, expected: &Expectations) -> Result<&'a str, Invalid> {
+pub(super) fn audience<'a>(
+    members: &'a Members,
+    expected: &Expectations,
+) -> Result<&'a str, Invalid> {
     let audiences = match members.get("aud").ok_or(Invalid::Audience)? {
         Value::String(one) => vec![one.as_str()],
         Value::Array(many) => strings(many).ok_or(Invalid::Audience)?,
@@ -152,7 +172,7 @@ fn audience<'a>(members: &'a Members, expected: &Expectations) -> Result<&'a str
         .ok_or(Invalid::Audience)
 }
 
-fn strings(values: &[Value]) -> Option<Vec<&str>> {
+pub(super) fn strings(values: &[Value]) -> Option<Vec<&str>> {
     values.iter().map(Value::as_str).collect()
 }
 
@@ -180,8 +200,7 @@ fn whole_seconds(seconds: f64) -> Option<i64> {
 
 /// White space at the ends is refused too: an upstream's header parser would cut it off, and
 /// ` root` would arrive as `root`.
-fn subject(members: &Members) -> Result<Subject, Invalid> {
-    let text = text(members, "sub").ok_or(Invalid::Subject)?;
+pub(super) fn subject(text: &str) -> Result<Subject, Invalid> {
     if text.trim() != text {
         return Err(Invalid::Subject);
     }
@@ -193,10 +212,11 @@ fn session(members: &Members) -> Result<SessionId, Invalid> {
 }
 
 fn token_id(members: &Members) -> Result<&str, Invalid> {
-    let fits = |id: &&str| {
-        (1..=MAX_TOKEN_ID_LENGTH).contains(&id.len()) && !id.chars().any(char::is_control)
-    };
-    text(members, "jti").filter(fits).ok_or(Invalid::TokenId)
+    text(members, "jti").filter(|id| is_token_id(id)).ok_or(Invalid::TokenId)
+}
+
+pub(super) fn is_token_id(id: &str) -> bool {
+    (1..=MAX_TOKEN_ID_LENGTH).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 
 fn user(members: &Members) -> Result<Option<UserId>, Invalid> {

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::{Algorithm, Invalid, object};
+use super::algorithm::SignatureAlgorithm;
+use super::{Invalid, object};
 
 /// Longest header, in bytes of base64url.
 const MAX_LENGTH: usize = 2048;
@@ -20,9 +21,20 @@ const REFUSED: [&str; 11] =
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// `alg`
-    pub(super) algorithm: Algorithm,
+    pub(super) algorithm: SignatureAlgorithm,
     /// `kid`
     pub(super) key_id: Option<String>,
+    /// `typ`
+    pub(super) kind: Kind,
+}
+
+/// What kind of token its `typ` says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// That of RFC 9068 section 2.1.
+    AccessToken,
+    /// `JWT`, or nothing.
+    Jwt,
 }
 
 impl Header {
@@ -36,24 +48,25 @@ impl Header {
         if REFUSED.iter().any(|name| members.contains_key(*name)) {
             return Err(Invalid::Parameter);
         }
-        check_type(members.get("typ"))?;
-        let algorithm = members.get("alg").and_then(Value::as_str).and_then(Algorithm::parse);
+        let kind = kind(members.get("typ"))?;
+        let algorithm =
+            members.get("alg").and_then(Value::as_str).and_then(SignatureAlgorithm::parse);
         Ok(Self {
             algorithm: algorithm.ok_or(Invalid::Algorithm)?,
             key_id: key_id(members.remove("kid"))?,
+            kind,
         })
     }
 }
 
 /// `typ` absent, `JWT`, or that of RFC 9068 section 2.1, in any case.
-fn check_type(value: Option<&Value>) -> Result<(), Invalid> {
-    const ACCEPTED: [&str; 3] = ["JWT", "at+jwt", "application/at+jwt"];
-    let Some(value) = value else { return Ok(()) };
-    let name = value.as_str().ok_or(Invalid::Type)?;
-    if ACCEPTED.iter().any(|accepted| accepted.eq_ignore_ascii_case(name)) {
-        Ok(())
-    } else {
-        Err(Invalid::Type)
+fn kind(value: Option<&Value>) -> Result<Kind, Invalid> {
+    let Some(value) = value else { return Ok(Kind::Jwt) };
+    let name = value.as_str().ok_or(Invalid::Type)?.to_ascii_lowercase();
+    match name.as_str() {
+        "jwt" => Ok(Kind::Jwt),
+        "at+jwt" | "application/at+jwt" => Ok(Kind::AccessToken),
+        _ => Err(Invalid::Type),
     }
 }
 
@@ -77,7 +90,14 @@ mod tests {
     #[test]
     fn a_plain_header_is_read() {
         let header = read(r#"{"alg":"ES256","kid":"a","typ":"jWt","x5t":"ignored"}"#).unwrap();
-        assert_eq!(header, Header { algorithm: Algorithm::Es256, key_id: Some("a".into()) });
+        assert_eq!(
+            header,
+            Header {
+                algorithm: SignatureAlgorithm::Es256,
+                key_id: Some("a".into()),
+                kind: Kind::Jwt
+            }
+        );
         assert_eq!(read(r#"{"alg":"EdDSA"}"#).unwrap().key_id, None);
     }
 

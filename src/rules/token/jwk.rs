@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::Algorithm;
+use super::algorithm::SignatureAlgorithm;
 
 /// The members of a JWK that make the key; base64url where RFC 7518 says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,10 @@ pub(super) enum Jwk {
         /// Exponent.
         e: String,
     },
-    /// P-256, RFC 7518 section 6.2.1
+    /// RFC 7518 section 6.2.1
     Ec {
+        /// P-256 or P-384.
+        curve: &'static str,
         /// Coordinate.
         x: String,
         /// Coordinate.
@@ -37,21 +39,23 @@ impl Jwk {
         // The values are base64url: nothing to escape.
         let canonical = match self {
             Self::Rsa { n, e } => format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#),
-            Self::Ec { x, y } => format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#),
+            Self::Ec { curve, x, y } => {
+                format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#)
+            }
             Self::Ed { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#),
         };
         URL_SAFE_NO_PAD.encode(digest(&SHA256, canonical.as_bytes()))
     }
 
     /// One entry of a JWK Set.
-    pub(super) fn to_json(&self, id: &str, algorithm: Algorithm) -> Value {
+    pub(super) fn to_json(&self, id: &str, algorithm: SignatureAlgorithm) -> Value {
         let algorithm = algorithm.as_str();
         match self {
             Self::Rsa { n, e } => {
                 json!({"kty": "RSA", "n": n, "e": e, "kid": id, "alg": algorithm, "use": "sig"})
             }
-            Self::Ec { x, y } => json!({
-                "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": id, "alg": algorithm, "use": "sig"
+            Self::Ec { curve, x, y } => json!({
+                "kty": "EC", "crv": curve, "x": x, "y": y, "kid": id, "alg": algorithm, "use": "sig"
             }),
             Self::Ed { x } => json!({
                 "kty": "OKP", "crv": "Ed25519", "x": x, "kid": id, "alg": algorithm, "use": "sig"

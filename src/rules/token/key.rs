@@ -12,60 +12,14 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use serde::{Deserialize, Serialize};
 
+use super::algorithm::{Algorithm, SignatureAlgorithm};
 use super::jwk::{Jwk, secret_id};
 use super::pem::{self, Label};
 use crate::model::{Secret, random};
 
+mod foreign;
 mod public;
-
-/// The algorithms of the contract (`tokens.algorithm`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    #[default]
-    #[serde(rename = "RS256")]
-    Rs256,
-    /// ECDSA on P-256 with SHA-256.
-    #[serde(rename = "ES256")]
-    Es256,
-    /// Ed25519.
-    #[serde(rename = "EdDSA")]
-    EdDsa,
-    /// HMAC with SHA-256.
-    #[serde(rename = "HS256")]
-    Hs256,
-}
-
-impl Algorithm {
-    /// Every algorithm.
-    pub const ALL: [Self; 4] = [Self::Rs256, Self::Es256, Self::EdDsa, Self::Hs256];
-
-    /// The name in `alg` (RFC 7518 section 3.1, RFC 8037 section 3.1).
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-            Self::Hs256 => "HS256",
-        }
-    }
-
-    /// The algorithm of exactly that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
-    }
-
-    pub(super) const fn jose(self) -> jsonwebtoken::Algorithm {
-        match self {
-            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Self::Es256 => jsonwebtoken::Algorithm::ES256,
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
-        }
-    }
-}
 
 /// A key that cannot be used. Says where and why, never what the key is.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +94,7 @@ impl KeyFault {
 /// A private key and its public half.
 #[derive(Debug)]
 pub struct SigningKey {
+    algorithm: Algorithm,
     pub(super) encoding: EncodingKey,
     verifying: VerifyingKey,
 }
@@ -186,7 +141,7 @@ impl SigningKey {
 
     /// The algorithm that it signs with.
     pub const fn algorithm(&self) -> Algorithm {
-        self.verifying.algorithm
+        self.algorithm
     }
 
     /// Its public half.
@@ -206,7 +161,8 @@ impl SigningKey {
         let pem = pem::write_private_key(pkcs8.as_ref());
         let encoding =
             EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| KeyFault::Cryptography)?;
-        Ok(Self { encoding, verifying: VerifyingKey::rsa(pair.public_key())? })
+        let verifying = VerifyingKey::rsa(pair.public_key())?;
+        Ok(Self { algorithm: Algorithm::Rs256, encoding, verifying })
     }
 
     fn ec(text: &Secret) -> Result<Self, KeyFault> {
@@ -219,7 +175,8 @@ impl SigningKey {
         let pair = pair.map_err(|_| KeyFault::Unusable)?;
         let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyFault::Cryptography)?;
         let encoding = EncodingKey::from_ec_der(pkcs8.as_ref());
-        Ok(Self { encoding, verifying: VerifyingKey::ec(pair.public_key().as_ref())? })
+        let verifying = VerifyingKey::ec(pair.public_key().as_ref())?;
+        Ok(Self { algorithm: Algorithm::Es256, encoding, verifying })
     }
 
     fn ed(text: &Secret) -> Result<Self, KeyFault> {
@@ -230,12 +187,14 @@ impl SigningKey {
             Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| KeyFault::Unusable)?;
         let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyFault::Cryptography)?;
         let encoding = EncodingKey::from_ed_der(pkcs8.as_ref());
-        Ok(Self { encoding, verifying: VerifyingKey::ed(pair.public_key().as_ref())? })
+        let verifying = VerifyingKey::ed(pair.public_key().as_ref())?;
+        Ok(Self { algorithm: Algorithm::EdDsa, encoding, verifying })
     }
 
     fn hmac(text: &Secret) -> Result<Self, KeyFault> {
         let verifying = VerifyingKey::secret(text)?;
-        Ok(Self { encoding: EncodingKey::from_secret(secret_bytes(text)), verifying })
+        let encoding = EncodingKey::from_secret(secret_bytes(text));
+        Ok(Self { algorithm: Algorithm::Hs256, encoding, verifying })
     }
 }
 
@@ -256,7 +215,7 @@ fn secret_bytes(text: &Secret) -> &[u8] {
 /// A key that only verifies. (An HS256 secret could sign too: it is held here as a secret.)
 #[derive(Clone, Debug)]
 pub struct VerifyingKey {
-    algorithm: Algorithm,
+    algorithm: SignatureAlgorithm,
     id: Arc<str>,
     jwk: Option<Jwk>,
     decoding: DecodingKey,
@@ -285,11 +244,17 @@ impl VerifyingKey {
             return Err(KeyFault::WeakSecret);
         }
         Ok(Self {
-            algorithm: Algorithm::Hs256,
+            algorithm: SignatureAlgorithm::Hs256,
             id: secret_id(bytes).into(),
             jwk: None,
             decoding: DecodingKey::from_secret(bytes),
         })
+    }
+
+    /// Reads an entry of a provider's JWK Set (RFC 7517 section 4): a public key for signatures, of
+    /// the one algorithm that it names, or that is usual for its type.
+    pub(super) fn foreign(jwk: &serde_json::Value) -> Result<Self, KeyFault> {
+        foreign::read(jwk)
     }
 
     /// The key id.
@@ -298,7 +263,7 @@ impl VerifyingKey {
     }
 
     /// The one algorithm that it verifies.
-    pub const fn algorithm(&self) -> Algorithm {
+    pub const fn algorithm(&self) -> SignatureAlgorithm {
         self.algorithm
     }
 
@@ -317,7 +282,7 @@ impl VerifyingKey {
         public::check_rsa(&n, &e)?;
         let decoding = DecodingKey::from_rsa_der(key.as_ref());
         let jwk = Jwk::Rsa { n: URL_SAFE_NO_PAD.encode(&n), e: URL_SAFE_NO_PAD.encode(&e) };
-        Ok(Self::public(Algorithm::Rs256, jwk, decoding))
+        Ok(Self::public(SignatureAlgorithm::Rs256, jwk, decoding))
     }
 
     fn ec(point: &[u8]) -> Result<Self, KeyFault> {
@@ -327,8 +292,9 @@ impl VerifyingKey {
             return Err(KeyFault::Unusable);
         };
         let (x, y) = coordinates.split_at_checked(32).ok_or(KeyFault::Unusable)?;
-        let jwk = Jwk::Ec { x: URL_SAFE_NO_PAD.encode(x), y: URL_SAFE_NO_PAD.encode(y) };
-        Ok(Self::public(Algorithm::Es256, jwk, DecodingKey::from_ec_der(point)))
+        let jwk =
+            Jwk::Ec { curve: "P-256", x: URL_SAFE_NO_PAD.encode(x), y: URL_SAFE_NO_PAD.encode(y) };
+        Ok(Self::public(SignatureAlgorithm::Es256, jwk, DecodingKey::from_ec_der(point)))
     }
 
     fn ed(bytes: &[u8]) -> Result<Self, KeyFault> {
@@ -336,10 +302,10 @@ impl VerifyingKey {
             return Err(KeyFault::Unusable);
         }
         let jwk = Jwk::Ed { x: URL_SAFE_NO_PAD.encode(bytes) };
-        Ok(Self::public(Algorithm::EdDsa, jwk, DecodingKey::from_ed_der(bytes)))
+        Ok(Self::public(SignatureAlgorithm::EdDsa, jwk, DecodingKey::from_ed_der(bytes)))
     }
 
-    fn public(algorithm: Algorithm, jwk: Jwk, decoding: DecodingKey) -> Self {
+    fn public(algorithm: SignatureAlgorithm, jwk: Jwk, decoding: DecodingKey) -> Self {
         Self { algorithm, id: jwk.thumbprint().into(), jwk: Some(jwk), decoding }
     }
 }

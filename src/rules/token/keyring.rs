@@ -1,13 +1,12 @@
 //! The keys in force: one signs, all verify.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde_json::json;
 
 use super::header::Header;
-use super::{Claims, Expectations, Invalid, KeyFault, SigningKey, VerifyingKey, issue, object};
+use super::signed::Signed;
+use super::{Claims, Expectations, Invalid, KeyFault, SigningKey, VerifyingKey, issue};
 use crate::model::{Secret, Timestamp};
 
 /// Most keys that a keyring holds.
@@ -52,17 +51,9 @@ impl Keyring {
         expected: &Expectations,
         now: Timestamp,
     ) -> Result<Claims, Invalid> {
-        if token.len() > expected.max_length {
-            return Err(Invalid::TooLong);
-        }
-        let segments = Segments::split(token)?;
-        let header = Header::parse(segments.header)?;
-        let key = self.find(&header)?;
-        if !key.verify(segments.message.as_bytes(), segments.signature) {
-            return Err(Invalid::Signature);
-        }
-        let payload = URL_SAFE_NO_PAD.decode(segments.payload).map_err(|_| Invalid::Segments)?;
-        Claims::read(&object::parse(&payload, Invalid::Payload)?, expected, now)
+        let signed = Signed::parse(token, expected.max_length)?;
+        let key = self.find(&signed.header)?;
+        Claims::read(&signed.payload(key)?, expected, now)
     }
 
     /// Signs the claims; the header has `alg`, `kid` and `typ: JWT`.
@@ -97,31 +88,6 @@ impl Keyring {
         };
         let key = self.verifying.iter().find(|key| key.id() == id).ok_or(Invalid::UnknownKey)?;
         if key.algorithm() == header.algorithm { Ok(key) } else { Err(Invalid::Algorithm) }
-    }
-}
-
-/// The parts of a compact serialization (RFC 7515 section 7.1).
-struct Segments<'a> {
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
-    /// What is signed: header and payload with the dot between.
-    message: &'a str,
-}
-
-impl<'a> Segments<'a> {
-    fn split(token: &'a str) -> Result<Self, Invalid> {
-        let clean = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if !token.bytes().all(clean) {
-            return Err(Invalid::Segments);
-        }
-        let (message, signature) = token.rsplit_once('.').ok_or(Invalid::Segments)?;
-        let (header, payload) = message.split_once('.').ok_or(Invalid::Segments)?;
-        let empty = header.is_empty() || payload.is_empty() || signature.is_empty();
-        if empty || payload.contains('.') {
-            return Err(Invalid::Segments);
-        }
-        Ok(Self { header, payload, signature, message })
     }
 }
 

@@ -5,16 +5,20 @@
 //! algorithm; a token never chooses one. To add a claim, extend [`Claims`], read it in `claims` and
 //! write it in `issue`; to add a reason for refusal, extend [`Invalid`].
 
+pub mod algorithm;
 pub mod claims;
 mod header;
 mod invalid;
 mod issue;
 mod jwk;
+mod signed;
 pub mod key;
+pub mod key_set;
 pub mod keyring;
 mod object;
 pub mod opaque;
 pub mod browser;
+pub mod provider;
 mod pem;
 
 #[cfg(test)]
@@ -22,7 +26,12 @@ mod forgery_tests;
 #[cfg(test)]
 mod sample;
 
+pub use algorithm::{Algorithm, SignatureAlgorithm};
 pub use claims::{Claims, Expectations};
 pub use invalid::Invalid;
-pub use key::{Algorithm, KeyFault, SigningKey, VerifyingKey};
+pub use key::{KeyFault, SigningKey, VerifyingKey};
+pub use key_set::{KeySet, KeySetFault};
 pub use keyring::Keyring;
+pub use provider::{
+    ClaimPath, ProviderClaims, ProviderExpectations, ProviderKeys, TokenType, unproven_issuer,
+};

@@ -1,3 +1,6 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::super::Algorithm;
 use super::super::sample::{
     NOW, claims, expectations, header, keyring, now, payload, sign, signing_key,

@@ -1,0 +1,135 @@
+//! The keys that a provider publishes (RFC 7517 section 5), each with the one algorithm that it
+//! verifies.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use serde_json::Value;
+
+use super::header::Header;
+use super::{Invalid, VerifyingKey};
+
+/// Most entries of a set.
+const MAX_KEYS: usize = 64;
+/// Longest `kid`, in bytes.
+const MAX_KEY_ID_LENGTH: usize = 256;
+
+/// A set that cannot be used. Whoever had one keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeySetFault {
+    /// No JSON object with an array `keys`.
+    #[error("not a JWK Set")]
+    NotASet,
+    /// More than 64 entries.
+    #[error("a JWK Set of more than 64 keys")]
+    TooMany,
+    /// Nothing in it verifies signatures.
+    #[error("a JWK Set without a usable key")]
+    Empty,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key_id: Option<Box<str>>,
+    key: VerifyingKey,
+}
+
+/// Public keys of a provider. Empty before the first were fetched.
+#[derive(Debug, Default)]
+pub struct KeySet {
+    keys: Box<[Entry]>,
+    fingerprint: u64,
+}
+
+impl KeySet {
+    /// Reads a JWK Set. Entries that are for something else, weak or unknown are left out, and of two
+    /// that no token can tell apart the second.
+    pub fn parse(bytes: &[u8]) -> Result<Self, KeySetFault> {
+        let set: Value = serde_json::from_slice(bytes).map_err(|_| KeySetFault::NotASet)?;
+        let entries = set.get("keys").and_then(Value::as_array).ok_or(KeySetFault::NotASet)?;
+        if entries.len() > MAX_KEYS {
+            return Err(KeySetFault::TooMany);
+        }
+        let mut keys: Vec<Entry> = Vec::with_capacity(entries.len());
+        for entry in entries.iter().filter_map(read) {
+            let same = |known: &Entry| {
+                known.key_id == entry.key_id && known.key.algorithm() == entry.key.algorithm()
+            };
+            if !keys.iter().any(same) {
+                keys.push(entry);
+            }
+        }
+        if keys.is_empty() {
+            return Err(KeySetFault::Empty);
+        }
+        Ok(Self { fingerprint: fingerprint(&keys), keys: keys.into() })
+    }
+
+    /// A number that changes with the keys: what was verified by them holds only while it stays. 0
+    /// where there is none.
+    pub const fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// How many keys there are; at most 64.
+    pub const fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The key that a header names; without a name, the only one of its algorithm.
+    pub(super) fn find(&self, header: &Header) -> Result<&VerifyingKey, Invalid> {
+        let named = |entry: &&Entry| {
+            header.key_id.is_none() || entry.key_id.as_deref() == header.key_id.as_deref()
+        };
+        let fits = |entry: &&Entry| entry.key.algorithm() == header.algorithm;
+        let mut known = self.keys.iter().filter(named).peekable();
+        if known.peek().is_none() {
+            return Err(Invalid::UnknownKey);
+        }
+        let mut keys = known.filter(fits);
+        match (keys.next(), keys.next()) {
+            (Some(entry), None) => Ok(&entry.key),
+            (Some(_), Some(_)) => Err(Invalid::MissingKeyId),
+            (None, _) => Err(Invalid::Algorithm),
+        }
+    }
+}
+
+fn read(entry: &Value) -> Option<Entry> {
+    let key_id = match entry.get("kid") {
+        None => None,
+        Some(id) => Some(id.as_str().filter(|id| id.len() <= MAX_KEY_ID_LENGTH)?.into()),
+    };
+    match VerifyingKey::foreign(entry) {
+        Ok(key) => Some(Entry { key_id, key }),
+        Err(fault) => {
+            tracing::debug!(%fault, "an entry of a JWK Set is left out");
+            None
+        }
+    }
+}
+
+fn fingerprint(keys: &[Entry]) -> u64 {
+    let texts = |entry: &Entry| {
+        let key_id = entry.key_id.clone().unwrap_or_default();
+        (key_id, entry.key.algorithm().as_str(), entry.key.id().to_owned())
+    };
+    let mut names: Vec<_> = keys.iter().map(texts).collect();
+    names.sort_unstable();
+    let mut context = Context::new(&SHA256);
+    for (key_id, algorithm, thumbprint) in &names {
+        for text in [key_id, *algorithm, thumbprint.as_str()] {
+            context.update(text.as_bytes());
+            context.update(b"\0");
+        }
+    }
+    let hash = context.finish();
+    hash.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+#[path = "key_set_tests.rs"]
+mod tests;

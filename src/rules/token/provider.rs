@@ -1,0 +1,245 @@
+//! The access tokens of a provider: what they must say, and what is taken from them.
+//!
+//! They say less than ours: a `jti` or a session id may be missing, and roles have other names.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::claims::{self, Expectations};
+use super::header::Kind;
+use super::key_set::KeySet;
+use super::object::Members;
+use super::signed::Signed;
+use super::{Invalid, SignatureAlgorithm, VerifyingKey};
+use crate::model::{Role, Roles, Subject, Timestamp};
+
+/// Longest session id of a provider, in bytes.
+pub const MAX_SESSION_LENGTH: usize = 255;
+/// Whoever has it administers this gateway: no provider gives it unless the operator says so.
+const ADMINISTRATOR: &str = "Guarita.Admin";
+/// The subject of an API key, which nobody else may bear (contract section 4).
+const RESERVED_SUBJECT: &str = "system";
+
+/// Where a claim is: its name, or the names on the way to it, joined by dots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath(Box<str>);
+
+impl ClaimPath {
+    /// That path.
+    pub fn new(path: &str) -> Self {
+        Self(path.into())
+    }
+
+    /// The claim, if it is there. A claim whose whole name has dots comes first.
+    fn find<'a>(&self, members: &'a Members) -> Option<&'a Value> {
+        if let Some(value) = members.get(&*self.0) {
+            return Some(value);
+        }
+        let mut names = self.0.split('.');
+        let first = members.get(names.next()?)?;
+        names.try_fold(first, |value, name| {
+            value.as_object().and_then(|it: &Map<_, _>| it.get(name))
+        })
+    }
+}
+
+/// What `typ` a provider's access tokens have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenType {
+    /// `at+jwt` (RFC 9068 section 2.1).
+    AccessToken,
+    /// `JWT`, or none.
+    Jwt,
+}
+
+/// What a provider's token must say, and where it says what.
+#[derive(Clone, Debug)]
+pub struct ProviderExpectations {
+    /// `iss`, `aud`, leeway, size.
+    pub token: Expectations,
+    /// `typ`; both are taken where nothing is said.
+    pub token_type: Option<TokenType>,
+    /// Claims that must be there with this value, or with it among others.
+    pub required: Vec<(ClaimPath, Box<str>)>,
+    /// Who it is.
+    pub subject_from: ClaimPath,
+    /// The first that is there decides, empty too.
+    pub roles_from: Vec<ClaimPath>,
+    /// Its names to ours.
+    pub role_map: HashMap<Box<str>, Role>,
+    /// Whether names that are not in the map stay as they are.
+    pub keep_unmapped: bool,
+}
+
+/// What a verified token of a provider says.
+#[derive(Clone, Debug)]
+pub struct ProviderClaims {
+    /// Who it is, by the claim that was asked for.
+    pub subject: Subject,
+    /// `iat`
+    pub issued_at: Timestamp,
+    /// `nbf`; where it is missing, `iat`
+    pub not_before: Timestamp,
+    /// `exp`
+    pub expires_at: Timestamp,
+    /// `jti`, or Entra's `uti`; 1 to 128 bytes
+    pub token_id: Option<Box<str>>,
+    /// `sid` or `session_id`; 1 to 255 bytes
+    pub session: Option<Box<str>>,
+    /// Roles, mapped.
+    pub roles: Roles,
+    /// Whether `amr` has `mfa` (RFC 8176), or `aal` is `aal2`.
+    pub second_factor: bool,
+}
+
+/// The keys by which a provider's tokens are verified.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderKeys<'a> {
+    /// Those it publishes.
+    pub published: &'a KeySet,
+    /// The HS256 secret that it shares with us.
+    pub secret: Option<&'a VerifyingKey>,
+}
+
+impl ProviderKeys<'_> {
+    /// Verifies size, form, header, signature and claims, in this order.
+    ///
+    /// # Errors
+    /// Why it is not believed. [`Invalid::UnknownKey`] where fresh keys may help.
+    pub fn verify(
+        &self,
+        token: &str,
+        expected: &ProviderExpectations,
+        now: Timestamp,
+    ) -> Result<ProviderClaims, Invalid> {
+        let signed = Signed::parse(token, expected.token.max_length)?;
+        check_type(signed.header.kind, expected.token_type)?;
+        let key = match (signed.header.algorithm, self.secret) {
+            // The provider's secret has no name: a `kid` beside it says nothing.
+            (SignatureAlgorithm::Hs256, Some(secret)) => secret,
+            (SignatureAlgorithm::Hs256, None) => return Err(Invalid::Algorithm),
+            (_, _) => self.published.find(&signed.header)?,
+        };
+        read(&signed.payload(key)?, expected, now)
+    }
+}
+
+/// `iss` of a token, whoever wrote it: good for choosing who shall verify it.
+pub fn unproven_issuer(token: &str, max_length: usize) -> Option<String> {
+    let mut members = Signed::parse(token, max_length).ok()?.unproven_payload().ok()?;
+    match members.remove("iss")? {
+        Value::String(issuer) => Some(issuer),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
+    }
+}
+
+fn check_type(kind: Kind, expected: Option<TokenType>) -> Result<(), Invalid> {
+    match (expected, kind) {
+        (None, _)
+        | (Some(TokenType::AccessToken), Kind::AccessToken)
+        | (Some(TokenType::Jwt), Kind::Jwt) => Ok(()),
+        (Some(TokenType::AccessToken), Kind::Jwt) | (Some(TokenType::Jwt), Kind::AccessToken) => {
+            Err(Invalid::Type)
+        }
+    }
+}
+
+fn read(
+    members: &Members,
+    expected: &ProviderExpectations,
+    now: Timestamp,
+) -> Result<ProviderClaims, Invalid> {
+    claims::check_purpose(members)?;
+    claims::issuer(members, &expected.token)?;
+    claims::audience(members, &expected.token)?;
+    let (issued_at, not_before, expires_at) = claims::times(members, &expected.token, now)?;
+    for (path, value) in &expected.required {
+        let said = path.find(members).ok_or(Invalid::Required)?;
+        if !says(said, value) {
+            return Err(Invalid::Required);
+        }
+    }
+    Ok(ProviderClaims {
+        subject: subject(members, &expected.subject_from)?,
+        issued_at,
+        not_before,
+        expires_at,
+        token_id: token_id(members)?,
+        session: session(members)?,
+        roles: roles(members, expected)?,
+        second_factor: second_factor(members),
+    })
+}
+
+/// Whether a claim is that value, or an array that has it.
+fn says(claim: &Value, value: &str) -> bool {
+    match claim {
+        Value::String(text) => text == value,
+        Value::Bool(flag) => (if *flag { "true" } else { "false" }) == value,
+        Value::Number(number) => number.to_string() == value,
+        Value::Array(values) => values.iter().any(|one| one.as_str() == Some(value)),
+        Value::Null | Value::Object(_) => false,
+    }
+}
+
+fn subject(members: &Members, path: &ClaimPath) -> Result<Subject, Invalid> {
+    let text = path.find(members).and_then(Value::as_str).ok_or(Invalid::Subject)?;
+    if text == RESERVED_SUBJECT {
+        return Err(Invalid::Subject);
+    }
+    claims::subject(text)
+}
+
+fn token_id(members: &Members) -> Result<Option<Box<str>>, Invalid> {
+    match (members.get("jti"), members.get("uti")) {
+        (None, None) => Ok(None),
+        (Some(id), _) | (None, Some(id)) => {
+            let id = id.as_str().filter(|id| claims::is_token_id(id)).ok_or(Invalid::TokenId)?;
+            Ok(Some(id.into()))
+        }
+    }
+}
+
+fn session(members: &Members) -> Result<Option<Box<str>>, Invalid> {
+    let Some(value) = members.get("sid").or_else(|| members.get("session_id")) else {
+        return Ok(None);
+    };
+    let fits = |id: &&str| {
+        (1..=MAX_SESSION_LENGTH).contains(&id.len()) && !id.chars().any(char::is_control)
+    };
+    let id = value.as_str().filter(fits).ok_or(Invalid::Session)?;
+    Ok(Some(id.into()))
+}
+
+/// What its names mean here. A name that can be no role of ours, and is mapped to none, is left out:
+/// directories have groups with spaces in their names.
+fn roles(members: &Members, expected: &ProviderExpectations) -> Result<Roles, Invalid> {
+    let present = expected.roles_from.iter().find_map(|path| path.find(members));
+    let names = match present {
+        None => return Ok(Roles::none()),
+        Some(Value::String(one)) => vec![one.as_str()],
+        Some(Value::Array(many)) => claims::strings(many).ok_or(Invalid::Roles)?,
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+            return Err(Invalid::Roles);
+        }
+    };
+    let unmapped = |name: &str| {
+        let kept = expected.keep_unmapped && name != ADMINISTRATOR;
+        kept.then(|| Role::parse(name).ok()).flatten()
+    };
+    let role = |name: &str| expected.role_map.get(name).cloned().or_else(|| unmapped(name));
+    Roles::new(names.into_iter().filter_map(role).collect()).map_err(|_| Invalid::Roles)
+}
+
+fn second_factor(members: &Members) -> bool {
+    let among = |methods: &Vec<Value>| methods.iter().any(|one| one.as_str() == Some("mfa"));
+    let amr = members.get("amr").and_then(Value::as_array).is_some_and(among);
+    amr || members.get("aal").and_then(Value::as_str) == Some("aal2")
+}
+
+#[cfg(test)]
+#[path = "provider_tests.rs"]
+mod tests;
