@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use guarita::live::Providers;
 use guarita::model::{Roles, SessionId, Source, Subject, Timestamp, UserId};
 use guarita::rules::token::{Algorithm, Claims, Expectations, Keyring, SigningKey};
-use guarita::services::access::{VerifiedToken, VerifiedTokens};
+use guarita::services::access::{Issuers, VerifiedToken, VerifiedTokens};
 
 fn now() -> Timestamp {
     Timestamp::from_seconds(1_800_000_000)
@@ -75,7 +76,7 @@ fn find(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("token/find");
     // The signature's length is the token's; how it was made does not matter to a hit.
     let keyring = keyring(Algorithm::Rs256);
-    let expected = expectations();
+    let (expected, providers) = (expectations(), Providers::default());
     for count in [1, 10_000] {
         let verified = VerifiedTokens::new(65_536);
         let tokens: Vec<_> = (0..count)
@@ -92,7 +93,9 @@ fn find(criterion: &mut Criterion) {
         group.bench_function(format!("hit among {count}"), |bencher| {
             bencher.iter(|| {
                 let token = turn.next().expect("a token");
-                verified.find(black_box(token.expose()), &keyring, &expected, now())
+                let issuers =
+                    Issuers { keyring: &keyring, expectations: &expected, providers: &providers };
+                verified.find(black_box(token.expose()), issuers, now())
             });
         });
     }

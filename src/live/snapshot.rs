@@ -15,6 +15,7 @@ use crate::rules::route::{Policy, Table};
 use crate::rules::token::{Keyring, claims::Expectations};
 
 use super::introspection::IntrospectionClients;
+use super::provider::Providers;
 use super::rate_limits::RateLimits;
 use super::required_factor::RequiredFactor;
 use super::service_key::ServiceKey;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub keyring: Arc<Keyring>,
     /// What a token must say.
     pub expectations: Expectations,
+    /// The issuers of others whose tokens count.
+    pub providers: Providers,
     /// The names the upstream receives.
     pub identity_headers: IdentityHeaders,
     /// What is stripped from every request and its trailers.
@@ -48,6 +51,8 @@ pub struct Snapshot {
     pub introspection: IntrospectionClients,
     /// `public_url`: the origin that pages of ours have.
     pub public_url: Box<str>,
+    /// Whether people can sign in here.
+    pub sign_in: bool,
     /// `mode = "off"`: nobody is judged (loopback only).
     pub open: bool,
     /// Per listener address, its TLS; plain where `None`.

@@ -3,6 +3,7 @@
 pub mod limit;
 pub mod session;
 pub mod keys;
+pub mod federation;
 pub mod access;
 pub mod grant;
 pub mod mail;

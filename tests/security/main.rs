@@ -25,6 +25,7 @@ mod introspection;
 mod in_a_browser;
 mod login;
 mod pages;
+mod providers;
 mod mail;
 mod recovery;
 mod routes;

@@ -27,6 +27,8 @@ pub struct Metrics {
     handshakes: IntCounterVec,
     failures: IntCounterVec,
     upstream_healthy: IntGaugeVec,
+    provider_keys_age: IntGaugeVec,
+    provider_keys_fetches: IntCounterVec,
     reloads: IntCounterVec,
     reload_success: IntGauge,
     reload_time: IntGauge,
@@ -134,6 +136,18 @@ impl Metrics {
                 "guarita_upstream_failures_total",
                 "Attempts that no upstream server answered.",
                 &["upstream", "server"],
+            )?,
+            provider_keys_age: to.add(IntGaugeVec::new(
+                Opts::new(
+                    "guarita_provider_keys_age_seconds",
+                    "Time since the keys of a provider were fetched; -1 before the first.",
+                ),
+                &["provider"],
+            )?)?,
+            provider_keys_fetches: to.counters(
+                "guarita_provider_key_fetches_total",
+                "Attempts to fetch the keys of a provider.",
+                &["provider", "result"],
             )?,
             upstream_healthy: to.add(IntGaugeVec::new(
                 Opts::new("guarita_upstream_healthy", "Whether requests may go to a server."),
@@ -248,6 +262,17 @@ impl Metrics {
     /// Sets what is known of an upstream server.
     pub fn upstream_healthy(&self, upstream: &str, server: &str, healthy: bool) {
         self.upstream_healthy.with_label_values(&[upstream, server]).set(i64::from(healthy));
+    }
+
+    /// Counts an attempt to fetch the keys of a provider.
+    pub fn provider_keys_fetched(&self, provider: &str, succeeded: bool) {
+        self.provider_keys_fetches.with_label_values(&[provider, result(succeeded)]).inc();
+    }
+
+    /// Sets how old the keys of a provider are; `None` before the first.
+    pub fn provider_keys_age(&self, provider: &str, age: Option<Duration>) {
+        let seconds = age.map_or(-1, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        self.provider_keys_age.with_label_values(&[provider]).set(seconds);
     }
 
     /// Records a reload; `at` in seconds since the epoch.

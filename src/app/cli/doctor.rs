@@ -15,6 +15,7 @@ use crate::adapters::store::{Probed, Store};
 use crate::adapters::upstream::settings::Server;
 use crate::app::config::{self, Config};
 use crate::model::{EmailAddress, Timestamp, clock, random};
+use crate::services::federation;
 
 /// When this version was made, more or less: no clock is right that says less.
 const MADE: Timestamp = Timestamp::from_seconds(1_767_225_600);
@@ -85,7 +86,27 @@ async fn ask(config: &Config, mail_to: Option<&EmailAddress>) -> Vec<Found> {
     let (database, last) = ask_database(config).await;
     let mut found = vec![Found::Well("configuration".into()), database, judge_clock(now, last)];
     found.push(ask_mail(config, mail_to).await);
+    found.extend(ask_providers(config).await);
     found.extend(ask_upstreams(config).await);
+    found
+}
+
+async fn ask_providers(config: &Config) -> Vec<Found> {
+    let mut asked = JoinSet::new();
+    for settings in config.providers.iter().filter(|it| it.published.is_some()).cloned() {
+        asked.spawn(async move {
+            let label = format!("provider {}", settings.name);
+            match federation::fetch_keys(&settings).await {
+                Ok(keys) => Found::Well(format!("{label}: {} keys", keys.len())),
+                Err(fault) => {
+                    let todo = "see its issuer and jwks_uri, the ca, and firewalls on the way";
+                    wrong(format_args!("{label}: {fault}"), todo)
+                }
+            }
+        });
+    }
+    let mut found = asked.join_all().await;
+    found.sort_by_key(ToString::to_string);
     found
 }
 

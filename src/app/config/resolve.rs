@@ -8,6 +8,7 @@ mod listeners;
 mod mail;
 mod mfa;
 mod pages;
+mod providers;
 mod quantity;
 mod rate_limits;
 mod reader;
@@ -23,6 +24,7 @@ pub(super) use reader::Reader;
 
 use super::values::{Config, Mode, Places};
 use super::written::{self, Written};
+use crate::rules::token::Expectations;
 
 /// Everything at once. What cannot be used is told in the report and has a stand-in here, so that
 /// the rest is told too: a report with a problem is never a configuration.
@@ -32,25 +34,33 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
     let ops = section::ops(written, &listeners, reader);
     let mode = mode(written, &listeners, reader);
     let public_url = section::public_url(written, reader);
-    if written.providers.as_ref().is_some_and(|providers| !providers.is_empty()) {
-        reader.report.problem("providers", "issuers of others are not available yet");
-    }
     let upstreams = upstreams::resolve(written, reader);
     let aliases = endpoints::aliases(written, reader);
     let routes = routes::resolve(written, &upstreams, &listeners, &aliases, reader);
     let links = mail::links(written, &public_url, reader);
     let mail = mail::resolve(written, &public_url, reader);
     let (keys, key_places) = tokens::keys(written, reader);
+    let tokens = tokens::tokens(written, reader);
+    let own = Expectations {
+        issuer: (*tokens.issuer).into(),
+        audiences: match mode {
+            Mode::Local | Mode::Off => vec![(*tokens.audience).into()],
+            // Without any, no token of ours is believed.
+            Mode::External => Vec::new(),
+        },
+        leeway: tokens::leeway(written, reader),
+        max_length: tokens::max_length(written, reader),
+    };
     Config {
         mode,
         public_url,
         ops,
         store: section::store(written, &data_dir, reader),
-        tokens: tokens::tokens(written, reader),
+        tokens,
         algorithm: tokens::algorithm(written),
         keys,
-        leeway: tokens::leeway(written, reader),
-        max_token_length: tokens::max_length(written, reader),
+        providers: providers::resolve(written, &own, reader),
+        expectations: own,
         login: tokens::login(written, reader),
         required_roles: mfa::required_roles(written, reader),
         mfa: mfa::resolve(written, reader),
@@ -93,12 +103,11 @@ fn mode(written: &Written, listeners: &[super::values::Listener], reader: &mut R
     match written.mode {
         None | Some(written::Mode::Local) => Mode::Local,
         Some(written::Mode::External) => {
-            reader.report.problem_with_hint(
-                "mode",
-                "accepting only others' tokens is not available yet",
-                "use \"local\"",
-            );
-            Mode::Local
+            if written.providers.as_ref().is_none_or(Vec::is_empty) {
+                let what = "\"external\" accepts others' tokens only, and there is no provider";
+                reader.report.problem_with_hint("mode", what, "add [[providers]]");
+            }
+            Mode::External
         }
         Some(written::Mode::Off) => {
             if written.allow_insecure != Some(true) {

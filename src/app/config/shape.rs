@@ -79,7 +79,8 @@ fn choose(node: &'static Node, value: &Value) -> &'static Node {
             Value::Integer(_) => kind == Some("integer"),
             Value::Boolean(_) => kind == Some("boolean"),
             Value::String(_) => kind == Some("string") || words(node).is_some(),
-            Value::Float(_) | Value::Datetime(_) | Value::Array(_) | Value::Table(_) => false,
+            Value::Array(_) => kind == Some("array"),
+            Value::Float(_) | Value::Datetime(_) | Value::Table(_) => false,
         }
     };
     alternatives.iter().map(follow).find(of_type).unwrap_or(node)

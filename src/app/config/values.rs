@@ -9,13 +9,14 @@ use ipnet::IpNet;
 
 use crate::adapters::{mail, store, upstream};
 use crate::doors::endpoints::pages;
+use crate::live::provider;
 use crate::live::rate_limits::RateLimits;
 use crate::live::snapshot::Limits;
 use crate::live::{IntrospectionClients, ServiceKey};
 use crate::model::{Role, Secret};
 use crate::rules::request::IdentityHeaders;
 use crate::rules::route::{Matcher, Policy};
-use crate::rules::token::Algorithm;
+use crate::rules::token::{Algorithm, Expectations};
 use crate::services::mail::Links;
 use crate::services::{account, grant, keys, login};
 
@@ -25,8 +26,10 @@ pub type Files = BTreeMap<PathBuf, Option<[u8; 32]>>;
 /// Who issues tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Guarita itself.
+    /// Guarita itself, and providers.
     Local,
+    /// Providers only.
+    External,
     /// Nobody is judged; needs `allow_insecure = true` and loopback listeners.
     Off,
 }
@@ -52,10 +55,9 @@ pub struct Config {
     pub algorithm: Algorithm,
     /// `tokens.signing_key`, `tokens.verifying_keys`, already read.
     pub keys: keys::Given,
-    /// `tokens.leeway`; 0 to 60 s, default 30 s.
-    pub leeway: Duration,
-    /// `tokens.max_length` in bytes; 1 KiB to 64 KiB, default 16 KiB.
-    pub max_token_length: usize,
+    /// What tokens of our own must say. `tokens.leeway` is 0 to 60 s, default 30 s; `tokens.max_length`
+    /// 1 KiB to 64 KiB, default 16 KiB.
+    pub expectations: Expectations,
     /// `[passwords]`, `[lockout]`
     pub login: login::Settings,
     /// `[pages]`
@@ -80,6 +82,8 @@ pub struct Config {
     pub service_key: Option<ServiceKey>,
     /// `[introspection]`
     pub introspection: IntrospectionClients,
+    /// `[[providers]]`
+    pub providers: Vec<provider::Settings>,
     /// `credentials.on_invalid = "reject"`
     pub reject_invalid: bool,
     /// `trusted_proxies`

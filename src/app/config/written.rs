@@ -2,13 +2,12 @@
 //! descriptions. Bounds of numbers stand here and nowhere else; those of times and sizes, and all
 //! that needs more than one key, are checked where the section is resolved.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod introspection;
 mod limits;
+mod provider;
 mod rate_limits;
 mod section;
 mod token;
@@ -16,6 +15,7 @@ mod upstream;
 
 pub use introspection::{Introspection, IntrospectionClient};
 pub use limits::Limits;
+pub use provider::{Audience, Provider, ProviderPreset, TokenType, UnmappedRoles};
 pub use rate_limits::{Bounds, RateLimits, SourceBounds};
 pub use section::{
     Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mail, MailLanguage, MailTls, Mfa,
@@ -107,7 +107,7 @@ pub struct Written {
     /// refused.
     #[schemars(length(max = 100_000))]
     pub routes: Option<Vec<Route>>,
-    /// Issuers of others. Not available yet: refused.
+    /// Issuers of others whose tokens count.
     #[schemars(length(max = 100))]
     pub providers: Option<Vec<Provider>>,
     /// The names of the headers that tell an upstream who is calling.
@@ -298,20 +298,4 @@ pub enum Source {
     Bearer,
     /// A session cookie.
     Session,
-}
-
-/// An issuer of others. Not available yet: refused.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Provider {
-    /// Unique among providers.
-    pub name: Option<String>,
-    /// `iss` of its tokens.
-    pub issuer: Option<String>,
-    /// `aud` of its tokens; any of these.
-    pub audience: Option<Vec<String>>,
-    /// The claims that hold roles; the first one present counts.
-    pub roles_from: Option<Vec<String>>,
-    /// Its roles or groups to ours.
-    pub role_map: Option<BTreeMap<String, String>>,
 }

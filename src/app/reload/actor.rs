@@ -11,6 +11,7 @@ use crate::app::config::values::Files;
 use crate::app::config::{self, Config, Loaded, Problems};
 use crate::live::{Live, Snapshot};
 use crate::model::{Timestamp, clock};
+use crate::services::federation;
 
 /// Most requests that wait; those beyond are served by the reload that is about to begin.
 const QUEUE: usize = 64;
@@ -155,9 +156,16 @@ impl Actor {
     /// Serves until every [`Handle`] is gone.
     pub async fn run(mut self) {
         while let Some(first) = self.requests.recv().await {
+            let mut only_files = first.reason == Reason::FileChanged;
             let mut waiting: Vec<_> = first.answer.into_iter().collect();
             while let Ok(request) = self.requests.try_recv() {
+                only_files &= request.reason == Reason::FileChanged;
                 waiting.extend(request.answer);
+            }
+            // The change that was seen may have been read by another reload since.
+            if only_files && !self.is_stale().await {
+                self.watched.send_modify(|_| {});
+                continue;
             }
             let result = self.reload(first.reason).await;
             for answer in waiting {
@@ -165,6 +173,12 @@ impl Actor {
                 let _ = answer.send(result.clone());
             }
         }
+    }
+
+    async fn is_stale(&self) -> bool {
+        let watched = self.watched.borrow().clone();
+        let looked = tokio::task::spawn_blocking(move || watched.is_stale()).await;
+        looked.unwrap_or(true)
     }
 
     async fn reload(&mut self, reason: Reason) -> Result<u64, Problems> {
@@ -200,6 +214,9 @@ impl Actor {
         let generation = next.snapshot.generation;
         for pool in &next.snapshot.pools {
             pool.start();
+        }
+        for provider in next.snapshot.providers.iter() {
+            federation::refresh::start(provider, &self.metrics);
         }
         self.live.swap(next.snapshot);
         for warning in &next.config.warnings {

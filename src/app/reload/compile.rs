@@ -10,11 +10,11 @@ use crate::adapters::upstream::Pool;
 use crate::app::config::Problems;
 use crate::app::config::values::{self, Config, Mode};
 use crate::live::certificates::{self, CertificatePem, ClientCertificates, ListenerTls};
+use crate::live::provider::{self, Provider, Providers};
 use crate::live::snapshot::Tls;
 use crate::live::{RequiredFactor, RouteTarget, Snapshot};
 use crate::rules::request::{HeaderFamilies, IdentityHeaders};
 use crate::rules::route::Table;
-use crate::rules::token::claims::Expectations;
 use crate::rules::token::{Keyring, SigningKey, VerifyingKey};
 use crate::services::keys;
 
@@ -43,12 +43,8 @@ pub fn compile(
         routes,
         pools: distinct,
         keyring: Arc::new(keyring),
-        expectations: Expectations {
-            issuer: (*config.tokens.issuer).into(),
-            audiences: vec![(*config.tokens.audience).into()],
-            leeway: config.leeway,
-            max_length: config.max_token_length,
-        },
+        expectations: config.expectations.clone(),
+        providers: providers(config, previous),
         identity_headers: config.identity_headers.clone(),
         families: families(&config.identity_headers),
         trusted_proxies: config.trusted_proxies.clone(),
@@ -57,6 +53,7 @@ pub fn compile(
         public_url: config.public_url.clone(),
         service_key: config.service_key.clone(),
         introspection: config.introspection.clone(),
+        sign_in: config.mode != Mode::External,
         open: config.mode == Mode::Off,
         tls,
         limits: config.limits.clone(),
@@ -74,6 +71,19 @@ pub fn check(config: &Config) -> Result<(), Problems> {
     let pools = pools(config, None, &mut problems);
     routes(config, &pools, |_| (), &mut problems);
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+}
+
+/// Those whose settings stay are taken over, with the keys that were fetched.
+fn providers(config: &Config, previous: Option<&Snapshot>) -> Providers {
+    let known = |settings: &provider::Settings| {
+        let all = previous.into_iter().flat_map(|previous| previous.providers.iter());
+        all.into_iter().find(|provider| provider.settings() == settings).map(Arc::clone)
+    };
+    let all = config.providers.iter();
+    let all = all.map(|settings| {
+        known(settings).unwrap_or_else(|| Arc::new(Provider::new(settings.clone())))
+    });
+    Providers::new(all.collect())
 }
 
 fn check_keys(config: &Config, problems: &mut Vec<String>) {

@@ -35,6 +35,8 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     next.ops = running.ops;
     next.store.clone_from(&running.store);
     next.tokens.clone_from(&running.tokens);
+    next.expectations.issuer.clone_from(&running.expectations.issuer);
+    next.expectations.audiences.clone_from(&running.expectations.audiences);
     next.login.clone_from(&running.login);
     next.mfa.clone_from(&running.mfa);
     next.pages.clone_from(&running.pages);

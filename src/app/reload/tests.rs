@@ -168,6 +168,18 @@ async fn a_changed_file_is_noticed_and_an_unchanged_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_change_that_was_read_already_is_not_read_again() {
+    let gateway = Gateway::start("");
+    gateway.write(&format!("{UPSTREAM}{ROUTE}"));
+    assert_eq!(gateway.handle.reload_now().await, Ok(2));
+    gateway.handle.trigger(Reason::FileChanged);
+    // Told apart, so that they are not served as one.
+    gateway.handle.trigger(Reason::FileChanged);
+    gateway.write("");
+    assert_eq!(gateway.handle.reload_now().await, Ok(3));
+}
+
+#[tokio::test]
 async fn a_file_that_was_missing_is_noticed_when_it_comes() {
     let gateway = Gateway::start("");
     tokio::spawn(watch::run(gateway.handle.clone()));

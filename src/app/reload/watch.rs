@@ -48,7 +48,7 @@ impl Watched {
     }
 
     /// Whether any file now says something else.
-    fn is_stale(&self) -> bool {
+    pub(super) fn is_stale(&self) -> bool {
         self.files.iter().any(|(file, digest)| digest_of(file) != *digest)
             || Self::read_keys(&self.keys_directory) != self.keys
     }

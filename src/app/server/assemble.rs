@@ -17,6 +17,7 @@ use crate::adapters::mail::Smtp;
 use crate::adapters::store::Store;
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::app::config::Config;
+use crate::app::config::values::Mode;
 use crate::app::reload::{self, Actor};
 use crate::doors::endpoints;
 use crate::doors::ops::Readiness;
@@ -157,6 +158,7 @@ pub(super) async fn assemble(
         Enrol::new(store.clone(), Arc::clone(&login), Arc::clone(&factor), config.mfa.recent_login);
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
+        issues: config.mode != Mode::External,
         login,
         enrol: Arc::new(enrol),
         factor,

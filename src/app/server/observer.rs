@@ -39,7 +39,11 @@ impl Observer {
             self.metrics.connections(self.admission.open());
             let status = self.reload.status();
             self.readiness.reload(status.problems.first().cloned());
-            for pool in &self.live.read().pools {
+            let live = self.live.read();
+            for provider in live.providers.iter() {
+                self.metrics.provider_keys_age(&provider.settings().name, provider.age());
+            }
+            for pool in &live.pools {
                 let name = &pool.settings().name;
                 for (server, healthy) in pool.health() {
                     self.metrics.upstream_healthy(name, server, healthy);

@@ -14,6 +14,7 @@ use crate::app::config::{self, Config};
 use crate::app::reload;
 use crate::doors::ops;
 use crate::model::clock;
+use crate::services::federation;
 
 /// Loads the configuration and serves until SIGTERM or SIGINT, then drains.
 ///
@@ -98,8 +99,12 @@ impl Gate {
         background: &mut JoinSet<()>,
         accepting: &mut JoinSet<()>,
     ) -> Closing {
-        for pool in &self.live.read().pools {
+        let live = self.live.read();
+        for pool in &live.pools {
             pool.start();
+        }
+        for provider in live.providers.iter() {
+            federation::refresh::start(provider, &self.metrics);
         }
         background.spawn(self.feed.run());
         background.spawn(self.sweep.run());

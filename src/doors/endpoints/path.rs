@@ -1,6 +1,11 @@
 //! Which paths belong to Guarita. No route can take them over.
 
+use axum::Router;
+use axum::routing::any;
 use http::{HeaderMap, header};
+
+use super::arrival::Arrival;
+use crate::model::Code;
 
 /// Trees and pages of contract section 6, also those that this version does not serve yet: what is
 /// ours tomorrow is not forwarded today.
@@ -18,6 +23,33 @@ const PAGES: [&str; 11] = [
     "/.well-known/oauth-authorization-server",
     "/.well-known/jwks.json",
 ];
+
+/// What serves the accounts of our own.
+const ACCOUNTS: [&str; 17] = [
+    "/auth/login",
+    "/auth/token",
+    "/auth/refresh",
+    "/auth/password",
+    "/auth/mfa/totp/enroll",
+    "/auth/mfa/totp/confirm",
+    "/auth/mfa/totp/disable",
+    "/auth/mfa/recovery-codes",
+    "/auth/mfa/challenge",
+    "/recover",
+    "/recover/confirm",
+    "/verify-email",
+    "/verify-email/confirm",
+    "/reset",
+    "/login",
+    "/mfa",
+    "/account",
+];
+
+/// Where others issue the tokens, there are no accounts: 404 for everybody.
+pub(super) fn absent() -> Router {
+    let gone = |arrival: Arrival| async move { arrival.refuse(Code::NotFound) };
+    ACCOUNTS.into_iter().fold(Router::new(), |router, path| router.route(path, any(gone)))
+}
 
 /// Whether a canonical path is ours.
 pub fn owns(path: &str) -> bool {

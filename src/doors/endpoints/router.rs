@@ -10,7 +10,8 @@ use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
 use super::{
-    csrf, introspection, links, login, logout, mfa, pages, password, refresh, sessions, wellknown,
+    csrf, introspection, links, login, logout, mfa, pages, password, path, refresh, sessions,
+    wellknown,
 };
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
@@ -24,6 +25,8 @@ use crate::services::session::Sessions;
 /// The services that the endpoints serve; each file takes its own.
 #[derive(Debug)]
 pub struct Services {
+    /// Whether there are accounts of our own to log in to.
+    pub issues: bool,
     /// Login with a password.
     pub login: Arc<Login>,
     /// The beginning of second factors.
@@ -61,6 +64,7 @@ pub struct Services {
 /// Builds the router, once.
 pub fn router(services: Services) -> Router {
     let Services {
+        issues,
         login,
         enrol,
         factor,
@@ -114,15 +118,17 @@ pub fn router(services: Services) -> Router {
         password: password.clone(),
         overviews,
     });
-    Router::new()
+    let accounts = Router::new()
         .merge(login::routes(login))
         .merge(mfa::routes(factor))
         .merge(links::routes(links))
         .merge(refresh::routes(refresh::Desk { refresh, audit, metrics, turnstile }))
+        .merge(password::routes(password))
+        .merge(pages);
+    Router::new()
+        .merge(if issues { accounts } else { path::absent() })
         .merge(sessions::routes(sessions.clone()))
         .merge(logout::routes(sessions))
-        .merge(password::routes(password))
-        .merge(pages)
         .merge(introspection::routes(introspection))
         .merge(csrf::routes())
         .merge(wellknown::routes(live))

@@ -81,7 +81,7 @@ pub(super) async fn receive(
         return Reception::Own { path, canonical, caller };
     }
     let refused = |code| {
-        let sign_in = sign_in(code, request, &canonical);
+        let sign_in = snapshot.sign_in.then(|| sign_in(code, request, &canonical)).flatten();
         Refusal { code, presented: candidates.presented(), allow: None, sign_in }
     };
     let found = snapshot.routes.find(canonical.host(), canonical.path(), &request.method);

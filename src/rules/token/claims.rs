@@ -49,7 +49,7 @@ pub struct Claims {
 }
 
 /// What a token must say to be believed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Expectations {
     /// `iss`, exactly.
     pub issuer: Arc<str>,

@@ -221,6 +221,13 @@ pub struct VerifyingKey {
     decoding: DecodingKey,
 }
 
+/// Its id is a hash of what it is.
+impl PartialEq for VerifyingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && self.id == other.id
+    }
+}
+
 impl VerifyingKey {
     /// Reads a public key of the algorithm in PEM (SPKI, PKCS#1 or a certificate). There is no
     /// public key for HS256; see [`VerifyingKey::secret`].

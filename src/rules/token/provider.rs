@@ -54,7 +54,7 @@ pub enum TokenType {
 }
 
 /// What a provider's token must say, and where it says what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProviderExpectations {
     /// `iss`, `aud`, leeway, size.
     pub token: Expectations,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::opened::{OpenedSession, OpenedSessions};
 use super::proof::Proof;
-use super::verified::{VerifiedToken, VerifiedTokens};
-use crate::live::{RequiredFactor, ServiceKey, Snapshot};
+use super::verified::{Issuers, VerifiedToken, VerifiedTokens};
+use crate::live::provider::Unverified;
+use crate::live::{Provider, RequiredFactor, ServiceKey, Snapshot};
 use crate::model::{Principal, SessionId, Source, Timestamp};
 use crate::rules::request::{Candidates, Credential};
-use crate::rules::token::{Expectations, Keyring};
+use crate::rules::token::{Invalid, unproven_issuer};
 use crate::services::session::{Registry, Standing, Unknowable};
 
 /// What the judge found.
@@ -43,8 +44,7 @@ pub struct Judge {
 /// What the judge goes by; a part of the snapshot.
 #[derive(Clone, Copy, Debug)]
 struct Grounds<'a> {
-    keyring: &'a Keyring,
-    expectations: &'a Expectations,
+    issuers: Issuers<'a>,
     service_key: Option<&'a ServiceKey>,
     reject_invalid: bool,
     required_factor: &'a RequiredFactor,
@@ -69,8 +69,11 @@ impl Judge {
             return Verdict::Unjudged;
         }
         let grounds = Grounds {
-            keyring: &snapshot.keyring,
-            expectations: &snapshot.expectations,
+            issuers: Issuers {
+                keyring: &snapshot.keyring,
+                expectations: &snapshot.expectations,
+                providers: &snapshot.providers,
+            },
             service_key: snapshot.service_key.as_ref(),
             reject_invalid: snapshot.reject_invalid,
             required_factor: &snapshot.required_factor,
@@ -103,7 +106,10 @@ where
                 None => None,
             },
             Credential::Bearer(token) => {
-                verify(verified, grounds, token, Source::Bearer).map(|token| token.proof())
+                match verify(verified, grounds, token, Source::Bearer).await {
+                    Ok(token) => token.map(|token| token.proof()),
+                    Err(Unknowable) => return Verdict::Unknowable,
+                }
             }
             // Boxed: most requests bring tokens, and its size would be paid on every one.
             Credential::Session(cookie) => match Box::pin(open(cookie)).await {
@@ -113,10 +119,14 @@ where
             Credential::Unusable => None,
         };
         if let Some(proof) = proof {
-            let Ok(standing) = standing(proof.session).await else {
-                return Verdict::Unknowable;
+            let verdict = match proof.session {
+                Some(session) => match standing(session).await {
+                    Ok(standing) => prove(proof, &standing, grounds.required_factor),
+                    Err(Unknowable) => return Verdict::Unknowable,
+                },
+                None => Some(prove_alone(proof, grounds.required_factor)),
             };
-            if let Some(verdict) = prove(proof, &standing, grounds.required_factor) {
+            if let Some(verdict) = verdict {
                 return verdict;
             }
         }
@@ -129,26 +139,89 @@ where
 
 /// The token out of the cache, else verified now and remembered. Why a bad one is bad goes to the
 /// log only.
-fn verify(
+async fn verify(
     verified: &VerifiedTokens,
     grounds: Grounds<'_>,
     token: &str,
     source: Source,
-) -> Option<Arc<VerifiedToken>> {
-    let Grounds { keyring, expectations, now, .. } = grounds;
-    if let Some(known) = verified.find(token, keyring, expectations, now) {
-        return Some(known);
+) -> Result<Option<Arc<VerifiedToken>>, Unknowable> {
+    let Grounds { issuers, now, .. } = grounds;
+    if let Some(known) = verified.find(token, issuers, now) {
+        return Ok(Some(known));
     }
-    let claims = match keyring.verify(token, expectations, now) {
-        Ok(claims) => claims,
+    let fresh = match provider_of(issuers, token) {
+        // Boxed: it is rare, and its size would be paid on every request.
+        Some(provider) => Box::pin(verify_foreign(provider, token, source, now)).await?,
+        None => verify_own(issuers, token, source, now),
+    };
+    let fresh = fresh.map(Arc::new);
+    if let Some(fresh) = &fresh {
+        verified.remember(token, Arc::clone(fresh));
+    }
+    Ok(fresh)
+}
+
+fn verify_own(
+    issuers: Issuers<'_>,
+    token: &str,
+    source: Source,
+    now: Timestamp,
+) -> Option<VerifiedToken> {
+    let Issuers { keyring, expectations, .. } = issuers;
+    match keyring.verify(token, expectations, now) {
+        Ok(claims) => VerifiedToken::new(claims, source, keyring, expectations).ok(),
         Err(reason) => {
             tracing::debug!(reason = reason.as_str(), "a token was refused");
-            return None;
+            None
         }
-    };
-    let fresh = Arc::new(VerifiedToken::new(claims, source, keyring, expectations).ok()?);
-    verified.remember(token, Arc::clone(&fresh));
-    Some(fresh)
+    }
+}
+
+/// Who says of itself to have issued a token, if it is a provider. Its keys decide.
+fn provider_of<'a>(issuers: Issuers<'a>, token: &str) -> Option<&'a Arc<Provider>> {
+    if issuers.providers.is_empty() {
+        return None;
+    }
+    let issuer = unproven_issuer(token, issuers.expectations.max_length)?;
+    issuers.providers.of_issuer(&issuer)
+}
+
+/// By the provider's keys; where they lack the one that is named, once more by fresh ones.
+async fn verify_foreign(
+    provider: &Arc<Provider>,
+    token: &str,
+    source: Source,
+    now: Timestamp,
+) -> Result<Option<VerifiedToken>, Unknowable> {
+    let before = provider.fingerprint();
+    let mut told = provider.verify(token, now);
+    let lacks_key =
+        matches!(told, Err(Unverified::Unknowable | Unverified::Invalid(Invalid::UnknownKey)));
+    if lacks_key && provider.renewed(before).await {
+        told = provider.verify(token, now);
+    }
+    match told {
+        Ok((claims, fingerprint)) => {
+            Ok(VerifiedToken::foreign(claims, source, provider, fingerprint).ok())
+        }
+        Err(Unverified::Unknowable) => Err(Unknowable),
+        Err(Unverified::Invalid(reason)) => {
+            let provider = &*provider.settings().name;
+            tracing::debug!(provider, reason = reason.as_str(), "a provider's token was refused");
+            Ok(None)
+        }
+    }
+}
+
+/// The caller whom a provider's token names: its session is not ours, and no account is.
+fn prove_alone(proof: Proof, required_factor: &RequiredFactor) -> Verdict {
+    let principal = Principal::new(proof.identity);
+    let demanded = required_factor.is_demanded(principal.roles(), false);
+    if demanded && !principal.second_factor() {
+        Verdict::HalfProven(principal)
+    } else {
+        Verdict::Proven(principal)
+    }
 }
 
 /// The caller, if the session is active and its user is the one the credential names. One that

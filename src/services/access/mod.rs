@@ -18,4 +18,4 @@ pub use forgery::Asked;
 pub use introspection::{Active, Introspection};
 pub use judge::{Judge, Verdict};
 pub use opened::OpenedSessions;
-pub use verified::{VerifiedToken, VerifiedTokens};
+pub use verified::{Issuers, VerifiedToken, VerifiedTokens};

@@ -36,7 +36,7 @@ impl OpenedSession {
     /// What its cookie says of it, as of the moment it was read.
     pub(super) fn proof(&self) -> Proof {
         let identity = Arc::clone(&self.identity);
-        Proof { identity, session: self.session, as_of: self.read_at }
+        Proof { identity, session: Some(self.session), as_of: self.read_at }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::model::{Identity, SessionId, Timestamp};
 #[derive(Debug)]
 pub(super) struct Proof {
     pub(super) identity: Arc<Identity>,
-    pub(super) session: SessionId,
+    /// None where it hangs on none of ours.
+    pub(super) session: Option<SessionId>,
     pub(super) as_of: Timestamp,
 }

@@ -4,15 +4,16 @@
 //! that a token is judged by is asked again on every hit: the keys in force, issuer, audience,
 //! size and times. So a reload needs no clearing, and a hit never outlives `exp`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::proof::Proof;
+use crate::live::{Provider, Providers};
 use crate::model::identity::InvalidIdentity;
 use crate::model::{Identity, SessionId, Source, Timestamp};
-use crate::rules::token::{Claims, Expectations, Keyring};
+use crate::rules::token::{Claims, Expectations, Keyring, ProviderClaims};
 
 /// Bytes that one entry may take on average: the bound of all is `capacity` times this.
 const MEAN_ENTRY_BYTES: u64 = 2048;
@@ -23,18 +24,43 @@ const FIXED_ENTRY_BYTES: usize = 768;
 #[derive(Debug)]
 pub struct VerifiedToken {
     identity: Arc<Identity>,
-    session: SessionId,
-    /// One text for all tokens, as the expectations have it: what is compared is near.
-    issuer: Arc<str>,
-    audience: Arc<str>,
+    /// None where it is a provider's, whose sessions are not ours.
+    session: Option<SessionId>,
     issued_at: Timestamp,
     not_before: Timestamp,
     expires_at: Timestamp,
-    fingerprint: u64,
+    by: VerifiedBy,
+}
+
+/// Whose keys verified it.
+#[derive(Debug)]
+enum VerifiedBy {
+    Ourselves {
+        /// One text for all tokens, as the expectations have it: what is compared is near.
+        issuer: Arc<str>,
+        audience: Arc<str>,
+        fingerprint: u64,
+    },
+    /// Its settings are what the token was held against: they change by there being another.
+    Provider { provider: Weak<Provider>, fingerprint: u64 },
+}
+
+/// Who may have issued a token, at this moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Issuers<'a> {
+    /// Our own keys.
+    pub keyring: &'a Keyring,
+    /// What our own tokens must say.
+    pub expectations: &'a Expectations,
+    /// Those of others.
+    pub providers: &'a Providers,
 }
 
 impl VerifiedToken {
     /// What the keyring just verified.
+    ///
+    /// # Errors
+    /// What it says does not fit into header fields.
     pub fn new(
         claims: Claims,
         source: Source,
@@ -52,13 +78,38 @@ impl VerifiedToken {
         .with_second_factor(claims.second_factor_at.is_some());
         Ok(Self {
             identity: Arc::new(identity),
-            session: claims.session,
-            issuer: shared(&claims.issuer, [&expected.issuer]),
-            audience: shared(&claims.audience, &expected.audiences),
+            session: Some(claims.session),
             issued_at: claims.issued_at,
             not_before: claims.not_before,
             expires_at: claims.expires_at,
-            fingerprint: keyring.fingerprint(),
+            by: VerifiedBy::Ourselves {
+                issuer: shared(&claims.issuer, [&expected.issuer]),
+                audience: shared(&claims.audience, &expected.audiences),
+                fingerprint: keyring.fingerprint(),
+            },
+        })
+    }
+
+    /// What a provider's keys of that fingerprint just verified.
+    ///
+    /// # Errors
+    /// What it says does not fit into header fields.
+    pub(super) fn foreign(
+        claims: ProviderClaims,
+        source: Source,
+        provider: &Arc<Provider>,
+        fingerprint: u64,
+    ) -> Result<Self, InvalidIdentity> {
+        let token_id = claims.token_id.as_deref();
+        let identity = Identity::new(claims.subject, None, None, claims.roles, source, token_id)?
+            .with_second_factor(claims.second_factor);
+        Ok(Self {
+            identity: Arc::new(identity),
+            session: None,
+            issued_at: claims.issued_at,
+            not_before: claims.not_before,
+            expires_at: claims.expires_at,
+            by: VerifiedBy::Provider { provider: Arc::downgrade(provider), fingerprint },
         })
     }
 
@@ -74,11 +125,31 @@ impl VerifiedToken {
     }
 
     /// Whether it would be verified again now.
-    fn holds(&self, keyring: &Keyring, expected: &Expectations, now: Timestamp) -> bool {
-        self.fingerprint == keyring.fingerprint()
-            && self.issuer == expected.issuer
-            && expected.accepts_audience(&self.audience)
-            && expected.check_times(self.issued_at, self.not_before, self.expires_at, now).is_ok()
+    fn holds(&self, issuers: Issuers<'_>, now: Timestamp) -> bool {
+        let Self { issued_at, not_before, expires_at, .. } = *self;
+        match &self.by {
+            VerifiedBy::Ourselves { issuer, audience, fingerprint } => {
+                let expected = issuers.expectations;
+                *fingerprint == issuers.keyring.fingerprint()
+                    && *issuer == expected.issuer
+                    && expected.accepts_audience(audience)
+                    && expected.check_times(issued_at, not_before, expires_at, now).is_ok()
+            }
+            VerifiedBy::Provider { provider, fingerprint } => {
+                let known = |it: &&Arc<Provider>| std::ptr::eq(Arc::as_ptr(it), provider.as_ptr());
+                issuers.providers.iter().find(known).is_some_and(|provider| {
+                    provider.holds(*fingerprint, issued_at, not_before, expires_at, now)
+                })
+            }
+        }
+    }
+
+    /// Bytes of the texts that it alone holds.
+    fn texts(&self) -> usize {
+        match &self.by {
+            VerifiedBy::Ourselves { issuer, audience, .. } => issuer.len() + audience.len(),
+            VerifiedBy::Provider { .. } => 0,
+        }
     }
 }
 
@@ -117,14 +188,13 @@ impl VerifiedTokens {
     pub fn find(
         &self,
         token: &str,
-        keyring: &Keyring,
-        expected: &Expectations,
+        issuers: Issuers<'_>,
         now: Timestamp,
     ) -> Option<Arc<VerifiedToken>> {
-        if token.len() > expected.max_length {
+        if token.len() > issuers.expectations.max_length {
             return None;
         }
-        self.tokens.get(token).filter(|verified| verified.holds(keyring, expected, now))
+        self.tokens.get(token).filter(|verified| verified.holds(issuers, now))
     }
 
     /// Remembers a token, in the place of an older verification of the same bytes.
@@ -153,7 +223,7 @@ impl Weighter<Box<str>, Arc<VerifiedToken>> for Weight {
         // Roles are held as names and once more as a header value.
         let roles = identity.roles().header().len() * 2;
         let texts = token.len() + roles + identity.subject().as_str().len() * 2;
-        let bytes = texts + verified.issuer.len() + verified.audience.len() + FIXED_ENTRY_BYTES;
+        let bytes = texts + verified.texts() + FIXED_ENTRY_BYTES;
         u64::try_from(bytes).unwrap_or(u64::MAX).max(MEAN_ENTRY_BYTES)
     }
 }
@@ -169,6 +239,17 @@ mod tests {
         Arc::new(VerifiedToken::new(claims(), Source::Bearer, keyring, &expectations()).unwrap())
     }
 
+    fn find(
+        tokens: &VerifiedTokens,
+        text: &str,
+        keyring: &Keyring,
+        expectations: &Expectations,
+        now: Timestamp,
+    ) -> Option<Arc<VerifiedToken>> {
+        let providers = &Providers::default();
+        tokens.find(text, Issuers { keyring, expectations, providers }, now)
+    }
+
     fn later(seconds: u64) -> Timestamp {
         now().plus(Duration::from_secs(seconds))
     }
@@ -177,7 +258,7 @@ mod tests {
     fn a_verified_token_is_found_by_all_of_its_bytes() {
         let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
         let token = keyring.issue(&claims()).unwrap();
-        let find = |text: &str| tokens.find(text, &keyring, &expectations(), now());
+        let find = |text: &str| find(&tokens, text, &keyring, &expectations(), now());
         assert!(find(token.expose()).is_none());
         tokens.remember(token.expose(), verified(&keyring));
         assert_eq!(find(token.expose()).unwrap().identity().subject().as_str(), "alice");
@@ -192,7 +273,7 @@ mod tests {
     fn a_hit_never_outlives_the_token_nor_comes_before_it() {
         let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
         tokens.remember("t", verified(&keyring));
-        let at = |now| tokens.find("t", &keyring, &expectations(), now).is_some();
+        let at = |now| find(&tokens, "t", &keyring, &expectations(), now).is_some();
         // exp is now + 600 s, leeway 30 s: the edges are those of verify.
         assert!(at(later(629)));
         assert!(!at(later(630)));
@@ -205,8 +286,8 @@ mod tests {
         let tokens = VerifiedTokens::new(100);
         let (before, after) = (keyring(), keyring());
         tokens.remember("t", verified(&before));
-        assert!(tokens.find("t", &before, &expectations(), now()).is_some());
-        assert!(tokens.find("t", &after, &expectations(), now()).is_none());
+        assert!(find(&tokens, "t", &before, &expectations(), now()).is_some());
+        assert!(find(&tokens, "t", &after, &expectations(), now()).is_none());
     }
 
     #[test]
@@ -214,7 +295,8 @@ mod tests {
         // jwt-forgery-020, session-revocation-003
         let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
         tokens.remember("t", verified(&keyring));
-        let find = |expected: Expectations| tokens.find("t", &keyring, &expected, now()).is_some();
+        let find =
+            |expected: Expectations| find(&tokens, "t", &keyring, &expected, now()).is_some();
         assert!(find(expectations()));
         assert!(!find(Expectations { issuer: "other".into(), ..expectations() }));
         assert!(!find(Expectations { audiences: vec!["other".into()], ..expectations() }));

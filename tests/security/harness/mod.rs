@@ -15,6 +15,7 @@ pub mod mailbox;
 pub mod message;
 pub mod nginx;
 pub mod persona;
+pub mod provider;
 pub mod raw;
 pub mod setup;
 pub mod tokens;

@@ -13,6 +13,7 @@ use crate::services::grant::Rotation;
 mod introspection;
 mod mail;
 mod mfa;
+mod providers;
 mod routes;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -145,7 +146,6 @@ fn problems_of_every_kind_are_told_together_in_the_order_of_the_file() {
     );
     let told = place.problems();
     let expected = [
-        ("guarita.toml:1: mode: ", "not available yet"),
         ("guarita.toml:2: public_url: ", "must be https"),
         ("guarita.toml:3: trusted_proxies[0]: ", "network"),
         ("guarita.toml:5: listeners[0].address: ", "IP address"),
@@ -166,7 +166,8 @@ fn problems_of_every_kind_are_told_together_in_the_order_of_the_file() {
         ("guarita.toml:26: log.level: ", "not a level"),
         ("guarita.toml:28: passwords.memory: ", "must be 8MiB to 1GiB"),
         ("guarita.toml:29: passwords.nonsense: ", "not a known key"),
-        ("guarita.toml:30: providers: ", "not available yet"),
+        ("guarita.toml:30: providers[0].issuer: ", "is missing"),
+        ("guarita.toml:30: providers[0]: ", "has no audience"),
     ];
     for (start, part) in expected {
         let found = told.iter().any(|line| line.starts_with(start) && line.contains(part));
@@ -365,8 +366,7 @@ fn the_example_of_every_section_writes_the_defaults() {
     assert_eq!(written.tokens, default.tokens);
     assert_eq!(written.login, default.login);
     assert_eq!(written.audit, default.audit);
-    assert_eq!(written.leeway, default.leeway);
-    assert_eq!(written.max_token_length, default.max_token_length);
+    assert_eq!(written.expectations, default.expectations);
     assert_eq!(written.drain_timeout, default.drain_timeout);
     assert_eq!(written.store.database.expose(), default.store.database.expose());
     let (upstream, least) = (&written.upstreams[0], Place::new(&format!("{LISTENER}{UPSTREAM}")));

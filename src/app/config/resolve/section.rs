@@ -55,7 +55,7 @@ pub(super) fn public_url(written: &Written, reader: &mut Reader<'_>) -> Box<str>
     text.into()
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use super::super::sample::{claims, expectations, keyring, now, session, user};
 use super::*;
+use crate::live::Providers;
 use crate::model::{Role, Roles, UserId};
-use crate::rules::token::Claims;
+use crate::rules::token::{Claims, Expectations, Keyring};
 use crate::services::session::UserStanding;
 
 /// A registry's answer, and how often it was asked.
@@ -19,6 +20,7 @@ struct Court {
     expectations: Expectations,
     reject_invalid: bool,
     required_factor: RequiredFactor,
+    providers: Providers,
 }
 
 impl Court {
@@ -29,6 +31,7 @@ impl Court {
             expectations: expectations(),
             reject_invalid: false,
             required_factor: RequiredFactor::default(),
+            providers: Providers::default(),
         }
     }
 
@@ -38,8 +41,11 @@ impl Court {
 
     async fn judge(&self, tokens: &[&str], asked: &Asked) -> Verdict {
         let grounds = Grounds {
-            keyring: &self.keyring,
-            expectations: &self.expectations,
+            issuers: Issuers {
+                keyring: &self.keyring,
+                expectations: &self.expectations,
+                providers: &self.providers,
+            },
             service_key: None,
             reject_invalid: self.reject_invalid,
             required_factor: &self.required_factor,

@@ -1,0 +1,86 @@
+//! `[[providers]]`, from text to settings.
+
+use super::*;
+use crate::live::provider::KeysAt;
+
+const IDP: &str =
+    "[[providers]]\nname = \"idp\"\nissuer = \"https://idp.test/t\"\naudience = \"api\"\n";
+
+fn place(more: &str) -> Place {
+    Place::new(&format!("{LISTENER}{IDP}{more}"))
+}
+
+#[test]
+fn a_provider_needs_a_name_an_issuer_and_an_audience_and_has_defaults_for_the_rest() {
+    let config = place("").load().result.unwrap();
+    let provider = &config.providers[0];
+    assert_eq!((&*provider.name, &*provider.expected.token.issuer), ("idp", "https://idp.test/t"));
+    assert_eq!(provider.expected.token.audiences, ["api".into()]);
+    assert_eq!(provider.expected.token.leeway, config.expectations.leeway);
+    assert!(provider.secret.is_none() && provider.expected.keep_unmapped);
+    let published = provider.published.as_ref().unwrap();
+    assert_eq!(published.at, KeysAt::Discovery);
+    let seconds = [published.refresh, published.cooldown, published.max_age].map(|it| it.as_secs());
+    assert_eq!(seconds, [300, 30, 86_400]);
+}
+
+#[test]
+fn keys_are_where_the_provider_says_it_or_the_operator_does() {
+    let secret = "secret = \"0123456789abcdef0123456789abcdef\"\n";
+    let uri = "jwks_uri = \"https://keys.test/k\"\n";
+    let url = |text: &str| Some(KeysAt::Url(text.into()));
+    let both = format!("{secret}{uri}");
+    let with_discovery = format!("{secret}discovery = true\n");
+    for (more, at, has_secret) in [
+        (uri, url("https://keys.test/k"), false),
+        (secret, None, true),
+        (&both, url("https://keys.test/k"), true),
+        (&with_discovery, Some(KeysAt::Discovery), true),
+        ("preset = \"supabase\"\n", url("https://idp.test/t/.well-known/jwks.json"), false),
+    ] {
+        let provider = place(more).load().result.unwrap().providers.remove(0);
+        assert_eq!(provider.published.map(|published| published.at), at, "{more}");
+        assert_eq!(provider.secret.is_some(), has_secret, "{more}");
+    }
+}
+
+#[test]
+fn what_would_let_others_in_is_refused() {
+    let long = "x".repeat(256);
+    for (more, told) in [
+        ("discovery = false\n", "has no keys"),
+        ("secret = \"too short\"\n", "secret needs 32"),
+        ("jwks_uri = \"http://keys.test/k\"\n", "must be an https URL"),
+        ("jwks_uri = \"https://user@keys.test/k\"\n", "must be an https URL"),
+        ("leeway = \"61s\"\n", "must be 0s to 1m"),
+        ("keys_refresh = \"0s\"\n", "must be 1s to 1d"),
+        ("keys_cooldown = \"10m\"\n", "at most keys_refresh"),
+        ("keys_max_age = \"31d\"\n", "must be 1s to 30d"),
+        ("role_map = { a = \"not a role\" }\n", "role_map"),
+        ("token_type = \"id\"\n", "token_type"),
+        ("ca = \"missing.pem\"\n", "cannot be read"),
+        (&format!("subject_from = \"{long}\"\n"), "1 to 255 bytes"),
+        (&format!("required_claims = {{ a = \"{long}\" }}\n"), "1 to 255 bytes"),
+        (IDP, "is there twice"),
+        (&IDP.replace("idp", "other").replace("https://other.test/t", "ms-auth"), "our own"),
+    ] {
+        let problems = place(more).problems();
+        assert!(problems.iter().any(|problem| problem.contains(told)), "{more}: {problems:?}");
+    }
+    let text = IDP.replace("audience = \"api\"", "audience = []");
+    let problems = Place::new(&format!("{LISTENER}{text}")).problems();
+    assert!(problems[0].contains("no audience"), "{problems:?}");
+    let insecure = IDP.replace("https", "http");
+    let problems = Place::new(&format!("{LISTENER}{insecure}")).problems();
+    assert!(problems[0].contains("must be an https URL"), "{problems:?}");
+    let local = IDP.replace("https://idp.test", "http://127.0.0.1:8080");
+    assert!(Place::new(&format!("{LISTENER}{local}")).load().result.is_ok());
+}
+
+#[test]
+fn to_accept_others_only_there_must_be_others() {
+    let problems = Place::new(&format!("mode = \"external\"\n{LISTENER}")).problems();
+    assert!(problems[0].contains("there is no provider"), "{problems:?}");
+    let config = Place::new(&format!("mode = \"external\"\n{LISTENER}{IDP}")).load();
+    assert!(config.result.unwrap().expectations.audiences.is_empty());
+}

@@ -1,0 +1,272 @@
+//! `[[providers]]`
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::written::{self, Audience, ProviderPreset, UnmappedRoles, Written};
+use super::upstreams::host_and_port;
+use super::{Reader, section};
+use crate::live::provider::{KeysAt, Published, Settings};
+use crate::model::Role;
+use crate::rules::token::{ClaimPath, Expectations, ProviderExpectations, TokenType, VerifyingKey};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// Longest name, in bytes.
+const MAX_NAME: usize = 64;
+/// Longest issuer, audience, claim or value, in bytes.
+const MAX_TEXT: usize = 255;
+/// Longest URL, in bytes.
+const MAX_URL: usize = 2048;
+/// Most entries of a map.
+const MAX_ENTRIES: usize = 10_000;
+
+/// The issuers of others, each with its own name and issuer. What they do not say is as for tokens of our
+/// `own`.
+pub(super) fn resolve(
+    written: &Written,
+    own: &Expectations,
+    reader: &mut Reader<'_>,
+) -> Vec<Settings> {
+    let all = written.providers.as_deref().unwrap_or_default();
+    let mut names = HashSet::new();
+    let mut issuers = HashSet::from([Arc::clone(&own.issuer)]);
+    let mut providers = Vec::new();
+    for (position, provider) in all.iter().enumerate() {
+        let path = format!("providers[{position}]");
+        let settings = Context { own, path: &path, provider }.resolve(reader);
+        if !names.insert(settings.name.clone()) {
+            reader.report.problem(&format!("{path}.name"), "is there twice");
+        }
+        if !issuers.insert(Arc::clone(&settings.expected.token.issuer)) {
+            let what = "is that of another provider, or our own (tokens.issuer)";
+            reader.report.problem(&format!("{path}.issuer"), what);
+        }
+        providers.push(settings);
+    }
+    providers
+}
+
+/// One provider, and where it stands.
+struct Context<'a> {
+    own: &'a Expectations,
+    path: &'a str,
+    provider: &'a written::Provider,
+}
+
+impl Context<'_> {
+    fn at(&self, key: &str) -> String {
+        format!("{}.{key}", self.path)
+    }
+
+    fn resolve(&self, reader: &mut Reader<'_>) -> Settings {
+        // That both are there was checked with the shape.
+        let issuer = reader.text(&self.at("issuer"), self.provider.issuer.as_ref(), "", MAX_TEXT);
+        let secret = self.secret(reader);
+        let published = self.published(&issuer, secret.is_some(), reader);
+        if published.is_none() && secret.is_none() {
+            let what = "has no keys (discovery, jwks_uri, or a secret)";
+            reader.report.problem(self.path, what);
+        }
+        Settings {
+            name: self.name(reader),
+            expected: self.expected(&issuer, reader),
+            secret,
+            published,
+        }
+    }
+
+    fn name(&self, reader: &mut Reader<'_>) -> Box<str> {
+        let name = reader.text(&self.at("name"), self.provider.name.as_ref(), "", MAX_NAME);
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !name.bytes().all(plain) {
+            let what = "must be small letters, digits and hyphens";
+            reader.report.problem(&self.at("name"), what);
+        }
+        name
+    }
+
+    fn expected(&self, issuer: &str, reader: &mut Reader<'_>) -> ProviderExpectations {
+        let of = self.provider;
+        let supabase = of.preset == Some(ProviderPreset::Supabase);
+        let roles: &[&str] = if supabase {
+            &["app_metadata.app_roles", "app_metadata.roles", "app_metadata.role", "role"]
+        } else {
+            &["app_roles", "roles", "groups"]
+        };
+        let roles_from = match &of.roles_from {
+            Some(names) => self.paths("roles_from", names, reader),
+            None => roles.iter().copied().map(ClaimPath::new).collect(),
+        };
+        let subject =
+            reader.text(&self.at("subject_from"), of.subject_from.as_ref(), "sub", MAX_TEXT);
+        let bounds = Duration::ZERO..=60 * SECOND;
+        ProviderExpectations {
+            token: Expectations {
+                issuer: issuer.into(),
+                audiences: self.audiences(reader).iter().map(|it| (**it).into()).collect(),
+                leeway: reader.time(
+                    &self.at("leeway"),
+                    of.leeway.as_ref(),
+                    self.own.leeway,
+                    bounds,
+                ),
+                max_length: self.own.max_length,
+            },
+            token_type: of.token_type.map(|it| match it {
+                written::TokenType::AccessToken => TokenType::AccessToken,
+                written::TokenType::Jwt => TokenType::Jwt,
+            }),
+            required: self.required_claims(reader),
+            subject_from: ClaimPath::new(&subject),
+            roles_from,
+            role_map: self.role_map(reader),
+            keep_unmapped: of.unmapped_roles != Some(UnmappedRoles::Drop),
+        }
+    }
+
+    fn audiences(&self, reader: &mut Reader<'_>) -> Vec<Box<str>> {
+        let all = match (&self.provider.audience, self.provider.preset) {
+            (Some(Audience::One(one)), _) => std::slice::from_ref(one),
+            (Some(Audience::Several(several)), _) => several.as_slice(),
+            (None, Some(ProviderPreset::Supabase)) => return vec!["authenticated".into()],
+            (None, None) => &[],
+        };
+        if all.is_empty() {
+            let what = "has no audience: tokens that were meant for others would count";
+            reader.report.problem(self.path, what);
+        }
+        let path = self.at("audience");
+        all.iter().map(|one| reader.text(&path, Some(one), "", MAX_TEXT)).collect()
+    }
+
+    fn paths(&self, key: &str, names: &[String], reader: &mut Reader<'_>) -> Vec<ClaimPath> {
+        let path = self.at(key);
+        let mut paths = Vec::new();
+        for name in names {
+            paths.push(ClaimPath::new(&reader.text(&path, Some(name), "", MAX_TEXT)));
+        }
+        paths
+    }
+
+    fn required_claims(&self, reader: &mut Reader<'_>) -> Vec<(ClaimPath, Box<str>)> {
+        let claims =
+            self.entries("required_claims", self.provider.required_claims.as_ref(), reader);
+        claims.map(|(name, value)| (ClaimPath::new(name), value.as_str().into())).collect()
+    }
+
+    fn role_map(&self, reader: &mut Reader<'_>) -> HashMap<Box<str>, Role> {
+        let path = self.at("role_map");
+        let mut map = HashMap::new();
+        for (theirs, ours) in self.entries("role_map", self.provider.role_map.as_ref(), reader) {
+            match Role::parse(ours) {
+                Ok(role) => {
+                    map.insert(theirs.as_str().into(), role);
+                }
+                Err(fault) => reader.report.problem(&path, format_args!("{theirs}: {fault}")),
+            }
+        }
+        map
+    }
+
+    /// A map within its bounds.
+    fn entries<'a>(
+        &self,
+        key: &str,
+        map: Option<&'a BTreeMap<String, String>>,
+        reader: &mut Reader<'_>,
+    ) -> impl Iterator<Item = (&'a String, &'a String)> + use<'a> {
+        let path = self.at(key);
+        if map.is_some_and(|map| map.len() > MAX_ENTRIES) {
+            reader.report.problem(&path, format_args!("has more than {MAX_ENTRIES} entries"));
+        }
+        for text in map.iter().flat_map(|map| map.iter()).flat_map(|(name, value)| [name, value]) {
+            reader.text(&path, Some(text), "", MAX_TEXT);
+        }
+        map.into_iter().flatten()
+    }
+
+    fn secret(&self, reader: &mut Reader<'_>) -> Option<VerifyingKey> {
+        let (text, file) = (self.provider.secret.as_ref(), self.provider.secret_file.as_ref());
+        let (secret, path) = reader.secret(&self.at("secret"), text, file)?;
+        match VerifyingKey::secret(&secret) {
+            Ok(key) => Some(key),
+            Err(fault) => {
+                reader.report.problem(&path, fault);
+                None
+            }
+        }
+    }
+
+    fn published(
+        &self,
+        issuer: &str,
+        has_secret: bool,
+        reader: &mut Reader<'_>,
+    ) -> Option<Published> {
+        let of = self.provider;
+        let at = self.keys_at(issuer, has_secret)?;
+        let (url, key) = match &at {
+            KeysAt::Discovery => (issuer, "issuer"),
+            KeysAt::Url(url) => (&**url, if of.jwks_uri.is_some() { "jwks_uri" } else { "issuer" }),
+        };
+        if !url.is_empty() && !is_trustworthy(url) {
+            let hint = "as in https://login.example.com/tenant; http only on a loopback host";
+            reader.report.problem_with_hint(&self.at(key), "must be an https URL", hint);
+        }
+        let refresh =
+            self.time("keys_refresh", of.keys_refresh.as_ref(), 300, SECOND..=DAY, reader);
+        let bounds = Duration::from_millis(100)..=HOUR;
+        let cooldown = self.time("keys_cooldown", of.keys_cooldown.as_ref(), 30, bounds, reader);
+        if of.keys_cooldown.is_some() && cooldown > refresh {
+            let what = "must be at most keys_refresh";
+            reader.report.problem(&self.at("keys_cooldown"), what);
+        }
+        let day = DAY.as_secs();
+        let max_age =
+            self.time("keys_max_age", of.keys_max_age.as_ref(), day, SECOND..=30 * DAY, reader);
+        let ca = of.ca.as_ref().and_then(|name| reader.file(&self.at("ca"), name));
+        Some(Published { at, ca, refresh, cooldown: cooldown.min(refresh), max_age })
+    }
+
+    fn keys_at(&self, issuer: &str, has_secret: bool) -> Option<KeysAt> {
+        let of = self.provider;
+        if let Some(url) = &of.jwks_uri {
+            return Some(KeysAt::Url(url.as_str().into()));
+        }
+        match (of.discovery, of.preset) {
+            (Some(false), _) => None,
+            (Some(true), _) => Some(KeysAt::Discovery),
+            (None, _) if has_secret => None,
+            (None, Some(ProviderPreset::Supabase)) => {
+                Some(KeysAt::Url(format!("{issuer}/.well-known/jwks.json").into()))
+            }
+            (None, None) => Some(KeysAt::Discovery),
+        }
+    }
+
+    fn time(
+        &self,
+        key: &str,
+        written: Option<&written::Time>,
+        default: u64,
+        bounds: std::ops::RangeInclusive<Duration>,
+        reader: &mut Reader<'_>,
+    ) -> Duration {
+        reader.time(&self.at(key), written, Duration::from_secs(default), bounds)
+    }
+}
+
+/// `https`, or on this machine. Without a user and a fragment.
+fn is_trustworthy(url: &str) -> bool {
+    let secure = url.strip_prefix("https://");
+    let Some(rest) = secure.or_else(|| url.strip_prefix("http://")) else { return false };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = host_and_port(authority).map(|(host, _)| host);
+    let visible = url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    visible
+        && url.len() <= MAX_URL
+        && host.is_some_and(|host| secure.is_some() || section::is_loopback(host))
+}

@@ -1,0 +1,102 @@
+//! `[[providers]]` as written.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Time;
+use crate::model::Secret;
+
+/// An issuer of others whose tokens count: Okta, Entra, Supabase, Keycloak, any that speaks OpenID
+/// Connect. What only says how tokens are read changes live, keys are fetched in the background.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Unique among providers: 1 to 64 small letters, digits and hyphens.
+    #[schemars(required)]
+    pub name: Option<String>,
+    /// `iss` of its tokens, exactly: 1 to 255 bytes. Its discovery document is looked for below it.
+    #[schemars(required)]
+    pub issuer: Option<String>,
+    /// `aud` of its tokens: one, or a list any of which counts; each 1 to 255 bytes. With
+    /// `preset = "supabase"` `authenticated`.
+    pub audience: Option<Audience>,
+    /// Defaults for one kind of provider.
+    pub preset: Option<ProviderPreset>,
+    /// Whether its discovery document says where its keys are. Default true, unless `jwks_uri`, `secret` or
+    /// a preset says it.
+    pub discovery: Option<bool>,
+    /// Where its keys are (a JWK Set): `https`, or `http` on a loopback host.
+    pub jwks_uri: Option<String>,
+    /// File with the CAs that its server is verified by, in PEM. Default those of the system.
+    pub ca: Option<String>,
+    /// The secret that it signs with by HS256: 32 to 4096 bytes.
+    #[schemars(with = "Option<String>")]
+    pub secret: Option<Secret>,
+    /// File that holds the value of `secret`.
+    pub secret_file: Option<String>,
+    /// The `typ` that its tokens must have. Default both.
+    pub token_type: Option<TokenType>,
+    /// Clock leeway: at most `60s`. Default that of `tokens.leeway`.
+    pub leeway: Option<Time>,
+    /// Claims that must be there with this value, or have it in their list: `tid = "…"`. A path goes
+    /// down with dots.
+    pub required_claims: Option<BTreeMap<String, String>>,
+    /// The claim that names the subject. Default `sub`.
+    pub subject_from: Option<String>,
+    /// The claims that hold roles; the first one present counts. A path goes down with dots:
+    /// `realm_access.roles`. Default `app_roles`, `roles`, `groups`.
+    #[schemars(length(max = 32))]
+    pub roles_from: Option<Vec<String>>,
+    /// Its roles or groups to ours.
+    pub role_map: Option<BTreeMap<String, String>>,
+    /// What becomes of names that `role_map` does not have. Default `keep`; `Guarita.Admin` is never kept.
+    pub unmapped_roles: Option<UnmappedRoles>,
+    /// How often its keys are fetched: `1s` to `1d`. Default `5m`.
+    pub keys_refresh: Option<Time>,
+    /// Least time between two fetches, also when tokens name unknown keys: `100ms` to `1h`, at most
+    /// `keys_refresh`. Default `30s`.
+    pub keys_cooldown: Option<Time>,
+    /// How long its keys count while they cannot be fetched: `1s` to `30d`. Default `1d`.
+    pub keys_max_age: Option<Time>,
+}
+
+/// One, or several.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One.
+    One(String),
+    /// Any of these.
+    Several(#[schemars(length(max = 100))] Vec<String>),
+}
+
+/// A kind of provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderPreset {
+    /// A project of Supabase: `issuer` is `https://<project>.supabase.co/auth/v1`.
+    Supabase,
+}
+
+/// `typ` of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum TokenType {
+    /// RFC 9068.
+    #[serde(rename = "at+jwt")]
+    AccessToken,
+    /// `JWT`, or none.
+    #[serde(rename = "JWT")]
+    Jwt,
+}
+
+/// Names of roles that the map does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnmappedRoles {
+    /// They stay as they are.
+    Keep,
+    /// They are left out.
+    Drop,
+}

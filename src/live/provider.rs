@@ -1,0 +1,249 @@
+//! A provider: an issuer of others whose tokens count here, with the keys that it publishes.
+//!
+//! Its settings change by a reload. Its keys are fetched in the background, and stay while the settings
+//! do.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::model::Timestamp;
+use crate::rules::token::{
+    Invalid, KeySet, ProviderClaims, ProviderExpectations, ProviderKeys, VerifyingKey,
+};
+
+/// Longest wait of a request for keys that are being fetched.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// `[[providers]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Unique among providers.
+    pub name: Box<str>,
+    /// What its tokens must say.
+    pub expected: ProviderExpectations,
+    /// The HS256 secret that it shares with us.
+    pub secret: Option<VerifyingKey>,
+    /// The keys that it publishes, where it does.
+    pub published: Option<Published>,
+}
+
+/// Where keys are fetched, and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Where they are.
+    pub at: KeysAt,
+    /// PEM of the CAs that its server is verified by; those of the system where there is none.
+    pub ca: Option<Vec<u8>>,
+    /// How often they are fetched; default 5 min.
+    pub refresh: Duration,
+    /// Least time between two fetches, whoever asks for one; default 30 s.
+    pub cooldown: Duration,
+    /// How long keys count that could not be fetched again; default 24 h.
+    pub max_age: Duration,
+}
+
+/// Where a provider publishes its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeysAt {
+    /// Where its discovery document says (OpenID Connect Discovery 1.0 section 4).
+    Discovery,
+    /// At this URL.
+    Url(Box<str>),
+}
+
+/// The keys at one moment.
+#[derive(Debug, Default)]
+struct Held {
+    set: KeySet,
+    fetched_at: Option<Instant>,
+}
+
+/// How often keys were fetched or tried to be, and when the last attempt ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Attempts {
+    number: u64,
+    ended_at: Option<Instant>,
+}
+
+/// Why a token of the provider is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    /// It is bad.
+    Invalid(Invalid),
+    /// No keys were ever fetched: it cannot be known.
+    Unknowable,
+}
+
+/// A provider in force.
+#[derive(Debug)]
+pub struct Provider {
+    settings: Settings,
+    held: ArcSwap<Held>,
+    attempts: watch::Sender<Attempts>,
+    wanted: Arc<Notify>,
+    refresher: OnceLock<AbortHandle>,
+}
+
+impl Provider {
+    /// One without keys yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            held: ArcSwap::default(),
+            attempts: watch::Sender::new(Attempts::default()),
+            wanted: Arc::default(),
+            refresher: OnceLock::new(),
+        }
+    }
+
+    /// Its settings.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Who signs its tokens: `iss`.
+    pub fn issuer(&self) -> &str {
+        &self.settings.expected.token.issuer
+    }
+
+    /// Verifies a token with the keys of this moment; their fingerprint goes with the claims.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<(ProviderClaims, u64), Unverified> {
+        let held = self.held.load();
+        let empty = KeySet::default();
+        let published = if self.is_stale(&held) { &empty } else { &held.set };
+        let keys = ProviderKeys { published, secret: self.settings.secret.as_ref() };
+        match keys.verify(token, &self.settings.expected, now) {
+            Ok(claims) => Ok((claims, published.fingerprint())),
+            Err(Invalid::UnknownKey) if self.settings.published.is_some() && never(&held) => {
+                Err(Unverified::Unknowable)
+            }
+            Err(reason) => Err(Unverified::Invalid(reason)),
+        }
+    }
+
+    /// Whether what was verified by keys of that fingerprint, with such times, would be again now.
+    pub fn holds(
+        &self,
+        fingerprint: u64,
+        issued_at: Timestamp,
+        not_before: Timestamp,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let held = self.held.load();
+        let same = held.set.fingerprint() == fingerprint && !self.is_stale(&held);
+        let expected = &self.settings.expected.token;
+        same && expected.check_times(issued_at, not_before, expires_at, now).is_ok()
+    }
+
+    /// Asks once for keys that are not those of that fingerprint, and waits for them, at most 2 s.
+    /// `false` where asking would do no good: a fetch ended just now.
+    pub async fn renewed(&self, fingerprint: u64) -> bool {
+        let Some(published) = &self.settings.published else { return false };
+        let mut attempts = self.attempts.subscribe();
+        let seen = *attempts.borrow_and_update();
+        if self.held.load().set.fingerprint() != fingerprint {
+            return true;
+        }
+        if seen.ended_at.is_some_and(|ended| ended.elapsed() < published.cooldown) {
+            return false;
+        }
+        self.wanted.notify_one();
+        let ended = attempts.wait_for(|attempts| attempts.number != seen.number);
+        matches!(timeout(LONGEST_WAIT, ended).await, Ok(Ok(_)))
+    }
+
+    /// The fingerprint of the keys of this moment; 0 before the first.
+    pub fn fingerprint(&self) -> u64 {
+        self.held.load().set.fingerprint()
+    }
+
+    /// Keys that were just fetched. Whether they are others than before.
+    pub fn replace(&self, set: KeySet) -> bool {
+        let held = Held { set, fetched_at: Some(Instant::now()) };
+        let before = self.held.swap(Arc::new(held));
+        let changed = before.set.fingerprint() != self.fingerprint();
+        self.attempted();
+        changed
+    }
+
+    /// An attempt to fetch them ended, with or without keys.
+    pub fn attempted(&self) {
+        self.attempts.send_modify(|attempts| {
+            attempts.number += 1;
+            attempts.ended_at = Some(Instant::now());
+        });
+    }
+
+    /// How long ago its keys were fetched; `None` before that.
+    pub fn age(&self) -> Option<Duration> {
+        self.held.load().fetched_at.map(|fetched| fetched.elapsed())
+    }
+
+    /// Told whenever somebody asks for fresh keys.
+    pub fn wanted(&self) -> Arc<Notify> {
+        Arc::clone(&self.wanted)
+    }
+
+    /// Has its keys fetched by what `spawn` starts, once; it ends with the provider.
+    pub fn start(self: &Arc<Self>, spawn: impl FnOnce(&Arc<Self>) -> AbortHandle) {
+        self.refresher.get_or_init(|| spawn(self));
+    }
+
+    fn is_stale(&self, held: &Held) -> bool {
+        let max_age = self.settings.published.as_ref().map(|published| published.max_age);
+        match (held.fetched_at, max_age) {
+            (Some(fetched), Some(max_age)) => fetched.elapsed() > max_age,
+            (None, _) | (_, None) => false,
+        }
+    }
+}
+
+const fn never(held: &Held) -> bool {
+    held.fetched_at.is_none()
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        if let Some(refresher) = self.refresher.get() {
+            refresher.abort();
+        }
+    }
+}
+
+/// The providers in force, by issuer.
+#[derive(Clone, Debug, Default)]
+pub struct Providers(Vec<Arc<Provider>>);
+
+impl Providers {
+    /// At most 100, each with its own issuer.
+    pub fn new(providers: Vec<Arc<Provider>>) -> Self {
+        Self(providers)
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.0.iter()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one whose tokens have this `iss`.
+    pub fn of_issuer(&self, issuer: &str) -> Option<&Arc<Provider>> {
+        self.0.iter().find(|provider| provider.issuer() == issuer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

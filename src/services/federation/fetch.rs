@@ -1,0 +1,105 @@
+//! Documents of providers, over HTTP and within bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, StatusCode};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use super::keys::Fault;
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for a whole document.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Most redirects, all of them on one server.
+const MAX_REDIRECTS: usize = 3;
+/// Longest document, in bytes.
+const MAX_BYTES: usize = 256 << 10;
+
+/// Fetches documents of one provider.
+#[derive(Clone, Debug)]
+pub(super) struct Fetcher(Client);
+
+impl Fetcher {
+    /// Verifies servers by these CAs (PEM), or by those of the system.
+    pub(super) fn new(ca: Option<&[u8]>) -> Result<Self, Fault> {
+        let client = Client::builder()
+            .use_preconfigured_tls(tls(ca)?)
+            .redirect(Policy::custom(follow))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|error| Fault::Client(error.to_string()))?;
+        Ok(Self(client))
+    }
+
+    /// A JSON document of at most 256 KiB.
+    pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, Fault> {
+        let unreachable = |error: reqwest::Error| Fault::Unreachable(told(&error));
+        let request = self.0.get(url).header("accept", "application/json");
+        let mut answer = request.send().await.map_err(unreachable)?;
+        if answer.status() != StatusCode::OK {
+            return Err(Fault::Status(answer.status().as_u16()));
+        }
+        let mut document = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+            if document.len() + chunk.len() > MAX_BYTES {
+                return Err(Fault::TooLong);
+            }
+            document.extend_from_slice(&chunk);
+        }
+        Ok(document)
+    }
+}
+
+/// A provider's server may move a document, but not to another server: that one was never named.
+fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let first = attempt.previous().first();
+    let same = first.is_some_and(|first| first.origin() == attempt.url().origin());
+    if same && attempt.previous().len() <= MAX_REDIRECTS {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
+}
+
+/// The whole chain of causes: the first alone says little.
+fn told(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+fn tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, Fault> {
+    let mut roots = rustls::RootCertStore::empty();
+    match ca {
+        Some(pem) => {
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let certificate = certificate.map_err(|_| Fault::Authority)?;
+                roots.add(certificate).map_err(|_| Fault::Authority)?;
+            }
+            if roots.is_empty() {
+                return Err(Fault::Authority);
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Fault::Client(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}

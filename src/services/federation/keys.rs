@@ -1,0 +1,115 @@
+//! The keys of a provider: where they are, and what is there.
+
+use serde::Deserialize;
+
+use super::fetch::Fetcher;
+use crate::live::provider::{KeysAt, Settings};
+use crate::rules::token::{KeySet, KeySetFault};
+
+/// Where a discovery document lies, after the issuer (OpenID Connect Discovery 1.0 section 4).
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+/// Longest URL, in bytes.
+const MAX_URL: usize = 2048;
+
+/// Keys that could not be fetched. Nothing of it is secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// No answer, or one that broke off.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    /// An answer that is none: an error, or a redirect to another server.
+    #[error("answered with status {0}")]
+    Status(u16),
+    /// More than 256 KiB.
+    #[error("answered with more than 256 KiB")]
+    TooLong,
+    /// No discovery document.
+    #[error("its discovery document cannot be read")]
+    Discovery,
+    /// The document is that of another issuer.
+    #[error("its discovery document is that of another issuer")]
+    Issuer,
+    /// The document names no URL for keys that could be trusted.
+    #[error("its discovery document has no https URL for keys")]
+    Url,
+    /// What is there is no usable set.
+    #[error(transparent)]
+    Keys(#[from] KeySetFault),
+    /// The CA that was given.
+    #[error("its ca is not PEM certificates")]
+    Authority,
+    /// The HTTP client cannot be made.
+    #[error("no HTTP client: {0}")]
+    Client(String),
+}
+
+/// What is read of a discovery document.
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+/// Fetches the keys once; for whoever asks whether they can be.
+///
+/// # Errors
+/// Why not. At most 20 s.
+pub async fn fetch_keys(settings: &Settings) -> Result<KeySet, Fault> {
+    let ca = settings.published.as_ref().and_then(|published| published.ca.as_deref());
+    fetch(&Fetcher::new(ca)?, settings).await
+}
+
+pub(super) async fn fetch(fetcher: &Fetcher, settings: &Settings) -> Result<KeySet, Fault> {
+    let issuer = &settings.expected.token.issuer;
+    let url = match settings.published.as_ref().map(|published| &published.at) {
+        Some(KeysAt::Url(url)) => url.to_string(),
+        Some(KeysAt::Discovery) | None => {
+            let document = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
+            keys_url(&fetcher.get(&document).await?, issuer)?
+        }
+    };
+    Ok(KeySet::parse(&fetcher.get(&url).await?)?)
+}
+
+/// Where the keys are. The document must be that of the issuer, to the letter (OpenID Connect
+/// Discovery 1.0 section 4.3), and name a URL that is no less safe.
+fn keys_url(document: &[u8], issuer: &str) -> Result<String, Fault> {
+    let said: Discovery = serde_json::from_slice(document).map_err(|_| Fault::Discovery)?;
+    if said.issuer != issuer {
+        return Err(Fault::Issuer);
+    }
+    let secure = said.jwks_uri.starts_with("https://");
+    let as_safe = secure || !issuer.starts_with("https://");
+    if !as_safe || said.jwks_uri.len() > MAX_URL {
+        return Err(Fault::Url);
+    }
+    Ok(said.jwks_uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// oidc-client-002
+    #[test]
+    fn a_discovery_document_is_that_of_its_issuer_to_the_letter() {
+        let issuer = "https://idp.test/tenant";
+        let read = |said: &str, keys: &str| {
+            let document = format!(r#"{{"issuer":"{said}","jwks_uri":"{keys}"}}"#);
+            keys_url(document.as_bytes(), issuer)
+        };
+        assert_eq!(read(issuer, "https://keys.test/k").unwrap(), "https://keys.test/k");
+        for said in
+            ["https://idp.test/tenant/", "http://idp.test/tenant", "https://IDP.test/tenant"]
+        {
+            assert!(matches!(read(said, "https://keys.test/k"), Err(Fault::Issuer)), "{said}");
+        }
+        let long = format!("https://keys.test/{}", "k".repeat(MAX_URL));
+        for keys in ["http://idp.test/k", "file:///etc/passwd", "", &long] {
+            assert!(matches!(read(issuer, keys), Err(Fault::Url)), "{keys}");
+        }
+        for document in ["", "[]", "{}", r#"{"issuer":"https://idp.test/tenant"}"#] {
+            assert!(matches!(keys_url(document.as_bytes(), issuer), Err(Fault::Discovery)));
+        }
+    }
+}

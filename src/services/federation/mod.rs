@@ -1,0 +1,11 @@
+//! Issuers of others: their keys are fetched here, in the background and within bounds.
+//!
+//! [`refresh::start`] runs one task per provider. It fetches at once, then from time to time, and when a
+//! token names a key that is not known, but never twice within the cooldown. What cannot be fetched
+//! leaves the keys as they are.
+
+mod fetch;
+pub mod keys;
+pub mod refresh;
+
+pub use keys::{Fault, fetch_keys};

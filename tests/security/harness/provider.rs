@@ -1,0 +1,116 @@
+//! An issuer of others: a discovery document, keys, and tokens signed by them. What it publishes, and
+//! how it answers, can be bent.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::tokens::{Rsa, Signer, token};
+use super::upstream::{Answer, Recorded, Upstream};
+
+/// Audience of its tokens.
+pub const AUDIENCE: &str = "api://orders";
+
+/// A key, and its name.
+#[derive(Clone)]
+pub struct Key {
+    pub id: String,
+    pub rsa: Rsa,
+}
+
+/// A running provider.
+#[derive(Clone)]
+pub struct Provider {
+    pub server: Upstream,
+    published: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Key {
+    pub fn new(id: &str) -> Self {
+        Self { id: id.into(), rsa: Rsa::generate() }
+    }
+
+    /// As it is published.
+    pub fn jwk(&self) -> Value {
+        let mut jwk = self.rsa.jwk();
+        jwk["kid"] = json!(self.id);
+        jwk["use"] = json!("sig");
+        jwk
+    }
+
+    /// A token of these claims.
+    pub fn sign(&self, claims: &Value) -> String {
+        let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.id});
+        token(&header.to_string(), &claims.to_string(), &Signer::Rs256(&self.rsa))
+    }
+}
+
+impl Provider {
+    /// One that publishes these keys.
+    pub async fn start(keys: &[&Key]) -> Self {
+        let published = Arc::new(Mutex::new(Vec::new()));
+        let server = Upstream::start().await;
+        let provider = Self { server, published };
+        provider.publish(keys);
+        provider.answer();
+        provider
+    }
+
+    /// Other keys from now on.
+    pub fn publish(&self, keys: &[&Key]) {
+        *self.published.lock().unwrap() = keys.iter().map(|key| key.jwk()).collect();
+    }
+
+    /// Answers as it should.
+    pub fn answer(&self) {
+        let (published, issuer) = (Arc::clone(&self.published), self.issuer());
+        self.server.script(move |request| honest(request, &issuer, &published.lock().unwrap()));
+    }
+
+    /// Answers every question so.
+    pub fn fail(&self, answer: Answer) {
+        self.server.script(move |_| answer.clone());
+    }
+
+    pub fn issuer(&self) -> String {
+        self.server.url()
+    }
+
+    /// Claims of a good token for ten minutes from now.
+    pub fn claims(&self, subject: &str) -> Value {
+        let now = jiff::Timestamp::now().as_second();
+        json!({
+            "iss": self.issuer(), "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 600,
+            "jti": format!("{now}-{}", subject.len()),
+        })
+    }
+
+    /// The table of the configuration, with more keys in it.
+    pub fn table(&self, more: &str) -> String {
+        format!(
+            "[[providers]]\nname = \"idp\"\nissuer = \"{}\"\naudience = [\"{AUDIENCE}\"]\n{more}\n",
+            self.issuer()
+        )
+    }
+
+    /// How often its keys were asked for.
+    pub fn key_fetches(&self) -> usize {
+        self.server.requests().iter().filter(|request| request.target() == "/keys").count()
+    }
+}
+
+/// What a provider answers that means no harm.
+pub fn honest(request: &Recorded, issuer: &str, keys: &[Value]) -> Answer {
+    match request.target().as_str() {
+        "/.well-known/openid-configuration" => {
+            json_answer(&json!({"issuer": issuer, "jwks_uri": format!("{issuer}/keys")}))
+        }
+        "/keys" => json_answer(&json!({ "keys": keys })),
+        _ => Answer::status(404),
+    }
+}
+
+pub fn json_answer(document: &Value) -> Answer {
+    let headers = vec![("content-type".into(), "application/json".into())];
+    Answer::Reply(200, headers, document.to_string().into_bytes())
+}

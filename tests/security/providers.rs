@@ -1,0 +1,298 @@
+//! Tokens of issuers of others: who is believed, by which keys, and what keeps standing when the
+//! issuer does not.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::harness::provider::{AUDIENCE, Key, Provider, json_answer};
+use crate::harness::tokens::{Signer, token};
+use crate::harness::{Answer, Gateway, Persona, Request, Setup, Upstream, until};
+
+/// Keys are asked for again at once, and from time to time.
+const QUICK: &str = "keys_refresh = \"1s\"\nkeys_cooldown = \"100ms\"";
+
+async fn start(provider: &Provider, more: &str) -> (Upstream, Gateway) {
+    let upstream = Upstream::start().await;
+    let setup = Setup::standard(&upstream.url()).table(&provider.table(more));
+    (upstream, setup.start().await)
+}
+
+/// Who brings a token.
+fn bearer(gateway: &Gateway, token: &str) -> Persona {
+    gateway.anonymous().with_token(token)
+}
+
+async fn status(gateway: &Gateway, token: &str) -> u16 {
+    bearer(gateway, token).get("/api/x").await.status
+}
+
+#[tokio::test]
+async fn a_token_of_a_provider_comes_out_as_the_same_headers() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let more = "role_map = { \"0f1e\" = \"Metrics.Admin\" }";
+    let (upstream, gateway) = start(&provider, more).await;
+    let mut claims = provider.claims("ada@corp.test");
+    claims["groups"] = json!(["0f1e", "reader", "Domain Users", "Guarita.Admin"]);
+    let answer = bearer(&gateway, &key.sign(&claims)).get("/api/x").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let request = upstream.only();
+    assert_eq!(request.one("sub").as_deref(), Some("ada@corp.test"));
+    assert_eq!(request.one("app_roles").as_deref(), Some("Metrics.Admin,reader"));
+    assert_eq!(request.one("x-auth-source").as_deref(), Some("bearer"));
+    assert_eq!((request.one("x-auth-uid"), request.one("x-auth-sid")), (None, None));
+    assert_eq!(request.one("authorization"), None);
+    // Roles decide as they do for our own.
+    assert_eq!(bearer(&gateway, &key.sign(&claims)).get("/admin/x").await.status, 403);
+    claims["app_roles"] = json!(["admin"]);
+    assert_eq!(bearer(&gateway, &key.sign(&claims)).get("/admin/x").await.status, 200);
+    // Our own tokens count beside them.
+    assert_eq!(gateway.bearer("alice").await.get("/api/x").await.status, 200);
+    let age = gateway.metric("guarita_provider_keys_age_seconds", "provider=\"idp\"").await;
+    assert!((0.0..60.0).contains(&age), "{age}");
+    let line = gateway.audited("the request", |line| line["jti"] == claims["jti"]).await;
+    assert!(!line.to_string().contains("ada@corp"), "{line}");
+}
+
+/// jwt-claims and jwt-forgery, for tokens of others.
+#[tokio::test]
+async fn a_token_that_is_not_exactly_the_providers_is_refused() {
+    let (key, stranger) = (Key::new("k1"), Key::new("k1"));
+    let provider = Provider::start(&[&key]).await;
+    let more = "required_claims = { tid = \"t-1\" }";
+    let (upstream, gateway) = start(&provider, more).await;
+    let mut good = provider.claims("ada");
+    good["tid"] = json!("t-1");
+    assert_eq!(status(&gateway, &key.sign(&good)).await, 200);
+    upstream.forget();
+    for (name, value) in [
+        ("iss", json!(format!("{}/", provider.issuer()))),
+        ("iss", json!("ms-auth")),
+        ("iss", Value::Null),
+        ("aud", json!("api")),
+        ("aud", json!([])),
+        ("exp", json!(1)),
+        ("nbf", json!(4_000_000_000_i64)),
+        ("sub", json!("system")),
+        ("sub", json!("a\r\nb")),
+        ("tid", json!("t-2")),
+        ("tid", Value::Null),
+        ("events", json!({})),
+    ] {
+        let mut claims = good.clone();
+        claims[name] = value.clone();
+        assert_eq!(status(&gateway, &key.sign(&claims)).await, 401, "{name} {value}");
+    }
+    assert_eq!(status(&gateway, &stranger.sign(&good)).await, 401);
+    let unsigned = token(r#"{"alg":"none"}"#, &good.to_string(), &Signer::Bytes(b""));
+    assert_eq!(status(&gateway, &unsigned).await, 401);
+    let by_public_key = token(
+        &json!({"alg": "HS256", "kid": "k1"}).to_string(),
+        &good.to_string(),
+        &Signer::Hs256(key.rsa.public_pem().as_bytes()),
+    );
+    assert_eq!(status(&gateway, &by_public_key).await, 401);
+    // Our own key signs for us alone, whatever it says, and the provider's for the provider.
+    let own = crate::harness::tokens::signing_key();
+    let header = json!({"alg": "RS256", "typ": "JWT"}).to_string();
+    let forged = token(&header, &good.to_string(), &Signer::Rs256(own));
+    assert_eq!(status(&gateway, &forged).await, 401);
+    let genuine = crate::harness::tokens::Genuine::of(&gateway.bearer("root").await);
+    let forged = key.sign(&genuine.claims);
+    assert_eq!(status(&gateway, &forged).await, 401);
+    assert_eq!(upstream.count(), 0);
+}
+
+/// jwks-dos-001, jwks-dos-002: unknown key ids do not become fetches.
+#[tokio::test]
+async fn a_flood_of_unknown_key_ids_is_one_fetch_and_harms_nobody() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let (_upstream, gateway) = start(&provider, "keys_cooldown = \"5m\"").await;
+    let good = key.sign(&provider.claims("ada"));
+    assert_eq!(status(&gateway, &good).await, 200);
+    let before = provider.key_fetches();
+    let gateway = Arc::new(gateway);
+    let claims = provider.claims("eve");
+    let mut flood = JoinSet::new();
+    for part in 0..10 {
+        let (gateway, claims, good) = (Arc::clone(&gateway), claims.clone(), good.clone());
+        flood.spawn(async move {
+            let mut stranger = Key::new("");
+            for number in 0..30 {
+                stranger.id = format!("stranger-{part}-{number}");
+                assert_eq!(status(&gateway, &stranger.sign(&claims)).await, 401);
+            }
+            assert_eq!(status(&gateway, &good).await, 200);
+        });
+    }
+    flood.join_all().await;
+    assert!(provider.key_fetches() - before <= 1, "{} {before}", provider.key_fetches());
+}
+
+#[tokio::test]
+async fn a_new_key_counts_with_the_first_token_that_names_it_and_a_removed_one_no_more() {
+    let (old, new) = (Key::new("old"), Key::new("new"));
+    let provider = Provider::start(&[&old]).await;
+    let (_upstream, gateway) = start(&provider, QUICK).await;
+    let token = old.sign(&provider.claims("ada"));
+    assert_eq!(status(&gateway, &token).await, 200);
+    provider.publish(&[&old, &new]);
+    let fresh = new.sign(&provider.claims("ada"));
+    until("the new key counts", || async { (status(&gateway, &fresh).await == 200).then_some(()) })
+        .await;
+    assert_eq!(status(&gateway, &token).await, 200);
+    provider.publish(&[&new]);
+    until("the old key counts no more", || async {
+        (status(&gateway, &token).await == 401).then_some(())
+    })
+    .await;
+    assert_eq!(status(&gateway, &fresh).await, 200);
+}
+
+/// jwks-dos-003, jwks-dos-004: whatever the provider answers, known keys keep counting.
+#[tokio::test]
+async fn an_outage_of_the_provider_leaves_its_known_keys() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let (_upstream, gateway) = start(&provider, QUICK).await;
+    let good = key.sign(&provider.claims("ada"));
+    assert_eq!(status(&gateway, &good).await, 200);
+    let elsewhere =
+        Upstream::answering(move |_| json_answer(&json!({"keys": [Key::new("evil").jwk()]}))).await;
+    let failures = "provider=\"idp\",result=\"failed\"";
+    let moved = format!("{}/keys", elsewhere.url());
+    for answer in [
+        Answer::status(500),
+        Answer::Close,
+        Answer::Reply(200, Vec::new(), b"not json".to_vec()),
+        json_answer(&json!({"issuer": provider.issuer(), "jwks_uri": "file:///etc/passwd"})),
+        json_answer(&json!({"issuer": "http://other.test", "jwks_uri": moved})),
+        json_answer(&json!({"keys": []})),
+        Answer::Reply(302, vec![("location".into(), moved.clone())], Vec::new()),
+        Answer::Zeros(300 << 10),
+    ] {
+        provider.fail(answer);
+        let before = gateway.metric("guarita_provider_key_fetches_total", failures).await;
+        let other = Key::new("unknown").sign(&provider.claims("eve"));
+        until("another failed fetch", || async {
+            assert_eq!(status(&gateway, &other).await, 401);
+            let now = gateway.metric("guarita_provider_key_fetches_total", failures).await;
+            (now > before).then_some(())
+        })
+        .await;
+        assert_eq!(status(&gateway, &good).await, 200);
+    }
+    assert_eq!(elsewhere.count(), 0);
+    // Another token of the same key too: it was not only remembered.
+    assert_eq!(status(&gateway, &key.sign(&provider.claims("bob"))).await, 200);
+}
+
+/// jwks-dos-008
+#[tokio::test]
+async fn keys_that_are_too_old_count_no_more_until_they_are_fetched_again() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let (_upstream, gateway) = start(&provider, &format!("{QUICK}\nkeys_max_age = \"2s\"")).await;
+    let good = key.sign(&provider.claims("ada"));
+    assert_eq!(status(&gateway, &good).await, 200);
+    provider.fail(Answer::status(500));
+    until("keys too old", || async { (status(&gateway, &good).await == 401).then_some(()) }).await;
+    provider.answer();
+    until("keys again", || async { (status(&gateway, &good).await == 200).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_was_never_reached_stops_neither_the_start_nor_others() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    provider.fail(Answer::status(503));
+    let (_upstream, gateway) = start(&provider, QUICK).await;
+    let good = key.sign(&provider.claims("ada"));
+    let answer = bearer(&gateway, &good).get("/api/x").await;
+    answer.assert_problem(503, "unavailable");
+    assert_eq!(gateway.bearer("alice").await.get("/api/x").await.status, 200);
+    assert_eq!(gateway.anonymous().get("/public/x").await.status, 200);
+    provider.answer();
+    until("it counts", || async { (status(&gateway, &good).await == 200).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_shared_secret_needs_no_keys_to_be_fetched() {
+    let secret = "0123456789abcdef-of-the-project!";
+    let provider = Provider::start(&[]).await;
+    let upstream = Upstream::start().await;
+    let table = format!(
+        "[[providers]]\nname = \"supabase\"\npreset = \"supabase\"\nissuer = \"{}/auth/v1\"\nsecret = \"{secret}\"\n",
+        provider.issuer()
+    );
+    let gateway = Setup::standard(&upstream.url()).table(&table).start().await;
+    let mut claims = provider.claims("8d2f5b0e-1111-4222-8333-444455556666");
+    claims["iss"] = json!(format!("{}/auth/v1", provider.issuer()));
+    claims["aud"] = json!("authenticated");
+    claims["role"] = json!("authenticated");
+    claims["session_id"] = json!("0b1c");
+    claims["app_metadata"] = json!({"roles": ["user", "legal"]});
+    claims["user_metadata"] = json!({"roles": ["admin"]});
+    let signed = |claims: &Value, secret: &str| {
+        let header = r#"{"alg":"HS256","typ":"JWT","kid":"legacy"}"#;
+        token(header, &claims.to_string(), &Signer::Hs256(secret.as_bytes()))
+    };
+    assert_eq!(status(&gateway, &signed(&claims, secret)).await, 200);
+    assert_eq!(upstream.only().one("app_roles").as_deref(), Some("legal,user"));
+    assert_eq!(status(&gateway, &signed(&claims, "another secret of thirty-two byt")).await, 401);
+    assert_eq!(provider.server.count(), 0);
+}
+
+#[tokio::test]
+async fn where_others_issue_there_is_no_login_and_no_token_of_ours_counts() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let upstream = Upstream::start().await;
+    let setup = Setup::standard(&upstream.url()).table(&provider.table(""));
+    let gateway = setup.set("mode", "\"external\"").start().await;
+    let anonymous = gateway.anonymous();
+    for path in ["/auth/login", "/auth/token", "/api/auth/token", "/auth/refresh", "/recover"] {
+        let credentials = json!({"username": "alice", "password": "correct horse battery alice"});
+        anonymous.post(path, &credentials).await.assert_problem(404, "not_found");
+    }
+    assert_eq!(anonymous.get("/login").await.status, 404);
+    let page =
+        Request::get("/api/x").header("accept", "text/html").header("sec-fetch-mode", "navigate");
+    assert_eq!(anonymous.send(page).await.status, 401);
+    assert_eq!(status(&gateway, &key.sign(&provider.claims("ada"))).await, 200);
+    // By our own key, as a session of before would be.
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": "ms-auth", "aud": "api", "sub": "alice", "uid": 1, "iat": now, "exp": now + 600, "jti": "t",
+        "sid": "01932c07-7f0c-7d5e-8a00-0123456789ab", "app_roles": ["user"],
+    });
+    let header = json!({"alg": "RS256", "typ": "JWT"}).to_string();
+    let own = Signer::Rs256(crate::harness::tokens::signing_key());
+    assert_eq!(status(&gateway, &token(&header, &claims.to_string(), &own)).await, 401);
+}
+
+#[tokio::test]
+async fn providers_come_and_go_by_a_reload() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let upstream = Upstream::start().await;
+    let setup = Setup::standard(&upstream.url());
+    let mut gateway = setup.clone().start().await;
+    let good = key.sign(&provider.claims("ada"));
+    assert_eq!(status(&gateway, &good).await, 401);
+    let with = setup.clone().table(&provider.table(""));
+    assert!(gateway.reload(with.clone()).await);
+    assert_eq!(status(&gateway, &good).await, 200);
+    let fetches = provider.key_fetches();
+    // Its keys stay where only something else changed.
+    assert!(gateway.reload(with.set("limits.header_count", "99")).await);
+    assert_eq!((status(&gateway, &good).await, provider.key_fetches()), (200, fetches));
+    let other = provider.table("").replace(AUDIENCE, "api://other");
+    assert!(gateway.reload(setup.clone().table(&other)).await);
+    assert_eq!(status(&gateway, &good).await, 401);
+    assert!(gateway.reload(setup).await);
+    assert_eq!(status(&gateway, &good).await, 401);
+}
