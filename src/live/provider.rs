@@ -75,7 +75,7 @@ struct Attempts {
 pub enum Unverified {
     /// It is bad.
     Invalid(Invalid),
-    /// No keys were ever fetched: it cannot be known.
+    /// Its keys were never fetched, or too long ago: it cannot be known.
     Unknowable,
 }
 
@@ -118,13 +118,12 @@ impl Provider {
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<(ProviderClaims, u64), Unverified> {
         let held = self.held.load();
         let empty = KeySet::default();
-        let published = if self.is_stale(&held) { &empty } else { &held.set };
+        let known = self.is_known(&held);
+        let published = if known { &held.set } else { &empty };
         let keys = ProviderKeys { published, secret: self.settings.secret.as_ref() };
         match keys.verify(token, &self.settings.expected, now) {
             Ok(claims) => Ok((claims, published.fingerprint())),
-            Err(Invalid::UnknownKey) if self.settings.published.is_some() && never(&held) => {
-                Err(Unverified::Unknowable)
-            }
+            Err(Invalid::UnknownKey) if !known => Err(Unverified::Unknowable),
             Err(reason) => Err(Unverified::Invalid(reason)),
         }
     }
@@ -139,7 +138,7 @@ impl Provider {
         now: Timestamp,
     ) -> bool {
         let held = self.held.load();
-        let same = held.set.fingerprint() == fingerprint && !self.is_stale(&held);
+        let same = held.set.fingerprint() == fingerprint && self.is_known(&held);
         let expected = &self.settings.expected.token;
         same && expected.check_times(issued_at, not_before, expires_at, now).is_ok()
     }
@@ -198,17 +197,11 @@ impl Provider {
         self.refresher.get_or_init(|| spawn(self));
     }
 
-    fn is_stale(&self, held: &Held) -> bool {
-        let max_age = self.settings.published.as_ref().map(|published| published.max_age);
-        match (held.fetched_at, max_age) {
-            (Some(fetched), Some(max_age)) => fetched.elapsed() > max_age,
-            (None, _) | (_, None) => false,
-        }
+    /// Whether these are its keys, as far as one can know: fetched, and not too long ago.
+    fn is_known(&self, held: &Held) -> bool {
+        let Some(published) = &self.settings.published else { return true };
+        held.fetched_at.is_some_and(|fetched| fetched.elapsed() <= published.max_age)
     }
-}
-
-const fn never(held: &Held) -> bool {
-    held.fetched_at.is_none()
 }
 
 impl Drop for Provider {

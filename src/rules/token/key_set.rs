@@ -26,7 +26,7 @@ pub enum KeySetFault {
     Empty,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     key_id: Option<Box<str>>,
     key: VerifyingKey,
@@ -40,8 +40,8 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a JWK Set. Entries that are for something else, weak or unknown are left out, and of two
-    /// that no token can tell apart the second.
+    /// Reads a JWK Set. Entries that are for something else, weak or unknown are left out, and those that no
+    /// token can tell apart.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeySetFault> {
         let set: Value = serde_json::from_slice(bytes).map_err(|_| KeySetFault::NotASet)?;
         let entries = set.get("keys").and_then(Value::as_array).ok_or(KeySetFault::NotASet)?;
@@ -49,11 +49,13 @@ impl KeySet {
             return Err(KeySetFault::TooMany);
         }
         let mut keys: Vec<Entry> = Vec::with_capacity(entries.len());
-        for entry in entries.iter().filter_map(read) {
-            let same = |known: &Entry| {
-                known.key_id == entry.key_id && known.key.algorithm() == entry.key.algorithm()
+        let entries: Vec<_> = entries.iter().filter_map(read).collect();
+        for entry in entries.iter().cloned() {
+            let twin = |other: &Entry| {
+                other.key_id == entry.key_id && other.key.algorithm() == entry.key.algorithm()
             };
-            if !keys.iter().any(same) {
+            let clear = entries.iter().filter(|other| twin(other)).all(|it| it.key == entry.key);
+            if clear && !keys.iter().any(twin) {
                 keys.push(entry);
             }
         }

@@ -103,9 +103,11 @@ fn a_key_is_found_by_its_name_or_where_it_is_the_only_one() {
     assert_eq!(verified(&both, &token(Some("1"))), Ok(()));
     assert_eq!(verified(&both, &token(Some("2"))), Err(Invalid::Signature));
     assert_eq!(verified(&both, &token(None)), Err(Invalid::MissingKeyId));
-    // Of two under one name, the first.
-    let twice = set(&json!([jwk(&one, "1"), jwk(&other, "1")])).unwrap();
-    assert_eq!((twice.len(), verified(&twice, &token(Some("1")))), (1, Ok(())));
+    // Two keys under one name are none (jwks-dos-002); one key twice is one.
+    let twice = set(&json!([jwk(&one, "1"), jwk(&other, "1"), jwk(&other, "2")])).unwrap();
+    assert_eq!((twice.len(), verified(&twice, &token(Some("1")))), (1, Err(Invalid::UnknownKey)));
+    let again = set(&json!([jwk(&one, "1"), jwk(&one, "1")])).unwrap();
+    assert_eq!((again.len(), verified(&again, &token(Some("1")))), (1, Ok(())));
     assert_eq!(verified(&KeySet::default(), &token(Some("1"))), Err(Invalid::UnknownKey));
 }
 

@@ -1,5 +1,8 @@
 //! The keys of a provider: where they are, and what is there.
 
+use std::net::IpAddr;
+
+use http::Uri;
 use serde::Deserialize;
 
 use super::fetch::Fetcher;
@@ -78,12 +81,37 @@ fn keys_url(document: &[u8], issuer: &str) -> Result<String, Fault> {
     if said.issuer != issuer {
         return Err(Fault::Issuer);
     }
-    let secure = said.jwks_uri.starts_with("https://");
-    let as_safe = secure || !issuer.starts_with("https://");
-    if !as_safe || said.jwks_uri.len() > MAX_URL {
+    if said.jwks_uri.len() > MAX_URL || !is_as_safe(&said.jwks_uri, issuer) {
         return Err(Fault::Url);
     }
     Ok(said.jwks_uri)
+}
+
+/// Whether a URL that a document names leads no deeper into our network, and over no weaker a
+/// connection, than the issuer that the operator named.
+fn is_as_safe(url: &str, issuer: &str) -> bool {
+    let (Ok(url), Ok(issuer)) = (url.parse::<Uri>(), issuer.parse::<Uri>()) else { return false };
+    let (Some(host), Some(own)) = (url.host(), issuer.host()) else { return false };
+    let secure = url.scheme_str() == Some("https");
+    let as_secure = secure || (url.scheme_str() == Some("http") && issuer.scheme() == url.scheme());
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let elsewhere = host != own;
+    as_secure && !(elsewhere && address.is_ok_and(is_internal))
+}
+
+/// Whether an address is one of this machine or of a network that is not the internet.
+fn is_internal(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+                || v6.is_unspecified()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +133,19 @@ mod tests {
             assert!(matches!(read(said, "https://keys.test/k"), Err(Fault::Issuer)), "{said}");
         }
         let long = format!("https://keys.test/{}", "k".repeat(MAX_URL));
-        for keys in ["http://idp.test/k", "file:///etc/passwd", "", &long] {
+        // jwks-dos-003
+        for keys in [
+            "http://idp.test/k",
+            "file:///etc/passwd",
+            "",
+            &long,
+            "https://169.254.169.254/k",
+            "https://127.0.0.1/k",
+            "https://10.0.0.1:8443/k",
+            "https://[::1]/k",
+            "https://[::ffff:192.168.0.1]/k",
+            "https://[fd00::1]/k",
+        ] {
             assert!(matches!(read(issuer, keys), Err(Fault::Url)), "{keys}");
         }
         for document in ["", "[]", "{}", r#"{"issuer":"https://idp.test/tenant"}"#] {
