@@ -7,6 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use guarita::rules::request::head::{find_end, inspect};
 use guarita::rules::request::{
     Arrived, Candidates, CanonicalRequest, HeadLimits, HeaderFamilies, IdentityHeaders, Kept,
+    ProviderCookies,
 };
 use guarita::rules::route::{HostPattern, Matcher, PathPattern, Table};
 use http::uri::PathAndQuery;
@@ -63,8 +64,9 @@ fn bench_fields(criterion: &mut Criterion) {
             headers.keys().filter(|name| sieve.strips(name)).count()
         });
     });
+    let cookies = ProviderCookies::default();
     group.bench_function("candidates", |bencher| {
-        bencher.iter(|| Candidates::read(black_box(&headers)).iter().count());
+        bencher.iter(|| Candidates::read(black_box(&headers), &cookies).iter().count());
     });
     group.finish();
 }

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::adapters::telemetry::RouteMetrics;
 use crate::adapters::upstream::Pool;
-use crate::rules::request::{HeaderFamilies, IdentityHeaders};
+use crate::rules::request::{HeaderFamilies, IdentityHeaders, ProviderCookies};
 use crate::rules::route::{Policy, Table};
 use crate::rules::token::{Keyring, claims::Expectations};
 
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub expectations: Expectations,
     /// The issuers of others whose tokens count.
     pub providers: Providers,
+    /// The cookies in which their libraries keep sessions.
+    pub provider_cookies: ProviderCookies,
     /// The names the upstream receives.
     pub identity_headers: IdentityHeaders,
     /// What is stripped from every request and its trailers.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::harness::provider::{AUDIENCE, Key, Provider, json_answer};
-use crate::harness::tokens::{Signer, token};
-use crate::harness::{Answer, Gateway, Persona, Request, Setup, Upstream, until};
+use crate::harness::tokens::{Signer, encode, token};
+use crate::harness::{Answer, Gateway, HOST, Persona, Request, Setup, Upstream, until};
 
 /// Keys are asked for again at once, and from time to time.
 const QUICK: &str = "keys_refresh = \"1s\"\nkeys_cooldown = \"100ms\"";
@@ -223,29 +223,105 @@ async fn a_provider_that_was_never_reached_stops_neither_the_start_nor_others() 
 
 #[tokio::test]
 async fn a_shared_secret_needs_no_keys_to_be_fetched() {
-    let secret = "0123456789abcdef-of-the-project!";
-    let provider = Provider::start(&[]).await;
-    let upstream = Upstream::start().await;
-    let table = format!(
-        "[[providers]]\nname = \"supabase\"\npreset = \"supabase\"\nissuer = \"{}/auth/v1\"\nsecret = \"{secret}\"\n",
-        provider.issuer()
-    );
-    let gateway = Setup::standard(&upstream.url()).table(&table).start().await;
-    let mut claims = provider.claims("8d2f5b0e-1111-4222-8333-444455556666");
-    claims["iss"] = json!(format!("{}/auth/v1", provider.issuer()));
-    claims["aud"] = json!("authenticated");
-    claims["role"] = json!("authenticated");
-    claims["session_id"] = json!("0b1c");
-    claims["app_metadata"] = json!({"roles": ["user", "legal"]});
-    claims["user_metadata"] = json!({"roles": ["admin"]});
-    let signed = |claims: &Value, secret: &str| {
-        let header = r#"{"alg":"HS256","typ":"JWT","kid":"legacy"}"#;
-        token(header, &claims.to_string(), &Signer::Hs256(secret.as_bytes()))
-    };
-    assert_eq!(status(&gateway, &signed(&claims, secret)).await, 200);
+    let (upstream, gateway, claims) = supabase("").await;
+    assert_eq!(status(&gateway, &by_secret(&claims, SECRET)).await, 200);
     assert_eq!(upstream.only().one("app_roles").as_deref(), Some("legal,user"));
-    assert_eq!(status(&gateway, &signed(&claims, "another secret of thirty-two byt")).await, 401);
-    assert_eq!(provider.server.count(), 0);
+    let foreign = by_secret(&claims, "another secret of thirty-two byt");
+    assert_eq!(status(&gateway, &foreign).await, 401);
+}
+
+/// A project of Supabase with a shared secret, and claims of one of its users.
+async fn supabase(more: &str) -> (Upstream, Gateway, Value) {
+    let upstream = Upstream::start().await;
+    let issuer = "https://project.supabase.test/auth/v1";
+    let table = format!(
+        "[[providers]]\nname = \"supabase\"\npreset = \"supabase\"\nissuer = \"{issuer}\"\nsecret = \"{SECRET}\"\n"
+    );
+    let setup = Setup::standard(&upstream.url()).table(&table);
+    let setup = setup.route(&format!(
+        "hosts = [\"{HOST}\"]\npath = \"/token/{{*rest}}\"\ncsrf = \"token\"\n{more}"
+    ));
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": issuer, "aud": "authenticated", "sub": "8d2f5b0e-1111-4222-8333-444455556666",
+        "iat": now, "exp": now + 600, "role": "authenticated", "session_id": "0b1c", "aal": "aal1",
+        "app_metadata": {"roles": ["user", "legal"]}, "user_metadata": {"roles": ["admin"]},
+    });
+    (upstream, setup.start().await, claims)
+}
+
+const SECRET: &str = "0123456789abcdef-of-the-project!";
+
+fn by_secret(claims: &Value, secret: &str) -> String {
+    let header = r#"{"alg":"HS256","typ":"JWT","kid":"legacy"}"#;
+    token(header, &claims.to_string(), &Signer::Hs256(secret.as_bytes()))
+}
+
+#[tokio::test]
+async fn a_session_in_the_cookies_of_supabase_counts_in_every_form_and_mixed_in_none() {
+    let (upstream, gateway, claims) = supabase("").await;
+    let token = by_secret(&claims, SECRET);
+    let session =
+        json!({"access_token": token, "refresh_token": "r", "user": {"email": "é@a.test"}});
+    let encoded = format!("base64-{}", encode(session.to_string()));
+    let (one, rest) = encoded.split_at(300);
+    let (two, three) = rest.split_at(300);
+    let name = "sb-project-auth-token";
+    let anonymous = gateway.anonymous();
+    let get = |cookies: String| {
+        let anonymous = &anonymous;
+        async move { anonymous.send(Request::get("/api/x").header("cookie", &cookies)).await.status }
+    };
+    for cookies in [
+        format!("{name}={encoded}"),
+        format!("{name}.0={one}; {name}.1={two}; {name}.2={three}"),
+        format!("{name}.2={three}; a=b; {name}.0={one}; {name}.1={two}"),
+        format!("sb-access-token={token}"),
+        format!("supabase-auth-token=[\"{token}\",\"r\"]"),
+    ] {
+        upstream.forget();
+        assert_eq!(get(cookies.clone()).await, 200, "{cookies}");
+        let request = upstream.only();
+        assert_eq!(request.one("x-auth-source").as_deref(), Some("session"));
+        assert_eq!(request.one("app_roles").as_deref(), Some("legal,user"));
+        assert_eq!(request.one("cookie").as_deref(), Some(cookies.as_str()));
+    }
+    let own = gateway.bearer("alice").await.token.unwrap();
+    let eve = by_secret(&claims, "another secret of thirty-two byt");
+    for cookies in [
+        format!("{name}={encoded}; {name}.0={one}"),
+        format!("{name}.0={one}; {name}.2={three}"),
+        format!("{name}.0={one}; {name}.1={two}; {name}.2={three}; {name}.2=x"),
+        format!("sb-other-auth-token={encoded}"),
+        format!("sb-access-token={eve}"),
+        // A token of ours is none of its cookies'.
+        format!("sb-access-token={own}"),
+    ] {
+        assert_eq!(get(cookies.clone()).await, 401, "{cookies}");
+    }
+}
+
+/// csrf-origin, for sessions in the cookies of others.
+#[tokio::test]
+async fn another_site_cannot_use_the_cookies_of_supabase() {
+    let (_upstream, gateway, claims) = supabase("").await;
+    let token = by_secret(&claims, SECRET);
+    let anonymous = gateway.anonymous();
+    // Known as a bearer, it is no bearer when it comes as a cookie.
+    assert_eq!(status(&gateway, &token).await, 200);
+    let post = |path: &str, site: &str| {
+        let cookie = format!("sb-access-token={token}");
+        let request = Request::post(path).header("cookie", &cookie).header("sec-fetch-site", site);
+        let anonymous = &anonymous;
+        async move { anonymous.send(request.json(&json!({}))).await.status }
+    };
+    for path in ["/api/x", "/token/x"] {
+        assert_eq!(post(path, "same-origin").await, 200);
+        assert_eq!(post(path, "cross-site").await, 403);
+        assert_eq!(post(path, "same-site").await, 403);
+    }
+    let silent = Request::post("/api/x").header("cookie", &format!("sb-access-token={token}"));
+    assert_eq!(anonymous.send(silent.json(&json!({}))).await.status, 403);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::live::certificates::{self, CertificatePem, ClientCertificates, Listen
 use crate::live::provider::{self, Provider, Providers};
 use crate::live::snapshot::Tls;
 use crate::live::{RequiredFactor, RouteTarget, Snapshot};
-use crate::rules::request::{HeaderFamilies, IdentityHeaders};
+use crate::rules::request::{HeaderFamilies, IdentityHeaders, ProviderCookies};
 use crate::rules::route::Table;
 use crate::rules::token::{Keyring, SigningKey, VerifyingKey};
 use crate::services::keys;
@@ -45,6 +45,9 @@ pub fn compile(
         keyring: Arc::new(keyring),
         expectations: config.expectations.clone(),
         providers: providers(config, previous),
+        provider_cookies: ProviderCookies::new(
+            config.providers.iter().filter_map(|provider| provider.cookie.clone()).collect(),
+        ),
         identity_headers: config.identity_headers.clone(),
         families: families(&config.identity_headers),
         trusted_proxies: config.trusted_proxies.clone(),

@@ -57,7 +57,7 @@ pub(super) async fn receive(
         Ok(canonical) => canonical,
         Err(code) => return Reception::Refused(code.into()),
     };
-    let candidates = Candidates::read(&request.headers);
+    let candidates = Candidates::read(&request.headers, &snapshot.provider_cookies);
     let verdict = judge.judge(snapshot, &candidates, now).await;
 
     let own_path = own_path(snapshot, canonical.path());

@@ -5,6 +5,7 @@
 use http::{HeaderMap, HeaderName, header};
 
 use super::cookies::{self, Brought};
+use super::provider_cookies::{FoundCookie, ProviderCookies};
 
 /// Where a service sends its key.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-service-api-key");
@@ -12,7 +13,7 @@ pub const API_KEY: HeaderName = HeaderName::from_static("x-service-api-key");
 const MAX_API_KEY: usize = 4096;
 
 /// A credential presented, unproven.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum Credential<'a> {
     /// `x-service-api-key`.
     ApiKey(&'a str),
@@ -20,6 +21,8 @@ pub enum Credential<'a> {
     Bearer(&'a str),
     /// A session cookie.
     Session(&'a str),
+    /// A token of a provider, out of a cookie of its library.
+    ProviderCookie(String),
     /// Something that can be read in no way or in two.
     Unusable,
 }
@@ -41,21 +44,24 @@ pub struct Candidates<'a> {
     api_key: Option<Credential<'a>>,
     authorization: Option<Credential<'a>>,
     headers: &'a HeaderMap,
+    cookies: &'a ProviderCookies,
 }
 
 impl<'a> Candidates<'a> {
     /// Reads them from the header fields; the cookies only once they are asked for.
-    pub fn read(headers: &'a HeaderMap) -> Self {
+    pub fn read(headers: &'a HeaderMap, cookies: &'a ProviderCookies) -> Self {
         let api_key = read_one(headers, &API_KEY, read_api_key);
         let authorization = read_one(headers, &header::AUTHORIZATION, read_authorization);
-        Self { api_key, authorization, headers }
+        Self { api_key, authorization, headers, cookies }
     }
 
     /// In order.
     pub fn iter(&self) -> impl Iterator<Item = Credential<'a>> {
-        let headers = self.headers;
+        let (headers, cookies) = (self.headers, self.cookies);
         let session = std::iter::once_with(|| read_session(headers)).flatten();
-        self.api_key.into_iter().chain(self.authorization).chain(session)
+        let of_provider = std::iter::once_with(|| read_provider(headers, cookies)).flatten();
+        let fields = self.api_key.iter().chain(&self.authorization).cloned();
+        fields.chain(session).chain(of_provider)
     }
 
     /// Whether anything was brought, even if it cannot be used: two `Authorization` fields, another
@@ -96,6 +102,13 @@ fn read_session(headers: &HeaderMap) -> Option<Credential<'_>> {
         Brought::One(cookie) => Some(Credential::Session(cookie)),
         Brought::Ambiguous => Some(Credential::Unusable),
     }
+}
+
+fn read_provider<'a>(headers: &HeaderMap, cookies: &ProviderCookies) -> Option<Credential<'a>> {
+    Some(match cookies.read(headers)? {
+        FoundCookie::Token(token) => Credential::ProviderCookie(token),
+        FoundCookie::Unusable => Credential::Unusable,
+    })
 }
 
 /// `Bearer`, one space, a token68 (RFC 6750 section 2.1). The scheme is matched in any case (RFC
@@ -141,10 +154,14 @@ mod tests {
         for field in fields {
             headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(field).unwrap());
         }
-        let candidates = Candidates::read(&headers);
+        let cookies = ProviderCookies::default();
+        let candidates = Candidates::read(&headers, &cookies);
         let bearer = candidates.iter().find_map(|credential| match credential {
             Credential::Bearer(token) => Some(token.to_owned()),
-            Credential::ApiKey(_) | Credential::Session(_) | Credential::Unusable => None,
+            Credential::ApiKey(_)
+            | Credential::Session(_)
+            | Credential::ProviderCookie(_)
+            | Credential::Unusable => None,
         });
         (bearer, candidates.presented())
     }
@@ -160,9 +177,11 @@ mod tests {
                 Credential::ApiKey(_) => 'a',
                 Credential::Bearer(_) => 'b',
                 Credential::Session(_) => 's',
+                Credential::ProviderCookie(_) => 'p',
                 Credential::Unusable => 'u',
             };
-            Candidates::read(&headers).iter().map(kind).collect()
+            let cookies = ProviderCookies::new(vec!["sb-a-auth-token".into()]);
+            Candidates::read(&headers, &cookies).iter().map(kind).collect()
         };
         let cookie = ("cookie", "a=b; __Host-guarita-session=x");
         let two = ("cookie", "__Host-guarita-session=y");
@@ -173,6 +192,9 @@ mod tests {
         assert_eq!(kinds(&[cookie, ("authorization", "Bearer x")]), "bs");
         assert_eq!(kinds(&[cookie, ("authorization", "Basic x")]), "us");
         assert_eq!(kinds(&[cookie, ("authorization", "")]), "s");
+        let provider = ("cookie", "sb-access-token=a.b.c");
+        assert_eq!(kinds(&[provider, cookie]), "sp");
+        assert_eq!(kinds(&[provider, ("authorization", "Bearer x")]), "bp");
         let key = ("x-service-api-key", "key");
         assert_eq!(kinds(&[cookie, ("authorization", "Bearer x"), key]), "abs");
         assert_eq!(kinds(&[key, key]), "u");

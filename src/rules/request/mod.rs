@@ -17,6 +17,7 @@ mod path;
 
 pub mod canonical;
 pub mod cookies;
+pub mod provider_cookies;
 pub mod credentials;
 pub mod forwarded;
 pub mod head;
@@ -35,4 +36,5 @@ pub use headers::{HeaderFamilies, IdentityHeaders, Kept, Sieve};
 pub use navigation::is_navigation;
 pub use origin::{OwnOrigins, Provenance};
 pub(super) use path::canonical_path;
+pub use provider_cookies::{FoundCookie, ProviderCookies};
 pub use return_to::ReturnTo;

@@ -4,6 +4,7 @@ use super::forgery::Asked;
 use super::judge::Verdict;
 use crate::model::{Code, Principal, Source};
 use crate::rules::route::Policy;
+use crate::rules::route::policy::Protection;
 
 /// Facts about the caller beside who it is.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +120,12 @@ fn check_certificate(policy: &Policy, caller: Caller<'_>) -> Result<(), Denial> 
 /// Whether another site may have made a browser send this under its session.
 fn forged(policy: &Policy, principal: &Principal, asked: &Asked<'_>) -> bool {
     match principal.identity().source() {
-        Source::Session => !asked.is_meant(policy.protection),
+        Source::Session => {
+            // A provider's front end knows nothing of our anti-forgery token.
+            let ours = principal.identity().session().is_some();
+            let protection = if ours { policy.protection } else { Protection::Origin };
+            !asked.is_meant(protection)
+        }
         Source::Bearer | Source::ApiKey => false,
     }
 }

@@ -38,6 +38,8 @@ pub enum Verdict {
 pub struct Judge {
     registry: Arc<Registry>,
     verified: VerifiedTokens,
+    /// Apart: the same token may have come as a bearer, which is never sent by accident.
+    verified_cookies: VerifiedTokens,
     opened: OpenedSessions,
 }
 
@@ -55,7 +57,8 @@ impl Judge {
     /// A judge over the registry and the sessions of browsers, with an empty cache of at most
     /// `capacity` verified tokens.
     pub fn new(registry: Arc<Registry>, opened: OpenedSessions, capacity: usize) -> Self {
-        Self { registry, verified: VerifiedTokens::new(capacity), opened }
+        let verified_cookies = VerifiedTokens::new(capacity / 4);
+        Self { registry, verified: VerifiedTokens::new(capacity), verified_cookies, opened }
     }
 
     /// Tries the candidates in order.
@@ -81,13 +84,21 @@ impl Judge {
         };
         let standing = |session| self.registry.standing(session, now);
         let open = |cookie| self.opened.open(cookie, now);
-        try_each(&self.verified, grounds, candidates.iter(), standing, open).await
+        let known = Known { bearers: &self.verified, cookies: &self.verified_cookies };
+        try_each(known, grounds, candidates.iter(), standing, open).await
     }
+}
+
+/// Tokens that were verified before, by where they came from.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    bearers: &'a VerifiedTokens,
+    cookies: &'a VerifiedTokens,
 }
 
 /// Goes through the credentials until one holds, or until one decides otherwise.
 async fn try_each<'a, Answer, Opening>(
-    verified: &VerifiedTokens,
+    known: Known<'_>,
     grounds: Grounds<'_>,
     credentials: impl Iterator<Item = Credential<'a>>,
     standing: impl Fn(SessionId) -> Answer,
@@ -106,7 +117,14 @@ where
                 None => None,
             },
             Credential::Bearer(token) => {
-                match verify(verified, grounds, token, Source::Bearer).await {
+                match verify(known.bearers, grounds, token, Source::Bearer).await {
+                    Ok(token) => token.map(|token| token.proof()),
+                    Err(Unknowable) => return Verdict::Unknowable,
+                }
+            }
+            // Boxed: most requests bring other tokens, and its size would be paid on every one.
+            Credential::ProviderCookie(token) => {
+                match Box::pin(verify_cookie(known.cookies, grounds, &token)).await {
                     Ok(token) => token.map(|token| token.proof()),
                     Err(Unknowable) => return Verdict::Unknowable,
                 }
@@ -159,6 +177,20 @@ async fn verify(
         verified.remember(token, Arc::clone(fresh));
     }
     Ok(fresh)
+}
+
+/// As [`verify`]; only tokens of providers whose libraries have cookies come in one.
+async fn verify_cookie(
+    verified: &VerifiedTokens,
+    grounds: Grounds<'_>,
+    token: &str,
+) -> Result<Option<Arc<VerifiedToken>>, Unknowable> {
+    match provider_of(grounds.issuers, token) {
+        Some(provider) if provider.settings().cookie.is_some() => {
+            verify(verified, grounds, token, Source::Session).await
+        }
+        Some(_) | None => Ok(None),
+    }
 }
 
 fn verify_own(

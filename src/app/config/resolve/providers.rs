@@ -74,6 +74,7 @@ impl Context<'_> {
             name: self.name(reader),
             expected: self.expected(&issuer, reader),
             secret,
+            cookie: self.cookie(&issuer, reader),
             published,
         }
     }
@@ -86,6 +87,27 @@ impl Context<'_> {
             reader.report.problem(&self.at("name"), what);
         }
         name
+    }
+
+    fn cookie(&self, issuer: &str, reader: &mut Reader<'_>) -> Option<Box<str>> {
+        let written = self.provider.session_cookie.as_ref();
+        if self.provider.preset != Some(ProviderPreset::Supabase) {
+            if written.is_some() {
+                let what = "is read with preset = \"supabase\" only";
+                reader.report.problem(&self.at("session_cookie"), what);
+            }
+            return None;
+        }
+        let host = issuer.split("://").last().unwrap_or_default();
+        let project = host.split(['.', ':', '/']).next().unwrap_or_default();
+        let default = format!("sb-{project}-auth-token");
+        let name = reader.text(&self.at("session_cookie"), written, &default, MAX_TEXT);
+        let simple = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if !name.bytes().all(simple) {
+            let what = "must be letters, digits, - _ and .";
+            reader.report.problem(&self.at("session_cookie"), what);
+        }
+        Some(name)
     }
 
     fn expected(&self, issuer: &str, reader: &mut Reader<'_>) -> ProviderExpectations {

@@ -53,7 +53,7 @@ impl Court {
         };
         let credentials = tokens.iter().map(|token| Credential::Bearer(token));
         try_each(
-            &self.verified,
+            Known { bearers: &self.verified, cookies: &self.verified },
             grounds,
             credentials,
             |id| {
