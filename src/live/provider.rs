@@ -29,7 +29,7 @@ pub struct Settings {
     /// The HS256 secret that it shares with us.
     pub secret: Option<VerifyingKey>,
     /// The cookie in which its library keeps a session.
-    pub cookie: Option<Box<str>>,
+    pub cookie_name: Option<Box<str>>,
     /// The keys that it publishes, where it does.
     pub published: Option<Published>,
 }

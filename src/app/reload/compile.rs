@@ -46,7 +46,7 @@ pub fn compile(
         expectations: config.expectations.clone(),
         providers: providers(config, previous),
         provider_cookies: ProviderCookies::new(
-            config.providers.iter().filter_map(|provider| provider.cookie.clone()).collect(),
+            config.providers.iter().filter_map(|provider| provider.cookie_name.clone()).collect(),
         ),
         identity_headers: config.identity_headers.clone(),
         families: families(&config.identity_headers),

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::cookies::{self, Brought};
 use super::provider_cookies::{FoundCookie, ProviderCookies};
+use crate::model::Secret;
 
 /// Where a service sends its key.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-service-api-key");
@@ -22,7 +23,7 @@ pub enum Credential<'a> {
     /// A session cookie.
     Session(&'a str),
     /// A token of a provider, out of a cookie of its library.
-    ProviderCookie(String),
+    ProviderCookie(Secret),
     /// Something that can be read in no way or in two.
     Unusable,
 }

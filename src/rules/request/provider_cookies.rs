@@ -8,6 +8,7 @@ use http::HeaderMap;
 use serde::Deserialize;
 
 use super::cookies::{self, Brought};
+use crate::model::Secret;
 
 /// The token itself.
 const TOKEN: &str = "sb-access-token";
@@ -28,7 +29,7 @@ pub struct ProviderCookies(Vec<Box<str>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FoundCookie {
     /// An access token, unproven.
-    Token(String),
+    Token(Secret),
     /// Something that has no single meaning.
     Unusable,
 }
@@ -53,7 +54,7 @@ impl ProviderCookies {
             return None;
         }
         match cookies::read(headers, TOKEN) {
-            Brought::One(token) => return Some(FoundCookie::Token(token.to_owned())),
+            Brought::One(token) => return Some(FoundCookie::Token(Secret::new(token))),
             Brought::Ambiguous => return Some(FoundCookie::Unusable),
             Brought::Nothing => {}
         }
@@ -75,7 +76,7 @@ fn read_kept(headers: &HeaderMap, name: &str) -> Option<FoundCookie> {
             return Some(FoundCookie::Unusable);
         }
     };
-    decode(&value).map(FoundCookie::Token)
+    decode(&value).map(Secret::new).map(FoundCookie::Token)
 }
 
 struct Ambiguous;
@@ -125,7 +126,7 @@ mod tests {
     }
 
     fn token(text: &str) -> Option<FoundCookie> {
-        Some(FoundCookie::Token(text.into()))
+        Some(FoundCookie::Token(Secret::new(text)))
     }
 
     fn base64() -> String {

@@ -124,7 +124,7 @@ where
             }
             // Boxed: most requests bring other tokens, and its size would be paid on every one.
             Credential::ProviderCookie(token) => {
-                match Box::pin(verify_cookie(known.cookies, grounds, &token)).await {
+                match Box::pin(verify_cookie(known.cookies, grounds, token.expose())).await {
                     Ok(token) => token.map(|token| token.proof()),
                     Err(Unknowable) => return Verdict::Unknowable,
                 }
@@ -186,7 +186,7 @@ async fn verify_cookie(
     token: &str,
 ) -> Result<Option<Arc<VerifiedToken>>, Unknowable> {
     match provider_of(grounds.issuers, token) {
-        Some(provider) if provider.settings().cookie.is_some() => {
+        Some(provider) if provider.settings().cookie_name.is_some() => {
             verify(verified, grounds, token, Source::Session).await
         }
         Some(_) | None => Ok(None),

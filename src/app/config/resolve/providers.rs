@@ -74,7 +74,7 @@ impl Context<'_> {
             name: self.name(reader),
             expected: self.expected(&issuer, reader),
             secret,
-            cookie: self.cookie(&issuer, reader),
+            cookie_name: self.cookie_name(&issuer, reader),
             published,
         }
     }
@@ -89,23 +89,23 @@ impl Context<'_> {
         name
     }
 
-    fn cookie(&self, issuer: &str, reader: &mut Reader<'_>) -> Option<Box<str>> {
-        let written = self.provider.session_cookie.as_ref();
+    fn cookie_name(&self, issuer: &str, reader: &mut Reader<'_>) -> Option<Box<str>> {
+        let written = self.provider.cookie_name.as_ref();
         if self.provider.preset != Some(ProviderPreset::Supabase) {
             if written.is_some() {
                 let what = "is read with preset = \"supabase\" only";
-                reader.report.problem(&self.at("session_cookie"), what);
+                reader.report.problem(&self.at("cookie_name"), what);
             }
             return None;
         }
         let host = issuer.split("://").last().unwrap_or_default();
         let project = host.split(['.', ':', '/']).next().unwrap_or_default();
         let default = format!("sb-{project}-auth-token");
-        let name = reader.text(&self.at("session_cookie"), written, &default, MAX_TEXT);
+        let name = reader.text(&self.at("cookie_name"), written, &default, MAX_TEXT);
         let simple = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if !name.bytes().all(simple) {
             let what = "must be letters, digits, - _ and .";
-            reader.report.problem(&self.at("session_cookie"), what);
+            reader.report.problem(&self.at("cookie_name"), what);
         }
         Some(name)
     }

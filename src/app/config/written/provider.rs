@@ -26,7 +26,7 @@ pub struct Provider {
     pub preset: Option<ProviderPreset>,
     /// The cookie in which its library keeps a session, with `preset = "supabase"`: 1 to 255 visible characters.
     /// Default `sb-<first label of the issuer's host>-auth-token`.
-    pub session_cookie: Option<String>,
+    pub cookie_name: Option<String>,
     /// Whether its discovery document says where its keys are. Default true, unless `jwks_uri`, `secret` or
     /// a preset says it.
     pub discovery: Option<bool>,
