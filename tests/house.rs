@@ -250,7 +250,7 @@ const SECRET: [&str; 19] = [
 ];
 
 /// Words behind these that say that it is something else about it.
-const ABOUT: [&str; 5] = ["digest", "file", "files", "id", "type"];
+const ABOUT: [&str; 6] = ["digest", "file", "files", "id", "name", "type"];
 
 /// What holds a text as it is.
 const PLAIN: [&str; 7] = ["Bytes", "Cow", "HeaderValue", "String", "Value", "str", "u8"];
