@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::model::Timestamp;
+use crate::model::{Role, Timestamp};
 use crate::rules::token::{
     Invalid, KeySet, ProviderClaims, ProviderExpectations, ProviderKeys, VerifyingKey,
 };
@@ -28,10 +28,28 @@ pub struct Settings {
     pub expected: ProviderExpectations,
     /// The HS256 secret that it shares with us.
     pub secret: Option<VerifyingKey>,
+    /// The accounts behind its tokens; none where the token alone says who it is.
+    pub accounts: Option<Accounts>,
     /// The cookie in which its library keeps a session.
     pub cookie_name: Option<Box<str>>,
     /// The keys that it publishes, where it does.
     pub published: Option<Published>,
+}
+
+/// How accounts are found for a provider's subjects that have none yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accounts {
+    /// By `auth_user_id`, where it is the subject.
+    pub by_auth_user: bool,
+    /// By an e-mail address that both sides verified.
+    pub by_email: bool,
+    /// By CPF.
+    pub by_cpf: bool,
+    /// The roles of those that are made for subjects that none is found for; they are refused where
+    /// this is none.
+    pub create: Option<Vec<Role>>,
+    /// How long a session of ours lasts that hangs on one of the provider's; default 90 d.
+    pub session_ttl: Duration,
 }
 
 /// Where keys are fetched, and how often.

@@ -237,6 +237,7 @@ pub struct Identity {
     user_header: Option<HeaderValue>,
     session_header: Option<HeaderValue>,
     second_factor: bool,
+    of_provider: bool,
     record: OnceLock<Box<str>>,
 }
 
@@ -269,6 +270,7 @@ impl Identity {
             source,
             token_id: token_id.map(Into::into),
             second_factor: false,
+            of_provider: false,
             record: OnceLock::new(),
         })
     }
@@ -277,6 +279,17 @@ impl Identity {
     #[must_use]
     pub fn with_second_factor(self, second_factor: bool) -> Self {
         Self { second_factor, ..self }
+    }
+
+    /// The same, of somebody whose credential a provider issued.
+    #[must_use]
+    pub fn of_provider(self) -> Self {
+        Self { of_provider: true, ..self }
+    }
+
+    /// Whether a provider issued the credential.
+    pub const fn is_of_provider(&self) -> bool {
+        self.of_provider
     }
 
     /// The subject.

@@ -25,6 +25,7 @@ mod introspection;
 mod in_a_browser;
 mod login;
 mod pages;
+mod provider_accounts;
 mod providers;
 mod mail;
 mod recovery;

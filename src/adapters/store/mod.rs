@@ -13,6 +13,7 @@ pub mod links;
 pub mod outbox;
 pub mod pool;
 pub mod profiles;
+pub mod provider_links;
 pub mod refresh_tokens;
 pub mod sessions;
 pub mod settings;

@@ -272,7 +272,7 @@ impl Transaction {
             "DELETE FROM sessions WHERE id IN \
              (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)",
             "DELETE FROM sessions WHERE id IN \
-             (SELECT id FROM sessions WHERE revoked_at < $1 LIMIT $2)",
+             (SELECT id FROM sessions WHERE revoked_at < $1 AND issuer IS NULL LIMIT $2)",
         ] {
             let query = sqlx::query(statement).bind(before.seconds()).bind(BATCH / 2);
             removed += self.execute(query).await?;

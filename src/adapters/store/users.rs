@@ -6,6 +6,10 @@ use super::transaction::{number, optional_text, optional_time, text, time};
 use super::{Fault, LinkPurpose, Transaction};
 use crate::model::{EmailAddress, Role, Roles, Secret, Subject, Timestamp, UserId};
 
+/// In place of the hash where an account has no password: it cannot log in with one until one is
+/// set.
+pub const NO_PASSWORD: &str = "$none";
+
 /// One account.
 #[derive(Debug, Clone)]
 pub struct User {

@@ -15,7 +15,9 @@ mod upstream;
 
 pub use introspection::{Introspection, IntrospectionClient};
 pub use limits::Limits;
-pub use provider::{Audience, Provider, ProviderPreset, TokenType, UnmappedRoles};
+pub use provider::{
+    Audience, LinkBy, Provider, ProviderPreset, ProviderUsers, TokenType, UnmappedRoles,
+};
 pub use rate_limits::{Bounds, RateLimits, SourceBounds};
 pub use section::{
     Audit, Credentials, Drain, Endpoints, IdentityHeaders, Log, Mail, MailLanguage, MailTls, Mfa,

@@ -28,6 +28,7 @@ use crate::services::access::{Introspection, Judge, OpenedSessions};
 use crate::services::account::{
     MailedLinks, Overviews, PasswordChange, Policy, Recovery, Verification,
 };
+use crate::services::federation::Linking;
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
 use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor};
@@ -178,7 +179,9 @@ pub(super) async fn assemble(
     });
     let (renewal, renewals) = Renewal::new(store.clone(), config.login.browser, clock::now);
     let opened = OpenedSessions::new(store.clone(), renewals, OPENED_SESSIONS);
-    let judge = Arc::new(Judge::new(Arc::new(registry.clone()), opened, VERIFIED_TOKENS));
+    let linking = Linking::new(store.clone(), audit.clone());
+    let registry_of_judge = Arc::new(registry.clone());
+    let judge = Arc::new(Judge::new(registry_of_judge, opened, linking, VERIFIED_TOKENS));
     let gateway =
         Gateway::new(Arc::clone(&live), judge, router, Arc::clone(&metrics), audit.clone());
     let tethers = Arc::<Tethers>::default();

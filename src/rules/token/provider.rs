@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::{Map, Value};
 
 use super::claims::{self, Expectations};
@@ -12,7 +13,7 @@ use super::key_set::KeySet;
 use super::object::Members;
 use super::signed::Signed;
 use super::{Invalid, SignatureAlgorithm, VerifyingKey};
-use crate::model::{Role, Roles, Subject, Timestamp};
+use crate::model::{Cpf, EmailAddress, Role, Roles, SessionId, Subject, Timestamp};
 
 /// Longest session id of a provider, in bytes.
 pub const MAX_SESSION_LENGTH: usize = 255;
@@ -77,6 +78,12 @@ pub struct ProviderExpectations {
 pub struct ProviderClaims {
     /// Who it is, by the claim that was asked for.
     pub subject: Subject,
+    /// `sub`: the name of this person at the provider, for ever.
+    pub provider_subject: Subject,
+    /// `email`, where `email_verified` is true.
+    pub verified_email: Option<EmailAddress>,
+    /// `cpf`, where it is one.
+    pub cpf: Option<Cpf>,
     /// `iat`
     pub issued_at: Timestamp,
     /// `nbf`; where it is missing, `iat`
@@ -91,6 +98,31 @@ pub struct ProviderClaims {
     pub roles: Roles,
     /// Whether `amr` has `mfa` (RFC 8176), or `aal` is `aal2`.
     pub second_factor: bool,
+}
+
+impl ProviderClaims {
+    /// The id of the session of ours that hangs on the provider's: the same for every token of one. A
+    /// token that names none is a session of its own, by its `jti`, else by whom it was issued for when.
+    pub fn session_id(&self, issuer: &str) -> SessionId {
+        let own;
+        let (kind, name) = match (&self.session, &self.token_id) {
+            (Some(session), _) => ("sid", &**session),
+            (None, Some(token)) => ("jti", &**token),
+            (None, None) => {
+                let (from, to) = (self.issued_at.seconds(), self.expires_at.seconds());
+                own = format!("{} {from} {to}", self.provider_subject.as_str());
+                ("iat", own.as_str())
+            }
+        };
+        let mut context = Context::new(&SHA256);
+        for text in [issuer, kind, name] {
+            context.update(text.as_bytes());
+            context.update(b"\0");
+        }
+        let hash = context.finish();
+        let bytes = hash.as_ref().first_chunk().copied().unwrap_or_default();
+        SessionId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
 }
 
 /// The keys by which a provider's tokens are verified.
@@ -164,6 +196,9 @@ fn read(
     }
     Ok(ProviderClaims {
         subject: subject(members, &expected.subject_from)?,
+        provider_subject: subject(members, &ClaimPath::new("sub"))?,
+        verified_email: verified_email(members),
+        cpf: members.get("cpf").and_then(Value::as_str).and_then(|cpf| Cpf::parse(cpf).ok()),
         issued_at,
         not_before,
         expires_at,
@@ -232,6 +267,12 @@ fn roles(members: &Members, expected: &ProviderExpectations) -> Result<Roles, In
     };
     let role = |name: &str| expected.role_map.get(name).cloned().or_else(|| unmapped(name));
     Roles::new(names.into_iter().filter_map(role).collect()).map_err(|_| Invalid::Roles)
+}
+
+fn verified_email(members: &Members) -> Option<EmailAddress> {
+    let verified = members.get("email_verified") == Some(&Value::Bool(true));
+    let email = members.get("email").and_then(Value::as_str).filter(|_| verified)?;
+    EmailAddress::parse(email).ok()
 }
 
 fn second_factor(members: &Members) -> bool {

@@ -122,8 +122,8 @@ fn forged(policy: &Policy, principal: &Principal, asked: &Asked<'_>) -> bool {
     match principal.identity().source() {
         Source::Session => {
             // A provider's front end knows nothing of our anti-forgery token.
-            let ours = principal.identity().session().is_some();
-            let protection = if ours { policy.protection } else { Protection::Origin };
+            let foreign = principal.identity().is_of_provider();
+            let protection = if foreign { Protection::Origin } else { policy.protection };
             !asked.is_meant(protection)
         }
         Source::Bearer | Source::ApiKey => false,

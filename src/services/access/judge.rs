@@ -10,6 +10,7 @@ use crate::live::{Provider, RequiredFactor, ServiceKey, Snapshot};
 use crate::model::{Principal, SessionId, Source, Timestamp};
 use crate::rules::request::{Candidates, Credential};
 use crate::rules::token::{Invalid, unproven_issuer};
+use crate::services::federation::Linking;
 use crate::services::session::{Registry, Standing, Unknowable};
 
 /// What the judge found.
@@ -41,6 +42,7 @@ pub struct Judge {
     /// Apart: the same token may have come as a bearer, which is never sent by accident.
     verified_cookies: VerifiedTokens,
     opened: OpenedSessions,
+    linking: Linking,
 }
 
 /// What the judge goes by; a part of the snapshot.
@@ -54,11 +56,22 @@ struct Grounds<'a> {
 }
 
 impl Judge {
-    /// A judge over the registry and the sessions of browsers, with an empty cache of at most
-    /// `capacity` verified tokens.
-    pub fn new(registry: Arc<Registry>, opened: OpenedSessions, capacity: usize) -> Self {
+    /// A judge over the registry, the sessions of browsers and the accounts of providers' people, with an
+    /// empty cache of at most `capacity` verified tokens.
+    pub fn new(
+        registry: Arc<Registry>,
+        opened: OpenedSessions,
+        linking: Linking,
+        capacity: usize,
+    ) -> Self {
         let verified_cookies = VerifiedTokens::new(capacity / 4);
-        Self { registry, verified: VerifiedTokens::new(capacity), verified_cookies, opened }
+        Self {
+            registry,
+            verified: VerifiedTokens::new(capacity),
+            verified_cookies,
+            opened,
+            linking,
+        }
     }
 
     /// Tries the candidates in order.
@@ -84,16 +97,22 @@ impl Judge {
         };
         let standing = |session| self.registry.standing(session, now);
         let open = |cookie| self.opened.open(cookie, now);
-        let known = Known { bearers: &self.verified, cookies: &self.verified_cookies };
+        let known = Known {
+            bearers: &self.verified,
+            cookies: &self.verified_cookies,
+            linking: &self.linking,
+        };
         try_each(known, grounds, candidates.iter(), standing, open).await
     }
 }
 
-/// Tokens that were verified before, by where they came from.
+/// Tokens that were verified before, by where they came from, and the accounts behind those of
+/// providers.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     bearers: &'a VerifiedTokens,
     cookies: &'a VerifiedTokens,
+    linking: &'a Linking,
 }
 
 /// Goes through the credentials until one holds, or until one decides otherwise.
@@ -117,14 +136,14 @@ where
                 None => None,
             },
             Credential::Bearer(token) => {
-                match verify(known.bearers, grounds, token, Source::Bearer).await {
+                match verify(known, grounds, token, Source::Bearer).await {
                     Ok(token) => token.map(|token| token.proof()),
                     Err(Unknowable) => return Verdict::Unknowable,
                 }
             }
             // Boxed: most requests bring other tokens, and its size would be paid on every one.
             Credential::ProviderCookie(token) => {
-                match Box::pin(verify_cookie(known.cookies, grounds, token.expose())).await {
+                match Box::pin(verify_cookie(known, grounds, token.expose())).await {
                     Ok(token) => token.map(|token| token.proof()),
                     Err(Unknowable) => return Verdict::Unknowable,
                 }
@@ -158,18 +177,21 @@ where
 /// The token out of the cache, else verified now and remembered. Why a bad one is bad goes to the
 /// log only.
 async fn verify(
-    verified: &VerifiedTokens,
+    known: Known<'_>,
     grounds: Grounds<'_>,
     token: &str,
     source: Source,
 ) -> Result<Option<Arc<VerifiedToken>>, Unknowable> {
     let Grounds { issuers, now, .. } = grounds;
-    if let Some(known) = verified.find(token, issuers, now) {
-        return Ok(Some(known));
+    let verified = if source == Source::Session { known.cookies } else { known.bearers };
+    if let Some(found) = verified.find(token, issuers, now) {
+        return Ok(Some(found));
     }
     let fresh = match provider_of(issuers, token) {
         // Boxed: it is rare, and its size would be paid on every request.
-        Some(provider) => Box::pin(verify_foreign(provider, token, source, now)).await?,
+        Some(provider) => {
+            Box::pin(verify_foreign(known.linking, provider, token, source, now)).await?
+        }
         None => verify_own(issuers, token, source, now),
     };
     let fresh = fresh.map(Arc::new);
@@ -181,13 +203,13 @@ async fn verify(
 
 /// As [`verify`]; only tokens of providers whose libraries have cookies come in one.
 async fn verify_cookie(
-    verified: &VerifiedTokens,
+    known: Known<'_>,
     grounds: Grounds<'_>,
     token: &str,
 ) -> Result<Option<Arc<VerifiedToken>>, Unknowable> {
     match provider_of(grounds.issuers, token) {
         Some(provider) if provider.settings().cookie_name.is_some() => {
-            verify(verified, grounds, token, Source::Session).await
+            verify(known, grounds, token, Source::Session).await
         }
         Some(_) | None => Ok(None),
     }
@@ -220,6 +242,7 @@ fn provider_of<'a>(issuers: Issuers<'a>, token: &str) -> Option<&'a Arc<Provider
 
 /// By the provider's keys; where they lack the one that is named, once more by fresh ones.
 async fn verify_foreign(
+    linking: &Linking,
     provider: &Arc<Provider>,
     token: &str,
     source: Source,
@@ -234,7 +257,15 @@ async fn verify_foreign(
     }
     match told {
         Ok((claims, fingerprint)) => {
-            Ok(VerifiedToken::foreign(claims, source, provider, fingerprint).ok())
+            let settings = provider.settings();
+            let admitted = match &settings.accounts {
+                None => None,
+                Some(accounts) => match linking.admit(settings, accounts, &claims, now).await? {
+                    Some(admitted) => Some(admitted),
+                    None => return Ok(None),
+                },
+            };
+            Ok(VerifiedToken::foreign(claims, admitted, source, provider, fingerprint).ok())
         }
         Err(Unverified::Unknowable) => Err(Unknowable),
         Err(Unverified::Invalid(reason)) => {
@@ -272,7 +303,9 @@ pub(super) fn prove(
     if identity.user() != Some(user.user) {
         return None;
     }
-    let principal = if as_of <= user.roles_changed_at || identity.roles().is_empty() {
+    // What a provider says of roles is not in our store.
+    let stale = as_of <= user.roles_changed_at && !identity.is_of_provider();
+    let principal = if stale || identity.roles().is_empty() {
         Principal::with_current_roles(identity, user.roles.clone())
     } else {
         Principal::new(identity)

@@ -14,6 +14,7 @@ use crate::live::{Provider, Providers};
 use crate::model::identity::InvalidIdentity;
 use crate::model::{Identity, SessionId, Source, Timestamp};
 use crate::rules::token::{Claims, Expectations, Keyring, ProviderClaims};
+use crate::services::federation::Admitted;
 
 /// Bytes that one entry may take on average: the bound of all is `capacity` times this.
 const MEAN_ENTRY_BYTES: u64 = 2048;
@@ -24,7 +25,7 @@ const FIXED_ENTRY_BYTES: usize = 768;
 #[derive(Debug)]
 pub struct VerifiedToken {
     identity: Arc<Identity>,
-    /// None where it is a provider's, whose sessions are not ours.
+    /// None where it is a provider's and no account stands behind it.
     session: Option<SessionId>,
     issued_at: Timestamp,
     not_before: Timestamp,
@@ -90,22 +91,29 @@ impl VerifiedToken {
         })
     }
 
-    /// What a provider's keys of that fingerprint just verified.
+    /// What a provider's keys of that fingerprint just verified, and the account that it stands for,
+    /// if any.
     ///
     /// # Errors
     /// What it says does not fit into header fields.
     pub(super) fn foreign(
         claims: ProviderClaims,
+        admitted: Option<Admitted>,
         source: Source,
         provider: &Arc<Provider>,
         fingerprint: u64,
     ) -> Result<Self, InvalidIdentity> {
+        let session = admitted.as_ref().map(|admitted| admitted.session);
+        let user = admitted.as_ref().map(|admitted| admitted.user);
+        // With an account, its name: one person is one subject, however they come.
+        let subject = admitted.map_or(claims.subject, |admitted| admitted.username);
         let token_id = claims.token_id.as_deref();
-        let identity = Identity::new(claims.subject, None, None, claims.roles, source, token_id)?
-            .with_second_factor(claims.second_factor);
+        let identity = Identity::new(subject, user, session, claims.roles, source, token_id)?
+            .with_second_factor(claims.second_factor)
+            .of_provider();
         Ok(Self {
             identity: Arc::new(identity),
-            session: None,
+            session,
             issued_at: claims.issued_at,
             not_before: claims.not_before,
             expires_at: claims.expires_at,

@@ -6,6 +6,8 @@
 
 mod fetch;
 pub mod keys;
+pub mod linking;
 pub mod refresh;
 
 pub use keys::{Fault, fetch_keys};
+pub use linking::{Admitted, Linking};

@@ -25,8 +25,7 @@ const MAX_WORK: u32 = 1 << 20;
 /// Most lanes of one.
 const MAX_LANES: u32 = 16;
 
-/// Where an account has no password: it cannot log in with one until one is set.
-pub const NO_PASSWORD: &str = "$none";
+pub use crate::adapters::store::users::NO_PASSWORD;
 
 /// Why a hash is not taken. Never says which hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

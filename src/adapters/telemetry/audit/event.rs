@@ -45,6 +45,8 @@ names! {
     TokenRevoked = "auth.token.revoked", false;
     /// Who asked about a token or wanted it revoked is no client.
     ClientRefused = "auth.client.refused", false;
+    /// A provider's subject was linked to an account, or one was made for it.
+    ProviderLinked = "auth.provider.linked", false;
     /// An exchange under way was ended with its session.
     StreamClosed = "session.stream_closed", false;
     /// A second factor was begun.

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::written::{self, Audience, ProviderPreset, UnmappedRoles, Written};
+use super::super::written::{
+    self, Audience, LinkBy, ProviderPreset, ProviderUsers, UnmappedRoles, Written,
+};
 use super::upstreams::host_and_port;
 use super::{Reader, section};
-use crate::live::provider::{KeysAt, Published, Settings};
+use crate::live::provider::{Accounts, KeysAt, Published, Settings};
 use crate::model::Role;
 use crate::rules::token::{ClaimPath, Expectations, ProviderExpectations, TokenType, VerifyingKey};
 
@@ -74,6 +76,7 @@ impl Context<'_> {
             name: self.name(reader),
             expected: self.expected(&issuer, reader),
             secret,
+            accounts: self.accounts(reader),
             cookie_name: self.cookie_name(&issuer, reader),
             published,
         }
@@ -87,6 +90,46 @@ impl Context<'_> {
             reader.report.problem(&self.at("name"), what);
         }
         name
+    }
+
+    fn accounts(&self, reader: &mut Reader<'_>) -> Option<Accounts> {
+        let of = self.provider;
+        let bounds = 60 * SECOND..=365 * DAY;
+        let ttl = reader.time(&self.at("session_ttl"), of.session_ttl.as_ref(), 90 * DAY, bounds);
+        let roles = self.default_roles(reader);
+        let create = match of.users {
+            None | Some(ProviderUsers::None) => {
+                if of.link_by.is_some() || of.default_roles.is_some() || of.session_ttl.is_some() {
+                    let what = "must be \"linked\" or \"create\" for link_by, default_roles and \
+                                session_ttl";
+                    reader.report.problem(&self.at("users"), what);
+                }
+                return None;
+            }
+            Some(ProviderUsers::Linked) => None,
+            Some(ProviderUsers::Create) => Some(roles),
+        };
+        let supabase = of.preset == Some(ProviderPreset::Supabase);
+        let by = |fact| of.link_by.as_ref().is_some_and(|all| all.contains(&fact));
+        Some(Accounts {
+            by_auth_user: by(LinkBy::AuthUserId) || (of.link_by.is_none() && supabase),
+            by_email: by(LinkBy::Email),
+            by_cpf: by(LinkBy::Cpf),
+            create,
+            session_ttl: ttl,
+        })
+    }
+
+    fn default_roles(&self, reader: &mut Reader<'_>) -> Vec<Role> {
+        let path = self.at("default_roles");
+        let mut roles = Vec::new();
+        for name in self.provider.default_roles.iter().flatten() {
+            match Role::parse(name) {
+                Ok(role) => roles.push(role),
+                Err(fault) => reader.report.problem(&path, fault),
+            }
+        }
+        roles
     }
 
     fn cookie_name(&self, issuer: &str, reader: &mut Reader<'_>) -> Option<Box<str>> {

@@ -56,6 +56,17 @@ pub struct Provider {
     pub role_map: Option<BTreeMap<String, String>>,
     /// What becomes of names that `role_map` does not have. Default `keep`; `Guarita.Admin` is never kept.
     pub unmapped_roles: Option<UnmappedRoles>,
+    /// The accounts behind its tokens. Default `none`: the token alone says who it is.
+    pub users: Option<ProviderUsers>,
+    /// What an account is found by at the first token of a subject: any of these. Default none; with
+    /// `preset = "supabase"` `auth_user_id`.
+    #[schemars(length(max = 3))]
+    pub link_by: Option<Vec<LinkBy>>,
+    /// The roles of accounts that are made (`users = "create"`). Default none.
+    #[schemars(length(max = 256))]
+    pub default_roles: Option<Vec<String>>,
+    /// How long a session lasts that hangs on one of the provider's: `1m` to `365d`. Default `90d`.
+    pub session_ttl: Option<Time>,
     /// How often its keys are fetched: `1s` to `1d`. Default `5m`.
     pub keys_refresh: Option<Time>,
     /// Least time between two fetches, also when tokens name unknown keys: `100ms` to `1h`, at most
@@ -81,6 +92,30 @@ pub enum Audience {
 pub enum ProviderPreset {
     /// A project of Supabase: `issuer` is `https://<project>.supabase.co/auth/v1`.
     Supabase,
+}
+
+/// The accounts behind the tokens of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderUsers {
+    /// None.
+    None,
+    /// Those that are linked, or can be; others are refused.
+    Linked,
+    /// As `linked`; for others one is made.
+    Create,
+}
+
+/// A fact that an account and a provider's subject have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkBy {
+    /// The profile's `auth_user_id`, where it is the subject.
+    AuthUserId,
+    /// An e-mail address that both sides verified.
+    Email,
+    /// The claim `cpf`.
+    Cpf,
 }
 
 /// `typ` of a token.

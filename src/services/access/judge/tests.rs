@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::super::sample::{claims, expectations, keyring, now, session, user};
 use super::*;
+use crate::adapters::telemetry::Audit;
 use crate::live::Providers;
 use crate::model::{Role, Roles, UserId};
 use crate::rules::token::{Claims, Expectations, Keyring};
@@ -15,6 +16,8 @@ struct Asked {
 }
 
 struct Court {
+    _directory: tempfile::TempDir,
+    linking: Linking,
     verified: VerifiedTokens,
     keyring: Keyring,
     expectations: Expectations,
@@ -24,8 +27,13 @@ struct Court {
 }
 
 impl Court {
-    fn new() -> Self {
+    async fn new() -> Self {
+        let (directory, store) = crate::adapters::store::sample::open().await;
+        let keep = Duration::from_secs(180 * 86_400);
+        let audit = Audit::open(&directory.path().join("audit"), keep).unwrap();
         Self {
+            linking: Linking::new(store, audit),
+            _directory: directory,
             verified: VerifiedTokens::new(100),
             keyring: keyring(),
             expectations: expectations(),
@@ -53,7 +61,7 @@ impl Court {
         };
         let credentials = tokens.iter().map(|token| Credential::Bearer(token));
         try_each(
-            Known { bearers: &self.verified, cookies: &self.verified },
+            Known { bearers: &self.verified, cookies: &self.verified, linking: &self.linking },
             grounds,
             credentials,
             |id| {
@@ -92,7 +100,7 @@ fn proven(verdict: Verdict) -> Principal {
 
 #[tokio::test]
 async fn a_token_of_an_active_session_proves_the_caller() {
-    let court = Court::new();
+    let court = Court::new().await;
     let registry = active();
     let principal = proven(court.judge(&[&court.token(&claims())], &registry).await);
     assert_eq!(principal.identity().subject().as_str(), "alice");
@@ -104,7 +112,7 @@ async fn a_token_of_an_active_session_proves_the_caller() {
 #[tokio::test]
 async fn the_session_is_asked_on_every_request_also_when_the_token_is_known() {
     // session-revocation-003
-    let court = Court::new();
+    let court = Court::new().await;
     let token = court.token(&claims());
     let registry = active();
     for round in 1..=3 {
@@ -119,9 +127,9 @@ async fn the_session_is_asked_on_every_request_also_when_the_token_is_known() {
 
 #[tokio::test]
 async fn a_bad_token_asks_nobody_and_is_not_remembered() {
-    let court = Court::new();
+    let court = Court::new().await;
     let registry = active();
-    for token in ["", "junk", &Court::new().token(&claims())] {
+    for token in ["", "junk", &Court::new().await.token(&claims())] {
         let verdict = court.judge(&[token], &registry).await;
         assert!(matches!(verdict, Verdict::Anonymous { presented: true }), "{verdict:?}");
     }
@@ -132,7 +140,7 @@ async fn a_bad_token_asks_nobody_and_is_not_remembered() {
 
 #[tokio::test]
 async fn a_bad_credential_falls_to_the_next() {
-    let court = Court::new();
+    let court = Court::new().await;
     let good = court.token(&claims());
     proven(court.judge(&["junk", &good], &active()).await);
     proven(court.judge(&[&good, "junk"], &active()).await);
@@ -140,7 +148,7 @@ async fn a_bad_credential_falls_to_the_next() {
 
 #[tokio::test]
 async fn a_bad_credential_ends_the_search_where_it_is_to_be_rejected() {
-    let court = Court { reject_invalid: true, ..Court::new() };
+    let court = Court { reject_invalid: true, ..Court::new().await };
     let good = court.token(&claims());
     let verdict = court.judge(&["junk", &good], &active()).await;
     assert!(matches!(verdict, Verdict::Rejected), "{verdict:?}");
@@ -154,7 +162,7 @@ async fn a_bad_credential_ends_the_search_where_it_is_to_be_rejected() {
 #[tokio::test]
 async fn what_cannot_be_known_lets_nobody_in() {
     // session-revocation-005
-    let court = Court::new();
+    let court = Court::new().await;
     let good = court.token(&claims());
     let silent = asked(Err(Unknowable));
     let verdict = court.judge(&[&good, &good], &silent).await;

@@ -1,0 +1,130 @@
+//! Table `provider_links`, and what accounts are found by when one is made.
+
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::transaction::number;
+use super::{Fault, NewSession, Transaction};
+use crate::model::{Cpf, Timestamp, UserId};
+
+fn user(row: &AnyRow) -> Result<UserId, Fault> {
+    number(row, "user_id").map(UserId::new)
+}
+
+impl Transaction {
+    /// The account of a provider's subject.
+    pub async fn find_provider_link(
+        &mut self,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Option<UserId>, Fault> {
+        let query =
+            sqlx::query("SELECT user_id FROM provider_links WHERE issuer = $1 AND subject = $2")
+                .bind(issuer.to_owned())
+                .bind(subject.to_owned());
+        self.find(query).await?.as_ref().map(user).transpose()
+    }
+
+    /// Links a provider's subject to an account; whether it had no link.
+    pub async fn insert_provider_link(
+        &mut self,
+        issuer: &str,
+        subject: &str,
+        id: UserId,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        let query = sqlx::query(
+            "INSERT INTO provider_links (issuer, subject, user_id, created_at) \
+             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        )
+        .bind(issuer.to_owned())
+        .bind(subject.to_owned())
+        .bind(id.get())
+        .bind(now.seconds());
+        Ok(self.execute(query).await? > 0)
+    }
+
+    /// The account whose profile has that `auth_user_id`.
+    pub async fn find_user_by_auth_user(&mut self, id: Uuid) -> Result<Option<UserId>, Fault> {
+        let query = sqlx::query("SELECT user_id FROM profiles WHERE auth_user_id = $1")
+            .bind(id.hyphenated().to_string());
+        self.find(query).await?.as_ref().map(user).transpose()
+    }
+
+    /// The account whose profile has that CPF.
+    pub async fn find_user_by_cpf(&mut self, cpf: &Cpf) -> Result<Option<UserId>, Fault> {
+        let query = sqlx::query("SELECT user_id FROM profiles WHERE cpf = $1")
+            .bind(cpf.expose().to_owned());
+        self.find(query).await?.as_ref().map(user).transpose()
+    }
+
+    /// Fills in the `auth_user_id` of an account that has none, unless another account has it.
+    pub async fn fill_auth_user(&mut self, id: UserId, auth_user: Uuid) -> Result<(), Fault> {
+        if self.find_user_by_auth_user(auth_user).await?.is_some() {
+            return Ok(());
+        }
+        let query = sqlx::query(
+            "INSERT INTO profiles (user_id, auth_user_id) VALUES ($1, $2) \
+             ON CONFLICT (user_id) DO UPDATE SET auth_user_id = excluded.auth_user_id \
+             WHERE profiles.auth_user_id IS NULL",
+        )
+        .bind(id.get())
+        .bind(auth_user.hyphenated().to_string());
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// Opens a session that a provider began, unless it is there already, over or not.
+    pub async fn insert_provider_session(
+        &mut self,
+        new: &NewSession<'_>,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query(
+            "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, \
+             second_factor_at, issuer) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+        )
+        .bind(new.id.to_string())
+        .bind(new.user.get())
+        .bind(now.seconds())
+        .bind(now.seconds())
+        .bind(new.expires_at.seconds())
+        .bind(new.second_factor_at.map(Timestamp::seconds))
+        .bind(issuer.to_owned());
+        self.execute(query).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{self, NOW};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_subject_of_an_issuer_has_one_account() {
+        let (_directory, store) = sample::open().await;
+        let (ana, bob) = (sample::user(&store, "ana").await, sample::user(&store, "bob").await);
+        let mut transaction = store.begin_write().await.unwrap();
+        let (one, other) = ("https://one.test", "https://other.test");
+        assert!(transaction.insert_provider_link(one, "s", ana, NOW).await.unwrap());
+        assert!(!transaction.insert_provider_link(one, "s", bob, NOW).await.unwrap());
+        assert!(transaction.insert_provider_link(other, "s", bob, NOW).await.unwrap());
+        assert_eq!(transaction.find_provider_link(one, "s").await.unwrap(), Some(ana));
+        assert_eq!(transaction.find_provider_link(other, "s").await.unwrap(), Some(bob));
+        assert_eq!(transaction.find_provider_link(one, "S").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_auth_user_id_is_filled_in_once_and_taken_from_nobody() {
+        let (_directory, store) = sample::open().await;
+        let (ana, bob) = (sample::user(&store, "ana").await, sample::user(&store, "bob").await);
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut transaction = store.begin_write().await.unwrap();
+        transaction.fill_auth_user(ana, one).await.unwrap();
+        transaction.fill_auth_user(ana, other).await.unwrap();
+        transaction.fill_auth_user(bob, one).await.unwrap();
+        assert_eq!(transaction.find_user_by_auth_user(one).await.unwrap(), Some(ana));
+        assert_eq!(transaction.find_user_by_auth_user(other).await.unwrap(), None);
+        assert_eq!(transaction.profile_of(bob).await.unwrap().auth_user, None);
+    }
+}

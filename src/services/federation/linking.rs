@@ -1,0 +1,226 @@
+//! Who a person of a provider is here: the account behind a provider's token, and the session of ours
+//! that hangs on the provider's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::adapters::store::users::NO_PASSWORD;
+use crate::adapters::store::{Fault, NewSession, NewUser, Store, Transaction, User};
+use crate::adapters::telemetry::{Audit, Event, Name};
+use crate::live::provider::{Accounts, Settings};
+use crate::model::{EmailAddress, Secret, SessionId, Subject, Timestamp, UserId};
+use crate::rules::token::ProviderClaims;
+use crate::services::session::Unknowable;
+
+/// Questions to the store at once: whoever floods with tokens keeps no more of it busy.
+const CONCURRENCY: usize = 4;
+/// Longest wait for a turn and for the answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// An account that a provider's token stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// The account.
+    pub user: UserId,
+    /// Its name.
+    pub username: Subject,
+    /// The session.
+    pub session: SessionId,
+}
+
+/// Finds accounts for provider's subjects, links them and begins their sessions.
+#[derive(Debug)]
+pub struct Linking {
+    store: Store,
+    audit: Audit,
+    turns: Arc<Semaphore>,
+}
+
+impl Linking {
+    /// Over the store.
+    pub fn new(store: Store, audit: Audit) -> Self {
+        Self { store, audit, turns: Arc::new(Semaphore::new(CONCURRENCY)) }
+    }
+
+    /// The account of verified claims, with its session, which begins with the first token. `None` for
+    /// an account that is unknown or disabled, and for a session that is over.
+    ///
+    /// # Errors
+    /// [`Unknowable`] where the store does not say within 2 s.
+    pub async fn admit(
+        &self,
+        settings: &Settings,
+        accounts: &Accounts,
+        claims: &ProviderClaims,
+        now: Timestamp,
+    ) -> Result<Option<Admitted>, Unknowable> {
+        let answer = timeout(PATIENCE, async {
+            let _turn = self.turns.acquire().await.map_err(|_| Unknowable)?;
+            self.find_or_begin(settings, accounts, claims, now).await.map_err(|fault| {
+                tracing::error!(error = %fault, "the account of a provider's token cannot be found");
+                Unknowable
+            })
+        });
+        answer.await.unwrap_or(Err(Unknowable))
+    }
+
+    async fn find_or_begin(
+        &self,
+        settings: &Settings,
+        accounts: &Accounts,
+        claims: &ProviderClaims,
+        now: Timestamp,
+    ) -> Result<Option<Admitted>, Fault> {
+        let issuer = &*settings.expected.token.issuer;
+        let session = claims.session_id(issuer);
+        if let Some(found) = find(&mut self.store.read().await?, session, now).await? {
+            return Ok(found);
+        }
+        let mut transaction = self.store.begin_write().await?;
+        let Some((user, linked)) = link(&mut transaction, issuer, accounts, claims, now).await?
+        else {
+            return Ok(None);
+        };
+        // What names no session lives as long as the token.
+        let of_token = claims.session.is_none();
+        let ttl = now.plus(accounts.session_ttl);
+        let new = NewSession {
+            id: session,
+            user: user.id,
+            expires_at: if of_token { claims.expires_at } else { ttl },
+            address: None,
+            user_agent: None,
+            second_factor_at: claims.second_factor.then_some(claims.issued_at),
+            cookie_digest: None,
+        };
+        transaction.insert_provider_session(&new, issuer, now).await?;
+        transaction.commit().await?;
+        if let Some(how) = linked {
+            let reason = Some(how);
+            let event = Event {
+                user: Some(user.id),
+                session: Some(session),
+                reason,
+                ..Event::new(Name::ProviderLinked)
+            };
+            self.audit.record(&event, now);
+        }
+        Ok(find(&mut self.store.read().await?, session, now).await?.flatten())
+    }
+}
+
+/// What the store says of a session; the inner `None` where it is over, or not its user's any more.
+async fn find(
+    transaction: &mut Transaction,
+    session: SessionId,
+    now: Timestamp,
+) -> Result<Option<Option<Admitted>>, Fault> {
+    let Some(found) = transaction.find_session(session).await? else { return Ok(None) };
+    if !found.is_live(now) {
+        return Ok(Some(None));
+    }
+    let user = transaction.find_user(found.user).await?.filter(|user| user.active);
+    let admitted = user.map(|user| Admitted { user: user.id, username: user.username, session });
+    Ok(Some(admitted))
+}
+
+/// The account of a subject: by its link, else by what the operator allows; and, where it was linked just
+/// now, by what.
+pub(super) async fn link(
+    transaction: &mut Transaction,
+    issuer: &str,
+    accounts: &Accounts,
+    claims: &ProviderClaims,
+    now: Timestamp,
+) -> Result<Option<(User, Option<&'static str>)>, Fault> {
+    let subject = claims.provider_subject.as_str();
+    if let Some(linked) = transaction.find_provider_link(issuer, subject).await? {
+        let user = transaction.find_user(linked).await?;
+        return Ok(user.filter(|user| user.active).map(|user| (user, None)));
+    }
+    let auth_user = Uuid::try_parse(subject).ok();
+    let (id, how) = match known(transaction, accounts, claims, auth_user).await? {
+        Some(found) => found,
+        None => match create(transaction, accounts, claims, now).await? {
+            Some(created) => (created, "created"),
+            None => return Ok(None),
+        },
+    };
+    let Some(user) = transaction.find_user(id).await?.filter(|user| user.active) else {
+        return Ok(None);
+    };
+    transaction.insert_provider_link(issuer, subject, id, now).await?;
+    if let Some(auth_user) = auth_user {
+        transaction.fill_auth_user(id, auth_user).await?;
+    }
+    Ok(Some((user, Some(how))))
+}
+
+/// An account that is there already, by the first fact that the operator trusts.
+async fn known(
+    transaction: &mut Transaction,
+    accounts: &Accounts,
+    claims: &ProviderClaims,
+    auth_user: Option<Uuid>,
+) -> Result<Option<(UserId, &'static str)>, Fault> {
+    if let Some(id) = auth_user.filter(|_| accounts.by_auth_user)
+        && let Some(user) = transaction.find_user_by_auth_user(id).await?
+    {
+        return Ok(Some((user, "auth_user_id")));
+    }
+    if let Some(email) = claims.verified_email.as_ref().filter(|_| accounts.by_email)
+        && let Some(user) = transaction.find_user_by_email(email.expose()).await?
+        // An address that was never proven here may be anybody's.
+        && user.email_verified_at.is_some()
+    {
+        return Ok(Some((user.id, "email")));
+    }
+    if let Some(cpf) = claims.cpf.as_ref().filter(|_| accounts.by_cpf)
+        && let Some(user) = transaction.find_user_by_cpf(cpf).await?
+    {
+        return Ok(Some((user, "cpf")));
+    }
+    Ok(None)
+}
+
+/// A new account without a password, named as the provider names it. None where that name is taken: it
+/// is somebody else's.
+async fn create(
+    transaction: &mut Transaction,
+    accounts: &Accounts,
+    claims: &ProviderClaims,
+    now: Timestamp,
+) -> Result<Option<UserId>, Fault> {
+    let Some(roles) = &accounts.create else { return Ok(None) };
+    let email = match &claims.verified_email {
+        Some(email) => {
+            let taken = transaction.find_user_by_email(email.expose()).await?.is_some();
+            Some(email).filter(|_| !taken)
+        }
+        None => None,
+    };
+    let new = NewUser {
+        username: &claims.subject,
+        email: email.map(EmailAddress::expose),
+        password_hash: &Secret::new(NO_PASSWORD),
+    };
+    let Some(id) = transaction.insert_user(&new, now).await? else {
+        tracing::warn!("a provider's subject has the name of another account: it is refused");
+        return Ok(None);
+    };
+    for role in roles {
+        transaction.insert_role(id, role).await?;
+    }
+    if email.is_some() {
+        transaction.vouch(id, now).await?;
+    }
+    Ok(Some(id))
+}
+
+#[cfg(test)]
+#[path = "linking_tests.rs"]
+mod tests;

@@ -1,0 +1,222 @@
+use std::collections::BTreeSet;
+
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::adapters::store::sample::{self, DAY, NOW};
+use crate::model::profile::FullName;
+use crate::model::{Cpf, Profile, Role, Roles};
+use crate::rules::token::{ClaimPath, Expectations, ProviderExpectations};
+
+const SUBJECT: &str = "8d2f5b0e-1111-4222-8333-444455556666";
+const CPF: &str = "529.982.247-25";
+
+struct Place {
+    _directory: TempDir,
+    store: Store,
+    linking: Arc<Linking>,
+    accounts: Accounts,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let (directory, store) = sample::open().await;
+        let audit = Audit::open(&directory.path().join("audit"), 180 * DAY).unwrap();
+        let linking = Arc::new(Linking::new(store.clone(), audit));
+        let accounts = Accounts {
+            by_auth_user: true,
+            by_email: true,
+            by_cpf: true,
+            create: None,
+            session_ttl: DAY,
+        };
+        Self { _directory: directory, store, linking, accounts }
+    }
+
+    fn creating(self) -> Self {
+        let create = Some(vec![Role::parse("reader").unwrap()]);
+        Self { accounts: Accounts { create, ..self.accounts }, ..self }
+    }
+
+    async fn admit(&self, claims: &ProviderClaims) -> Option<Admitted> {
+        self.linking
+            .admit(&settings("https://idp.test"), &self.accounts, claims, NOW)
+            .await
+            .unwrap()
+    }
+
+    async fn user(&self, name: &str, email: Option<&str>, profile: Profile) -> UserId {
+        let username = Subject::parse(name).unwrap();
+        let password_hash = &Secret::new(NO_PASSWORD);
+        let mut transaction = self.store.begin_write().await.unwrap();
+        let new = NewUser { username: &username, email, password_hash };
+        let id = transaction.insert_user(&new, NOW).await.unwrap().unwrap();
+        assert!(transaction.insert_profile(id, &profile).await.unwrap());
+        transaction.commit().await.unwrap();
+        id
+    }
+
+    async fn change(&self, id: UserId, active: bool) {
+        let mut transaction = self.store.begin_write().await.unwrap();
+        transaction.set_active(id, active, NOW).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn vouch(&self, id: UserId) {
+        let mut transaction = self.store.begin_write().await.unwrap();
+        transaction.vouch(id, NOW).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+}
+
+fn settings(issuer: &str) -> Settings {
+    Settings {
+        name: "idp".into(),
+        expected: ProviderExpectations {
+            token: Expectations {
+                issuer: issuer.into(),
+                audiences: vec!["api".into()],
+                leeway: Duration::ZERO,
+                max_length: 1 << 14,
+            },
+            token_type: None,
+            required: Vec::new(),
+            subject_from: ClaimPath::new("sub"),
+            roles_from: Vec::new(),
+            role_map: std::collections::HashMap::new(),
+            keep_unmapped: true,
+        },
+        secret: None,
+        accounts: None,
+        cookie_name: None,
+        published: None,
+    }
+}
+
+fn claims(subject: &str, session: &str) -> ProviderClaims {
+    ProviderClaims {
+        subject: Subject::parse(subject).unwrap(),
+        provider_subject: Subject::parse(subject).unwrap(),
+        verified_email: None,
+        cpf: None,
+        issued_at: NOW,
+        not_before: NOW,
+        expires_at: NOW.plus(Duration::from_secs(600)),
+        token_id: None,
+        session: Some(session.into()),
+        roles: Roles::none(),
+        second_factor: false,
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_found_by_what_the_operator_trusts_and_linked_for_ever() {
+    let place = Place::new().await;
+    let auth_user = Some(Profile::parse_auth_user(SUBJECT).unwrap());
+    let by_id = place.user("ana", None, Profile { auth_user, ..Profile::default() }).await;
+    let cpf = Some(Cpf::parse(CPF).unwrap());
+    let by_cpf = place.user("bob", None, Profile { cpf, ..Profile::default() }).await;
+    let by_email = place.user("cid", Some("cid@a.test"), Profile::default()).await;
+    assert_eq!(place.admit(&claims(SUBJECT, "1")).await.unwrap().user, by_id);
+    let of_bob = ProviderClaims { cpf: Cpf::parse(CPF).ok(), ..claims("s-2", "2") };
+    assert_eq!(place.admit(&of_bob).await.unwrap().user, by_cpf);
+    let email = EmailAddress::parse("Cid@a.test").ok();
+    let of_cid = ProviderClaims { verified_email: email, ..claims("s-3", "3") };
+    // Nobody here proved that address.
+    assert_eq!(place.admit(&of_cid).await, None);
+    place.vouch(by_email).await;
+    assert_eq!(place.admit(&of_cid).await.unwrap().user, by_email);
+    // From here on the subject alone counts.
+    for (subject, user) in [(SUBJECT, by_id), ("s-2", by_cpf), ("s-3", by_email)] {
+        assert_eq!(place.admit(&claims(subject, subject)).await.unwrap().user, user);
+    }
+    let name = place.admit(&claims("s-2", "9")).await.unwrap().username;
+    assert_eq!(name.as_str(), "bob");
+}
+
+#[tokio::test]
+async fn what_the_operator_does_not_trust_links_nobody() {
+    let mut place = Place::new().await;
+    place.accounts =
+        Accounts { by_auth_user: false, by_email: false, by_cpf: false, ..place.accounts };
+    let profile = Profile {
+        auth_user: Some(Profile::parse_auth_user(SUBJECT).unwrap()),
+        cpf: Some(Cpf::parse(CPF).unwrap()),
+        full_name: Some(FullName::parse("Ana Souza").unwrap()),
+        ..Profile::default()
+    };
+    let ana = place.user("ana", Some("ana@a.test"), profile).await;
+    place.vouch(ana).await;
+    let all = ProviderClaims {
+        verified_email: EmailAddress::parse("ana@a.test").ok(),
+        cpf: Cpf::parse(CPF).ok(),
+        ..claims(SUBJECT, "1")
+    };
+    assert_eq!(place.admit(&all).await, None);
+    // Nor does a name: whoever is made is somebody else.
+    let place = place.creating();
+    let named = ProviderClaims { subject: Subject::parse("ANA").unwrap(), ..all.clone() };
+    assert_eq!(place.admit(&named).await, None);
+    let created = place.admit(&all).await.unwrap();
+    assert_ne!(created.user, ana);
+    assert_eq!(created.username.as_str(), SUBJECT);
+    let mut transaction = place.store.read().await.unwrap();
+    assert_eq!(transaction.roles_of(created.user).await.unwrap().header(), "reader");
+    // The address is Ana's.
+    assert!(transaction.find_user(created.user).await.unwrap().unwrap().email.is_none());
+}
+
+#[tokio::test]
+async fn fifty_first_logins_at_once_make_one_account_and_one_link() {
+    let place = Arc::new(Place::new().await.creating());
+    let mut logins = JoinSet::new();
+    for number in 0..50 {
+        let place = Arc::clone(&place);
+        logins.spawn(async move { place.admit(&claims(SUBJECT, &number.to_string())).await });
+    }
+    let all = logins.join_all().await;
+    let users: BTreeSet<_> = all.iter().map(|it| it.as_ref().unwrap().user).collect();
+    let sessions: BTreeSet<_> = all.iter().map(|it| it.as_ref().unwrap().session).collect();
+    assert_eq!((users.len(), sessions.len()), (1, 50));
+    let mut transaction = place.store.read().await.unwrap();
+    assert_eq!(transaction.list_users(UserId::new(0), 10).await.unwrap().len(), 1);
+    let profile = transaction.profile_of(*users.first().unwrap()).await.unwrap();
+    assert_eq!(profile.auth_user.unwrap().to_string(), SUBJECT);
+}
+
+#[tokio::test]
+async fn a_session_that_was_revoked_stays_so_and_a_disabled_account_is_refused() {
+    let place = Place::new().await.creating();
+    let first = place.admit(&claims(SUBJECT, "1")).await.unwrap();
+    assert_eq!(place.admit(&claims(SUBJECT, "1")).await.unwrap(), first);
+    sample::revoke(&place.store, first.session).await;
+    assert_eq!(place.admit(&claims(SUBJECT, "1")).await, None);
+    // Not even the sweep forgets it before its time.
+    let mut transaction = place.store.begin_write().await.unwrap();
+    transaction.remove_ended_sessions(NOW.plus(DAY / 2)).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(place.admit(&claims(SUBJECT, "1")).await, None);
+    // Another session of the same person is another.
+    assert!(place.admit(&claims(SUBJECT, "2")).await.is_some());
+    place.change(first.user, false).await;
+    assert_eq!(place.admit(&claims(SUBJECT, "2")).await, None);
+    assert_eq!(place.admit(&claims(SUBJECT, "3")).await, None);
+    place.change(first.user, true).await;
+    assert!(place.admit(&claims(SUBJECT, "3")).await.is_some());
+}
+
+#[test]
+fn a_session_is_the_providers_or_else_the_tokens() {
+    let of = |issuer: &str, claims: &ProviderClaims| claims.session_id(issuer);
+    let (one, other) = ("https://one.test", "https://other.test");
+    let with_session = claims("s", "1");
+    assert_eq!(of(one, &with_session), of(one, &claims("t", "1")));
+    assert_ne!(of(one, &with_session), of(other, &with_session));
+    assert_ne!(of(one, &with_session), of(one, &claims("s", "2")));
+    let bare = ProviderClaims { session: None, ..claims("s", "1") };
+    let named = ProviderClaims { token_id: Some("1".into()), ..bare.clone() };
+    let later = ProviderClaims { issued_at: NOW.plus(DAY), ..bare.clone() };
+    let ids = [&with_session, &bare, &named, &later].map(|claims| of(one, claims));
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 4);
+}
