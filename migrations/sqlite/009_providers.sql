@@ -12,3 +12,6 @@ CREATE TABLE provider_links (
 CREATE INDEX provider_links_by_user ON provider_links (user_id);
 
 ALTER TABLE sessions ADD COLUMN issuer TEXT;
+
+-- What a provider said at a login through it; the account's own roles where this is null.
+ALTER TABLE sessions ADD COLUMN roles TEXT;

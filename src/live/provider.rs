@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::model::{Role, Timestamp};
+use crate::model::{Role, Secret, Timestamp};
 use crate::rules::token::{
     Invalid, KeySet, ProviderClaims, ProviderExpectations, ProviderKeys, VerifyingKey,
 };
@@ -28,12 +28,27 @@ pub struct Settings {
     pub expected: ProviderExpectations,
     /// The HS256 secret that it shares with us.
     pub secret: Option<VerifyingKey>,
+    /// Who we are to it; people log in there for here where there is one.
+    pub client: Option<Client>,
     /// The accounts behind its tokens; none where the token alone says who it is.
     pub accounts: Option<Accounts>,
     /// The cookie in which its library keeps a session.
     pub cookie_name: Option<Box<str>>,
     /// The keys that it publishes, where it does.
     pub published: Option<Published>,
+}
+
+/// Our registration at a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// `client_id`
+    pub id: Box<str>,
+    /// `client_secret`; none for a public client.
+    pub secret: Option<Secret>,
+    /// `scope`
+    pub scopes: Vec<Box<str>>,
+    /// What people know the provider by.
+    pub label: Box<str>,
 }
 
 /// How accounts are found for a provider's subjects that have none yet.
@@ -250,6 +265,11 @@ impl Providers {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The one of that name.
+    pub fn named(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.0.iter().find(|provider| &*provider.settings.name == name)
     }
 
     /// The one whose tokens have this `iss`.

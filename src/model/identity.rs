@@ -238,6 +238,7 @@ pub struct Identity {
     session_header: Option<HeaderValue>,
     second_factor: bool,
     of_provider: bool,
+    provider_roles: bool,
     record: OnceLock<Box<str>>,
 }
 
@@ -271,6 +272,7 @@ impl Identity {
             token_id: token_id.map(Into::into),
             second_factor: false,
             of_provider: false,
+            provider_roles: false,
             record: OnceLock::new(),
         })
     }
@@ -285,6 +287,17 @@ impl Identity {
     #[must_use]
     pub fn of_provider(self) -> Self {
         Self { of_provider: true, ..self }
+    }
+
+    /// The same, with roles that a provider said: those in our store do not take their place.
+    #[must_use]
+    pub fn with_provider_roles(self) -> Self {
+        Self { provider_roles: true, ..self }
+    }
+
+    /// Whether a provider said the roles.
+    pub const fn has_provider_roles(&self) -> bool {
+        self.provider_roles
     }
 
     /// Whether a provider issued the credential.

@@ -26,6 +26,8 @@ export async function person(browser, options = {}) {
   context.setDefaultTimeout(20_000);
   const page = await context.newPage();
   page.on("console", (message) => {
+    // A provider's page and what it loads is not ours.
+    if (!(message.location().url || ORIGIN).startsWith(ORIGIN)) return;
     // Answers such as 401 are told as errors too, and are meant.
     if (message.type() === "error" && !message.text().includes("status of 4")) {
       fail(`the console says: ${message.text()}`);

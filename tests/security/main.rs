@@ -26,6 +26,8 @@ mod in_a_browser;
 mod login;
 mod pages;
 mod provider_accounts;
+mod provider_login;
+mod provider_login_attacks;
 mod providers;
 mod mail;
 mod recovery;

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::transaction::{number, optional_text, optional_time, text, time};
 use super::{Fault, Transaction};
-use crate::model::{SessionId, Timestamp, UserId};
+use crate::model::{Roles, SessionId, Timestamp, UserId};
 
 /// Most rows that one statement of cleaning or revoking touches.
 const BATCH: i64 = 1_000;
@@ -35,6 +35,8 @@ pub struct Session {
     pub second_factor_at: Option<Timestamp>,
     /// SHA-256 of the cookie that opens it, where a browser holds one.
     pub cookie_digest: Option<String>,
+    /// The roles that a provider said at its login, where it said any.
+    pub roles: Option<Roles>,
 }
 
 impl Session {
@@ -67,6 +69,10 @@ fn id(row: &AnyRow) -> Result<SessionId, Fault> {
     SessionId::parse(&text(row, "id")?).ok_or(Fault::Invalid("session id"))
 }
 
+fn roles(names: &str) -> Result<Roles, Fault> {
+    Roles::parse(names.split(',')).map_err(|_| Fault::Invalid("roles of a session"))
+}
+
 fn session(row: &AnyRow) -> Result<Session, Fault> {
     Ok(Session {
         id: id(row)?,
@@ -79,6 +85,7 @@ fn session(row: &AnyRow) -> Result<Session, Fault> {
         user_agent: optional_text(row, "user_agent")?,
         second_factor_at: optional_time(row, "second_factor_at")?,
         cookie_digest: optional_text(row, "cookie_digest")?,
+        roles: optional_text(row, "roles")?.map(|names| roles(&names)).transpose()?,
     })
 }
 
@@ -103,6 +110,19 @@ impl Transaction {
         .bind(new.user_agent.map(ToOwned::to_owned))
         .bind(new.second_factor_at.map(Timestamp::seconds))
         .bind(new.cookie_digest.clone());
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// Gives a session roles of its own, which a provider said; not none.
+    pub async fn set_session_roles(
+        &mut self,
+        session_id: SessionId,
+        roles: &Roles,
+    ) -> Result<(), Fault> {
+        let names = roles.iter().collect::<Vec<_>>().join(",");
+        let query = sqlx::query("UPDATE sessions SET roles = $2 WHERE id = $1")
+            .bind(session_id.to_string())
+            .bind(names);
         self.execute(query).await.map(|_| ())
     }
 

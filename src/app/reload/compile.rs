@@ -56,7 +56,8 @@ pub fn compile(
         public_url: config.public_url.clone(),
         service_key: config.service_key.clone(),
         introspection: config.introspection.clone(),
-        sign_in: config.mode != Mode::External,
+        sign_in: config.mode != Mode::External
+            || config.providers.iter().any(|provider| provider.client.is_some()),
         open: config.mode == Mode::Off,
         tls,
         limits: config.limits.clone(),

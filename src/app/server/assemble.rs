@@ -28,7 +28,7 @@ use crate::services::access::{Introspection, Judge, OpenedSessions};
 use crate::services::account::{
     MailedLinks, Overviews, PasswordChange, Policy, Recovery, Verification,
 };
-use crate::services::federation::Linking;
+use crate::services::federation::{Linking, ProviderLogin};
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
 use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor};
@@ -164,6 +164,7 @@ pub(super) async fn assemble(
         enrol: Arc::new(enrol),
         factor,
         challenge: Arc::new(challenge),
+        provider_login: Arc::new(ProviderLogin::new(config.public_url.clone())),
         refresh: Arc::new(refresh),
         password: Arc::new(password),
         overviews: Arc::new(Overviews::new(store.clone())),

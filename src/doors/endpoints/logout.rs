@@ -32,11 +32,13 @@ async fn logout(
 ) -> Result<Response, Refused> {
     let now = clock::now();
     let bearer = arrival.enrolling().and_then(|caller| caller.identity().session());
+    let proven = arrival.enrolling().is_some();
     let ended = match (&body, bearer) {
         (Some(body), _) => desk.sessions.revoke_by_refresh_token(&body.refresh_token, now).await,
         (None, Some(session)) => desk.sessions.revoke(session, now).await.map(|()| Some(session)),
         // A token of a session that has ended already: twice is 204 too.
-        (None, None) if arrival.presented && !arrival.unknowable => Ok(None),
+        (None, None) if arrival.presented && !arrival.unknowable && !proven => Ok(None),
+        // Nor where a credential counts that hangs on no session: it would go on counting.
         (None, None) => return Err(arrival.refuse(Code::Unauthorized)),
     };
     let session = ended.map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;

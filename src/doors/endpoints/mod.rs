@@ -24,6 +24,7 @@ pub mod client;
 pub mod introspection;
 pub mod wellknown;
 pub mod password;
+mod oidc;
 pub mod pages;
 pub mod router;
 

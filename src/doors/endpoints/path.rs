@@ -25,7 +25,7 @@ const PAGES: [&str; 11] = [
 ];
 
 /// What serves the accounts of our own.
-const ACCOUNTS: [&str; 17] = [
+const ACCOUNTS: [&str; 16] = [
     "/auth/login",
     "/auth/token",
     "/auth/refresh",
@@ -40,7 +40,6 @@ const ACCOUNTS: [&str; 17] = [
     "/verify-email",
     "/verify-email/confirm",
     "/reset",
-    "/login",
     "/mfa",
     "/account",
 ];

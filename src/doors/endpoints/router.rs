@@ -10,7 +10,7 @@ use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::turnstile::Turnstile;
 use super::{
-    csrf, introspection, links, login, logout, mfa, pages, password, path, refresh, sessions,
+    csrf, introspection, links, login, logout, mfa, oidc, pages, password, path, refresh, sessions,
     wellknown,
 };
 use crate::adapters::telemetry::{Audit, Metrics};
@@ -18,6 +18,7 @@ use crate::live::Live;
 use crate::model::{Code, Language};
 use crate::services::access::Introspection;
 use crate::services::account::{Overviews, PasswordChange, Recovery, Verification};
+use crate::services::federation::ProviderLogin;
 use crate::services::grant::Refresh;
 use crate::services::login::{Challenge, Enrol, Login, SecondFactor};
 use crate::services::session::Sessions;
@@ -33,6 +34,8 @@ pub struct Services {
     pub enrol: Arc<Enrol>,
     /// Second factors.
     pub factor: Arc<SecondFactor>,
+    /// Login through providers.
+    pub provider_login: Arc<ProviderLogin>,
     /// The second step of a login.
     pub challenge: Arc<Challenge>,
     /// Refresh of tokens.
@@ -69,6 +72,7 @@ pub fn router(services: Services) -> Router {
         enrol,
         factor,
         challenge,
+        provider_login,
         refresh,
         recovery,
         verification,
@@ -83,6 +87,16 @@ pub fn router(services: Services) -> Router {
         audit,
     } = services;
     let sessions = sessions::Desk { sessions, audit: audit.clone() };
+    let oidc = oidc::Desk {
+        home: if issues { "/account" } else { "/" },
+        logins: provider_login,
+        login: Arc::clone(&login),
+        sessions: sessions.clone(),
+        live: Arc::clone(&live),
+        turnstile: turnstile.clone(),
+        metrics: Arc::clone(&metrics),
+        audit: audit.clone(),
+    };
     let login = login::Desk {
         login,
         audit: audit.clone(),
@@ -109,7 +123,7 @@ pub fn router(services: Services) -> Router {
         audit: audit.clone(),
         turnstile: turnstile.clone(),
     };
-    let pages = pages::routes(pages::Desks {
+    let desks = pages::Desks {
         settings: pages,
         login: login.clone(),
         factor: factor.clone(),
@@ -117,19 +131,25 @@ pub fn router(services: Services) -> Router {
         links: links.clone(),
         password: password.clone(),
         overviews,
-    });
-    let accounts = Router::new()
-        .merge(login::routes(login))
-        .merge(mfa::routes(factor))
-        .merge(links::routes(links))
-        .merge(refresh::routes(refresh::Desk { refresh, audit, metrics, turnstile }))
-        .merge(password::routes(password))
-        .merge(pages);
+        live: Arc::clone(&live),
+    };
+    let accounts = if issues {
+        Router::new()
+            .merge(login::routes(login))
+            .merge(mfa::routes(factor))
+            .merge(links::routes(links))
+            .merge(refresh::routes(refresh::Desk { refresh, audit, metrics, turnstile }))
+            .merge(password::routes(password))
+            .merge(pages::routes(desks))
+    } else {
+        path::absent().merge(pages::routes_to_providers(desks))
+    };
     Router::new()
-        .merge(if issues { accounts } else { path::absent() })
+        .merge(accounts)
         .merge(sessions::routes(sessions.clone()))
         .merge(logout::routes(sessions))
         .merge(introspection::routes(introspection))
+        .merge(oidc::routes(oidc))
         .merge(csrf::routes())
         .merge(wellknown::routes(live))
         .fallback(nothing)

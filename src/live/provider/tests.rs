@@ -21,6 +21,7 @@ fn settings(max_age: Duration, cooldown: Duration) -> Settings {
             keep_unmapped: true,
         },
         secret: None,
+        client: None,
         accounts: None,
         cookie_name: None,
         published: Some(Published {

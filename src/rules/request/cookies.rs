@@ -13,6 +13,8 @@ pub const CSRF: &str = "__Host-guarita-csrf";
 pub const DEVICE: &str = "__Host-guarita-device";
 /// The ticket of a login that waits for its second factor.
 pub const TICKET: &str = "__Host-guarita-mfa";
+/// What a browser keeps while a person logs in at a provider.
+pub const PROVIDER_LOGIN: &str = "__Host-guarita-provider";
 /// The language that a person chose.
 pub const LANGUAGE: &str = "__Host-guarita-language";
 

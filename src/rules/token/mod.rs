@@ -33,5 +33,6 @@ pub use key::{KeyFault, SigningKey, VerifyingKey};
 pub use key_set::{KeySet, KeySetFault};
 pub use keyring::Keyring;
 pub use provider::{
-    ClaimPath, ProviderClaims, ProviderExpectations, ProviderKeys, TokenType, unproven_issuer,
+    ClaimPath, ProviderClaims, ProviderExpectations, ProviderKeys, TokenType, read_id_token,
+    unproven_issuer,
 };

@@ -304,7 +304,7 @@ pub(super) fn prove(
         return None;
     }
     // What a provider says of roles is not in our store.
-    let stale = as_of <= user.roles_changed_at && !identity.is_of_provider();
+    let stale = as_of <= user.roles_changed_at && !identity.has_provider_roles();
     let principal = if stale || identity.roles().is_empty() {
         Principal::with_current_roles(identity, user.roles.clone())
     } else {

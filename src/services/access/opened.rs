@@ -110,12 +110,17 @@ impl OpenedSessions {
             return Ok(None);
         }
         let Some(user) = transaction.find_user(session.user).await? else { return Ok(None) };
-        let roles = transaction.roles_of(user.id).await?;
+        let of_provider = session.roles.is_some();
+        let roles = match session.roles {
+            Some(roles) => roles,
+            None => transaction.roles_of(user.id).await?,
+        };
         let id = Some(session.id);
         let identity =
             Identity::new(user.username, Some(user.id), id, roles, Source::Session, None);
         let Ok(identity) = identity else { return Ok(None) };
         let identity = identity.with_second_factor(session.second_factor_at.is_some());
+        let identity = if of_provider { identity.with_provider_roles() } else { identity };
         let renew_at = session.last_used_at.plus(self.renewals.lifetimes().renewal()).seconds();
         Ok(Some(OpenedSession {
             identity: Arc::new(identity),

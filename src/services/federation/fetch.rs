@@ -40,21 +40,38 @@ impl Fetcher {
 
     /// A JSON document of at most 256 KiB.
     pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, Fault> {
-        let unreachable = |error: reqwest::Error| Fault::Unreachable(told(&error));
         let request = self.0.get(url).header("accept", "application/json");
-        let mut answer = request.send().await.map_err(unreachable)?;
+        let answer = request.send().await.map_err(unreachable)?;
         if answer.status() != StatusCode::OK {
             return Err(Fault::Status(answer.status().as_u16()));
         }
-        let mut document = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-            if document.len() + chunk.len() > MAX_BYTES {
-                return Err(Fault::TooLong);
-            }
-            document.extend_from_slice(&chunk);
-        }
-        Ok(document)
+        read(answer).await
     }
+
+    /// Any answer to a request, of at most 256 KiB.
+    pub(super) async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, Fault> {
+        let request = reqwest::Request::try_from(request).map_err(unreachable)?;
+        let answer = self.0.execute(request).await.map_err(unreachable)?;
+        let mut response = http::Response::new(Vec::new());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = answer.headers().clone();
+        *response.body_mut() = read(answer).await?;
+        Ok(response)
+    }
+}
+
+async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, Fault> {
+    let mut document = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+        if document.len() + chunk.len() > MAX_BYTES {
+            return Err(Fault::TooLong);
+        }
+        document.extend_from_slice(&chunk);
+    }
+    Ok(document)
 }
 
 /// A provider's server may move a document, but not to another server: that one was never named.
@@ -68,15 +85,16 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// The whole chain of causes: the first alone says little.
-fn told(error: &reqwest::Error) -> String {
+/// With the whole chain of causes: the first alone says little. The URL stays out: it may carry a code.
+fn unreachable(error: reqwest::Error) -> Fault {
+    let error = error.without_url();
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
         text = format!("{text}: {inner}");
         cause = inner.source();
     }
-    text
+    Fault::Unreachable(text)
 }
 
 fn tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, Fault> {

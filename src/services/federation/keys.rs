@@ -89,7 +89,7 @@ fn keys_url(document: &[u8], issuer: &str) -> Result<String, Fault> {
 
 /// Whether a URL that a document names leads no deeper into our network, and over no weaker a
 /// connection, than the issuer that the operator named.
-fn is_as_safe(url: &str, issuer: &str) -> bool {
+pub(super) fn is_as_safe(url: &str, issuer: &str) -> bool {
     let (Ok(url), Ok(issuer)) = (url.parse::<Uri>(), issuer.parse::<Uri>()) else { return false };
     let (Some(host), Some(own)) = (url.host(), issuer.host()) else { return false };
     let secure = url.scheme_str() == Some("https");

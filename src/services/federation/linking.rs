@@ -130,7 +130,7 @@ async fn find(
 
 /// The account of a subject: by its link, else by what the operator allows; and, where it was linked just
 /// now, by what.
-pub(super) async fn link(
+pub async fn link(
     transaction: &mut Transaction,
     issuer: &str,
     accounts: &Accounts,

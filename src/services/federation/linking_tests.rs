@@ -88,6 +88,7 @@ fn settings(issuer: &str) -> Settings {
             keep_unmapped: true,
         },
         secret: None,
+        client: None,
         accounts: None,
         cookie_name: None,
         published: None,

@@ -7,7 +7,9 @@
 mod fetch;
 pub mod keys;
 pub mod linking;
+pub mod login;
 pub mod refresh;
 
 pub use keys::{Fault, fetch_keys};
-pub use linking::{Admitted, Linking};
+pub use linking::{Admitted, Linking, link};
+pub use login::{Callback, Failure, PENDING_TTL, ProviderLogin, Vouched};

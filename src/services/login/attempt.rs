@@ -48,7 +48,7 @@ pub struct Attempt {
 #[derive(Debug)]
 pub struct Login {
     pub(super) store: Store,
-    registry: Registry,
+    pub(super) registry: Registry,
     issuer: Arc<Issuer>,
     pub(super) passwords: Arc<Passwords>,
     settings: Settings,
@@ -77,12 +77,12 @@ struct Target {
 }
 
 /// A session that was opened, before its access token is signed.
-struct Opened {
-    session: SessionId,
+pub(super) struct Opened {
+    pub(super) session: SessionId,
     refresh_token: Option<Secret>,
-    cookie: Option<Secret>,
+    pub(super) cookie: Option<Secret>,
     roles: Roles,
-    displaced: Vec<SessionId>,
+    pub(super) displaced: Vec<SessionId>,
 }
 
 impl Login {
@@ -297,7 +297,7 @@ impl Login {
             .map_or(Refusal::InvalidCredentials, |retry_after| Refusal::Locked { retry_after }))
     }
 
-    async fn open(
+    pub(super) async fn open(
         &self,
         transaction: &mut Transaction,
         user: &User,

@@ -26,6 +26,7 @@ mod attempt;
 pub mod totp;
 pub mod sealed;
 pub mod second_factor;
+pub mod vouched;
 pub mod challenge;
 pub mod enrol;
 
@@ -40,3 +41,4 @@ pub use refusal::Refusal;
 pub use second_factor::{Answer, FactorSettings, SecondFactor, Unproven};
 pub use settings::{Hashing, Settings};
 pub use totp::Enrolment;
+pub use vouched::VouchedSession;

@@ -56,7 +56,7 @@ pub async fn run(
 }
 
 /// Where `scripts/browser.sh` put the packages.
-fn modules() -> PathBuf {
+pub fn modules() -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_guarita")).ancestors().nth(2).unwrap();
     let modules = target.join("browser");
     assert!(modules.is_dir(), "scripts/browser.sh was not run; `make test` does");

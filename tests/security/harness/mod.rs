@@ -14,6 +14,7 @@ pub mod log;
 pub mod mailbox;
 pub mod message;
 pub mod nginx;
+pub mod oidc;
 pub mod persona;
 pub mod provider;
 pub mod raw;

@@ -1,6 +1,7 @@
 //! An issuer of others: a discovery document, keys, and tokens signed by them. What it publishes, and
 //! how it answers, can be bent.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -23,6 +24,8 @@ pub struct Key {
 pub struct Provider {
     pub server: Upstream,
     published: Arc<Mutex<Vec<Value>>>,
+    /// ID tokens by code.
+    codes: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Key {
@@ -50,7 +53,7 @@ impl Provider {
     pub async fn start(keys: &[&Key]) -> Self {
         let published = Arc::new(Mutex::new(Vec::new()));
         let server = Upstream::start().await;
-        let provider = Self { server, published };
+        let provider = Self { server, published, codes: Arc::default() };
         provider.publish(keys);
         provider.answer();
         provider
@@ -64,7 +67,16 @@ impl Provider {
     /// Answers as it should.
     pub fn answer(&self) {
         let (published, issuer) = (Arc::clone(&self.published), self.issuer());
-        self.server.script(move |request| honest(request, &issuer, &published.lock().unwrap()));
+        let codes = Arc::clone(&self.codes);
+        self.server.script(move |request| match request.target().as_str() {
+            "/token" => exchange(request, &codes.lock().unwrap()),
+            _ => honest(request, &issuer, &published.lock().unwrap()),
+        });
+    }
+
+    /// Exchanges a code for an ID token.
+    pub fn exchange(&self, code: &str, id_token: &str) {
+        self.codes.lock().unwrap().insert(code.into(), id_token.into());
     }
 
     /// Answers every question so.
@@ -102,11 +114,35 @@ impl Provider {
 /// What a provider answers that means no harm.
 pub fn honest(request: &Recorded, issuer: &str, keys: &[Value]) -> Answer {
     match request.target().as_str() {
-        "/.well-known/openid-configuration" => {
-            json_answer(&json!({"issuer": issuer, "jwks_uri": format!("{issuer}/keys")}))
-        }
+        "/.well-known/openid-configuration" => json_answer(&json!({
+            "issuer": issuer,
+            "jwks_uri": format!("{issuer}/keys"),
+            "authorization_endpoint": format!("{issuer}/authorize"),
+            "token_endpoint": format!("{issuer}/token"),
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        })),
         "/keys" => json_answer(&json!({ "keys": keys })),
         _ => Answer::status(404),
+    }
+}
+
+/// The answer of a token endpoint (RFC 6749 sections 5.1 and 5.2).
+fn exchange(request: &Recorded, codes: &HashMap<String, String>) -> Answer {
+    let form: HashMap<String, String> = serde_urlencoded::from_bytes(&request.body).unwrap();
+    let verified = form.get("code_verifier").is_some_and(|verifier| verifier.len() == 43);
+    match form.get("code").and_then(|code| codes.get(code)).filter(|_| verified) {
+        Some(id_token) => json_answer(&json!({
+            "access_token": "opaque", "token_type": "Bearer", "id_token": id_token,
+        })),
+        None => {
+            let Answer::Reply(_, headers, body) = json_answer(&json!({"error": "invalid_grant"}))
+            else {
+                unreachable!()
+            };
+            Answer::Reply(400, headers, body)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::written::{
 };
 use super::upstreams::host_and_port;
 use super::{Reader, section};
-use crate::live::provider::{Accounts, KeysAt, Published, Settings};
+use crate::live::provider::{Accounts, Client, KeysAt, Published, Settings};
 use crate::model::Role;
 use crate::rules::token::{ClaimPath, Expectations, ProviderExpectations, TokenType, VerifyingKey};
 
@@ -20,6 +20,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const MAX_NAME: usize = 64;
 /// Longest issuer, audience, claim or value, in bytes.
 const MAX_TEXT: usize = 255;
+/// Longest secret of a client, in bytes.
+const MAX_CLIENT_SECRET: usize = 4096;
 /// Longest URL, in bytes.
 const MAX_URL: usize = 2048;
 /// Most entries of a map.
@@ -76,6 +78,7 @@ impl Context<'_> {
             name: self.name(reader),
             expected: self.expected(&issuer, reader),
             secret,
+            client: self.client(reader),
             accounts: self.accounts(reader),
             cookie_name: self.cookie_name(&issuer, reader),
             published,
@@ -117,6 +120,39 @@ impl Context<'_> {
             by_cpf: by(LinkBy::Cpf),
             create,
             session_ttl: ttl,
+        })
+    }
+
+    fn client(&self, reader: &mut Reader<'_>) -> Option<Client> {
+        let of = self.provider;
+        let (text, file) = (of.client_secret.as_ref(), of.client_secret_file.as_ref());
+        let secret = reader.secret(&self.at("client_secret"), text, file);
+        if let Some((secret, path)) = &secret
+            && !(1..=MAX_CLIENT_SECRET).contains(&secret.expose().len())
+        {
+            reader.report.problem(path, "must be 1 to 4096 bytes");
+        }
+        let Some(id) = &of.client_id else {
+            if secret.is_some() || of.scopes.is_some() || of.label.is_some() {
+                reader.report.problem(self.path, "has no client_id");
+            }
+            return None;
+        };
+        if matches!(of.users, None | Some(ProviderUsers::None)) {
+            let what = "must be \"linked\" or \"create\": a session needs an account";
+            reader.report.problem(&self.at("users"), what);
+        }
+        let path = self.at("scopes");
+        let default = ["openid", "profile", "email"].map(Box::from).to_vec();
+        let scopes = of.scopes.as_ref().map(|scopes| {
+            scopes.iter().map(|scope| reader.text(&path, Some(scope), "", MAX_TEXT)).collect()
+        });
+        let name = of.name.as_deref().unwrap_or_default();
+        Some(Client {
+            id: reader.text(&self.at("client_id"), Some(id), "", MAX_TEXT),
+            secret: secret.map(|(secret, _)| secret),
+            scopes: scopes.unwrap_or(default),
+            label: reader.text(&self.at("label"), of.label.as_ref(), name, MAX_NAME),
         })
     }
 

@@ -65,6 +65,19 @@ pub struct Provider {
     /// The roles of accounts that are made (`users = "create"`). Default none.
     #[schemars(length(max = 256))]
     pub default_roles: Option<Vec<String>>,
+    /// Who Guarita is to it: people then log in there for here. Needs `users`, and a discovery document. Register
+    /// `<public_url>/auth/oidc/<name>/callback`.
+    pub client_id: Option<String>,
+    /// The secret of that client: 1 to 4096 bytes. None for a public client.
+    #[schemars(with = "Option<String>")]
+    pub client_secret: Option<Secret>,
+    /// File that holds the value of `client_secret`.
+    pub client_secret_file: Option<String>,
+    /// What is asked for at a login. Default `openid`, `profile`, `email`.
+    #[schemars(length(max = 32))]
+    pub scopes: Option<Vec<String>>,
+    /// What people know it by, on the page to sign in: 1 to 64 bytes. Default its name.
+    pub label: Option<String>,
     /// How long a session lasts that hangs on one of the provider's: `1m` to `365d`. Default `90d`.
     pub session_ttl: Option<Time>,
     /// How often its keys are fetched: `1s` to `1d`. Default `5m`.

@@ -15,5 +15,5 @@ mod links;
 mod account;
 pub mod router;
 
-pub use router::{Desks, routes};
+pub use router::{Desks, routes, routes_to_providers};
 pub use settings::{Colour, Logo, Settings};

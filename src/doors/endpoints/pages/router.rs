@@ -8,6 +8,7 @@ use super::super::{links as mailed, login, mfa, password, sessions};
 use super::page::Pages;
 use super::settings::Settings;
 use super::{account, links, sign_in, style};
+use crate::live::Live;
 use crate::services::access::forgery::Bound;
 use crate::services::account::Overviews;
 
@@ -20,11 +21,13 @@ pub struct Desks {
     pub(in super::super) links: mailed::Desk,
     pub(in super::super) password: password::Desk,
     pub(in super::super) overviews: Arc<Overviews>,
+    pub(in super::super) live: Arc<Live>,
 }
 
 /// Builds the router, once.
 pub fn routes(desks: Desks) -> Router {
-    let Desks { settings, login, factor, sessions, links: mailed, password, overviews } = desks;
+    let Desks { settings, login, factor, sessions, links: mailed, password, overviews, live } =
+        desks;
     // What signs in has no session yet that a form could be bound to.
     let pages = Pages::new(Arc::clone(&settings), Bound::ToBrowser);
     let own_pages = Pages::new(Arc::clone(&settings), Bound::ToSession);
@@ -32,7 +35,21 @@ pub fn routes(desks: Desks) -> Router {
         account::Desk { pages: own_pages, factor: factor.clone(), sessions, password, overviews };
     Router::new()
         .merge(style::routes(settings))
-        .merge(sign_in::routes(sign_in::Desk { pages: pages.clone(), login, factor }))
+        .merge(sign_in::routes(sign_in::Desk {
+            pages: pages.clone(),
+            live,
+            passwords: true,
+            login,
+            factor,
+        }))
         .merge(links::routes(links::Desk { pages, mailed }))
         .merge(account::routes(own))
+}
+
+/// Where others issue the tokens: the page that leads to them.
+pub fn routes_to_providers(desks: Desks) -> Router {
+    let Desks { settings, login, factor, live, .. } = desks;
+    let pages = Pages::new(Arc::clone(&settings), Bound::ToBrowser);
+    let desk = sign_in::Desk { pages, live, passwords: false, login, factor };
+    style::routes(settings).merge(sign_in::routes_to_providers(desk))
 }

@@ -1,5 +1,7 @@
 //! `/login` and `/mfa`.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
@@ -13,6 +15,7 @@ use super::super::refusal::Refused;
 use super::super::{login, mfa};
 use super::form::{Fields, Form};
 use super::page::{Page, Pages};
+use crate::live::{Live, Provider};
 use crate::model::{Code, Secret};
 use crate::rules::request::{Brought, cookies};
 use crate::services::login::{Answer, Identifier, Opens, TICKET_TTL, Tokens};
@@ -29,8 +32,16 @@ const DIGITS: usize = 6;
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) pages: Pages,
+    pub(super) live: Arc<Live>,
+    /// Whether there are passwords of our own.
+    pub(super) passwords: bool,
     pub(super) login: login::Desk,
     pub(super) factor: mfa::Desk,
+}
+
+/// Where others issue the tokens: the way to them, and nothing else.
+pub(super) fn routes_to_providers(desk: Desk) -> Router {
+    Router::new().route("/login", get(show)).with_state(desk)
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -46,6 +57,14 @@ struct Login<'a> {
     page: &'a Page,
     username: &'a str,
     unverified: bool,
+    passwords: bool,
+    providers: Vec<Button>,
+}
+
+/// The way to a provider.
+struct Button {
+    name: Box<str>,
+    label: Box<str>,
 }
 
 #[derive(Template)]
@@ -64,7 +83,10 @@ async fn show(
     if arrival.enrolling().is_some() {
         return Ok(page.redirect(home(&page)));
     }
-    let login = Login { page: &page, username: "", unverified: false };
+    let login = desk.form(&page, "", false);
+    if !login.passwords && login.providers.is_empty() {
+        return Err(arrival.refuse(Code::NotFound));
+    }
     let mut response = page.render(StatusCode::OK, &login);
     // Whatever cookie did not count is in the way of the next.
     if cookies::read(&headers, cookies::SESSION) != Brought::Nothing && !arrival.unknowable {
@@ -87,7 +109,7 @@ async fn sign_in(
     let attempted = desk.login.attempt(&arrival, &headers, identifier, password, Opens::Cookie);
     match attempted.await {
         Ok(tokens) => Ok(opened(&page, &tokens)),
-        Err(refused) => Ok(not_opened(page, username, &refused)),
+        Err(refused) => Ok(desk.not_opened(page, username, &refused)),
     }
 }
 
@@ -101,18 +123,6 @@ fn opened(page: &Page, tokens: &Tokens) -> Response {
 
 fn home(page: &Page) -> &str {
     page.return_to.as_ref().map_or(HOME, |way| way.as_str())
-}
-
-fn not_opened(page: Page, username: &str, refused: &Refused) -> Response {
-    if let Some(ticket) = refused.ticket() {
-        let mut response = page.redirect(&format!("/mfa{}", page.way_back()));
-        cookie::set(&mut response, TICKET.field(ticket.expose()));
-        return response;
-    }
-    let page = page.telling(refused);
-    let unverified = refused.code() == Code::EmailUnverified;
-    let login = Login { page: &page, username, unverified };
-    refused.goes_with(page.render(refused.status(), &login))
 }
 
 async fn show_second(
@@ -141,8 +151,7 @@ async fn second(
         Ok(tokens) => Ok(opened(&page, &tokens)),
         Err(refused) if refused.code() == Code::InvalidMfaToken => {
             let page = desk.pages.page(&arrival, &headers, "/login", &fields)?.telling(&refused);
-            let login = Login { page: &page, username: "", unverified: false };
-            let mut response = page.render(refused.status(), &login);
+            let mut response = page.render(refused.status(), &desk.form(&page, "", false));
             cookie::set(&mut response, TICKET.removal());
             Ok(response)
         }
@@ -160,8 +169,29 @@ impl Desk {
         let has_cookies = headers.contains_key(header::COOKIE);
         let alert = if has_cookies { page.words.stale } else { page.words.needs_cookies };
         let page = page.alerting(alert);
-        let login = Login { page: &page, username: "", unverified: false };
-        Ok(page.render(StatusCode::FORBIDDEN, &login))
+        Ok(page.render(StatusCode::FORBIDDEN, &self.form(&page, "", false)))
+    }
+
+    fn form<'a>(&self, page: &'a Page, username: &'a str, unverified: bool) -> Login<'a> {
+        let button = |provider: &Arc<Provider>| {
+            let settings = provider.settings();
+            let label = settings.client.as_ref()?.label.clone();
+            Some(Button { name: settings.name.clone(), label })
+        };
+        let providers = self.live.read().providers.iter().filter_map(button).collect();
+        Login { page, username, unverified, passwords: self.passwords, providers }
+    }
+
+    fn not_opened(&self, page: Page, username: &str, refused: &Refused) -> Response {
+        if let Some(ticket) = refused.ticket() {
+            let mut response = page.redirect(&format!("/mfa{}", page.way_back()));
+            cookie::set(&mut response, TICKET.field(ticket.expose()));
+            return response;
+        }
+        let page = page.telling(refused);
+        let unverified = refused.code() == Code::EmailUnverified;
+        let login = self.form(&page, username, unverified);
+        refused.goes_with(page.render(refused.status(), &login))
     }
 }
 

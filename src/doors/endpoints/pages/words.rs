@@ -23,6 +23,7 @@ words! {
     email: "E-mail", "Correo electrónico", "E-mail";
     password: "Senha", "Contraseña", "Password";
     next: "Continuar", "Continuar", "Continue";
+    go_on_with: "Continuar com", "Continuar con", "Continue with";
     forgot: "Esqueceu a senha?", "¿Olvidó su contraseña?", "Forgot your password?";
     back_to_sign_in: "Voltar para entrar", "Volver a iniciar sesión", "Back to sign in";
 

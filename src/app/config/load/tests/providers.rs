@@ -61,6 +61,11 @@ fn what_would_let_others_in_is_refused() {
         ("ca = \"missing.pem\"\n", "cannot be read"),
         (&format!("subject_from = \"{long}\"\n"), "1 to 255 bytes"),
         (&format!("required_claims = {{ a = \"{long}\" }}\n"), "1 to 255 bytes"),
+        ("client_id = \"c\"\n", "a session needs an account"),
+        ("users = \"create\"\nclient_secret = \"s\"\n", "has no client_id"),
+        ("link_by = [\"email\"]\n", "must be \"linked\""),
+        ("users = \"create\"\ndefault_roles = [\"a b\"]\n", "default_roles"),
+        ("cookie_name = \"c\"\n", "supabase"),
         (IDP, "is there twice"),
         (&IDP.replace("idp", "other").replace("https://other.test/t", "ms-auth"), "our own"),
     ] {
@@ -75,6 +80,18 @@ fn what_would_let_others_in_is_refused() {
     assert!(problems[0].contains("must be an https URL"), "{problems:?}");
     let local = IDP.replace("https://idp.test", "http://127.0.0.1:8080");
     assert!(Place::new(&format!("{LISTENER}{local}")).load().result.is_ok());
+}
+
+#[test]
+fn people_log_in_where_there_is_a_client() {
+    let more = "users = \"create\"\nclient_id = \"c\"\nclient_secret = \"s\"\n";
+    let provider = place(more).load().result.unwrap().providers.remove(0);
+    let client = provider.client.unwrap();
+    assert_eq!((&*client.id, &*client.label), ("c", "idp"));
+    assert_eq!(client.scopes, ["openid", "profile", "email"].map(Box::from));
+    let accounts = provider.accounts.unwrap();
+    assert_eq!(accounts.create, Some(Vec::new()));
+    assert!(!accounts.by_email && !accounts.by_auth_user && !accounts.by_cpf);
 }
 
 #[test]

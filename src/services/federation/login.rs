@@ -1,0 +1,313 @@
+//! Login through a provider (OpenID Connect Core 1.0, authorization code flow) with PKCE (RFC 7636),
+//! state, nonce and the issuer check of RFC 9207.
+//!
+//! What a login needs on its way back is kept here, under the digest of its state and of a secret of the
+//! browser that began it: another browser cannot finish it, and nobody finishes it twice.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use openidconnect::core::{
+    CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm, CoreProviderMetadata,
+};
+use openidconnect::{
+    AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IssuerUrl,
+    Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _,
+};
+
+use super::fetch::Fetcher;
+use super::keys::{Fault, is_as_safe};
+use crate::adapters::ephemeral::Memory;
+use crate::live::Provider;
+use crate::live::provider::{Client, Settings};
+use crate::model::{Secret, Timestamp, random};
+use crate::rules::request::ReturnTo;
+use crate::rules::token::{ProviderClaims, opaque, read_id_token};
+
+/// How long a person may take at the provider.
+pub const PENDING_TTL: Duration = Duration::from_secs(600);
+/// Logins under way.
+const CAPACITY: usize = 10_000;
+/// How long a provider's metadata is used before it is fetched again.
+const METADATA_TTL: Duration = Duration::from_secs(300);
+/// Longest code, state or issuer that is looked at, in bytes.
+const MAX_PARAMETER: usize = 2048;
+/// What an ID token may be signed with: never a secret, never nothing.
+const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
+
+/// A login that waits for the provider.
+#[derive(Clone)]
+struct Pending {
+    provider: Box<str>,
+    nonce: Secret,
+    verifier: Secret,
+    return_to: Option<ReturnTo>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Callback {
+    /// `code`
+    pub code: Secret,
+    /// `state`
+    pub state: Secret,
+    /// `iss` (RFC 9207), where there is one.
+    pub issuer: Option<String>,
+}
+
+/// Whom a provider vouches for.
+#[derive(Debug)]
+pub struct Vouched {
+    /// What its ID token says.
+    pub claims: ProviderClaims,
+    /// Where the person wanted to go.
+    pub return_to: Option<ReturnTo>,
+}
+
+/// Why a login did not begin or end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The provider's people do not log in here.
+    #[error("the provider has no client")]
+    NoClient,
+    /// Nothing waits for it: unknown, used, too late, or another browser's.
+    #[error("no such login is under way")]
+    Unknown,
+    /// The provider said something that does not hold.
+    #[error("the provider's answer does not hold: {0}")]
+    Refused(String),
+    /// Too many logins are under way.
+    #[error("too many logins are under way")]
+    Full,
+    /// The provider cannot be asked.
+    #[error("the provider cannot be asked: {0}")]
+    Unavailable(String),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Unavailable(fault.to_string())
+    }
+}
+
+impl From<random::RandomFault> for Failure {
+    fn from(fault: random::RandomFault) -> Self {
+        Self::Unavailable(fault.to_string())
+    }
+}
+
+/// Metadata of a provider, and when it was fetched.
+type Known = (Instant, Arc<CoreProviderMetadata>);
+
+/// Logins through providers.
+#[derive(Debug)]
+pub struct ProviderLogin {
+    pending: Memory<Pending>,
+    /// By issuer; as many as there are providers.
+    metadata: Mutex<HashMap<Box<str>, Known>>,
+    public_url: Box<str>,
+}
+
+impl ProviderLogin {
+    /// For callbacks at this origin.
+    pub fn new(public_url: Box<str>) -> Self {
+        Self { pending: Memory::new(CAPACITY), metadata: Mutex::default(), public_url }
+    }
+
+    /// Where a browser goes to log in at the provider. `browser` is a secret that only it keeps.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn start(
+        &self,
+        provider: &Provider,
+        browser: &Secret,
+        return_to: Option<ReturnTo>,
+        now: Timestamp,
+    ) -> Result<String, Failure> {
+        let settings = provider.settings();
+        let client = settings.client.as_ref().ok_or(Failure::NoClient)?;
+        let metadata = self.metadata(settings, false).await?;
+        let redirect = self.redirect_uri(settings)?;
+        let oidc = CoreClient::from_provider_metadata(
+            (*metadata).clone(),
+            ClientId::new(client.id.to_string()),
+            None,
+        )
+        .set_redirect_uri(redirect);
+        let (state, nonce) = (random::token()?, random::token()?);
+        let verifier = random::token()?;
+        let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(
+            verifier.expose().into(),
+        ));
+        let (said_state, said_nonce) = (state.expose().to_owned(), nonce.expose().to_owned());
+        let mut request = oidc
+            .authorize_url(
+                CoreAuthenticationFlow::AuthorizationCode,
+                move || CsrfToken::new(said_state),
+                move || Nonce::new(said_nonce),
+            )
+            .set_pkce_challenge(challenge);
+        // `openid` is there already.
+        for scope in client.scopes.iter().filter(|scope| &***scope != "openid") {
+            request = request.add_scope(Scope::new(scope.to_string()));
+        }
+        let (url, _, _) = request.url();
+        if !is_as_safe(url.as_str(), &settings.expected.token.issuer) {
+            return Err(Fault::Url.into());
+        }
+        let pending = Pending { provider: settings.name.clone(), nonce, verifier, return_to };
+        self.pending
+            .put(digest(&state, browser), pending, 1, now.plus(PENDING_TTL), now)
+            .map_err(|_| Failure::Full)?;
+        Ok(url.into())
+    }
+
+    /// Whom the provider vouches for, once per login that was begun by this browser.
+    ///
+    /// # Errors
+    /// Why nobody is.
+    pub async fn finish(
+        &self,
+        provider: &Provider,
+        browser: &Secret,
+        callback: Callback,
+        now: Timestamp,
+    ) -> Result<Vouched, Failure> {
+        let settings = provider.settings();
+        let client = settings.client.as_ref().ok_or(Failure::NoClient)?;
+        let long =
+            [&callback.code, &callback.state].iter().any(|it| it.expose().len() > MAX_PARAMETER);
+        let pending = self.pending.take(&digest(&callback.state, browser), now);
+        let Some(pending) = pending.filter(|it| it.provider == settings.name && !long) else {
+            return Err(Failure::Unknown);
+        };
+        let issuer = &*settings.expected.token.issuer;
+        if callback.issuer.is_some_and(|said| said != issuer) {
+            return Err(Failure::Refused("the answer is another issuer's (RFC 9207)".into()));
+        }
+        let metadata = self.metadata(settings, false).await?;
+        let token = self.exchange(settings, client, &metadata, &callback.code, &pending).await?;
+        let claims = match verify(&metadata, client, &token, &pending.nonce) {
+            Ok(()) => read_id_token(&token.to_string(), &settings.expected, &client.id, now),
+            // Its keys may have changed since.
+            Err(_) => {
+                let fresh = self.metadata(settings, true).await?;
+                verify(&fresh, client, &token, &pending.nonce).map_err(Failure::Refused)?;
+                read_id_token(&token.to_string(), &settings.expected, &client.id, now)
+            }
+        };
+        let claims = claims.map_err(|reason| Failure::Refused(reason.to_string()))?;
+        Ok(Vouched { claims, return_to: pending.return_to })
+    }
+
+    async fn exchange(
+        &self,
+        settings: &Settings,
+        client: &Client,
+        metadata: &CoreProviderMetadata,
+        code: &Secret,
+        pending: &Pending,
+    ) -> Result<openidconnect::core::CoreIdToken, Failure> {
+        let oidc = CoreClient::from_provider_metadata(
+            metadata.clone(),
+            ClientId::new(client.id.to_string()),
+            client.secret.as_ref().map(|secret| ClientSecret::new(secret.expose().into())),
+        )
+        .set_redirect_uri(self.redirect_uri(settings)?);
+        let http = http(settings)?;
+        let answer = oidc
+            .exchange_code(AuthorizationCode::new(code.expose().into()))
+            .map_err(|error| Failure::Unavailable(error.to_string()))?
+            .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier.expose().into()))
+            .request_async(&http)
+            .await;
+        use openidconnect::RequestTokenError as E;
+        let answer = answer.map_err(|error| match error {
+            E::ServerResponse(said) => Failure::Refused(format!("{}", said.error())),
+            E::Request(fault) => Failure::Unavailable(fault.to_string()),
+            E::Parse(..) | E::Other(_) => Failure::Refused("no token response".into()),
+        })?;
+        answer.id_token().cloned().ok_or_else(|| Failure::Refused("no ID token".into()))
+    }
+
+    fn redirect_uri(&self, settings: &Settings) -> Result<RedirectUrl, Failure> {
+        let uri = format!("{}/auth/oidc/{}/callback", self.public_url, settings.name);
+        RedirectUrl::new(uri).map_err(|error| Failure::Unavailable(error.to_string()))
+    }
+
+    async fn metadata(
+        &self,
+        settings: &Settings,
+        fresh: bool,
+    ) -> Result<Arc<CoreProviderMetadata>, Failure> {
+        let issuer = &*settings.expected.token.issuer;
+        let lock = || self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(issuer).cloned();
+        if let Some((fetched, metadata)) = known
+            && !fresh
+            && fetched.elapsed() < METADATA_TTL
+        {
+            return Ok(metadata);
+        }
+        let url = IssuerUrl::new(issuer.to_owned())
+            .map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let http = http(settings)?;
+        let metadata = CoreProviderMetadata::discover_async(url, &http)
+            .await
+            .map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let metadata = Arc::new(metadata);
+        lock().insert(issuer.into(), (Instant::now(), Arc::clone(&metadata)));
+        Ok(metadata)
+    }
+}
+
+/// Signature, issuer, audience, times and nonce of an ID token (OpenID Connect Core 1.0 section
+/// 3.1.3.7); what is wrong, if anything is.
+fn verify(
+    metadata: &CoreProviderMetadata,
+    client: &Client,
+    token: &openidconnect::core::CoreIdToken,
+    nonce: &Secret,
+) -> Result<(), String> {
+    let id = ClientId::new(client.id.to_string());
+    let oidc = CoreClient::from_provider_metadata(metadata.clone(), id, None);
+    let verifier = oidc.id_token_verifier().set_allowed_algs(ALGORITHMS);
+    let nonce = Nonce::new(nonce.expose().into());
+    token.claims(&verifier, &nonce).map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Where a login is kept: only who has both finds it.
+fn digest(state: &Secret, browser: &Secret) -> String {
+    opaque::digest(&format!("{} {}", state.expose(), browser.expose()))
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<HttpResponse, Fault>> + Send>>;
+
+/// Our bounded client, as the library calls it. Nothing leads deeper into our network than the issuer.
+fn http(settings: &Settings) -> Result<impl Fn(HttpRequest) -> Answering, Fault> {
+    let ca = settings.published.as_ref().and_then(|published| published.ca.as_deref());
+    let fetcher = Fetcher::new(ca)?;
+    let issuer = settings.expected.token.issuer.to_string();
+    Ok(move |request: HttpRequest| -> Answering {
+        let (fetcher, issuer) = (fetcher.clone(), issuer.clone());
+        Box::pin(async move {
+            if !is_as_safe(&request.uri().to_string(), &issuer) {
+                return Err(Fault::Url);
+            }
+            fetcher.send(request).await
+        })
+    })
+}

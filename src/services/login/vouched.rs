@@ -1,0 +1,67 @@
+//! The end of a login at a provider: a session of a browser, for the account that the provider's person
+//! has here.
+
+use std::net::IpAddr;
+
+use super::attempt::{Attempt, Login};
+use super::{Fault, Identifier, Opens};
+use crate::live::provider::{Accounts, Settings};
+use crate::model::{Secret, SessionId, Timestamp, UserId};
+use crate::rules::token::ProviderClaims;
+use crate::services::federation::link;
+
+/// A session that a provider's word opened.
+#[derive(Debug)]
+pub struct VouchedSession {
+    /// Whose.
+    pub user: UserId,
+    /// Which.
+    pub session: SessionId,
+    /// What opens it.
+    pub cookie: Secret,
+    /// By what the account was linked, where it was just now.
+    pub linked: Option<&'static str>,
+}
+
+impl Login {
+    /// Links the account where it has no link yet, and opens a session, in one transaction. `None` where no
+    /// account may be used: the provider's person is unknown here, or disabled.
+    ///
+    /// What the provider says of roles counts as long as the session does; where it says nothing, the account's
+    /// roles do.
+    pub async fn vouched(
+        &self,
+        provider: &Settings,
+        accounts: &Accounts,
+        claims: &ProviderClaims,
+        visit: (Option<IpAddr>, Option<String>),
+        now: Timestamp,
+    ) -> Result<Option<VouchedSession>, Fault> {
+        let issuer = &*provider.expected.token.issuer;
+        let mut transaction = self.store.begin_write().await?;
+        let Some((user, linked)) = link(&mut transaction, issuer, accounts, claims, now).await?
+        else {
+            return Ok(None);
+        };
+        let (address, user_agent) = visit;
+        let attempt = Attempt {
+            identifier: Identifier::Username(String::new()),
+            password: Secret::new(""),
+            opens: Opens::Cookie,
+            device: None,
+            address,
+            user_agent,
+        };
+        let second_factor_at = claims.second_factor.then_some(now);
+        let opened = self.open(&mut transaction, &user, &attempt, second_factor_at, now).await?;
+        let Some(cookie) = opened.cookie else { return Ok(None) };
+        if !claims.roles.is_empty() {
+            transaction.set_session_roles(opened.session, &claims.roles).await?;
+        }
+        transaction.commit().await?;
+        for session in opened.displaced {
+            self.registry.revoke(session);
+        }
+        Ok(Some(VouchedSession { user: user.id, session: opened.session, cookie, linked }))
+    }
+}

@@ -1,0 +1,217 @@
+//! Login through a provider, where somebody cheats.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::harness::provider::{Key, Provider};
+use crate::harness::tokens::{Signer, token};
+use crate::harness::{Gateway, Request, Response, Setup, Upstream};
+
+const CLIENT: &str = "our-client";
+const SECRET: &str = "the-secret-of-our-client-at-the-provider";
+
+struct Stage {
+    key: Key,
+    provider: Provider,
+    upstream: Upstream,
+    gateway: Gateway,
+}
+
+/// A login that a browser began.
+struct Begun {
+    state: String,
+    nonce: String,
+    cookie: String,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let key = Key::new("k1");
+        let provider = Provider::start(&[&key]).await;
+        let upstream = Upstream::start().await;
+        let more = format!(
+            "users = \"create\"\ndefault_roles = [\"reader\"]\nclient_id = \"{CLIENT}\"\n\
+             client_secret = \"{SECRET}\""
+        );
+        let setup = Setup::standard(&upstream.url())
+            .table(&provider.table(&more))
+            .set("rate_limits.login.per_source", "\"off\"");
+        Self { key, provider, upstream, gateway: setup.start().await }
+    }
+
+    async fn begin(&self) -> Begun {
+        let target = "/auth/oidc/idp/start?return_to=/api/after";
+        let answer = self.gateway.anonymous().get(target).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        let location = answer.header("location").unwrap();
+        let part = |name: &str| {
+            let rest = location.split(&format!("{name}=")).nth(1).unwrap();
+            rest.split('&').next().unwrap().to_owned()
+        };
+        let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        Begun { state: part("state"), nonce: part("nonce"), cookie }
+    }
+
+    /// Claims of a good ID token.
+    fn claims(&self, subject: &str, begun: &Begun) -> Value {
+        let mut claims = self.provider.claims(subject);
+        claims["aud"] = json!(CLIENT);
+        claims["nonce"] = json!(begun.nonce);
+        claims
+    }
+
+    /// What a callback brings, with this ID token behind its code.
+    async fn finish(&self, begun: &Begun, id_token: &str, more: &str) -> Response {
+        let code = format!("code-{}", begun.state);
+        self.provider.exchange(&code, id_token);
+        self.call_back(begun, &code, more).await
+    }
+
+    async fn call_back(&self, begun: &Begun, code: &str, more: &str) -> Response {
+        let target = format!("/auth/oidc/idp/callback?code={code}&state={}{more}", begun.state);
+        let request = Request::get(&target).header("cookie", &begun.cookie);
+        self.gateway.anonymous().send(request).await
+    }
+
+    /// Who a session's cookie is, for the upstream.
+    async fn subject(&self, answer: &Response, path: &str) -> Option<String> {
+        let cookie = answer
+            .all("set-cookie")
+            .into_iter()
+            .find(|field| field.starts_with("__Host-guarita-session="))?
+            .split(';')
+            .next()
+            .unwrap()
+            .to_owned();
+        let request = Request::get(path).header("cookie", &cookie);
+        assert_eq!(self.gateway.anonymous().send(request).await.status, 200);
+        let all = self.upstream.requests();
+        all.iter().find(|request| request.target() == path).unwrap().one("sub")
+    }
+}
+
+fn refused(answer: &Response, what: &str) {
+    assert_eq!(answer.status, 401, "{what}: {}", answer.text());
+    let session = |field: &&str| field.starts_with("__Host-guarita-session=");
+    assert!(!answer.all("set-cookie").iter().any(session), "{what}");
+}
+
+/// oidc-client-001, oidc-client-003, oidc-client-004, oidc-client-005
+#[tokio::test]
+async fn an_id_token_that_is_not_exactly_for_this_login_opens_nothing() {
+    let stage = Stage::new().await;
+    let begun = stage.begin().await;
+    let good = stage.claims("ada", &begun);
+    let answer = stage.finish(&begun, &stage.key.sign(&good), "").await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    assert_eq!(answer.header("location"), Some("/api/after"));
+    assert_eq!(stage.subject(&answer, "/api/ada").await.as_deref(), Some("ada"));
+    let old_nonce = begun.nonce.clone();
+    for (name, value) in [
+        ("nonce", Value::Null),
+        ("nonce", json!("wrong")),
+        ("nonce", json!(old_nonce)),
+        ("nonce", json!([old_nonce])),
+        ("aud", json!("other")),
+        ("aud", json!(["other", CLIENT])),
+        ("aud", json!([])),
+        ("azp", json!("other")),
+        ("iss", json!("https://evil.test")),
+        ("iss", json!(format!("{}/", stage.provider.issuer()))),
+        ("exp", json!(1)),
+        ("exp", Value::Null),
+        ("sub", json!("")),
+        ("sub", json!("system")),
+        ("sub", Value::Null),
+    ] {
+        let begun = stage.begin().await;
+        let mut claims = stage.claims("ada", &begun);
+        claims[name] = value.clone();
+        let answer = stage.finish(&begun, &stage.key.sign(&claims), "").await;
+        refused(&answer, &format!("{name} {value}"));
+    }
+    let stranger = Key::new("k1");
+    let begun = stage.begin().await;
+    let claims = stage.claims("ada", &begun);
+    refused(&stage.finish(&begun, &stranger.sign(&claims), "").await, "another key");
+    for (alg, signer) in [
+        ("none", Signer::Bytes(b"")),
+        ("HS256", Signer::Hs256(SECRET.as_bytes())),
+        ("HS256", Signer::Hs256(stage.key.rsa.public_pem().as_bytes())),
+        ("RS256", Signer::Bytes(b"")),
+        ("RS256", Signer::Bytes(&[0; 256])),
+    ] {
+        let begun = stage.begin().await;
+        let claims = stage.claims("ada", &begun).to_string();
+        let header = json!({"alg": alg, "kid": "k1"}).to_string();
+        refused(&stage.finish(&begun, &token(&header, &claims, &signer), "").await, alg);
+    }
+    // RFC 9207: an answer that says that it is another issuer's.
+    let begun = stage.begin().await;
+    let good = stage.key.sign(&stage.claims("ada", &begun));
+    refused(&stage.finish(&begun, &good, "&iss=https://evil.test").await, "iss");
+    let begun = stage.begin().await;
+    refused(&stage.call_back(&begun, "unknown", "").await, "an unknown code");
+}
+
+/// oidc-client-006, oidc-client-009
+#[tokio::test]
+async fn a_login_is_finished_once_and_by_the_browser_that_began_it() {
+    let stage = Stage::new().await;
+    let begun = stage.begin().await;
+    let good = stage.key.sign(&stage.claims("ada", &begun));
+    let answer = stage.finish(&begun, &good, "").await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(stage.finish(&begun, &good, "").await.status, 400);
+    assert_eq!(stage.subject(&answer, "/api/first").await.as_deref(), Some("ada"));
+    // Somebody else's answer in this browser, and this browser's in another.
+    let (one, other) = (stage.begin().await, stage.begin().await);
+    let crossed = Begun { cookie: other.cookie.clone(), ..one };
+    let good = stage.key.sign(&stage.claims("eve", &crossed));
+    assert_eq!(stage.finish(&crossed, &good, "").await.status, 400);
+    // Two tabs of one browser.
+    let first = stage.begin().await;
+    let request = Request::get("/auth/oidc/idp/start").header("cookie", &first.cookie);
+    let second = stage.gateway.anonymous().send(request).await;
+    let cookie = second.header("set-cookie").unwrap();
+    assert!(cookie.starts_with(&first.cookie), "{cookie}");
+    let good = stage.key.sign(&stage.claims("ada", &first));
+    assert_eq!(stage.finish(&first, &good, "").await.status, 303);
+}
+
+/// oidc-client-008
+#[tokio::test]
+async fn many_logins_at_once_each_get_their_own_identity() {
+    let stage = Arc::new(Stage::new().await);
+    let mut logins = JoinSet::new();
+    for number in 0..100 {
+        let stage = Arc::clone(&stage);
+        logins.spawn(async move {
+            let name = format!("person-{number}");
+            let begun = stage.begin().await;
+            let id_token = stage.key.sign(&stage.claims(&name, &begun));
+            let answer = stage.finish(&begun, &id_token, "").await;
+            let found = stage.subject(&answer, &format!("/api/{name}")).await;
+            assert_eq!(found.as_deref(), Some(name.as_str()));
+        });
+    }
+    logins.join_all().await;
+}
+
+/// oidc-client-002
+#[tokio::test]
+async fn a_provider_whose_document_is_anothers_is_not_gone_to() {
+    let stage = Stage::new().await;
+    let issuer = stage.provider.issuer();
+    for said in [format!("{issuer}/"), issuer.replace("http", "https"), "https://evil.test".into()]
+    {
+        stage
+            .provider
+            .server
+            .script(move |request| crate::harness::provider::honest(request, &said, &[]));
+        let answer = stage.gateway.anonymous().get("/auth/oidc/idp/start").await;
+        answer.assert_problem(503, "unavailable");
+    }
+}
