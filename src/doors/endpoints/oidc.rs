@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -62,8 +63,9 @@ async fn start(
     arrival: Arrival,
     headers: HeaderMap,
     Path(name): Path<String>,
-    Query(begin): Query<Begin>,
+    begin: Result<Query<Begin>, QueryRejection>,
 ) -> Result<Response, Refused> {
+    let Query(begin) = begin.map_err(|_| arrival.refuse(Code::BadRequest))?;
     desk.turnstile.admit(&arrival, Purpose::Login, None)?;
     let provider = desk.provider(&arrival, &name)?;
     // A second tab goes on under the secret of the first.
@@ -93,8 +95,10 @@ async fn callback(
     arrival: Arrival,
     headers: HeaderMap,
     Path(name): Path<String>,
-    Query(answer): Query<Answer>,
+    answer: Result<Query<Answer>, QueryRejection>,
 ) -> Result<Response, Refused> {
+    // What comes twice has no single meaning.
+    let Query(answer) = answer.map_err(|_| arrival.refuse(Code::BadRequest))?;
     desk.turnstile.admit(&arrival, Purpose::Login, None)?;
     let provider = desk.provider(&arrival, &name)?;
     let browser = cookies::read(&headers, cookies::PROVIDER_LOGIN).value();

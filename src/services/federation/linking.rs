@@ -80,6 +80,10 @@ impl Linking {
         if let Some(found) = find(&mut self.store.read().await?, session, now).await? {
             return Ok(found);
         }
+        // Who is refused anyway does not keep the one writer busy.
+        if !may_link(&mut self.store.read().await?, issuer, accounts, claims).await? {
+            return Ok(None);
+        }
         let mut transaction = self.store.begin_write().await?;
         let Some((user, linked)) = link(&mut transaction, issuer, accounts, claims, now).await?
         else {
@@ -158,6 +162,24 @@ pub async fn link(
         transaction.fill_auth_user(id, auth_user).await?;
     }
     Ok(Some((user, Some(how))))
+}
+
+/// Whether there is an account, or one could be made.
+async fn may_link(
+    transaction: &mut Transaction,
+    issuer: &str,
+    accounts: &Accounts,
+    claims: &ProviderClaims,
+) -> Result<bool, Fault> {
+    let subject = claims.provider_subject.as_str();
+    Ok(match transaction.find_provider_link(issuer, subject).await? {
+        Some(linked) => transaction.find_user(linked).await?.is_some_and(|user| user.active),
+        None => {
+            let auth_user = Uuid::try_parse(subject).ok();
+            accounts.create.is_some()
+                || known(transaction, accounts, claims, auth_user).await?.is_some()
+        }
+    })
 }
 
 /// An account that is there already, by the first fact that the operator trusts.

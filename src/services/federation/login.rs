@@ -17,6 +17,8 @@ use openidconnect::{
     Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _,
 };
 
+use tokio::time::timeout;
+
 use super::fetch::Fetcher;
 use super::keys::{Fault, is_as_safe};
 use crate::adapters::ephemeral::Memory;
@@ -32,6 +34,10 @@ pub const PENDING_TTL: Duration = Duration::from_secs(600);
 const CAPACITY: usize = 10_000;
 /// How long a provider's metadata is used before it is fetched again.
 const METADATA_TTL: Duration = Duration::from_secs(300);
+/// Least time between two fetches of it, whatever people do.
+const COOLDOWN: Duration = Duration::from_secs(1);
+/// Longest wait for a fetch that another login began.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest code, state or issuer that is looked at, in bytes.
 const MAX_PARAMETER: usize = 2048;
 /// What an ID token may be signed with: never a secret, never nothing.
@@ -108,15 +114,20 @@ impl From<random::RandomFault> for Failure {
     }
 }
 
-/// Metadata of a provider, and when it was fetched.
-type Known = (Instant, Arc<CoreProviderMetadata>);
+/// Metadata of a provider, and when it was fetched or tried to be. Held while it is fetched, so that all
+/// who need it wait for one fetch.
+#[derive(Debug, Default)]
+struct Known {
+    metadata: Option<Arc<CoreProviderMetadata>>,
+    tried_at: Option<Instant>,
+}
 
 /// Logins through providers.
 #[derive(Debug)]
 pub struct ProviderLogin {
     pending: Memory<Pending>,
     /// By issuer; as many as there are providers.
-    metadata: Mutex<HashMap<Box<str>, Known>>,
+    metadata: Mutex<HashMap<Box<str>, Arc<tokio::sync::Mutex<Known>>>>,
     public_url: Box<str>,
 }
 
@@ -254,22 +265,32 @@ impl ProviderLogin {
         fresh: bool,
     ) -> Result<Arc<CoreProviderMetadata>, Failure> {
         let issuer = &*settings.expected.token.issuer;
-        let lock = || self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = lock().get(issuer).cloned();
-        if let Some((fetched, metadata)) = known
-            && !fresh
-            && fetched.elapsed() < METADATA_TTL
+        let known = {
+            let mut all = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(issuer.into()).or_default())
+        };
+        let waited = timeout(PATIENCE, known.lock()).await;
+        let mut known =
+            waited.map_err(|_| Failure::Unavailable("it does not answer in time".into()))?;
+        let age = known.tried_at.map(|tried| tried.elapsed());
+        let longest = if fresh { COOLDOWN } else { METADATA_TTL };
+        if let (Some(metadata), Some(age)) = (&known.metadata, age)
+            && age < longest
         {
-            return Ok(metadata);
+            return Ok(Arc::clone(metadata));
         }
+        if age.is_some_and(|age| age < COOLDOWN) {
+            return Err(Failure::Unavailable("it could not be asked just now".into()));
+        }
+        known.metadata = None;
+        known.tried_at = Some(Instant::now());
         let url = IssuerUrl::new(issuer.to_owned())
             .map_err(|error| Failure::Unavailable(error.to_string()))?;
-        let http = http(settings)?;
-        let metadata = CoreProviderMetadata::discover_async(url, &http)
+        let metadata = CoreProviderMetadata::discover_async(url, &http(settings)?)
             .await
             .map_err(|error| Failure::Unavailable(error.to_string()))?;
         let metadata = Arc::new(metadata);
-        lock().insert(issuer.into(), (Instant::now(), Arc::clone(&metadata)));
+        known.metadata = Some(Arc::clone(&metadata));
         Ok(metadata)
     }
 }
