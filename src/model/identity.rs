@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use uuid::Uuid;
 
+use super::Scopes;
+
 /// Most roles that one identity may carry.
 pub const MAX_ROLES: usize = 256;
 /// So many are looked through one after another.
@@ -237,6 +239,7 @@ pub struct Identity {
     user_header: Option<HeaderValue>,
     session_header: Option<HeaderValue>,
     second_factor: bool,
+    scopes: Scopes,
     record: OnceLock<Box<str>>,
 }
 
@@ -269,6 +272,7 @@ impl Identity {
             source,
             token_id: token_id.map(Into::into),
             second_factor: false,
+            scopes: Scopes::none(),
             record: OnceLock::new(),
         })
     }
@@ -277,6 +281,12 @@ impl Identity {
     #[must_use]
     pub fn with_second_factor(self, second_factor: bool) -> Self {
         Self { second_factor, ..self }
+    }
+
+    /// The same with the scopes that its credential was given for; without this it has none.
+    #[must_use]
+    pub fn with_scopes(self, scopes: Scopes) -> Self {
+        Self { scopes, ..self }
     }
 
     /// The subject.
@@ -303,6 +313,10 @@ impl Identity {
     /// [`Principal::second_factor`] for what counts.
     pub const fn second_factor(&self) -> bool {
         self.second_factor
+    }
+    /// What its credential was given for.
+    pub const fn scopes(&self) -> &Scopes {
+        &self.scopes
     }
     /// The token's `jti`, where there is one.
     pub fn token_id(&self) -> Option<&str> {

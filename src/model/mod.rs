@@ -3,6 +3,7 @@
 pub mod secret;
 pub mod clock;
 pub mod random;
+pub mod scope;
 pub mod identity;
 pub mod cpf;
 pub mod email;
@@ -17,4 +18,5 @@ pub use identity::{Identity, Principal, Role, Roles, SessionId, Source, Subject,
 pub use language::Language;
 pub use problem::Code;
 pub use profile::Profile;
+pub use scope::{Scope, Scopes};
 pub use secret::{Secret, SecretDigest};
