@@ -258,12 +258,13 @@ const PLAIN: [&str; 7] = ["Bytes", "Cow", "HeaderValue", "String", "Value", "str
 const HIDING: [&str; 2] = ["Cache", "Secret"];
 
 /// Fields that say secret and are none: file, name, why.
-const NO_SECRETS: [(&str, &str, &str); 6] = [
+const NO_SECRETS: [(&str, &str, &str); 7] = [
     ("src/app/cli/profile.rs", "cpf", "an argument as it was typed"),
     ("src/app/cli/user.rs", "email", "an argument as it was typed"),
     ("src/app/config/written.rs", "key", "the name of a file"),
     ("src/app/config/written/upstream.rs", "key", "the name of a file"),
     ("src/app/config/written/token.rs", "verifying_keys", "public keys"),
+    ("src/model/api_key.rs", "ApiKeyName", "what a key is called"),
     ("src/live/certificates.rs", "Key", "the name of a certificate whose key is bad"),
 ];
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use uuid::Uuid;
 
-use super::Scopes;
+use super::{ApiKeyId, Scopes};
 
 /// Most roles that one identity may carry.
 pub const MAX_ROLES: usize = 256;
@@ -240,6 +240,7 @@ pub struct Identity {
     session_header: Option<HeaderValue>,
     second_factor: bool,
     scopes: Scopes,
+    api_key: Option<ApiKeyId>,
     record: OnceLock<Box<str>>,
 }
 
@@ -273,6 +274,7 @@ impl Identity {
             token_id: token_id.map(Into::into),
             second_factor: false,
             scopes: Scopes::none(),
+            api_key: None,
             record: OnceLock::new(),
         })
     }
@@ -287,6 +289,12 @@ impl Identity {
     #[must_use]
     pub fn with_scopes(self, scopes: Scopes) -> Self {
         Self { scopes, ..self }
+    }
+
+    /// The same, proven by that named key.
+    #[must_use]
+    pub fn with_api_key(self, key: ApiKeyId) -> Self {
+        Self { api_key: Some(key), ..self }
     }
 
     /// The subject.
@@ -317,6 +325,10 @@ impl Identity {
     /// What its credential was given for.
     pub const fn scopes(&self) -> &Scopes {
         &self.scopes
+    }
+    /// The named key that proved it, where one did.
+    pub const fn api_key(&self) -> Option<ApiKeyId> {
+        self.api_key
     }
     /// The token's `jti`, where there is one.
     pub fn token_id(&self) -> Option<&str> {

@@ -4,6 +4,7 @@ pub mod secret;
 pub mod clock;
 pub mod random;
 pub mod scope;
+pub mod api_key;
 pub mod identity;
 pub mod cpf;
 pub mod email;
@@ -11,6 +12,7 @@ pub mod profile;
 pub mod language;
 pub mod problem;
 
+pub use api_key::{ApiKeyId, ApiKeyName};
 pub use clock::Timestamp;
 pub use cpf::Cpf;
 pub use email::EmailAddress;

@@ -2,6 +2,7 @@
 
 pub mod limit;
 pub mod session;
+pub mod api_key;
 pub mod keys;
 pub mod access;
 pub mod grant;

@@ -12,14 +12,13 @@ use super::key_set::KeySet;
 use super::object::Members;
 use super::signed::Signed;
 use super::{Invalid, SignatureAlgorithm, VerifyingKey};
+use crate::model::api_key::is_of_service;
 use crate::model::{Role, Roles, Subject, Timestamp};
 
 /// Longest session id of a provider, in bytes.
 pub const MAX_SESSION_LENGTH: usize = 255;
 /// Whoever has it administers this gateway: no provider gives it unless the operator says so.
 const ADMINISTRATOR: &str = "Guarita.Admin";
-/// The subject of an API key, which nobody else may bear (contract section 4).
-const RESERVED_SUBJECT: &str = "system";
 
 /// Where a claim is: its name, or the names on the way to it, joined by dots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,7 +186,7 @@ fn says(claim: &Value, value: &str) -> bool {
 
 fn subject(members: &Members, path: &ClaimPath) -> Result<Subject, Invalid> {
     let text = path.find(members).and_then(Value::as_str).ok_or(Invalid::Subject)?;
-    if text == RESERVED_SUBJECT {
+    if is_of_service(text) {
         return Err(Invalid::Subject);
     }
     claims::subject(text)

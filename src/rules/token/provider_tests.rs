@@ -99,6 +99,7 @@ fn what_is_not_exactly_expected_is_refused() {
         ("sub", json!(7), Invalid::Subject),
         ("sub", json!("a\r\nb"), Invalid::Subject),
         ("sub", json!("system"), Invalid::Subject),
+        ("sub", json!("apikey:jobs"), Invalid::Subject),
         ("jti", json!(""), Invalid::TokenId),
         ("jti", json!("j".repeat(129)), Invalid::TokenId),
         ("sid", json!("s".repeat(256)), Invalid::Session),

@@ -1,14 +1,16 @@
 //! The judge: the first candidate that holds is the principal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::opened::{OpenedSession, OpenedSessions};
 use super::proof::Proof;
 use super::verified::{VerifiedToken, VerifiedTokens};
 use crate::live::{RequiredFactor, ServiceKey, Snapshot};
-use crate::model::{Principal, SessionId, Source, Timestamp};
+use crate::model::{Identity, Principal, SessionId, Source, Timestamp};
 use crate::rules::request::{Candidates, Credential};
 use crate::rules::token::{Expectations, Keyring};
+use crate::services::api_key;
 use crate::services::session::{Registry, Standing, Unknowable};
 
 /// What the judge found.
@@ -38,6 +40,7 @@ pub struct Judge {
     registry: Arc<Registry>,
     verified: VerifiedTokens,
     opened: OpenedSessions,
+    api_keys: Arc<api_key::Registry>,
 }
 
 /// What the judge goes by; a part of the snapshot.
@@ -52,17 +55,23 @@ struct Grounds<'a> {
 }
 
 impl Judge {
-    /// A judge over the registry and the sessions of browsers, with an empty cache of at most
-    /// `capacity` verified tokens.
-    pub fn new(registry: Arc<Registry>, opened: OpenedSessions, capacity: usize) -> Self {
-        Self { registry, verified: VerifiedTokens::new(capacity), opened }
+    /// A judge over the registry, the sessions of browsers and the named keys, with an empty cache of
+    /// at most `capacity` verified tokens.
+    pub fn new(
+        registry: Arc<Registry>,
+        opened: OpenedSessions,
+        api_keys: Arc<api_key::Registry>,
+        capacity: usize,
+    ) -> Self {
+        Self { registry, verified: VerifiedTokens::new(capacity), opened, api_keys }
     }
 
-    /// Tries the candidates in order.
+    /// Tries the candidates in order. `client` is the caller's address, as limits and logs know it.
     pub async fn judge(
         &self,
         snapshot: &Snapshot,
         candidates: &Candidates<'_>,
+        client: IpAddr,
         now: Timestamp,
     ) -> Verdict {
         if snapshot.open {
@@ -78,21 +87,24 @@ impl Judge {
         };
         let standing = |session| self.registry.standing(session, now);
         let open = |cookie| self.opened.open(cookie, now);
-        try_each(&self.verified, grounds, candidates.iter(), standing, open).await
+        let identify = |key| self.api_keys.identify(key, client, now);
+        try_each(&self.verified, grounds, candidates.iter(), standing, open, identify).await
     }
 }
 
 /// Goes through the credentials until one holds, or until one decides otherwise.
-async fn try_each<'a, Answer, Opening>(
+async fn try_each<'a, Answer, Opening, Identifying>(
     verified: &VerifiedTokens,
     grounds: Grounds<'_>,
     credentials: impl Iterator<Item = Credential<'a>>,
     standing: impl Fn(SessionId) -> Answer,
     open: impl Fn(&'a str) -> Opening,
+    identify: impl Fn(&'a str) -> Identifying,
 ) -> Verdict
 where
     Answer: Future<Output = Result<Standing, Unknowable>>,
     Opening: Future<Output = Result<Option<Arc<OpenedSession>>, Unknowable>>,
+    Identifying: Future<Output = Result<Option<Arc<Identity>>, Unknowable>>,
 {
     let mut presented = false;
     for credential in credentials {
@@ -100,7 +112,11 @@ where
         let proof = match credential {
             Credential::ApiKey(key) => match grounds.service_key.and_then(|it| it.identify(key)) {
                 Some(identity) => return Verdict::Proven(Principal::new(Arc::clone(identity))),
-                None => None,
+                None => match identify(key).await {
+                    Ok(Some(identity)) => return Verdict::Proven(Principal::new(identity)),
+                    Ok(None) => None,
+                    Err(Unknowable) => return Verdict::Unknowable,
+                },
             },
             Credential::Bearer(token) => {
                 verify(verified, grounds, token, Source::Bearer).map(|token| token.proof())

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Stage;
+use crate::api_keys;
 use crate::harness::database::{WriteLock, execute};
 use crate::harness::frames::{Frames, Outcome};
 use crate::harness::tokens::Genuine;
@@ -404,6 +405,31 @@ async fn a_stream_ends_with_its_user_and_outlives_a_change_of_roles() {
     assert_open(&mut events, &ends).await;
     stage.gateway.verb(&["user", "disable", "--username", "alice"], "").await.succeeded();
     tokio::time::timeout(STREAMS_END_WITHIN, events.closed()).await.expect("it outlives its user");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_api_key_and_outlives_the_other_of_its_name() {
+    let (stage, ends) = streaming().await;
+    let gateway = &stage.gateway;
+    let first = api_keys::create(gateway, "jobs", &[]).await;
+    let second = api_keys::create(gateway, "jobs", &[]).await;
+    let opened = async |key: &str| {
+        let request = Request::get("/api/events").header("x-service-api-key", key);
+        let mut wire = open(&stage.anonymous(), request, 200).await;
+        assert!(wire.chunk().await.unwrap().is_some());
+        wire
+    };
+    let mut events = opened(&first).await;
+    let mut others = [opened(&second).await, open_events(&stage.alice().await).await];
+    api_keys::revoke(gateway, &first).await.succeeded();
+    let ended = tokio::time::timeout(STREAMS_END_WITHIN, events.closed()).await;
+    let rest = ended.expect("a stream outlives its key");
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "it was cut, not completed");
+    let told = gateway.audited("the end", |it| it["event"] == "session.stream_closed").await;
+    assert!(told["apiKeyId"].is_string() && told["sid"].is_null(), "{told}");
+    for other in &mut others {
+        assert_open(other, &ends).await;
+    }
 }
 
 /// A request that was permitted before its session ended gets its answer, not a broken connection.
