@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 
+use crate::model::api_key::SYSTEM;
 use crate::model::identity::InvalidIdentity;
 use crate::model::{Identity, Roles, Secret, SecretDigest, Source, Subject};
-
-/// The subject of whoever brings it (contract section 4).
-const SUBJECT: &str = "system";
 
 /// One key and who brings it. Only its SHA-256 is here.
 #[derive(Clone, Debug)]
@@ -23,7 +21,7 @@ impl ServiceKey {
     /// # Errors
     /// The roles do not fit into a header field.
     pub fn new(key: &Secret, roles: Roles) -> Result<Self, InvalidIdentity> {
-        let subject = Subject::parse(SUBJECT)?;
+        let subject = Subject::parse(SYSTEM)?;
         let identity = Identity::new(subject, None, None, roles, Source::ApiKey, None)?;
         let digest = SecretDigest::of(key.expose());
         Ok(Self { digest, identity: Arc::new(identity) })

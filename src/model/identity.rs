@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use uuid::Uuid;
 
+use super::{ApiKeyId, Scopes};
+
 /// Most roles that one identity may carry.
 pub const MAX_ROLES: usize = 256;
 /// So many are looked through one after another.
@@ -239,6 +241,8 @@ pub struct Identity {
     second_factor: bool,
     of_provider: bool,
     provider_roles: bool,
+    scopes: Scopes,
+    api_key: Option<ApiKeyId>,
     record: OnceLock<Box<str>>,
 }
 
@@ -273,6 +277,8 @@ impl Identity {
             second_factor: false,
             of_provider: false,
             provider_roles: false,
+            scopes: Scopes::none(),
+            api_key: None,
             record: OnceLock::new(),
         })
     }
@@ -305,6 +311,18 @@ impl Identity {
         self.of_provider
     }
 
+    /// The same with the scopes that its credential was given for; without this it has none.
+    #[must_use]
+    pub fn with_scopes(self, scopes: Scopes) -> Self {
+        Self { scopes, ..self }
+    }
+
+    /// The same, proven by that named key.
+    #[must_use]
+    pub fn with_api_key(self, key: ApiKeyId) -> Self {
+        Self { api_key: Some(key), ..self }
+    }
+
     /// The subject.
     pub const fn subject(&self) -> &Subject {
         &self.subject
@@ -330,6 +348,14 @@ impl Identity {
     pub const fn second_factor(&self) -> bool {
         self.second_factor
     }
+    /// What its credential was given for.
+    pub const fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+    /// The named key that proved it, where one did.
+    pub const fn api_key(&self) -> Option<ApiKeyId> {
+        self.api_key
+    }
     /// The token's `jti`, where there is one.
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
@@ -349,48 +375,6 @@ impl Identity {
     /// The value of `x-auth-sid`.
     pub const fn session_header(&self) -> Option<&HeaderValue> {
         self.session_header.as_ref()
-    }
-}
-
-/// The caller, proven now: an identity and the roles that count at this moment.
-#[derive(Clone, Debug)]
-pub struct Principal {
-    identity: Arc<Identity>,
-    current_roles: Option<Roles>,
-    second_factor: bool,
-}
-
-impl Principal {
-    /// The identity with the roles that its credential states.
-    pub fn new(identity: Arc<Identity>) -> Self {
-        let second_factor = identity.second_factor;
-        Self { identity, current_roles: None, second_factor }
-    }
-
-    /// The identity with roles that changed after its credential was issued.
-    pub fn with_current_roles(identity: Arc<Identity>, roles: Roles) -> Self {
-        Self { current_roles: Some(roles), ..Self::new(identity) }
-    }
-
-    /// The same, and whether a second factor was proven in its session.
-    #[must_use]
-    pub fn with_second_factor(self, proven: bool) -> Self {
-        Self { second_factor: proven || self.second_factor, ..self }
-    }
-
-    /// The facts.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// The roles that count now.
-    pub fn roles(&self) -> &Roles {
-        self.current_roles.as_ref().unwrap_or_else(|| self.identity.roles())
-    }
-
-    /// Whether a second factor was proven.
-    pub const fn second_factor(&self) -> bool {
-        self.second_factor
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod limit;
 pub mod session;
+pub mod api_key;
 pub mod keys;
 pub mod federation;
 pub mod access;

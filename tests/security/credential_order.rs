@@ -1,5 +1,6 @@
 //! API key, then bearer, then session cookie: contract section 5.2.
 
+use crate::api_keys;
 use crate::harness::browser::SESSION;
 use crate::harness::{Browser, Gateway, Request, Setup, Upstream, until};
 
@@ -29,8 +30,8 @@ fn key() -> String {
 }
 
 /// Who passes, in that order, and by what.
-fn expected(brought: [Brought; 3], reject: bool) -> Option<(&'static str, &'static str)> {
-    let callers = [("system", "api_key"), ("root", "bearer"), ("alice", "session")];
+fn expected(brought: [Brought; 3], service: &str, reject: bool) -> Option<(&str, &str)> {
+    let callers = [(service, "api_key"), ("root", "bearer"), ("alice", "session")];
     for (brought, caller) in brought.into_iter().zip(callers) {
         match brought {
             Good => return Some(caller),
@@ -49,22 +50,29 @@ async fn every_combination_of_credentials_ends_in_the_first_good_one() {
         let gateway = setup(&upstream).set("credentials.on_invalid", on_invalid).start().await;
         let token = gateway.bearer("root").await.token.unwrap();
         let cookie = Browser::signed_in(&gateway, "alice").await.cookie(SESSION).unwrap();
-        for api_key in ALL {
-            for bearer in ALL {
-                for session in ALL {
-                    let brought = [api_key, bearer, session];
-                    let request = request(brought, &token, &cookie);
-                    let wanted = expected(brought, reject);
-                    check(&gateway, &upstream, request, wanted, brought, reject).await;
-                }
+        let named = api_keys::create(&gateway, "jobs", &["--role", "Jobs"]).await;
+        let revoked = api_keys::create(&gateway, "gone", &[]).await;
+        api_keys::revoke(&gateway, "gone").await.succeeded();
+        let configured = ("system", key(), "not-the-key".to_owned());
+        for (service, good, bad) in [configured, ("apikey:jobs", named, revoked)] {
+            for brought in combinations() {
+                let request = request(brought, [&good, &bad], &token, &cookie);
+                let wanted = expected(brought, service, reject);
+                check(&gateway, &upstream, request, wanted, brought, reject).await;
             }
         }
     }
 }
 
-fn request(brought: [Brought; 3], token: &str, cookie: &str) -> Request {
+/// Of an API key, a bearer token and a cookie.
+fn combinations() -> impl Iterator<Item = [Brought; 3]> {
+    let two = ALL.into_iter().flat_map(|key| ALL.map(|bearer| (key, bearer)));
+    two.flat_map(|(key, bearer)| ALL.map(|session| [key, bearer, session]))
+}
+
+fn request(brought: [Brought; 3], keys: [&str; 2], token: &str, cookie: &str) -> Request {
     let fields = [
-        ("x-service-api-key", key(), "not-the-key".to_owned()),
+        ("x-service-api-key", keys[0].to_owned(), keys[1].to_owned()),
         ("authorization", format!("Bearer {token}"), "Bearer junk".to_owned()),
         ("cookie", format!("{SESSION}={cookie}"), format!("{SESSION}=junk")),
     ];

@@ -17,6 +17,7 @@
 )]
 mod harness;
 mod accounts;
+mod api_keys;
 mod browser_sessions;
 mod credential_order;
 mod forward_auth;

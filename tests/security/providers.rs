@@ -15,7 +15,9 @@ const QUICK: &str = "keys_refresh = \"1s\"\nkeys_cooldown = \"100ms\"";
 
 async fn start(provider: &Provider, more: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::start().await;
-    let setup = Setup::standard(&upstream.url()).table(&provider.table(more));
+    let setup = Setup::standard(&upstream.url()).table(&provider.table(more)).route(&format!(
+        "hosts = [\"{HOST}\"]\npath = \"/scoped/{{*rest}}\"\nallow = {{ scopes = [\"orders.read\"] }}"
+    ));
     (upstream, setup.start().await)
 }
 
@@ -44,6 +46,14 @@ async fn a_token_of_a_provider_comes_out_as_the_same_headers() {
     assert_eq!(request.one("x-auth-source").as_deref(), Some("bearer"));
     assert_eq!((request.one("x-auth-uid"), request.one("x-auth-sid")), (None, None));
     assert_eq!(request.one("authorization"), None);
+    // Scopes are the token's.
+    let scoped = |scope: &str| {
+        let mut claims = claims.clone();
+        claims["scp"] = json!([scope]);
+        bearer(&gateway, &key.sign(&claims))
+    };
+    assert_eq!(scoped("orders.read").get("/scoped/x").await.status, 200);
+    assert_eq!(scoped("orders").get("/scoped/x").await.status, 403);
     // Roles decide as they do for our own.
     assert_eq!(bearer(&gateway, &key.sign(&claims)).get("/admin/x").await.status, 403);
     claims["app_roles"] = json!(["admin"]);

@@ -5,7 +5,7 @@
 
 use super::transaction::{number, text};
 use super::{Fault, Transaction};
-use crate::model::{SessionId, Timestamp, UserId};
+use crate::model::{ApiKeyId, SessionId, Timestamp, UserId};
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Change {
     /// The user was disabled or enabled, its roles or what is demanded of it changed, or all its
     /// sessions were revoked.
     User(UserId),
+    /// The key was revoked.
+    ApiKey(ApiKeyId),
     /// Written by a newer version: whoever reads it must doubt everything.
     Unknown,
 }
@@ -24,6 +26,7 @@ impl Change {
         let change = match kind {
             "session" => SessionId::parse(key).map(Self::Session),
             "user" => key.parse().ok().map(|id| Self::User(UserId::new(id))),
+            "api_key" => key.parse().ok().map(|id| Self::ApiKey(ApiKeyId::new(id))),
             _ => None,
         };
         change.unwrap_or(Self::Unknown)
@@ -45,6 +48,14 @@ impl Transaction {
         now: Timestamp,
     ) -> Result<(), Fault> {
         self.append("user", user.to_string(), now).await
+    }
+
+    pub(super) async fn append_api_key_change(
+        &mut self,
+        key: ApiKeyId,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        self.append("api_key", key.to_string(), now).await
     }
 
     async fn append(
@@ -106,7 +117,10 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_doubted() {
         assert_eq!(Change::parse("user", "7"), Change::User(UserId::new(7)));
-        for (kind, key) in [("user", "x"), ("session", "7"), ("client", "7"), ("", "")] {
+        assert_eq!(Change::parse("api_key", "7"), Change::ApiKey(ApiKeyId::new(7)));
+        for (kind, key) in
+            [("user", "x"), ("session", "7"), ("api_key", "x"), ("client", "7"), ("", "")]
+        {
             assert_eq!(Change::parse(kind, key), Change::Unknown, "{kind} {key}");
         }
     }

@@ -5,6 +5,7 @@
 //! `pool`, `file` and `transaction` may tell the two apart. A method that takes access away or
 //! changes roles appends the change itself, so that no caller can forget it.
 
+pub mod api_keys;
 pub mod changes;
 pub mod devices;
 pub mod fault;
@@ -24,6 +25,7 @@ pub mod users;
 #[cfg(test)]
 pub(crate) mod sample;
 
+pub use api_keys::{ApiKey, NewApiKey, WhichKeys};
 pub use changes::Change;
 pub use devices::{Counter, Device, Failures};
 pub use fault::{Fault, OpenFault};

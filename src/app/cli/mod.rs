@@ -1,5 +1,6 @@
 //! The command line, one file per verb (contract section 2).
 
+pub mod apikey;
 pub mod audit;
 pub mod check;
 pub mod completions;

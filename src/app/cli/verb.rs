@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::{
-    audit, check, completions, doctor, healthcheck, migrate, quickstart, schema, serve, session,
-    user,
+    apikey, audit, check, completions, doctor, healthcheck, migrate, quickstart, schema, serve,
+    session, user,
 };
 
 /// An authentication gateway in front of the APIs you already have.
@@ -35,6 +35,9 @@ enum Verb {
     User(user::Arguments),
     /// List and revoke sessions
     Session(session::Arguments),
+    /// Manage the API keys of services
+    #[command(name = "apikey")]
+    ApiKey(apikey::Arguments),
     /// Verify the audit files
     Audit(audit::Arguments),
     /// Print the JSON Schema of the configuration
@@ -59,6 +62,7 @@ pub fn run() -> ExitCode {
         Verb::Migrate(arguments) => migrate::run(arguments),
         Verb::User(arguments) => user::run(arguments),
         Verb::Session(arguments) => session::run(arguments),
+        Verb::ApiKey(arguments) => apikey::run(arguments),
         Verb::Audit(arguments) => audit::run(arguments),
         Verb::Schema(arguments) => schema::run(arguments),
         Verb::Healthcheck(arguments) => healthcheck::run(arguments),

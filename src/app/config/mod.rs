@@ -20,4 +20,5 @@ pub(in crate::app) use files::digest_of;
 pub(in crate::app) use load::load_and_watch;
 pub use load::{Loaded, load, load_with};
 pub use report::Problems;
+pub(in crate::app) use resolve::parse_time;
 pub use values::Config;

@@ -20,6 +20,7 @@ mod upstreams;
 use std::path::{Path, PathBuf};
 
 pub(super) use mail::is_link;
+pub(in crate::app) use quantity::parse_time;
 pub(super) use reader::Reader;
 
 use super::values::{Config, Mode, Places};

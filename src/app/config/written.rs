@@ -284,7 +284,8 @@ pub struct Allow {
     /// Any of these sources of the credential.
     #[schemars(length(min = 1, max = 3))]
     pub sources: Option<Vec<Source>>,
-    /// Any of these scopes. Not available yet: refused.
+    /// Any of these scopes (RFC 6749 section 3.3) of the credential. API keys have them.
+    #[schemars(length(min = 1, max = 256))]
     pub scopes: Option<Vec<String>>,
     /// Whether a second factor is demanded of the session (RFC 9470). Default false.
     pub mfa: Option<bool>,

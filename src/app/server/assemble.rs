@@ -28,6 +28,7 @@ use crate::services::access::{Introspection, Judge, OpenedSessions};
 use crate::services::account::{
     MailedLinks, Overviews, PasswordChange, Policy, Recovery, Verification,
 };
+use crate::services::api_key;
 use crate::services::federation::{Linking, ProviderLogin};
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
@@ -83,6 +84,7 @@ pub(super) struct Gate {
     pub(super) feed: Feed,
     pub(super) sweep: Sweep,
     pub(super) renewal: Renewal,
+    pub(super) usage: api_key::Usage,
     pub(super) sender: Option<(Sender, watch::Receiver<bool>)>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) acceptor: Acceptor,
@@ -180,9 +182,15 @@ pub(super) async fn assemble(
     });
     let (renewal, renewals) = Renewal::new(store.clone(), config.login.browser, clock::now);
     let opened = OpenedSessions::new(store.clone(), renewals, OPENED_SESSIONS);
-    let linking = Linking::new(store.clone(), audit.clone());
-    let registry_of_judge = Arc::new(registry.clone());
-    let judge = Arc::new(Judge::new(registry_of_judge, opened, linking, VERIFIED_TOKENS));
+    let (usage, uses) = api_key::Usage::new(store.clone(), clock::now);
+    let api_keys = Arc::new(api_key::Registry::new(store.clone(), registry.clone(), uses));
+    let judge = Arc::new(Judge::new(
+        Arc::new(registry.clone()),
+        opened,
+        Arc::clone(&api_keys),
+        Linking::new(store.clone(), audit.clone()),
+        VERIFIED_TOKENS,
+    ));
     let gateway =
         Gateway::new(Arc::clone(&live), judge, router, Arc::clone(&metrics), audit.clone());
     let tethers = Arc::<Tethers>::default();
@@ -198,6 +206,7 @@ pub(super) async fn assemble(
     };
     let revocation = Revocation {
         registry: registry.clone(),
+        api_keys,
         tethers,
         audit: audit.clone(),
         metrics: Arc::clone(&metrics),
@@ -225,6 +234,7 @@ pub(super) async fn assemble(
     Ok(Gate {
         sweep: Sweep::new(store.clone(), clock::now),
         renewal,
+        usage,
         sender,
         reload,
         reload_handle,

@@ -1,4 +1,4 @@
-//! Ends what is under way when its session ends.
+//! Ends what is under way when its session ends, or its API key is revoked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::adapters::store::Change;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::doors::proxy::{Held, Tether, Tethers};
 use crate::model::clock;
+use crate::services::api_key;
 use crate::services::session::{Registry, Standing};
 
 /// Why an exchange is ended.
@@ -20,10 +21,11 @@ const BATCH: usize = 1_000;
 /// How long an exchange may go on after its session, to end by itself.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
-/// Cuts the exchanges of sessions that ended.
+/// Cuts the exchanges of sessions that ended, and of keys that were revoked.
 #[derive(Clone)]
 pub(super) struct Revocation {
     pub(super) registry: Registry,
+    pub(super) api_keys: Arc<api_key::Registry>,
     pub(super) tethers: Arc<Tethers>,
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
@@ -56,27 +58,37 @@ impl Revocation {
         }
     }
 
-    /// Whether these changes end the session. Who cannot be known is not served.
+    /// Whether these changes end what it hangs on. Who cannot be known is not served.
     async fn ended(&self, held: &Held, changes: &[Change]) -> bool {
         let concerns = |change: &Change| match change {
-            Change::Session(session) => *session == held.session,
+            Change::Session(session) => Some(*session) == held.session,
             Change::User(user) => Some(*user) == held.user,
+            Change::ApiKey(key) => Some(*key) == held.api_key,
             Change::Unknown => true,
         };
-        changes.iter().any(concerns)
-            && !matches!(
-                self.registry.ask(held.session, clock::now()).await,
-                Ok(Standing::Active { .. })
-            )
+        if !changes.iter().any(concerns) {
+            return false;
+        }
+        let now = clock::now();
+        if let Some(session) = held.session
+            && !matches!(self.registry.ask(session, now).await, Ok(Standing::Active { .. }))
+        {
+            return true;
+        }
+        match held.api_key {
+            Some(key) => !self.api_keys.is_live(key, now).await.unwrap_or(false),
+            None => false,
+        }
     }
 
     fn record(&self, held: &Held) {
-        tracing::info!(requestId = held.request_id.as_str(), "an exchange ended with its session");
+        tracing::info!(requestId = held.request_id.as_str(), "an exchange ended by a revocation");
         self.metrics.stream_closed(REVOKED);
         let event = Event {
             request_id: Some(held.request_id.as_str()),
             user: held.user,
-            session: Some(held.session),
+            session: held.session,
+            api_key: held.api_key,
             reason: Some(REVOKED),
             ..Event::new(Name::StreamClosed)
         };

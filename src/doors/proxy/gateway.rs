@@ -64,11 +64,14 @@ impl Gateway {
     }
 }
 
-/// Whose session a permitted request hangs on.
+/// What a permitted request hangs on: a session, or a named key.
 fn held(passage: &Passage, request_id: &RequestId) -> Option<Held> {
     let identity = passage.permit.principal()?.identity();
-    let session = identity.session()?;
-    Some(Held { session, user: identity.user(), request_id: request_id.clone() })
+    let (session, api_key) = (identity.session(), identity.api_key());
+    if session.is_none() && api_key.is_none() {
+        return None;
+    }
+    Some(Held { session, api_key, user: identity.user(), request_id: request_id.clone() })
 }
 
 /// The error that ends a request with a refusal; `fail_to_proxy` renders it.

@@ -58,7 +58,9 @@ pub(super) async fn receive(
         Err(code) => return Reception::Refused(code.into()),
     };
     let candidates = Candidates::read(&request.headers, &snapshot.provider_cookies);
-    let verdict = judge.judge(snapshot, &candidates, now).await;
+    let (peer, trusted) = (connection.peer.ip(), &snapshot.trusted_proxies);
+    let client = forwarded::client(peer, &request.headers, trusted);
+    let verdict = judge.judge(snapshot, &candidates, client, now).await;
 
     let own_path = own_path(snapshot, canonical.path());
     if own_path.as_deref().is_some_and(forward_auth::is_asked_at) {

@@ -1,4 +1,4 @@
-//! What ties an exchange that is under way to the session it was permitted for.
+//! What ties an exchange that is under way to the session, or the API key, it was permitted for.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::AbortHandle;
 
 use super::request_id::RequestId;
-use crate::model::{SessionId, UserId};
+use crate::model::{ApiKeyId, SessionId, UserId};
 
 /// For whom an exchange goes on.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// The session.
-    pub session: SessionId,
+    /// The session, where it hangs on one.
+    pub session: Option<SessionId>,
+    /// The named key, where it hangs on one.
+    pub api_key: Option<ApiKeyId>,
     /// Whose.
     pub user: Option<UserId>,
     /// Under which request.

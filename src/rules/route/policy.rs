@@ -1,6 +1,6 @@
 //! What a route demands of a caller.
 
-use crate::model::{Role, Source};
+use crate::model::{Role, Scope, Source};
 
 /// The demands of one route. All that are set must hold.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +9,8 @@ pub struct Policy {
     pub public: bool,
     /// Any of these roles; empty demands none.
     pub roles: Vec<Role>,
+    /// Any of these scopes; empty demands none.
+    pub scopes: Vec<Scope>,
     /// Any of these subject CNs in a verified client certificate; empty demands none.
     pub client_cns: Vec<Box<str>>,
     /// Any of these sources of the credential; empty takes all.
@@ -35,7 +37,8 @@ impl Policy {
     /// Whether nobody passes without a credential that counts: everywhere but on public routes that
     /// demand nothing a credential would have to prove. The default demands one.
     pub const fn demands_credential(&self) -> bool {
-        !self.public || self.second_factor || !self.roles.is_empty() || !self.sources.is_empty()
+        let free = self.roles.is_empty() && self.scopes.is_empty() && self.sources.is_empty();
+        !self.public || self.second_factor || !free
     }
 }
 
@@ -51,6 +54,8 @@ mod tests {
         assert!(!cn.demands_credential());
         let roles = vec![Role::parse("admin").unwrap()];
         assert!(Policy { public: true, roles, ..Policy::default() }.demands_credential());
+        let scopes = vec![Scope::parse("orders:read").unwrap()];
+        assert!(Policy { public: true, scopes, ..Policy::default() }.demands_credential());
         let sources = vec![Source::Bearer];
         assert!(Policy { public: true, sources, ..Policy::default() }.demands_credential());
         let factor = Policy { public: true, second_factor: true, ..Policy::default() };

@@ -68,6 +68,8 @@ reasons! {
     TokenId = "token_id";
     /// `uid` is not the id of a row.
     User = "user";
+    /// A scope is malformed, or there are too many.
+    Scopes = "scopes";
     /// A claim that the operator demands is missing, or says something else.
     Required = "required";
     /// A role is malformed, or there are too many.

@@ -6,6 +6,7 @@
 //! write it in `issue`; to add a reason for refusal, extend [`Invalid`].
 
 pub mod algorithm;
+pub mod api_key;
 pub mod claims;
 mod header;
 mod invalid;

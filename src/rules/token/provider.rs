@@ -13,14 +13,13 @@ use super::key_set::KeySet;
 use super::object::Members;
 use super::signed::Signed;
 use super::{Invalid, SignatureAlgorithm, VerifyingKey};
-use crate::model::{Cpf, EmailAddress, Role, Roles, SessionId, Subject, Timestamp};
+use crate::model::api_key::is_of_service;
+use crate::model::{Cpf, EmailAddress, Role, Roles, Scopes, SessionId, Subject, Timestamp};
 
 /// Longest session id of a provider, in bytes.
 pub const MAX_SESSION_LENGTH: usize = 255;
 /// Whoever has it administers this gateway: no provider gives it unless the operator says so.
 const ADMINISTRATOR: &str = "Guarita.Admin";
-/// The subject of an API key, which nobody else may bear (contract section 4).
-const RESERVED_SUBJECT: &str = "system";
 
 /// Where a claim is: its name, or the names on the way to it, joined by dots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +95,8 @@ pub struct ProviderClaims {
     pub session: Option<Box<str>>,
     /// Roles, mapped.
     pub roles: Roles,
+    /// `scope` (RFC 9068 section 2.2.3), or `scp`.
+    pub scopes: Scopes,
     /// Whether `amr` has `mfa` (RFC 8176), or `aal` is `aal2`.
     pub second_factor: bool,
 }
@@ -232,6 +233,7 @@ fn collect(
         token_id: token_id(members)?,
         session: session(members)?,
         roles: roles(members, expected)?,
+        scopes: scopes(members)?,
         second_factor: second_factor(members),
     })
 }
@@ -249,7 +251,7 @@ fn says(claim: &Value, value: &str) -> bool {
 
 fn subject(members: &Members, path: &ClaimPath) -> Result<Subject, Invalid> {
     let text = path.find(members).and_then(Value::as_str).ok_or(Invalid::Subject)?;
-    if text == RESERVED_SUBJECT {
+    if is_of_service(text) {
         return Err(Invalid::Subject);
     }
     claims::subject(text)
@@ -294,6 +296,19 @@ fn roles(members: &Members, expected: &ProviderExpectations) -> Result<Roles, In
     };
     let role = |name: &str| expected.role_map.get(name).cloned().or_else(|| unmapped(name));
     Roles::new(names.into_iter().filter_map(role).collect()).map_err(|_| Invalid::Roles)
+}
+
+/// One text with spaces, or a list, as Okta writes it.
+fn scopes(members: &Members) -> Result<Scopes, Invalid> {
+    let said = match members.get("scope").or_else(|| members.get("scp")) {
+        None => return Ok(Scopes::none()),
+        Some(Value::String(list)) => Scopes::parse(list.split(' ').filter(|it| !it.is_empty())),
+        Some(Value::Array(many)) => Scopes::parse(claims::strings(many).ok_or(Invalid::Scopes)?),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+            return Err(Invalid::Scopes);
+        }
+    };
+    said.map_err(|_| Invalid::Scopes)
 }
 
 fn verified_email(members: &Members) -> Option<EmailAddress> {

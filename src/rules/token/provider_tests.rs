@@ -99,12 +99,16 @@ fn what_is_not_exactly_expected_is_refused() {
         ("sub", json!(7), Invalid::Subject),
         ("sub", json!("a\r\nb"), Invalid::Subject),
         ("sub", json!("system"), Invalid::Subject),
+        ("sub", json!("apikey:jobs"), Invalid::Subject),
         ("jti", json!(""), Invalid::TokenId),
         ("jti", json!("j".repeat(129)), Invalid::TokenId),
         ("sid", json!("s".repeat(256)), Invalid::Session),
         ("sid", json!(7), Invalid::Session),
         ("roles", json!({"a": 1}), Invalid::Roles),
         ("roles", json!(["a", 1]), Invalid::Roles),
+        ("scope", json!("a \u{1}"), Invalid::Scopes),
+        ("scp", json!(["a b"]), Invalid::Scopes),
+        ("scp", json!([1]), Invalid::Scopes),
         ("at_hash", json!("x"), Invalid::Purpose),
         ("events", json!({}), Invalid::Purpose),
         ("cnf", json!({}), Invalid::Purpose),
@@ -155,6 +159,20 @@ fn claims_are_found_deep_down_and_under_names_with_dots() {
     assert_eq!(read(&payload).roles.header(), "x");
     payload["realm_access"] = json!("x");
     assert_eq!(read(&payload).roles.header(), "y");
+}
+
+#[test]
+fn scopes_are_one_text_or_a_list() {
+    let idp = Idp::new();
+    for (name, value) in [
+        ("scope", json!("read  write")),
+        ("scp", json!("write read")),
+        ("scp", json!(["read", "write", "read"])),
+    ] {
+        let claims = idp.read(&with(name, value), &expected()).unwrap();
+        assert_eq!(claims.scopes, Scopes::parse(["read", "write"]).unwrap(), "{name}");
+    }
+    assert!(idp.read(&payload(), &expected()).unwrap().scopes.is_empty());
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub enum Denial {
     Invalid,
     /// The route's roles.
     Role,
+    /// The route's scopes.
+    Scope,
     /// The route's client certificates.
     ClientCertificate,
     /// The route's sources.
@@ -55,7 +57,7 @@ impl Denial {
     pub const fn code(self) -> Code {
         match self {
             Self::Missing | Self::Invalid => Code::Unauthorized,
-            Self::Role | Self::ClientCertificate | Self::Source => Code::Forbidden,
+            Self::Role | Self::Scope | Self::ClientCertificate | Self::Source => Code::Forbidden,
             Self::SecondFactor => Code::SecondFactorRequired,
             Self::Forgery => Code::CsrfFailed,
             Self::Unknowable => Code::Unavailable,
@@ -68,6 +70,7 @@ impl Denial {
             Self::Missing => "missing",
             Self::Invalid => "invalid",
             Self::Role => "role",
+            Self::Scope => "scope",
             Self::ClientCertificate => "client_certificate",
             Self::Source => "source",
             Self::SecondFactor => "second_factor",
@@ -79,7 +82,7 @@ impl Denial {
 
 /// Decides. All that the policy demands must hold: first a caller (401, or 503 where it cannot be
 /// known), then that a cookie's request was meant, then the client certificate, the source, the
-/// roles and the second factor (403). A public route asks for no caller, and yet checks what else it
+/// roles, the scopes and the second factor (403). A public route asks for no caller, and yet checks what else it
 /// demands.
 pub fn authorize(policy: &Policy, verdict: Verdict, caller: Caller<'_>) -> Result<Permit, Denial> {
     let mut principal = match verdict {
@@ -99,6 +102,7 @@ pub fn authorize(policy: &Policy, verdict: Verdict, caller: Caller<'_>) -> Resul
     if let Some(principal) = &principal {
         check_source(policy, principal)?;
         check_roles(policy, principal)?;
+        check_scopes(policy, principal)?;
         // Last: who may not pass with one need not prove one.
         check_second_factor(policy, principal)?;
     }
@@ -143,6 +147,11 @@ fn check_second_factor(policy: &Policy, principal: &Principal) -> Result<(), Den
 fn check_roles(policy: &Policy, principal: &Principal) -> Result<(), Denial> {
     let held = policy.roles.iter().any(|role| principal.roles().contains(role));
     if policy.roles.is_empty() || held { Ok(()) } else { Err(Denial::Role) }
+}
+
+fn check_scopes(policy: &Policy, principal: &Principal) -> Result<(), Denial> {
+    let held = policy.scopes.iter().any(|scope| principal.identity().scopes().contains(scope));
+    if policy.scopes.is_empty() || held { Ok(()) } else { Err(Denial::Scope) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The judge: the first candidate that holds is the principal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::opened::{OpenedSession, OpenedSessions};
@@ -7,9 +8,10 @@ use super::proof::Proof;
 use super::verified::{Issuers, VerifiedToken, VerifiedTokens};
 use crate::live::provider::Unverified;
 use crate::live::{Provider, RequiredFactor, ServiceKey, Snapshot};
-use crate::model::{Principal, SessionId, Source, Timestamp};
+use crate::model::{Identity, Principal, SessionId, Source, Timestamp};
 use crate::rules::request::{Candidates, Credential};
 use crate::rules::token::{Invalid, unproven_issuer};
+use crate::services::api_key;
 use crate::services::federation::Linking;
 use crate::services::session::{Registry, Standing, Unknowable};
 
@@ -42,6 +44,7 @@ pub struct Judge {
     /// Apart: the same token may have come as a bearer, which is never sent by accident.
     verified_cookies: VerifiedTokens,
     opened: OpenedSessions,
+    api_keys: Arc<api_key::Registry>,
     linking: Linking,
 }
 
@@ -56,29 +59,31 @@ struct Grounds<'a> {
 }
 
 impl Judge {
-    /// A judge over the registry, the sessions of browsers and the accounts of providers' people, with an
-    /// empty cache of at most `capacity` verified tokens.
+    /// A judge over the registry, the sessions of browsers, the named keys and the accounts of providers'
+    /// people, with an empty cache of at most `capacity` verified tokens.
     pub fn new(
         registry: Arc<Registry>,
         opened: OpenedSessions,
+        api_keys: Arc<api_key::Registry>,
         linking: Linking,
         capacity: usize,
     ) -> Self {
-        let verified_cookies = VerifiedTokens::new(capacity / 4);
         Self {
             registry,
             verified: VerifiedTokens::new(capacity),
-            verified_cookies,
+            verified_cookies: VerifiedTokens::new(capacity / 4),
             opened,
+            api_keys,
             linking,
         }
     }
 
-    /// Tries the candidates in order.
+    /// Tries the candidates in order. `client` is the caller's address, as limits and logs know it.
     pub async fn judge(
         &self,
         snapshot: &Snapshot,
         candidates: &Candidates<'_>,
+        client: IpAddr,
         now: Timestamp,
     ) -> Verdict {
         if snapshot.open {
@@ -97,12 +102,13 @@ impl Judge {
         };
         let standing = |session| self.registry.standing(session, now);
         let open = |cookie| self.opened.open(cookie, now);
+        let identify = |key| self.api_keys.identify(key, client, now);
         let known = Known {
             bearers: &self.verified,
             cookies: &self.verified_cookies,
             linking: &self.linking,
         };
-        try_each(known, grounds, candidates.iter(), standing, open).await
+        try_each(known, grounds, candidates.iter(), standing, open, identify).await
     }
 }
 
@@ -116,16 +122,18 @@ struct Known<'a> {
 }
 
 /// Goes through the credentials until one holds, or until one decides otherwise.
-async fn try_each<'a, Answer, Opening>(
+async fn try_each<'a, Answer, Opening, Identifying>(
     known: Known<'_>,
     grounds: Grounds<'_>,
     credentials: impl Iterator<Item = Credential<'a>>,
     standing: impl Fn(SessionId) -> Answer,
     open: impl Fn(&'a str) -> Opening,
+    identify: impl Fn(&'a str) -> Identifying,
 ) -> Verdict
 where
     Answer: Future<Output = Result<Standing, Unknowable>>,
     Opening: Future<Output = Result<Option<Arc<OpenedSession>>, Unknowable>>,
+    Identifying: Future<Output = Result<Option<Arc<Identity>>, Unknowable>>,
 {
     let mut presented = false;
     for credential in credentials {
@@ -133,7 +141,11 @@ where
         let proof = match credential {
             Credential::ApiKey(key) => match grounds.service_key.and_then(|it| it.identify(key)) {
                 Some(identity) => return Verdict::Proven(Principal::new(Arc::clone(identity))),
-                None => None,
+                None => match identify(key).await {
+                    Ok(Some(identity)) => return Verdict::Proven(Principal::new(identity)),
+                    Ok(None) => None,
+                    Err(Unknowable) => return Verdict::Unknowable,
+                },
             },
             Credential::Bearer(token) => {
                 match verify(known, grounds, token, Source::Bearer).await {

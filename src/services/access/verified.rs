@@ -110,6 +110,7 @@ impl VerifiedToken {
         let token_id = claims.token_id.as_deref();
         let identity = Identity::new(subject, user, session, claims.roles, source, token_id)?
             .with_second_factor(claims.second_factor)
+            .with_scopes(claims.scopes)
             .with_provider_roles()
             .of_provider();
         Ok(Self {

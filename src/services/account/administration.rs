@@ -7,6 +7,7 @@ use super::link::MailedLinks;
 use super::policy::{Policy, Weakness};
 use crate::adapters::mail::Notice;
 use crate::adapters::store::{LinkPurpose, NewUser, Store, Taken, Transaction, User};
+use crate::model::api_key::is_of_service;
 use crate::model::identity::MAX_ROLES;
 use crate::model::{EmailAddress, Profile, Role, Roles, Secret, Subject, Timestamp, UserId};
 use crate::services::grant::Fault;
@@ -16,8 +17,6 @@ use crate::services::session::Registry;
 
 /// Most accounts on one page.
 pub const MAX_PAGE: u32 = 1_000;
-/// The subject of service API keys (contract section 4): no person may have it.
-const RESERVED: &str = "system";
 
 /// Why a change is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +24,8 @@ const RESERVED: &str = "system";
 pub enum Refusal {
     /// Out of bounds.
     #[error(
-        "a user name has 1 to 128 characters, no control characters, no space at its ends, and is not \"system\""
+        "a user name has 1 to 128 characters, no control characters, no space at its ends, and is neither \
+         \"system\" nor begins with \"apikey:\""
     )]
     InvalidUsername,
     /// Out of bounds.
@@ -327,7 +327,7 @@ pub(super) fn check_username(username: &str) -> Result<Subject, Refusal> {
     let length = username.chars().count();
     let sound = (1..=MAX_USERNAME).contains(&length)
         && username.trim() == username
-        && username.to_lowercase() != RESERVED;
+        && !is_of_service(&username.to_lowercase());
     if !sound {
         return Err(Refusal::InvalidUsername);
     }

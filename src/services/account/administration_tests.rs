@@ -116,3 +116,11 @@ async fn what_takes_access_away_revokes_sessions_and_tells_other_nodes() {
         assert_eq!(outcome, Err(Refusal::UnknownUser));
     }
 }
+
+#[test]
+fn no_person_bears_the_subject_of_a_service() {
+    for name in ["system", "System", "apikey:jobs", "APIKEY:jobs", "apikey:"] {
+        assert_eq!(check_username(name), Err(Refusal::InvalidUsername), "{name}");
+    }
+    assert!(check_username("apikey").is_ok());
+}

@@ -107,6 +107,7 @@ fn claims(subject: &str, session: &str) -> ProviderClaims {
         token_id: None,
         session: Some(session.into()),
         roles: Roles::none(),
+        scopes: crate::model::Scopes::none(),
         second_factor: false,
     }
 }

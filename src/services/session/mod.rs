@@ -6,6 +6,7 @@
 pub mod lifetimes;
 
 pub mod flight;
+mod hearing;
 
 pub mod registry;
 

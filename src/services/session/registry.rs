@@ -10,8 +10,9 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::time::timeout;
 
 use super::flight::{Answer, Flights};
+use super::hearing::Hearing;
 use crate::adapters::store::{Change, Fault, Store};
-use crate::model::{Roles, SessionId, Timestamp, UserId};
+use crate::model::{ApiKeyId, Roles, SessionId, Timestamp, UserId};
 
 /// Sessions kept in memory.
 const CAPACITY: u64 = 1_000_000;
@@ -23,8 +24,6 @@ const ABSENT_CAPACITY: usize = 10_000;
 const ABSENT_TTL: Duration = Duration::from_secs(10);
 /// Changes kept for those who follow them.
 const CHANGES: usize = 1_024;
-/// Longest silence of the feed while memory is believed (contract section 5).
-const MAX_SILENCE: Duration = Duration::from_secs(1);
 /// Questions to the store at once: the readers of the store.
 const CONCURRENCY: usize = 4;
 /// Questions under way or waiting.
@@ -104,9 +103,9 @@ struct Memory {
     flights: Mutex<Flights<Asked>>,
     turns: Semaphore,
     generation: AtomicU64,
-    born: Instant,
-    /// Milliseconds from `born` to the last moment that the feed covers, plus one; 0 before.
-    heard: AtomicU64,
+    /// Grows with every change of an API key.
+    api_keys: AtomicU64,
+    hearing: Hearing,
     applied: broadcast::Sender<Change>,
 }
 
@@ -125,8 +124,8 @@ impl Registry {
             flights: Mutex::default(),
             turns: Semaphore::new(CONCURRENCY),
             generation: AtomicU64::new(0),
-            born: Instant::now(),
-            heard: AtomicU64::new(0),
+            api_keys: AtomicU64::new(0),
+            hearing: Hearing::new(),
             applied: broadcast::channel(CHANGES).0,
         }))
     }
@@ -135,7 +134,7 @@ impl Registry {
     /// `None` while the feed of changes is silent beyond its bound of 1 s.
     pub fn recall(&self, session: SessionId, now: Timestamp) -> Option<Standing> {
         let memory = &*self.0;
-        if memory.silence()? > MAX_SILENCE {
+        if !memory.hearing.is_recent() {
             return None;
         }
         if let Some(known) = memory.sessions.get(&session) {
@@ -185,9 +184,21 @@ impl Registry {
         self.apply(&[Change::User(user)]);
     }
 
+    /// Holds from here on this node: the API key is asked for again.
+    pub fn forget_api_key(&self, key: ApiKeyId) {
+        self.apply(&[Change::ApiKey(key)]);
+    }
+
+    /// A number that every change of an API key changes: what was learnt of keys under another is not
+    /// to be believed. `None` while the feed of changes is silent beyond its bound of 1 s.
+    pub fn generation_of_api_keys(&self) -> Option<u64> {
+        let Memory { hearing, api_keys, .. } = &*self.0;
+        hearing.is_recent().then(|| api_keys.load(Ordering::Acquire))
+    }
+
     /// How long ago the moment is that the feed of changes covers; `None` before its first answer.
     pub fn silence(&self) -> Option<Duration> {
-        self.0.silence()
+        self.0.hearing.silence()
     }
 
     /// Sessions in memory, for a metric.
@@ -213,6 +224,7 @@ impl Registry {
                     memory.users.remove(&user);
                     flights.doubt_user(user);
                 }
+                Change::ApiKey(_) => memory.doubt_api_keys(),
                 Change::Unknown => memory.forget_all(&mut flights),
             }
         }
@@ -236,9 +248,7 @@ impl Registry {
 
     /// Every change committed before `moment` is applied.
     pub(super) fn heard(&self, moment: Instant) {
-        let since = moment.saturating_duration_since(self.0.born).as_millis();
-        let heard = u64::try_from(since).unwrap_or(u64::MAX).saturating_add(1);
-        self.0.heard.fetch_max(heard, Ordering::AcqRel);
+        self.0.hearing.note(moment);
     }
 
     fn join(&self, session: SessionId, now: Timestamp) -> Result<Answer<Asked>, Unknowable> {
@@ -281,15 +291,15 @@ impl Memory {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn silence(&self) -> Option<Duration> {
-        let heard = self.heard.load(Ordering::Acquire).checked_sub(1)?;
-        Some(self.born.elapsed().saturating_sub(Duration::from_millis(heard)))
+    fn doubt_api_keys(&self) {
+        self.api_keys.fetch_add(1, Ordering::AcqRel);
     }
 
     fn forget_all(&self, flights: &mut Flights<Asked>) {
         self.sessions.clear();
         self.users.clear();
         self.absent.clear();
+        self.doubt_api_keys();
         flights.doubt_all();
     }
 

@@ -1,3 +1,4 @@
+use super::super::hearing::MAX_SILENCE;
 use super::*;
 use crate::adapters::store::sample::{self, DAY, NOW};
 use crate::model::{Role, random};
@@ -65,7 +66,7 @@ async fn memory_is_not_believed_before_the_feed_speaks_nor_a_second_after() {
     };
     ended.await;
     let memory = Arc::get_mut(&mut registry.0).unwrap();
-    memory.born = memory.born.checked_sub(MAX_SILENCE).unwrap();
+    memory.hearing.born = memory.hearing.born.checked_sub(MAX_SILENCE).unwrap();
     assert!(registry.recall(session, NOW).is_none());
     assert!(is_active(Some(&registry.ask(session, NOW).await.unwrap())), "the store still knows");
 }

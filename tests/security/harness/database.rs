@@ -6,6 +6,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use super::gateway::Gateway;
 use super::wait::within;
 
 const EXECUTE: &str = r"
@@ -54,4 +55,33 @@ impl WriteLock {
     pub async fn release(mut self) {
         self.0.kill().await.unwrap();
     }
+}
+
+/// Locks the index of SQLite's log (bytes 120 to 127 of the `-shm` file), so that no process can begin to
+/// read or write, until its input ends.
+const SEIZE: &str = "import fcntl, sys
+file = open(sys.argv[1], 'r+b')
+fcntl.lockf(file, fcntl.LOCK_EX, 8, 120)
+print('seized', flush=True)
+sys.stdin.read()";
+
+/// Nobody can read or write a gateway's database while this lives.
+pub struct Seized {
+    _process: Child,
+}
+
+/// Takes the database away from everybody.
+pub async fn seize(gateway: &Gateway) -> Seized {
+    let mut process = Command::new("python3")
+        .args(["-c", SEIZE])
+        .arg(gateway.data().join("guarita.db-shm"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("python3 is needed");
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let told = within("the lock", lines.next_line()).await.unwrap();
+    assert_eq!(told.as_deref(), Some("seized"));
+    Seized { _process: process }
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Stage;
+use crate::api_keys;
 use crate::harness::Request;
 use crate::harness::tokens::{Genuine, Rsa, Signer};
 use crate::introspection::{INTROSPECT, SECRET, ask, by, encoded, form, inactive, with_clients};
@@ -120,6 +121,7 @@ async fn introspection_008_other_secrets_are_nobody_s() {
         ("a refresh token", root.refresh_token.unwrap()),
         ("an id of a session", root.sid.unwrap()),
         ("a secret of a client", SECRET.to_owned()),
+        ("an API key", api_keys::create(&stage.gateway, "jobs", &[]).await),
     ] {
         inactive(&stage.gateway, what, &token).await;
     }

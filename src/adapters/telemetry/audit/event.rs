@@ -1,6 +1,6 @@
 //! What happened, apart from forwarded requests.
 
-use crate::model::{SessionId, UserId};
+use crate::model::{ApiKeyId, SessionId, UserId};
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $error:literal;)+) => {
@@ -106,6 +106,8 @@ pub struct Event<'a> {
     pub user: Option<UserId>,
     /// Which session.
     pub session: Option<SessionId>,
+    /// Which named API key.
+    pub api_key: Option<ApiKeyId>,
     /// From which address.
     pub address: Option<std::net::IpAddr>,
     /// Why, in one of our own words.
@@ -115,6 +117,14 @@ pub struct Event<'a> {
 impl Event<'_> {
     /// An event of which only the name is known yet.
     pub const fn new(name: Name) -> Self {
-        Self { name, request_id: None, user: None, session: None, address: None, reason: None }
+        Self {
+            name,
+            request_id: None,
+            user: None,
+            session: None,
+            api_key: None,
+            address: None,
+            reason: None,
+        }
     }
 }

@@ -15,7 +15,7 @@ const MAX_TEXT: usize = 2048;
 pub struct RequestLine<'a> {
     /// `requestId`
     pub request_id: &'a str,
-    /// `userId` (masked), `sub` (masked where it is an e-mail address or a CPF), `jti`, `sid`, `source`, `app_roles`
+    /// `userId` (masked), `sub` (masked where it is an e-mail address or a CPF), `jti`, `sid`, `apiKeyId`, `source`, `app_roles`
     pub principal: Option<&'a Principal>,
     /// `method`
     pub method: &'a str,
@@ -51,6 +51,7 @@ fn caller(identity: &Identity) -> Box<str> {
     object.text("sub", Some(&MaskedSubject(identity.subject().as_str()).to_string()));
     object.text("jti", identity.token_id());
     object.plain("sid", identity.session());
+    object.plain("apiKeyId", identity.api_key());
     object.plain("source", Some(identity.source().as_str()));
     members.into()
 }
@@ -64,6 +65,7 @@ pub(super) fn event(buffer: &mut String, event: &Event<'_>, time: &str) {
     object.text("requestId", event.request_id);
     object.plain("userId", event.user.map(MaskedUser));
     object.plain("sid", event.session);
+    object.plain("apiKeyId", event.api_key);
     object.plain("address", event.address);
     object.text("reason", event.reason);
     object.end();

@@ -9,7 +9,7 @@ const SIZES: [(&str, u64); 5] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Parses `250ms`, `5s`, `60m`, `24h`, `30d`.
-pub(super) fn parse_time(text: &str) -> Option<Duration> {
+pub(in crate::app) fn parse_time(text: &str) -> Option<Duration> {
     parse(text, &TIMES).map(Duration::from_millis)
 }
 

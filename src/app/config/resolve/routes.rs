@@ -10,7 +10,7 @@ use super::super::values::{ClientAuth, Listener, Route};
 use super::super::written::{self, Access, Allow, Written};
 use super::{Reader, endpoints};
 use crate::adapters::upstream::Settings;
-use crate::model::{Role, Source};
+use crate::model::{Role, Scope, Source};
 use crate::rules::route::policy::Protection;
 use crate::rules::route::{HostPattern, Matcher, PathPattern, Policy};
 
@@ -187,14 +187,13 @@ fn policy(
         return Policy { public, protection, ..Policy::default() };
     };
     let path = format!("{path}.allow");
-    if public && (allow.roles.is_some() || allow.sources.is_some()) {
+    if public && (allow.roles.is_some() || allow.scopes.is_some() || allow.sources.is_some()) {
         reader.report.problem_with_hint(
             &path,
             "contradicts access = \"public\"",
-            "roles and sources need a credential",
+            "roles, scopes and sources need a credential",
         );
     }
-    refuse_what_is_to_come(allow, &path, reader);
     if allow.client_cns.is_some() && !known.asks_for_certificates {
         reader.report.problem_with_hint(
             &format!("{path}.client_cns"),
@@ -212,16 +211,11 @@ fn policy(
     Policy {
         public,
         roles: roles(allow, &path, reader),
+        scopes: scopes(allow, &path, reader),
         client_cns: common_names(allow, &path, reader),
         sources: allow.sources.iter().flatten().copied().map(source).collect(),
         second_factor: allow.mfa.unwrap_or(false),
         protection,
-    }
-}
-
-fn refuse_what_is_to_come(allow: &Allow, path: &str, reader: &mut Reader<'_>) {
-    if allow.scopes.is_some() {
-        reader.report.problem(&format!("{path}.scopes"), "is not available yet");
     }
 }
 
@@ -234,6 +228,17 @@ fn roles(allow: &Allow, path: &str, reader: &mut Reader<'_>) -> Vec<Role> {
         }
     }
     roles
+}
+
+fn scopes(allow: &Allow, path: &str, reader: &mut Reader<'_>) -> Vec<Scope> {
+    let mut scopes = Vec::new();
+    for (position, text) in allow.scopes.iter().flatten().enumerate() {
+        match Scope::parse(text) {
+            Ok(scope) => scopes.push(scope),
+            Err(fault) => reader.report.problem(&format!("{path}.scopes[{position}]"), fault),
+        }
+    }
+    scopes
 }
 
 fn common_names(allow: &Allow, path: &str, reader: &mut Reader<'_>) -> Vec<Box<str>> {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::{HeaderMap, Method};
 
 use super::*;
-use crate::model::{Role, Roles, Source};
+use crate::model::{Identity, Role, Roles, Scope, Scopes, Source, Subject};
 use crate::rules::request::OwnOrigins;
 use crate::rules::route::policy::Protection;
 use crate::rules::token::Claims;
@@ -67,6 +67,7 @@ fn policy(public: bool, certificate: Demand, source: Demand, roles: Demand) -> P
             Demand::Met => role("reader"),
             Demand::Unmet => role("Reader"),
         },
+        scopes: Vec::new(),
         second_factor: false,
         protection: Protection::Token,
     }
@@ -144,11 +145,37 @@ fn the_roles_that_count_now_decide() {
 }
 
 #[test]
+fn any_scope_of_the_route_is_enough_and_none_is_not() {
+    let subject = || Subject::parse("apikey:jobs").unwrap();
+    let with = |scopes: &[&str]| {
+        let identity =
+            Identity::new(subject(), None, None, Roles::none(), Source::ApiKey, None).unwrap();
+        let scopes = Scopes::parse(scopes.iter().copied()).unwrap();
+        Verdict::Proven(Principal::new(std::sync::Arc::new(identity.with_scopes(scopes))))
+    };
+    let scopes = ["orders:read", "orders:write"].map(|scope| Scope::parse(scope).unwrap());
+    for public in [false, true] {
+        let policy = Policy { public, scopes: scopes.to_vec(), ..Policy::default() };
+        let decide =
+            |verdict| authorize(&policy, verdict, caller(None, asked(&Method::GET))).map(|_| ());
+        assert_eq!(decide(with(&["orders:write"])), Ok(()));
+        assert_eq!(decide(with(&["a", "orders:read", "z"])), Ok(()));
+        for without in [&[][..], &["orders"], &["orders:read2"], &["ORDERS:READ"]] {
+            assert_eq!(decide(with(without)), Err(Denial::Scope), "{without:?}");
+        }
+        // A token of ours has none.
+        assert_eq!(decide(Verdict::Proven(principal())), Err(Denial::Scope));
+        assert_eq!(decide(Verdict::Anonymous { presented: false }), Err(Denial::Missing));
+    }
+}
+
+#[test]
 fn each_denial_has_its_status() {
     let table = [
         (Denial::Missing, 401),
         (Denial::Invalid, 401),
         (Denial::Role, 403),
+        (Denial::Scope, 403),
         (Denial::ClientCertificate, 403),
         (Denial::Source, 403),
         (Denial::Forgery, 403),

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::{LISTENER, Place, UPSTREAM};
-use crate::model::Source;
+use crate::model::{Scope, Source};
 
 #[test]
 fn a_route_is_taken_as_it_is_meant() {
     let place = Place::new(&format!(
         "{LISTENER}{UPSTREAM}[[routes]]\nhosts = [\"api.test\"]\npath = \"/orders/{{*rest}}\"\n\
          methods = [\"GET\"]\nupstream = \"orders\"\n\
-         allow = {{ roles = [\"b\", \"a\"], sources = [\"bearer\"] }}\nmax_body = \"1MiB\"\n\
+         allow = {{ roles = [\"b\", \"a\"], scopes = [\"s\"], sources = [\"bearer\"] }}\nmax_body = \"1MiB\"\n\
          timeout = \"250ms\"\nforward_credentials = true\n\
          [[routes]]\npath = \"/public\"\nupstream = \"orders\"\naccess = \"public\"\n"
     ));
@@ -19,6 +19,7 @@ fn a_route_is_taken_as_it_is_meant() {
     assert_eq!(route.matcher.hosts.len(), 1);
     assert_eq!(route.matcher.methods, [http::Method::GET]);
     assert_eq!(route.policy.roles.len(), 2);
+    assert_eq!(route.policy.scopes, [Scope::parse("s").unwrap()]);
     assert_eq!(route.policy.sources, [Source::Bearer]);
     assert!(!route.policy.public && route.forward_credentials);
     assert_eq!((route.max_body, route.line), (Some(1 << 20), 6));
@@ -60,7 +61,21 @@ fn a_route_that_cannot_be_is_refused_never_forwarded() {
             "allow.mfa",
             "TOTP_ENC_KEY",
         ),
-        ("path = \"/a\"\nupstream = \"orders\"\nallow = { scopes = [] }", "allow.scopes", "yet"),
+        (
+            "path = \"/a\"\nupstream = \"orders\"\nallow = { scopes = [] }",
+            "allow.scopes",
+            "is empty",
+        ),
+        (
+            "path = \"/a\"\nupstream = \"orders\"\nallow = { scopes = [\"a b\"] }",
+            "allow.scopes[0]",
+            "a space",
+        ),
+        (
+            "path = \"/a\"\nupstream = \"orders\"\naccess = \"public\"\nallow = { scopes = [\"a\"] }",
+            "allow",
+            "contradicts",
+        ),
         ("path = \"/a\"\nupstream = \"orders\"\ntimeout = \"0s\"", "timeout", "must be 1ms to 1d"),
         ("path = \"/a\"\nupstream = \"orders\"\nmax_body = \"2TiB\"", "max_body", "must be 0 to"),
         ("path = \"/a\"\nupstream = \"orders\"\nmax_body = -1", "max_body", "must be 0 or more"),

@@ -1,0 +1,231 @@
+//! `guarita apikey create|list|revoke`
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::migrate::{Failure, fault, finish, say, with_store};
+use crate::adapters::store::Store;
+use crate::app::config::parse_time;
+use crate::model::{ApiKeyId, ApiKeyName, Role, Roles, Scope, Scopes, Timestamp, clock};
+use crate::services::api_key::{Administration, ApiKey, Grant, Refusal};
+use crate::services::session::Registry;
+
+/// `guarita apikey`
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Makes a key and prints it, once. A second one of a name takes the place of the first, which
+    /// counts until it is revoked.
+    Create {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// What it is called: letters, digits, ".", "_" and "-"; upstreams are told apikey:NAME.
+        #[arg(long, value_parser = parse_name)]
+        name: ApiKeyName,
+        /// A role; may be given again.
+        #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
+        roles: Vec<Role>,
+        /// A scope; may be given again.
+        #[arg(long = "scope", value_name = "SCOPE", value_parser = parse_scope)]
+        scopes: Vec<Scope>,
+        /// A network or address that it may come from; may be given again. From anywhere without it.
+        #[arg(long = "network", value_name = "CIDR", value_parser = parse_network)]
+        networks: Vec<IpNet>,
+        /// How long it counts, 1s to 3650d, as in 90d; without an end where it is left out.
+        #[arg(long, value_name = "TIME", value_parser = parse_lifetime)]
+        expires_in: Option<Duration>,
+    },
+    /// Lists keys that were not revoked, in the order of their creation; never the keys themselves.
+    List {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Those that were revoked too.
+        #[arg(long)]
+        all: bool,
+        /// Only keys with ids above this one; at most 1000 are listed at once.
+        #[arg(long, value_name = "ID", default_value_t = 0)]
+        after: i64,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revokes a key, or every key of a name; holds on running gateways within 1 s.
+    Revoke {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The key's id or prefix, as listed; or a name: then all of it.
+        #[arg(value_name = "ID|PREFIX|NAME")]
+        which: String,
+    },
+}
+
+fn parse_name(text: &str) -> Result<ApiKeyName, String> {
+    ApiKeyName::parse(text).map_err(|error| error.to_string())
+}
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    Role::parse(text).map_err(|error| error.to_string())
+}
+
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    Scope::parse(text).map_err(|error| error.to_string())
+}
+
+/// A network, or one address.
+fn parse_network(text: &str) -> Result<IpNet, &'static str> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    let network = text.parse::<IpNet>().or_else(|_| address());
+    network.map(|network| network.trunc()).map_err(|_| "is neither an address nor a network")
+}
+
+fn parse_lifetime(text: &str) -> Result<Duration, &'static str> {
+    parse_time(text).ok_or("must be a whole number with s, m, h or d, as in 90d")
+}
+
+/// Runs the verb.
+pub fn run(arguments: Arguments) -> ExitCode {
+    finish(match arguments.verb {
+        Verb::Create { config, name, roles, scopes, networks, expires_in } => {
+            parse_grant(name, roles, scopes, networks, expires_in)
+                .and_then(|grant| with_store(&config, async |_, store| create(store, grant).await))
+        }
+        Verb::List { config, all, after, json } => {
+            with_store(&config, async |_, store| list(store, after, all, json).await)
+        }
+        Verb::Revoke { config, which } => {
+            with_store(&config, async |_, store| revoke(store, &which).await)
+        }
+    })
+}
+
+fn parse_grant(
+    name: ApiKeyName,
+    roles: Vec<Role>,
+    scopes: Vec<Scope>,
+    networks: Vec<IpNet>,
+    lifetime: Option<Duration>,
+) -> Result<Grant, Failure> {
+    let roles = Roles::new(roles).map_err(|error| Failure::Refused(error.to_string()))?;
+    let scopes = Scopes::new(scopes).map_err(|error| Failure::Refused(error.to_string()))?;
+    Ok(Grant { name, roles, scopes, networks, lifetime })
+}
+
+fn administration(store: Store) -> Administration {
+    Administration::new(store.clone(), Registry::new(store))
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    Failure::Refused(refusal.to_string())
+}
+
+async fn create(store: Store, grant: Grant) -> Result<(), Failure> {
+    let made = administration(store).create(grant, clock::now()).await;
+    say(made.map_err(fault)?.map_err(refused)?.key.expose())
+}
+
+async fn revoke(store: Store, which: &str) -> Result<(), Failure> {
+    let revoked = administration(store).revoke(which, clock::now()).await;
+    let count = revoked.map_err(fault)?.map_err(refused)?;
+    say(&format!("revoked {count} {}", if count == 1 { "key" } else { "keys" }))
+}
+
+async fn list(store: Store, after: i64, all: bool, json: bool) -> Result<(), Failure> {
+    let now = clock::now();
+    let found = administration(store).list(ApiKeyId::new(after), all).await.map_err(fault)?;
+    if json {
+        let rows: Vec<_> = found.iter().map(|key| as_json(key, now)).collect();
+        return say(&serde_json::Value::from(rows).to_string());
+    }
+    say(&format!(
+        "{:>6}  {:<12}  {:<24}  {:<7}  {:<20}  {:<20}  {}",
+        "ID", "PREFIX", "NAME", "STATE", "EXPIRES", "LAST USED", "ROLES / SCOPES / NETWORKS"
+    ))?;
+    for key in &found {
+        let time = |time: Option<Timestamp>| time.map_or("-".to_owned(), Timestamp::rfc3339);
+        say(&format!(
+            "{:>6}  {:<12}  {:<24}  {:<7}  {:<20}  {:<20}  {} / {} / {}",
+            key.id.get(),
+            key.prefix,
+            key.name.as_str(),
+            state(key, now),
+            time(key.expires_at),
+            time(key.last_used_at),
+            joined(key.roles.iter()),
+            joined(key.scopes.iter()),
+            joined(networks(key).iter().map(String::as_str)),
+        ))?;
+    }
+    Ok(())
+}
+
+fn state(key: &ApiKey, now: Timestamp) -> &'static str {
+    match key.revoked_at {
+        Some(_) => "revoked",
+        None if key.is_live(now) => "active",
+        None => "expired",
+    }
+}
+
+fn networks(key: &ApiKey) -> Vec<String> {
+    key.networks.iter().map(ToString::to_string).collect()
+}
+
+fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let text = texts.collect::<Vec<_>>().join(",");
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+fn as_json(key: &ApiKey, now: Timestamp) -> serde_json::Value {
+    serde_json::json!({
+        "id": key.id.get(),
+        "prefix": key.prefix,
+        "name": key.name.as_str(),
+        "state": state(key, now),
+        "roles": key.roles.iter().collect::<Vec<_>>(),
+        "scopes": key.scopes.iter().collect::<Vec<_>>(),
+        "networks": networks(key),
+        "createdAt": key.created_at.rfc3339(),
+        "expiresAt": key.expires_at.map(Timestamp::rfc3339),
+        "revokedAt": key.revoked_at.map(Timestamp::rfc3339),
+        "lastUsedAt": key.last_used_at.map(Timestamp::rfc3339),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::augment_args(clap::Command::new("apikey")).debug_assert();
+    }
+
+    #[test]
+    fn a_network_is_one_or_an_address() {
+        for (text, network) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("10.1.2.3", "10.1.2.3/32"),
+            ("2001:db8::1", "2001:db8::1/128"),
+        ] {
+            assert_eq!(parse_network(text).unwrap().to_string(), network);
+        }
+        for text in ["", "10.0.0.0/33", "10.0.0", "localhost", "10.0.0.0/8,11.0.0.0/8"] {
+            assert!(parse_network(text).is_err(), "{text:?}");
+        }
+    }
+}
