@@ -7,6 +7,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 use uuid::Uuid;
 
+use super::Timestamp;
+
+mod presented;
+
 /// Most roles that one identity may carry.
 pub const MAX_ROLES: usize = 256;
 /// So many are looked through one after another.
@@ -332,13 +336,16 @@ pub struct Principal {
     identity: Arc<Identity>,
     current_roles: Option<Roles>,
     second_factor: bool,
+    ends_at: Option<Timestamp>,
+    ambient: bool,
 }
 
 impl Principal {
     /// The identity with the roles that its credential states.
     pub fn new(identity: Arc<Identity>) -> Self {
         let second_factor = identity.second_factor;
-        Self { identity, current_roles: None, second_factor }
+        let ambient = identity.source == Source::Session;
+        Self { identity, current_roles: None, second_factor, ends_at: None, ambient }
     }
 
     /// The identity with roles that changed after its credential was issued.

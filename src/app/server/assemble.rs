@@ -20,7 +20,7 @@ use crate::app::config::Config;
 use crate::app::reload::{self, Actor};
 use crate::doors::endpoints;
 use crate::doors::ops::Readiness;
-use crate::doors::proxy::{Gateway, Tethers};
+use crate::doors::proxy::{Gateway, Sockets, Tethers};
 use crate::live::Live;
 use crate::model::clock;
 use crate::services::access::{Introspection, Judge, OpenedSessions};
@@ -31,7 +31,7 @@ use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
 use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor};
 use crate::services::mail::{Outbox, Route, Sender};
-use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep};
+use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep, Tickets};
 
 /// Verified tokens kept in memory.
 const VERIFIED_TOKENS: usize = 65_536;
@@ -155,6 +155,7 @@ pub(super) async fn assemble(
     let challenge = Challenge::new(store.clone(), Arc::clone(&login), Arc::clone(&factor));
     let enrol =
         Enrol::new(store.clone(), Arc::clone(&login), Arc::clone(&factor), config.mfa.recent_login);
+    let tickets = Arc::<Tickets>::default();
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
         login,
@@ -169,6 +170,7 @@ pub(super) async fn assemble(
         verification: Arc::new(Verification::new(links)),
         turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
         introspection: Arc::new(Introspection::new(registry.clone())),
+        tickets: Arc::clone(&tickets),
         sessions,
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),
@@ -176,9 +178,16 @@ pub(super) async fn assemble(
     });
     let (renewal, renewals) = Renewal::new(store.clone(), config.login.browser, clock::now);
     let opened = OpenedSessions::new(store.clone(), renewals, OPENED_SESSIONS);
-    let judge = Arc::new(Judge::new(Arc::new(registry.clone()), opened, VERIFIED_TOKENS));
-    let gateway =
-        Gateway::new(Arc::clone(&live), judge, router, Arc::clone(&metrics), audit.clone());
+    let judge = Judge::new(Arc::new(registry.clone()), opened, tickets, VERIFIED_TOKENS);
+    let sockets = Arc::<Sockets>::default();
+    let gateway = Gateway::new(
+        Arc::clone(&live),
+        Arc::new(judge),
+        router,
+        Arc::clone(&sockets),
+        Arc::clone(&metrics),
+        audit.clone(),
+    );
     let tethers = Arc::<Tethers>::default();
     let acceptor = Acceptor {
         live: Arc::clone(&live),
@@ -193,6 +202,7 @@ pub(super) async fn assemble(
     let revocation = Revocation {
         registry: registry.clone(),
         tethers,
+        sockets,
         audit: audit.clone(),
         metrics: Arc::clone(&metrics),
     };

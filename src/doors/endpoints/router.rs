@@ -11,6 +11,7 @@ use super::refusal::Refused;
 use super::turnstile::Turnstile;
 use super::{
     csrf, introspection, links, login, logout, mfa, pages, password, refresh, sessions, wellknown,
+    ws_ticket,
 };
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
@@ -19,7 +20,7 @@ use crate::services::access::Introspection;
 use crate::services::account::{Overviews, PasswordChange, Recovery, Verification};
 use crate::services::grant::Refresh;
 use crate::services::login::{Challenge, Enrol, Login, SecondFactor};
-use crate::services::session::Sessions;
+use crate::services::session::{Sessions, Tickets};
 
 /// The services that the endpoints serve; each file takes its own.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Services {
     pub turnstile: Turnstile,
     /// What tokens say.
     pub introspection: Arc<Introspection>,
+    /// Tickets for WebSockets.
+    pub tickets: Arc<Tickets>,
     /// The end of sessions.
     pub sessions: Arc<Sessions>,
     /// Another password by the one in force.
@@ -70,6 +73,7 @@ pub fn router(services: Services) -> Router {
         verification,
         turnstile,
         introspection,
+        tickets,
         sessions,
         overviews,
         password,
@@ -124,6 +128,7 @@ pub fn router(services: Services) -> Router {
         .merge(password::routes(password))
         .merge(pages)
         .merge(introspection::routes(introspection))
+        .merge(ws_ticket::routes(tickets))
         .merge(csrf::routes())
         .merge(wellknown::routes(live))
         .fallback(nothing)

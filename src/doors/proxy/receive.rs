@@ -7,15 +7,15 @@ use http::{HeaderMap, Version, header};
 use pingora_http::RequestHeader;
 
 use super::Connection;
-use super::context::Passage;
-use super::forward_auth;
+use super::context::{Denied, Passage};
 use super::respond::Refusal;
+use super::{forward_auth, websocket};
 use crate::doors::endpoints;
 use crate::live::Snapshot;
 use crate::model::{Code, Principal, Timestamp};
 use crate::rules::request::{
-    Arrived, Candidates, CanonicalRequest, Malformed, OwnOrigins, ReturnTo, forwarded, head,
-    is_navigation,
+    Arrived, BroughtTicket, Candidates, CanonicalRequest, Malformed, OwnOrigins, ReturnTo,
+    forwarded, head, is_navigation,
 };
 use crate::rules::route::Found;
 use crate::services::access::{Asked, Caller, Denial, Judge, Permit, Verdict, authorize};
@@ -53,14 +53,18 @@ pub(super) async fn receive(
     request: &RequestHeader,
     now: Timestamp,
 ) -> Reception {
-    let canonical = match read(snapshot, connection, request) {
+    let mut canonical = match read(snapshot, connection, request) {
         Ok(canonical) => canonical,
         Err(code) => return Reception::Refused(code.into()),
     };
-    let candidates = Candidates::read(&request.headers);
+    let own_path = own_path(snapshot, canonical.path());
+    // Where nobody is judged, a ticket is not ours.
+    let socket = own_path.is_none() && !snapshot.open && websocket::is_handshake(request);
+    let ticket = if socket { canonical.take_ticket() } else { BroughtTicket::Nothing };
+    let candidates =
+        Candidates::read(&request.headers).with_ticket(&ticket, canonical.host(), canonical.path());
     let verdict = judge.judge(snapshot, &candidates, now).await;
 
-    let own_path = own_path(snapshot, canonical.path());
     if own_path.as_deref().is_some_and(forward_auth::is_asked_at) {
         let question = forward_auth::read(snapshot, connection, request, &canonical);
         let permit = question.map_err(Refusal::from).and_then(|question| {
@@ -82,18 +86,22 @@ pub(super) async fn receive(
     }
     let refused = |code| {
         let sign_in = sign_in(code, request, &canonical);
-        Refusal { code, presented: candidates.presented(), allow: None, sign_in }
+        Refusal { presented: candidates.presented(), sign_in, ..Refusal::from(code) }
     };
     let found = snapshot.routes.find(canonical.host(), canonical.path(), &request.method);
     Reception::Refused(match found {
         Found::Route(route) => {
             let caller = Caller { client_cn: connection.client_cn(), asked };
+            let principal = if socket { proven(&verdict).cloned() } else { None };
             match authorize(&route.policy, verdict, caller) {
                 Ok(permit) => {
                     let route = Arc::clone(route);
                     return Reception::Permitted(Passage { canonical, route, permit });
                 }
-                Err(denial) => refused(denial.code()),
+                Err(denial) => {
+                    let denied = || Box::new(Denied { route: Arc::clone(route), principal });
+                    Refusal { denied: socket.then(denied), ..refused(denial.code()) }
+                }
             }
         }
         Found::OtherMethods(allow) => {
@@ -230,6 +238,15 @@ fn unmatched(verdict: &Verdict, truth: Code) -> Code {
         Verdict::HalfProven(_) => Code::SecondFactorRequired,
         Verdict::Anonymous { .. } | Verdict::Rejected => Code::Unauthorized,
         Verdict::Unknowable => Code::Unavailable,
+    }
+}
+
+/// The caller, where proven in any way.
+const fn proven(verdict: &Verdict) -> Option<&Principal> {
+    match verdict {
+        Verdict::Proven(principal) | Verdict::HalfProven(principal) => Some(principal),
+        Verdict::Anonymous { .. } | Verdict::Rejected => None,
+        Verdict::Unknowable | Verdict::Unjudged => None,
     }
 }
 

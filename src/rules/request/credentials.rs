@@ -5,6 +5,7 @@
 use http::{HeaderMap, HeaderName, header};
 
 use super::cookies::{self, Brought};
+use super::ticket::{BroughtTicket, PresentedTicket};
 
 /// Where a service sends its key.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-service-api-key");
@@ -20,6 +21,8 @@ pub enum Credential<'a> {
     Bearer(&'a str),
     /// A session cookie.
     Session(&'a str),
+    /// The ticket of a WebSocket handshake.
+    Ticket(PresentedTicket<'a>),
     /// Something that can be read in no way or in two.
     Unusable,
 }
@@ -41,6 +44,7 @@ pub struct Candidates<'a> {
     api_key: Option<Credential<'a>>,
     authorization: Option<Credential<'a>>,
     headers: &'a HeaderMap,
+    ticket: Option<Credential<'a>>,
 }
 
 impl<'a> Candidates<'a> {
@@ -48,14 +52,35 @@ impl<'a> Candidates<'a> {
     pub fn read(headers: &'a HeaderMap) -> Self {
         let api_key = read_one(headers, &API_KEY, read_api_key);
         let authorization = read_one(headers, &header::AUTHORIZATION, read_authorization);
-        Self { api_key, authorization, headers }
+        Self { api_key, authorization, headers, ticket: None }
+    }
+
+    /// The same, and last the ticket of a WebSocket handshake for that host and path.
+    #[must_use]
+    pub fn with_ticket(self, brought: &'a BroughtTicket, host: &'a str, path: &'a str) -> Self {
+        let ticket = match brought {
+            BroughtTicket::Nothing => None,
+            BroughtTicket::One(secret) => {
+                Some(Credential::Ticket(PresentedTicket { secret, host, path }))
+            }
+            BroughtTicket::Several => Some(Credential::Unusable),
+        };
+        Self { ticket, ..self }
+    }
+
+    /// The ticket, where there is one that can be read.
+    pub const fn ticket(&self) -> Option<PresentedTicket<'a>> {
+        match self.ticket {
+            Some(Credential::Ticket(ticket)) => Some(ticket),
+            Some(_) | None => None,
+        }
     }
 
     /// In order.
     pub fn iter(&self) -> impl Iterator<Item = Credential<'a>> {
         let headers = self.headers;
         let session = std::iter::once_with(|| read_session(headers)).flatten();
-        self.api_key.into_iter().chain(self.authorization).chain(session)
+        self.api_key.into_iter().chain(self.authorization).chain(session).chain(self.ticket)
     }
 
     /// Whether anything was brought, even if it cannot be used: two `Authorization` fields, another
@@ -144,7 +169,10 @@ mod tests {
         let candidates = Candidates::read(&headers);
         let bearer = candidates.iter().find_map(|credential| match credential {
             Credential::Bearer(token) => Some(token.to_owned()),
-            Credential::ApiKey(_) | Credential::Session(_) | Credential::Unusable => None,
+            Credential::ApiKey(_)
+            | Credential::Session(_)
+            | Credential::Ticket(_)
+            | Credential::Unusable => None,
         });
         (bearer, candidates.presented())
     }
@@ -160,6 +188,7 @@ mod tests {
                 Credential::ApiKey(_) => 'a',
                 Credential::Bearer(_) => 'b',
                 Credential::Session(_) => 's',
+                Credential::Ticket(_) => 't',
                 Credential::Unusable => 'u',
             };
             Candidates::read(&headers).iter().map(kind).collect()
@@ -187,6 +216,29 @@ mod tests {
         for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
             let field = format!("{scheme} aB1-._~+/==");
             assert_eq!(read(&[field.as_bytes()]), (Some("aB1-._~+/==".to_owned()), true));
+        }
+    }
+
+    #[test]
+    fn a_ticket_comes_last_and_two_are_none() {
+        let mut headers = HeaderMap::new();
+        headers.append("cookie", HeaderValue::from_static("__Host-guarita-session=x"));
+        let one = BroughtTicket::One(crate::model::Secret::new("t"));
+        for (brought, expected) in
+            [(BroughtTicket::Nothing, "s"), (one, "st"), (BroughtTicket::Several, "su")]
+        {
+            let candidates = Candidates::read(&headers).with_ticket(&brought, "app.test", "/a");
+            let kinds = candidates.iter().map(|credential| match credential {
+                Credential::ApiKey(_) | Credential::Bearer(_) => '?',
+                Credential::Session(_) => 's',
+                Credential::Ticket(ticket) => {
+                    assert_eq!((ticket.host, ticket.path), ("app.test", "/a"));
+                    't'
+                }
+                Credential::Unusable => 'u',
+            });
+            assert_eq!(kinds.collect::<String>(), expected);
+            assert_eq!(candidates.ticket().is_some(), expected.ends_with('t'));
         }
     }
 

@@ -17,6 +17,7 @@ mod path;
 
 pub mod canonical;
 pub mod cookies;
+pub mod ticket;
 pub mod credentials;
 pub mod forwarded;
 pub mod head;
@@ -36,3 +37,4 @@ pub use navigation::is_navigation;
 pub use origin::{OwnOrigins, Provenance};
 pub(super) use path::canonical_path;
 pub use return_to::ReturnTo;
+pub use ticket::{BroughtTicket, PresentedTicket};

@@ -2,7 +2,7 @@
 
 use super::forgery::Asked;
 use super::judge::Verdict;
-use crate::model::{Code, Principal, Source};
+use crate::model::{Code, Principal};
 use crate::rules::route::Policy;
 
 /// Facts about the caller beside who it is.
@@ -118,10 +118,7 @@ fn check_certificate(policy: &Policy, caller: Caller<'_>) -> Result<(), Denial> 
 
 /// Whether another site may have made a browser send this under its session.
 fn forged(policy: &Policy, principal: &Principal, asked: &Asked<'_>) -> bool {
-    match principal.identity().source() {
-        Source::Session => !asked.is_meant(policy.protection),
-        Source::Bearer | Source::ApiKey => false,
-    }
+    principal.is_ambient() && !asked.is_meant(policy.protection)
 }
 
 fn check_source(policy: &Policy, principal: &Principal) -> Result<(), Denial> {

@@ -9,7 +9,7 @@ use crate::live::{RequiredFactor, ServiceKey, Snapshot};
 use crate::model::{Principal, SessionId, Source, Timestamp};
 use crate::rules::request::{Candidates, Credential};
 use crate::rules::token::{Expectations, Keyring};
-use crate::services::session::{Registry, Standing, Unknowable};
+use crate::services::session::{Redeemed, Registry, Standing, Tickets, Unknowable};
 
 /// What the judge found.
 #[derive(Clone, Debug)]
@@ -38,6 +38,7 @@ pub struct Judge {
     registry: Arc<Registry>,
     verified: VerifiedTokens,
     opened: OpenedSessions,
+    tickets: Arc<Tickets>,
 }
 
 /// What the judge goes by; a part of the snapshot.
@@ -52,10 +53,30 @@ struct Grounds<'a> {
 }
 
 impl Judge {
-    /// A judge over the registry and the sessions of browsers, with an empty cache of at most
-    /// `capacity` verified tokens.
-    pub fn new(registry: Arc<Registry>, opened: OpenedSessions, capacity: usize) -> Self {
-        Self { registry, verified: VerifiedTokens::new(capacity), opened }
+    /// A judge over the registry, the sessions of browsers and the tickets of WebSockets, with an empty
+    /// cache of at most `capacity` verified tokens.
+    pub fn new(
+        registry: Arc<Registry>,
+        opened: OpenedSessions,
+        tickets: Arc<Tickets>,
+        capacity: usize,
+    ) -> Self {
+        Self { registry, verified: VerifiedTokens::new(capacity), opened, tickets }
+    }
+
+    /// Until when a session is in force, as it stands now; `None` where it is over.
+    ///
+    /// # Errors
+    /// [`Unknowable`] where neither memory nor the store can say.
+    pub async fn session_end(
+        &self,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Unknowable> {
+        Ok(match self.registry.standing(session, now).await? {
+            Standing::Active { expires_at, .. } => Some(expires_at),
+            Standing::Inactive => None,
+        })
     }
 
     /// Tries the candidates in order.
@@ -78,7 +99,9 @@ impl Judge {
         };
         let standing = |session| self.registry.standing(session, now);
         let open = |cookie| self.opened.open(cookie, now);
-        try_each(&self.verified, grounds, candidates.iter(), standing, open).await
+        // Whatever becomes of the request, its ticket is used up.
+        let redeemed = candidates.ticket().and_then(|ticket| self.tickets.redeem(ticket, now));
+        try_each(&self.verified, grounds, candidates.iter(), redeemed, standing, open).await
     }
 }
 
@@ -87,6 +110,7 @@ async fn try_each<'a, Answer, Opening>(
     verified: &VerifiedTokens,
     grounds: Grounds<'_>,
     credentials: impl Iterator<Item = Credential<'a>>,
+    mut redeemed: Option<Redeemed>,
     standing: impl Fn(SessionId) -> Answer,
     open: impl Fn(&'a str) -> Opening,
 ) -> Verdict
@@ -110,6 +134,13 @@ where
                 Ok(session) => session.map(|session| session.proof()),
                 Err(Unknowable) => return Verdict::Unknowable,
             },
+            Credential::Ticket(_) => redeemed.take().map(|redeemed| Proof {
+                identity: redeemed.identity,
+                session: redeemed.session,
+                as_of: redeemed.as_of,
+                ends_at: redeemed.ends_at,
+                ambient: false,
+            }),
             Credential::Unusable => None,
         };
         if let Some(proof) = proof {
@@ -160,10 +191,10 @@ pub(super) fn prove(
     required_factor: &RequiredFactor,
 ) -> Option<Verdict> {
     let (user, second_factor) = match standing {
-        Standing::Active { user, second_factor } => (user, *second_factor),
+        Standing::Active { user, second_factor, .. } => (user, *second_factor),
         Standing::Inactive => return None,
     };
-    let Proof { identity, session: _, as_of } = proof;
+    let Proof { identity, session: _, as_of, ends_at, ambient } = proof;
     if identity.user() != Some(user.user) {
         return None;
     }
@@ -172,7 +203,8 @@ pub(super) fn prove(
     } else {
         Principal::new(identity)
     };
-    let principal = principal.with_second_factor(second_factor);
+    let principal = principal.with_second_factor(second_factor).ending_at(ends_at);
+    let principal = if ambient { principal } else { principal.deliberate() };
     let demanded = required_factor.is_demanded(&user.roles, user.second_factor_required);
     Some(if demanded && !principal.second_factor() {
         Verdict::HalfProven(principal)

@@ -13,6 +13,7 @@ pub mod feed;
 pub mod lifecycle;
 pub mod sweep;
 pub mod renewal;
+pub mod ticket;
 
 pub use crate::adapters::store::Session;
 pub use feed::Feed;
@@ -21,3 +22,4 @@ pub use lifetimes::Lifetimes;
 pub use registry::{Registry, Standing, Unknowable, UserStanding};
 pub use renewal::{Renewal, Renewals};
 pub use sweep::{KEEP_SUCCESSOR_SEEDS, Sweep};
+pub use ticket::{Redeemed, TicketRefusal, Tickets};

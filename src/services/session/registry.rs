@@ -45,6 +45,8 @@ pub enum Standing {
         user: Arc<UserStanding>,
         /// Whether a second factor was proven in it.
         second_factor: bool,
+        /// When it ends, as far as this node knows; the use of a browser's moves it.
+        expires_at: Timestamp,
     },
     /// Revoked, expired, unknown, or its user disabled.
     Inactive,
@@ -144,9 +146,12 @@ impl Registry {
                 return None;
             }
             let user = memory.users.get(&known.user)?;
-            let second_factor = known.second_factor;
-            return (user.generation == known.generation)
-                .then_some(Standing::Active { user: user.standing, second_factor });
+            let KnownSession { second_factor, expires_at, .. } = known;
+            return (user.generation == known.generation).then_some(Standing::Active {
+                user: user.standing,
+                second_factor,
+                expires_at,
+            });
         }
         let until = memory.absent.get(&session)?;
         (now < until).then_some(Standing::Inactive)
@@ -344,7 +349,8 @@ impl Memory {
             second_factor: found.second_factor,
         };
         self.sessions.insert(session, known);
-        Some(Standing::Active { user: user.standing, second_factor: known.second_factor })
+        let KnownSession { second_factor, expires_at, .. } = known;
+        Some(Standing::Active { user: user.standing, second_factor, expires_at })
     }
 
     /// The user's entry, made anew where it differs.

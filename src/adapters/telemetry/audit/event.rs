@@ -1,5 +1,7 @@
 //! What happened, apart from forwarded requests.
 
+use std::time::Duration;
+
 use crate::model::{SessionId, UserId};
 
 macro_rules! names {
@@ -47,6 +49,12 @@ names! {
     ClientRefused = "auth.client.refused", false;
     /// An exchange under way was ended with its session.
     StreamClosed = "session.stream_closed", false;
+    /// A WebSocket is open.
+    WebSocketOpened = "ws.connection.opened", false;
+    /// A WebSocket was not let in, or its upstream did not take it.
+    WebSocketRejected = "ws.connection.rejected", false;
+    /// A WebSocket that was open is closed.
+    WebSocketClosed = "ws.connection.closed", false;
     /// A second factor was begun.
     MfaEnrollStarted = "mfa.enroll.started", false;
     /// A second factor became active.
@@ -106,13 +114,26 @@ pub struct Event<'a> {
     pub session: Option<SessionId>,
     /// From which address.
     pub address: Option<std::net::IpAddr>,
+    /// On which route, by its path as configured.
+    pub route: Option<&'a str>,
     /// Why, in one of our own words.
     pub reason: Option<&'a str>,
+    /// For how long; written in milliseconds.
+    pub duration: Option<Duration>,
 }
 
 impl Event<'_> {
     /// An event of which only the name is known yet.
     pub const fn new(name: Name) -> Self {
-        Self { name, request_id: None, user: None, session: None, address: None, reason: None }
+        Self {
+            name,
+            request_id: None,
+            user: None,
+            session: None,
+            address: None,
+            route: None,
+            reason: None,
+            duration: None,
+        }
     }
 }

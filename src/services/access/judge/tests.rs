@@ -50,6 +50,7 @@ impl Court {
             &self.verified,
             grounds,
             credentials,
+            None,
             |id| {
                 assert_eq!(id, session());
                 asked.times.set(asked.times.get() + 1);
@@ -70,7 +71,7 @@ fn active() -> Asked {
 }
 
 fn standing(user: Arc<UserStanding>, second_factor: bool) -> Standing {
-    Standing::Active { user, second_factor }
+    Standing::Active { user, second_factor, expires_at: now().plus(Duration::from_secs(3600)) }
 }
 
 fn proven(verdict: Verdict) -> Principal {
