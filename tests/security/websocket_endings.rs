@@ -173,6 +173,25 @@ async fn half_a_frame_does_not_keep_a_websocket_open() {
     }
 }
 
+/// Neither does a caller that takes nothing of what it is sent.
+#[tokio::test]
+async fn a_caller_that_reads_nothing_does_not_keep_a_websocket_open() {
+    let (address, mut taken) = taking().await;
+    let gateway = Setup::standard(&format!("http://{address}")).start().await;
+    let alice = gateway.bearer("alice").await;
+    let _socket = open(&gateway, &alice).await;
+    let mut upstream = within("the upstream", taken.recv()).await.unwrap();
+    let frame = frame(LENGTHS[2]);
+    let speaking = tokio::spawn(async move { while upstream.write_all(&frame).await.is_ok() {} });
+    let is = |line: &serde_json::Value| {
+        line["event"] == "ws.connection.closed" && line["sid"] == serde_json::json!(alice.sid)
+    };
+    assert_eq!(alice.log_out().await.status, 204);
+    let told = tokio::time::timeout(ENDS_WITHIN, gateway.audited("the end", is)).await;
+    assert_eq!(told.expect("it outlives its session")["reason"], "revoked");
+    within("the end of the upstream's words", speaking).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_closed_websocket_gets_no_second_close_frame() {
     let (address, mut taken) = taking().await;

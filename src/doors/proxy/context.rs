@@ -62,6 +62,8 @@ pub struct Passage {
     pub route: Arc<RouteTarget>,
     /// The leave to forward it.
     pub permit: Permit,
+    /// Whether it opens a WebSocket.
+    pub handshake: bool,
 }
 
 impl Passage {

@@ -10,7 +10,7 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::context::{Context, Passage};
-use super::{Connection, request_id, websocket};
+use super::{Connection, request_id};
 use crate::live::Snapshot;
 use crate::model::{Code, Identity, Principal, Source};
 use crate::rules::request::credentials::is_credential;
@@ -32,7 +32,7 @@ pub(super) fn prepare(
     };
     let snapshot = &context.snapshot;
     let kept = Kept {
-        upgrade: websocket::is_handshake(arrived),
+        upgrade: passage.handshake,
         forwarding: forwarded::is_trusted(connection.peer.ip(), &snapshot.trusted_proxies),
     };
     let mut parts = request::Parts::from(std::mem::replace(request, nothing()));

@@ -145,7 +145,7 @@ impl ProxyHttp for Gateway {
                 if length.is_some_and(|length| length > passage.route.max_body) {
                     return self.refuse(session, context, &Code::BodyTooLarge.into()).await;
                 }
-                if websocket::is_handshake(session.req_header()) {
+                if passage.handshake {
                     // Boxed: this is rare, and its size would be paid on every request.
                     let begun = Box::pin(self.begin_websocket(&passage, context)).await;
                     if let Err(code) = begun {

@@ -58,9 +58,10 @@ pub(super) async fn receive(
         Err(code) => return Reception::Refused(code.into()),
     };
     let own_path = own_path(snapshot, canonical.path());
+    let handshake = own_path.is_none() && websocket::is_handshake(request);
     // Where nobody is judged, a ticket is not ours.
-    let socket = own_path.is_none() && !snapshot.open && websocket::is_handshake(request);
-    let ticket = if socket { canonical.take_ticket() } else { BroughtTicket::Nothing };
+    let ticketed = handshake && !snapshot.open;
+    let ticket = if ticketed { canonical.take_ticket() } else { BroughtTicket::Nothing };
     let candidates =
         Candidates::read(&request.headers).with_ticket(&ticket, canonical.host(), canonical.path());
     let verdict = judge.judge(snapshot, &candidates, now).await;
@@ -92,15 +93,15 @@ pub(super) async fn receive(
     Reception::Refused(match found {
         Found::Route(route) => {
             let caller = Caller { client_cn: connection.client_cn(), asked };
-            let principal = if socket { proven(&verdict).cloned() } else { None };
+            let principal = if handshake { proven(&verdict).cloned() } else { None };
             match authorize(&route.policy, verdict, caller) {
                 Ok(permit) => {
                     let route = Arc::clone(route);
-                    return Reception::Permitted(Passage { canonical, route, permit });
+                    return Reception::Permitted(Passage { canonical, route, permit, handshake });
                 }
                 Err(denial) => {
                     let denied = || Box::new(Denied { route: Arc::clone(route), principal });
-                    Refusal { denied: socket.then(denied), ..refused(denial.code()) }
+                    Refusal { denied: handshake.then(denied), ..refused(denial.code()) }
                 }
             }
         }

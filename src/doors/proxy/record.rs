@@ -31,8 +31,7 @@ pub(super) fn finished(
         );
     }
     let is_open = context.websocket.as_ref().is_some_and(|websocket| websocket.is_open());
-    let is_own = matches!(context.stage, Stage::Own { .. });
-    if !is_open && !is_own && websocket::is_handshake(session.req_header()) {
+    if is_handshake(session, context) && !is_open {
         ledger.rejected(&Rejected {
             request_id: &context.request_id,
             route: context.route(),
@@ -67,5 +66,15 @@ pub(super) fn finished(
                 now,
             );
         }
+    }
+}
+
+/// Whether the request was to open a WebSocket.
+fn is_handshake(session: &Session, context: &Context) -> bool {
+    match &context.stage {
+        Stage::Arrived => websocket::is_handshake(session.req_header()),
+        Stage::Denied(_) => true,
+        Stage::Own { .. } => false,
+        Stage::Permitted(passage) => passage.handshake,
     }
 }
