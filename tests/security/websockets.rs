@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::browser::SESSION;
 use crate::harness::{
-    Answer, Browser, Gateway, HOST, Persona, Request, Setup, Socket, Upstream, until,
+    Answer, Authority, Browser, Gateway, HOST, Persona, Request, Setup, Socket, Upstream, until,
 };
 
 const TICKET: &str = "/auth/ws-ticket";
@@ -266,6 +266,45 @@ async fn silence_ends_a_handshake_and_not_a_websocket() {
         assert_eq!(silent.err(), Some(504));
     }
     socket.echoes("still here").await;
+}
+
+/// The same way over TLS, where what is read is not what was said.
+#[tokio::test]
+async fn an_upstream_with_tls_is_waited_for_and_left_alone_alike() {
+    let authority = Authority::new("Upstream CA");
+    let identity = authority.server(&["localhost"]);
+    let upstream = Upstream::start_tls(&identity, None).await;
+    upstream.script(|request| match request.target().as_str() {
+        "/api/silent" => Answer::Silence,
+        "/api/greeting" => Answer::Greeting,
+        _ => Answer::WebSocket,
+    });
+    let gateway = Setup::standard(&upstream.url())
+        .without_table("[[upstreams]]")
+        .file("upstream-ca.pem", authority.pem())
+        .upstream_with(
+            "u",
+            &[&upstream.url()],
+            "read_timeout = \"1s\"\nretries = 0\neject_after = 1000\n\
+             tls = { ca = \"upstream-ca.pem\", server_name = \"localhost\" }",
+        )
+        .start()
+        .await;
+    let alice = gateway.bearer("alice").await;
+    let token = alice.token.as_ref().unwrap();
+    let mut socket = Socket::under(&gateway, "/api/ws", token).await.unwrap();
+    for _ in 0..50 {
+        let mut greeted = Socket::under(&gateway, "/api/greeting", token).await.unwrap();
+        assert_eq!(greeted.next().await, Message::text("hello"));
+        greeted.echoes("hello to you").await;
+    }
+    for _ in 0..2 {
+        let silent = Socket::under(&gateway, "/api/silent", token).await;
+        assert_eq!(silent.err(), Some(504));
+    }
+    socket.echoes("still here").await;
+    assert_eq!(alice.log_out().await.status, 204);
+    assert_eq!(socket.closed().await, Some(4401));
 }
 
 /// cloudflare/pingora issue 946: an upstream that answers at once, and speaks first.
