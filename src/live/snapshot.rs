@@ -120,6 +120,10 @@ pub struct Limits {
     pub requests_per_connection: u32,
     /// Concurrent HTTP/2 streams per connection; default 100.
     pub streams_per_connection: u32,
+    /// Longest silence of both ends of a WebSocket; 1 s to 24 h, default 5 min.
+    pub websocket_idle_timeout: Duration,
+    /// Open WebSockets of one user, in all of its sessions; default 4,096.
+    pub websockets_per_user: usize,
 }
 
 impl Default for Limits {
@@ -135,6 +139,8 @@ impl Default for Limits {
             connections_per_address: 16_384,
             requests_per_connection: 10_000,
             streams_per_connection: 100,
+            websocket_idle_timeout: Duration::from_secs(300),
+            websockets_per_user: 4_096,
         }
     }
 }

@@ -289,6 +289,23 @@ impl Identity {
         Self { second_factor, ..self }
     }
 
+    /// The same facts with the roles and the second factor that count now.
+    ///
+    /// # Errors
+    /// None that the identity itself had not; see [`Identity::new`].
+    pub fn restated(&self, roles: Roles, second_factor: bool) -> Result<Self, InvalidIdentity> {
+        let (subject, token_id) = (self.subject.clone(), self.token_id());
+        let again = Self::new(subject, self.user, self.session, roles, self.source, token_id)?;
+        Ok(Self {
+            second_factor,
+            of_provider: self.of_provider,
+            provider_roles: self.provider_roles,
+            scopes: self.scopes.clone(),
+            api_key: self.api_key,
+            ..again
+        })
+    }
+
     /// The same, of somebody whose credential a provider issued.
     #[must_use]
     pub fn of_provider(self) -> Self {

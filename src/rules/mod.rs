@@ -3,3 +3,4 @@
 pub mod request;
 pub mod route;
 pub mod token;
+pub mod websocket;

@@ -114,7 +114,9 @@ async fn a_session_cookie_counts_and_a_foreign_page_behind_it_does_not() {
     // A proxy takes `Upgrade` from a handshake before it asks.
     for (site, expected) in [("same-origin", 200), ("same-site", 403), ("cross-site", 403)] {
         let handshake = asked("GET", site).header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-        assert_eq!(status(handshake).await, expected, "{site}");
+        let own = handshake.clone().header("origin", &format!("https://{HOST}"));
+        assert_eq!(status(own).await, expected, "{site}");
+        assert_eq!(status(handshake).await, 403, "{site}, and no origin");
     }
 }
 

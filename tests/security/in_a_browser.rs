@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::authenticator::with_factors;
-use crate::harness::{chromium, password_of};
+use crate::harness::{Answer, Setup, Upstream, chromium, password_of};
 use crate::recovery::{ANA, CHANGED, NEW, PROOF, RESET, Stage};
 
 async fn stage() -> Stage {
@@ -53,6 +53,25 @@ async fn a_person_signs_in_enrols_recovers_and_finds_all_sessions_gone() {
 #[tokio::test]
 async fn all_of_it_works_without_scripts() {
     journey(false, "plain").await;
+}
+
+/// A page opens WebSockets by a ticket and by its cookie, and hears why they end.
+#[tokio::test]
+async fn a_page_hears_that_its_session_ended() {
+    let upstream = Upstream::answering(|request| match request.target().as_str() {
+        "/api/ws" => Answer::WebSocket,
+        _ => {
+            let html = ("content-type".to_owned(), "text/html".to_owned());
+            Answer::Reply(200, vec![html], b"<!doctype html><title>A page</title>".to_vec())
+        }
+    })
+    .await;
+    let gateway = Setup::standard(&upstream.url()).start().await;
+    let given = json!({ "username": "alice", "password": password_of("alice") });
+    chromium::run(&gateway, "websockets.mjs", &given, async |_| String::new()).await;
+    let sockets = upstream.requests().into_iter().filter(|it| it.target() == "/api/ws");
+    assert!(sockets.clone().all(|it| it.one("x-auth-source").as_deref() == Some("session")));
+    assert_eq!(sockets.count(), 2);
 }
 
 /// Every page in one language, light and dark.

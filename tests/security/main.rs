@@ -36,3 +36,5 @@ mod routes;
 mod second_factor;
 mod security;
 mod sessions;
+mod websockets;
+mod websocket_endings;

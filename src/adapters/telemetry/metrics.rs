@@ -36,6 +36,9 @@ pub struct Metrics {
     mfa_challenges: IntCounterVec,
     refreshes: IntCounterVec,
     streams_closed: IntCounterVec,
+    websockets_open: IntGauge,
+    websocket_handshakes: IntCounterVec,
+    websockets_closed: IntCounterVec,
     rate_limited: IntCounterVec,
     mails: IntCounterVec,
     outbox_mails: IntGauge,
@@ -182,6 +185,17 @@ impl Metrics {
                 "Exchanges ended by the gateway while under way.",
                 &["reason"],
             )?,
+            websockets_open: to.gauge("guarita_websockets_open", "Open WebSockets.")?,
+            websocket_handshakes: to.counters(
+                "guarita_websocket_handshakes_total",
+                "Handshakes of WebSockets, by how they ended.",
+                &["result"],
+            )?,
+            websockets_closed: to.counters(
+                "guarita_websockets_closed_total",
+                "WebSockets that were open and are closed, by why.",
+                &["reason"],
+            )?,
             rate_limited: to.counters(
                 "guarita_rate_limited_total",
                 "Requests refused because there were too many, by kind and by what was counted.",
@@ -302,6 +316,23 @@ impl Metrics {
     /// Counts an exchange that was ended while under way.
     pub fn stream_closed(&self, reason: &str) {
         self.streams_closed.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a WebSocket that is open now.
+    pub fn websocket_opened(&self) {
+        self.websocket_handshakes.with_label_values(&["opened"]).inc();
+        self.websockets_open.inc();
+    }
+
+    /// Counts a WebSocket that was not opened.
+    pub fn websocket_rejected(&self) {
+        self.websocket_handshakes.with_label_values(&["rejected"]).inc();
+    }
+
+    /// Counts a WebSocket that was open and is closed.
+    pub fn websocket_closed(&self, reason: &str) {
+        self.websockets_closed.with_label_values(&[reason]).inc();
+        self.websockets_open.dec();
     }
 
     /// Counts a request refused because there were too many.

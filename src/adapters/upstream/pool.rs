@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -35,6 +35,8 @@ pub struct Pool {
     servers: Vec<Member>,
     turn: AtomicUsize,
     started: AtomicBool,
+    /// WebSocket handshakes so far.
+    upgrades: AtomicU64,
 }
 
 struct Member {
@@ -76,6 +78,7 @@ impl Pool {
             servers,
             turn: AtomicUsize::new(0),
             started: AtomicBool::new(false),
+            upgrades: AtomicU64::new(0),
         }))
     }
 
@@ -185,13 +188,24 @@ impl Attempt {
         Some(peer)
     }
 
-    /// How pingora reaches it with a WebSocket handshake.
-    pub fn upgrade_peer(&self) -> Option<Box<HttpPeer>> {
+    /// How pingora reaches it with a WebSocket handshake, which must be answered within the upstream's
+    /// `read_timeout` and what is `left` of the route's time. Once `open` is true, silence is not bounded
+    /// here.
+    pub fn upgrade_peer(
+        &self,
+        open: Arc<AtomicBool>,
+        left: Option<Duration>,
+    ) -> Option<Box<HttpPeer>> {
         let mut peer = self.peer()?;
-        let timeout = self.pool.settings.connect_timeout;
-        peer.options.custom_l4 = Some(Arc::new(Upgrade(timeout)));
-        // Never a connection from the pool.
-        peer.group_key = !peer.group_key;
+        let settings = &self.pool.settings;
+        let connect = settings.connect_timeout;
+        let answer = left.map_or(settings.read_timeout, |left| left.min(settings.read_timeout));
+        peer.options.custom_l4 = Some(Arc::new(Upgrade { connect, answer, open }));
+        peer.options.read_timeout = None;
+        // Never a connection from the pool, nor one that another handshake left there.
+        let number = self.pool.upgrades.fetch_add(1, Ordering::Relaxed);
+        peer.group_key = !peer.group_key ^ number.rotate_left(32);
+        peer.options.idle_timeout = Some(Duration::ZERO);
         Some(peer)
     }
 
@@ -225,8 +239,6 @@ impl fmt::Debug for Attempt {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::adapters::upstream::settings::{Server, Tls};
 

@@ -4,9 +4,15 @@
 //! read a 101 before it hears so: it then takes the end of the request for the end of the tunnel
 //! (cloudflare/pingora issue 946). On these connections the first look for an answer after a write
 //! finds none yet, so that what was sent to that half is always heard first.
+//!
+//! They also bound the wait for an answer by themselves: pingora has one bound for it and for the silence
+//! of the tunnel, and the latter is the gateway's affair.
 
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,10 +24,18 @@ use pingora_core::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSo
 use pingora_core::{Error, ErrorType, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 /// Connects within a time.
 #[derive(Debug)]
-pub(super) struct Upgrade(pub(super) Duration);
+pub(super) struct Upgrade {
+    /// To connect.
+    pub(super) connect: Duration,
+    /// Longest silence until the handshake is taken.
+    pub(super) answer: Duration,
+    /// Whether it was.
+    pub(super) open: Arc<AtomicBool>,
+}
 
 #[async_trait]
 impl Connect for Upgrade {
@@ -29,13 +43,15 @@ impl Connect for Upgrade {
         let Some(address) = address.as_inet() else {
             return Error::e_explain(ErrorType::ConnectError, "not an address of the internet");
         };
-        let connected = tokio::time::timeout(self.0, TcpStream::connect(address)).await;
+        let connected = tokio::time::timeout(self.connect, TcpStream::connect(address)).await;
         let tcp = connected
             .map_err(|_| Error::explain(ErrorType::ConnectTimedout, "connecting"))?
             .map_err(|error| Error::because(ErrorType::ConnectError, "connecting", error))?;
         let nodelay = tcp.set_nodelay(true);
         nodelay.map_err(|error| Error::because(ErrorType::ConnectError, "connecting", error))?;
-        Ok(VirtualSocketStream::new(Box::new(Socket { tcp, wrote: false })).into())
+        let (answer, open) = (self.answer, Arc::clone(&self.open));
+        let socket = Socket { tcp, wrote: false, answer, open, silence: None };
+        Ok(VirtualSocketStream::new(Box::new(socket)).into())
     }
 }
 
@@ -44,6 +60,23 @@ struct Socket {
     tcp: TcpStream,
     /// Whether something was written since the last look for an answer.
     wrote: bool,
+    answer: Duration,
+    open: Arc<AtomicBool>,
+    /// Runs while an answer to the handshake is awaited.
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl Socket {
+    /// Rings once the upstream was silent for too long.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.open.load(Ordering::Acquire) {
+            self.silence = None;
+            return Poll::Pending;
+        }
+        let answer = self.answer;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(answer)));
+        silence.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl VirtualSocket for Socket {
@@ -63,7 +96,12 @@ impl AsyncRead for Socket {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
+        let read = Pin::new(&mut self.tcp).poll_read(context, buffer);
+        if read.is_pending() {
+            return self.poll_silence(context);
+        }
+        self.silence = None;
+        read
     }
 }
 
@@ -90,18 +128,41 @@ impl AsyncWrite for Socket {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
 
-    #[tokio::test]
-    async fn an_answer_that_is_there_already_is_found_at_the_second_look() {
+    /// Two ends of one connection, the first as towards an upstream that has so long to answer.
+    async fn connected(answer: Duration) -> (Socket, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tcp, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let mut socket = Socket { tcp: tcp.unwrap(), wrote: false };
-        let mut other = accepted.unwrap().0;
+        let tcp = tcp.unwrap();
+        let socket = Socket { tcp, wrote: false, answer, open: Arc::default(), silence: None };
+        (socket, accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_awaited_for_a_time_and_a_tunnel_for_ever() {
+        let (mut socket, mut other) = connected(Duration::from_millis(50)).await;
+        let mut bytes = [0; 1];
+        let silent = socket.read(&mut bytes).await.unwrap_err();
+        assert_eq!(silent.kind(), io::ErrorKind::TimedOut);
+        socket.open.store(true, Ordering::Release);
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let waiting = poll_fn(|context| {
+            Poll::Ready(Pin::new(&mut socket).poll_read(context, &mut buffer).is_pending())
+        });
+        assert!(waiting.await);
+        assert!(socket.silence.is_none(), "nothing rings any more");
+        other.write_all(b"x").await.unwrap();
+        assert_eq!(socket.read(&mut bytes).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_there_already_is_found_at_the_second_look() {
+        let (mut socket, mut other) = connected(Duration::from_secs(60)).await;
         socket.write_all(b"question").await.unwrap();
         other.write_all(b"answer").await.unwrap();
         socket.tcp.readable().await.unwrap();

@@ -21,7 +21,7 @@ use crate::app::config::values::Mode;
 use crate::app::reload::{self, Actor};
 use crate::doors::endpoints;
 use crate::doors::ops::Readiness;
-use crate::doors::proxy::{Gateway, Tethers};
+use crate::doors::proxy::{Gateway, Sockets, Tethers};
 use crate::live::Live;
 use crate::model::clock;
 use crate::services::access::{Introspection, Judge, OpenedSessions};
@@ -34,7 +34,7 @@ use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
 use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor};
 use crate::services::mail::{Outbox, Route, Sender};
-use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep};
+use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep, Tickets};
 
 /// Verified tokens kept in memory.
 const VERIFIED_TOKENS: usize = 65_536;
@@ -159,6 +159,7 @@ pub(super) async fn assemble(
     let challenge = Challenge::new(store.clone(), Arc::clone(&login), Arc::clone(&factor));
     let enrol =
         Enrol::new(store.clone(), Arc::clone(&login), Arc::clone(&factor), config.mfa.recent_login);
+    let tickets = Arc::<Tickets>::default();
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
         issues: config.mode != Mode::External,
@@ -175,6 +176,7 @@ pub(super) async fn assemble(
         verification: Arc::new(Verification::new(links)),
         turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
         introspection: Arc::new(Introspection::new(registry.clone())),
+        tickets: Arc::clone(&tickets),
         sessions,
         live: Arc::clone(&live),
         metrics: Arc::clone(&metrics),
@@ -184,15 +186,23 @@ pub(super) async fn assemble(
     let opened = OpenedSessions::new(store.clone(), renewals, OPENED_SESSIONS);
     let (usage, uses) = api_key::Usage::new(store.clone(), clock::now);
     let api_keys = Arc::new(api_key::Registry::new(store.clone(), registry.clone(), uses));
-    let judge = Arc::new(Judge::new(
+    let judge = Judge::new(
         Arc::new(registry.clone()),
         opened,
         Arc::clone(&api_keys),
+        tickets,
         Linking::new(store.clone(), audit.clone()),
         VERIFIED_TOKENS,
-    ));
-    let gateway =
-        Gateway::new(Arc::clone(&live), judge, router, Arc::clone(&metrics), audit.clone());
+    );
+    let sockets = Arc::<Sockets>::default();
+    let gateway = Gateway::new(
+        Arc::clone(&live),
+        Arc::new(judge),
+        router,
+        Arc::clone(&sockets),
+        Arc::clone(&metrics),
+        audit.clone(),
+    );
     let tethers = Arc::<Tethers>::default();
     let acceptor = Acceptor {
         live: Arc::clone(&live),
@@ -208,6 +218,7 @@ pub(super) async fn assemble(
         registry: registry.clone(),
         api_keys,
         tethers,
+        sockets,
         audit: audit.clone(),
         metrics: Arc::clone(&metrics),
     };

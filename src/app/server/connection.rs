@@ -41,7 +41,7 @@ impl Service {
     /// Serves a connection to its end.
     pub(super) async fn serve(
         self,
-        stream: GuardedStream,
+        mut stream: GuardedStream,
         connection: Connection,
         tether: Arc<Tether>,
         limits: &Limits,
@@ -50,6 +50,7 @@ impl Service {
         if stream.is_http2() {
             self.serve_http2(stream, connection, limits).await;
         } else {
+            stream.tie(Arc::clone(&tether));
             connection.serve(tether, self.serve_http1(stream, limits)).await;
         }
     }

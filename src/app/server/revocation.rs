@@ -1,4 +1,5 @@
-//! Ends what is under way when its session ends, or its API key is revoked.
+//! Ends what is under way when its session ends or its API key is revoked, and WebSockets that expire or
+//! fall silent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +9,21 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::adapters::store::Change;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
-use crate::doors::proxy::{Held, Tether, Tethers};
-use crate::model::clock;
+use crate::doors::proxy::{Held, Socket, Sockets, Tether, Tethers};
+use crate::model::{Timestamp, clock};
+use crate::rules::websocket::Ending;
 use crate::services::api_key;
 use crate::services::session::{Registry, Standing};
 
-/// Why an exchange is ended.
-const REVOKED: &str = "revoked";
 /// Changes looked at together, at most.
 const BATCH: usize = 1_000;
 
-/// How long an exchange may go on after its session, to end by itself.
+/// How long an exchange may go on after its session, to end by itself; how long a WebSocket may take to
+/// be closed where no frame is cut.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// How often WebSockets are looked at for their time being up.
+const PERIOD: Duration = Duration::from_millis(500);
 
 /// Cuts the exchanges of sessions that ended, and of keys that were revoked.
 #[derive(Clone)]
@@ -27,32 +31,93 @@ pub(super) struct Revocation {
     pub(super) registry: Registry,
     pub(super) api_keys: Arc<api_key::Registry>,
     pub(super) tethers: Arc<Tethers>,
+    pub(super) sockets: Arc<Sockets>,
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
 }
+
+/// An exchange that is to end, with its number on its tether.
+type Exchange = (Arc<Tether>, u64, Held);
 
 impl Revocation {
     /// Follows the changes for ever; drop it to stop.
     pub(super) async fn run(self) {
         let mut changes = self.registry.changes();
-        while let Some(batch) = next(&mut changes).await {
-            let mut ended = Vec::new();
-            for (tether, exchange, held) in self.tethers.held() {
-                if self.ended(&held, &batch).await {
-                    ended.push((tether, exchange, held));
-                }
-            }
-            if !ended.is_empty() {
-                tokio::spawn(self.clone().cut(ended));
+        let mut ticks = tokio::time::interval(PERIOD);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                batch = next(&mut changes) => match batch {
+                    Some(batch) => self.end_revoked(&batch).await,
+                    None => return,
+                },
+                _ = ticks.tick() => self.end_overdue().await,
             }
         }
     }
 
-    /// What is about to be answered still is; what goes on is cut.
-    async fn cut(self, ended: Vec<(Arc<Tether>, u64, Held)>) {
+    async fn end_revoked(&self, batch: &[Change]) {
+        let mut ended = Vec::new();
+        for exchange in self.tethers.held() {
+            if self.ended(&exchange.2, batch).await {
+                if let Some(socket) = &exchange.2.socket {
+                    socket.end(Ending::Revoked);
+                }
+                ended.push(exchange);
+            }
+        }
+        self.cut_soon(ended);
+    }
+
+    /// WebSockets whose token, session or patience is at its end.
+    async fn end_overdue(&self) {
+        if self.sockets.is_empty() {
+            return;
+        }
+        let now = clock::now();
+        let mut ended = Vec::new();
+        for exchange in self.tethers.sockets() {
+            let Some(socket) = &exchange.2.socket else { continue };
+            if let Some(ending) = self.overdue(&exchange.2, socket, now).await {
+                socket.end(ending);
+                ended.push(exchange);
+            }
+        }
+        self.cut_soon(ended);
+    }
+
+    async fn overdue(&self, held: &Held, socket: &Socket, now: Timestamp) -> Option<Ending> {
+        if socket.is_expired(now) || self.is_session_over(held, socket, now).await {
+            return Some(Ending::Expired);
+        }
+        socket.is_idle().then_some(Ending::Idle)
+    }
+
+    /// Asks again once the end is there that was known of: a browser's session that is used lives on.
+    async fn is_session_over(&self, held: &Held, socket: &Socket, now: Timestamp) -> bool {
+        let Some(session) = held.session.filter(|_| socket.is_due(now)) else { return false };
+        match self.registry.standing(session, now).await {
+            Ok(Standing::Active { expires_at, .. }) if expires_at > now => {
+                socket.session_ends_at(expires_at);
+                false
+            }
+            Ok(Standing::Active { .. } | Standing::Inactive) | Err(_) => true,
+        }
+    }
+
+    fn cut_soon(&self, ended: Vec<Exchange>) {
+        if !ended.is_empty() {
+            tokio::spawn(self.clone().cut(ended));
+        }
+    }
+
+    /// What is about to be answered still is, and a WebSocket is about to be closed; what goes on is cut.
+    async fn cut(self, ended: Vec<Exchange>) {
         tokio::time::sleep(LAST_WORDS).await;
         for (tether, exchange, held) in ended {
-            if tether.cut(exchange) {
+            // An open WebSocket writes down its own end.
+            let is_open = held.socket.as_ref().is_some_and(|socket| socket.is_open());
+            if tether.cut(exchange) && !is_open {
                 self.record(&held);
             }
         }
@@ -83,13 +148,14 @@ impl Revocation {
 
     fn record(&self, held: &Held) {
         tracing::info!(requestId = held.request_id.as_str(), "an exchange ended by a revocation");
-        self.metrics.stream_closed(REVOKED);
+        let reason = Ending::Revoked.as_str();
+        self.metrics.stream_closed(reason);
         let event = Event {
             request_id: Some(held.request_id.as_str()),
             user: held.user,
             session: held.session,
             api_key: held.api_key,
-            reason: Some(REVOKED),
+            reason: Some(reason),
             ..Event::new(Name::StreamClosed)
         };
         self.audit.record(&event, clock::now());

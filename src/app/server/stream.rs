@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,11 +14,15 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf
 use super::admission::Place;
 use super::alarm::Alarm;
 use super::transport::Transport;
+use crate::doors::proxy::Tether;
 use crate::model::Code;
 use crate::rules::request::head::{self, Framing};
 use crate::rules::request::{Head, HeadLimits, Malformed};
 
 mod pingora;
+mod tunnel;
+
+use tunnel::Tunnel;
 
 /// First size of the input buffer, in bytes: most heads fit.
 const INPUT: usize = 1024;
@@ -74,6 +79,10 @@ pub(super) struct GuardedStream {
     /// Runs while the caller takes nothing.
     stalled: Option<Alarm>,
     place: Option<Place>,
+    /// What it is tied to, once that is known.
+    tether: Option<Arc<Tether>>,
+    /// While a WebSocket is asked for or open.
+    tunnel: Option<Box<Tunnel>>,
 }
 
 impl GuardedStream {
@@ -90,7 +99,14 @@ impl GuardedStream {
             patience,
             stalled: None,
             place: Some(place),
+            tether: None,
+            tunnel: None,
         }
+    }
+
+    /// Ties it to what is served on it: a WebSocket is closed when its tether says so.
+    pub(super) fn tie(&mut self, tether: Arc<Tether>) {
+        self.tether = Some(tether);
     }
 
     /// Whether the handshake agreed on HTTP/2.
@@ -149,6 +165,8 @@ impl GuardedStream {
         };
         let bytes = self.input.get(..end).unwrap_or_default();
         let head = head::inspect(bytes, &bounds.limits).map_err(refused)?;
+        let tether = self.tether.as_ref().filter(|_| head.upgrade);
+        self.tunnel = tether.map(|tether| Box::new(Tunnel::new(Arc::clone(tether))));
         self.allowance = match head.framing {
             _ if head.upgrade => Allowance::Unbounded,
             Framing::None => Allowance::Bytes(0),
@@ -223,6 +241,18 @@ impl GuardedStream {
         written
     }
 
+    /// Takes bytes to be written, all of them or some.
+    fn poll_accept(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.output.len() + bytes.len() > OUTPUT {
+            ready!(self.poll_output(context))?;
+            if bytes.len() > OUTPUT {
+                return self.poll_transport_write(context, Some(bytes));
+            }
+        }
+        self.output.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
     fn poll_output(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.output.is_empty() {
             let written = ready!(self.poll_transport_write(context, None))?;
@@ -262,6 +292,9 @@ impl AsyncRead for GuardedStream {
             Allowance::Bytes(left) => usize::try_from(left).unwrap_or(usize::MAX),
             Allowance::Unbounded => usize::MAX,
         };
+        if ready!(self.poll_ended(context)) {
+            return self.poll_last_words(context, buffer);
+        }
         let before = buffer.filled().len();
         if !self.input.is_empty() {
             let length = self.input.len().min(allowed).min(buffer.remaining());
@@ -276,6 +309,9 @@ impl AsyncRead for GuardedStream {
             buffer.advance(length);
         }
         let read = buffer.filled().len() - before;
+        if let Some(tunnel) = &mut self.tunnel {
+            tunnel.received(buffer.filled().get(before..).unwrap_or_default());
+        }
         if let Allowance::Bytes(left) = &mut self.allowance {
             *left = left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
         }
@@ -289,14 +325,10 @@ impl AsyncWrite for GuardedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.output.len() + bytes.len() > OUTPUT {
-            ready!(self.poll_output(context))?;
-            if bytes.len() > OUTPUT {
-                return self.poll_transport_write(context, Some(bytes));
-            }
+        if self.tunnel.is_some() {
+            return self.poll_write_frames(context, bytes);
         }
-        self.output.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        self.poll_accept(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

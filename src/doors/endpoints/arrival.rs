@@ -14,6 +14,8 @@ use super::refusal::Refused;
 pub struct Arrival {
     /// `x-request-id`
     pub request_id: Arc<str>,
+    /// The canonical host that was asked for.
+    pub host: Arc<str>,
     /// Where the request comes from.
     pub client: IpAddr,
     /// The subject common name of the client certificate that the listener verified.

@@ -101,6 +101,7 @@ mod tests {
     fn arrival(common_name: Option<&str>) -> Arrival {
         Arrival {
             request_id: "r".into(),
+            host: "app.test".into(),
             client: "192.0.2.1".parse().unwrap(),
             common_name: common_name.map(Arc::from),
             presented: false,

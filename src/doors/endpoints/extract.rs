@@ -83,6 +83,7 @@ mod tests {
         }
         request.extensions_mut().insert(Arrival {
             request_id: "r".into(),
+            host: "app.test".into(),
             client: "192.0.2.1".parse().unwrap(),
             common_name: None,
             presented: false,

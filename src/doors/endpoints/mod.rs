@@ -22,6 +22,7 @@ pub mod sessions;
 pub mod links;
 pub mod client;
 pub mod introspection;
+pub mod ws_ticket;
 pub mod wellknown;
 pub mod password;
 mod oidc;

@@ -11,7 +11,7 @@ use super::refusal::Refused;
 use super::turnstile::Turnstile;
 use super::{
     csrf, introspection, links, login, logout, mfa, oidc, pages, password, path, refresh, sessions,
-    wellknown,
+    wellknown, ws_ticket,
 };
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
@@ -21,7 +21,7 @@ use crate::services::account::{Overviews, PasswordChange, Recovery, Verification
 use crate::services::federation::ProviderLogin;
 use crate::services::grant::Refresh;
 use crate::services::login::{Challenge, Enrol, Login, SecondFactor};
-use crate::services::session::Sessions;
+use crate::services::session::{Sessions, Tickets};
 
 /// The services that the endpoints serve; each file takes its own.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub struct Services {
     pub turnstile: Turnstile,
     /// What tokens say.
     pub introspection: Arc<Introspection>,
+    /// Tickets for WebSockets.
+    pub tickets: Arc<Tickets>,
     /// The end of sessions.
     pub sessions: Arc<Sessions>,
     /// Another password by the one in force.
@@ -78,6 +80,7 @@ pub fn router(services: Services) -> Router {
         verification,
         turnstile,
         introspection,
+        tickets,
         sessions,
         overviews,
         password,
@@ -150,6 +153,7 @@ pub fn router(services: Services) -> Router {
         .merge(logout::routes(sessions))
         .merge(introspection::routes(introspection))
         .merge(oidc::routes(oidc))
+        .merge(ws_ticket::routes(tickets))
         .merge(csrf::routes())
         .merge(wellknown::routes(live))
         .fallback(nothing)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::websocket::WebSocket;
 use super::{Connection, request_id::RequestId};
 use crate::adapters::upstream::Attempt;
 use crate::live::{RouteTarget, Snapshot};
@@ -32,6 +33,8 @@ pub struct Context {
     pub attempts: Vec<Attempt>,
     /// The refusal that was answered.
     pub refused: Option<Code>,
+    /// The WebSocket that it is, or is to become.
+    pub(super) websocket: Option<Box<WebSocket>>,
 }
 
 /// How far a request came.
@@ -39,6 +42,8 @@ pub struct Context {
 pub enum Stage {
     /// Nothing is known yet.
     Arrived,
+    /// A WebSocket that its route did not let in.
+    Denied(Box<Denied>),
     /// It was answered here: an own endpoint.
     Own {
         /// The caller, where proven.
@@ -57,6 +62,24 @@ pub struct Passage {
     pub route: Arc<RouteTarget>,
     /// The leave to forward it.
     pub permit: Permit,
+    /// Whether it opens a WebSocket.
+    pub handshake: bool,
+}
+
+impl Passage {
+    /// Takes the leave back.
+    pub(super) fn deny(self) -> Denied {
+        Denied { principal: self.permit.principal().cloned(), route: self.route }
+    }
+}
+
+/// What a handshake asked for in vain, and who.
+#[derive(Debug)]
+pub struct Denied {
+    /// The route it matched.
+    pub route: Arc<RouteTarget>,
+    /// The caller, where proven.
+    pub principal: Option<Principal>,
 }
 
 impl Context {
@@ -72,6 +95,7 @@ impl Context {
             received: 0,
             attempts: Vec::new(),
             refused: None,
+            websocket: None,
         }
     }
 
@@ -84,6 +108,15 @@ impl Context {
     pub fn passage(&self) -> Option<&Passage> {
         match &self.stage {
             Stage::Permitted(passage) => Some(passage),
+            Stage::Arrived | Stage::Denied(_) | Stage::Own { .. } => None,
+        }
+    }
+
+    /// The route, once known.
+    pub fn route(&self) -> Option<&RouteTarget> {
+        match &self.stage {
+            Stage::Permitted(passage) => Some(&passage.route),
+            Stage::Denied(denied) => Some(&denied.route),
             Stage::Arrived | Stage::Own { .. } => None,
         }
     }
@@ -92,6 +125,7 @@ impl Context {
     pub fn principal(&self) -> Option<&Principal> {
         match &self.stage {
             Stage::Arrived => None,
+            Stage::Denied(denied) => denied.principal.as_ref(),
             Stage::Own { principal } => principal.as_ref(),
             Stage::Permitted(passage) => passage.permit.principal(),
         }

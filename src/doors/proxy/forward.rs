@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, response};
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -32,7 +32,7 @@ pub(super) fn prepare(
     };
     let snapshot = &context.snapshot;
     let kept = Kept {
-        upgrade: is_websocket(arrived),
+        upgrade: passage.handshake,
         forwarding: forwarded::is_trusted(connection.peer.ip(), &snapshot.trusted_proxies),
     };
     let mut parts = request::Parts::from(std::mem::replace(request, nothing()));
@@ -143,21 +143,6 @@ fn write_forwarded(
     headers.insert(&forwarded::HOST, passage.canonical.authority_header().clone());
 }
 
-/// A WebSocket handshake (RFC 6455 section 4.1): the one upgrade that is forwarded.
-pub(super) fn is_websocket(arrived: &RequestHeader) -> bool {
-    let named = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|value| {
-            value.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
-        })
-    };
-    arrived.version == Version::HTTP_11
-        && arrived
-            .headers
-            .get(header::UPGRADE)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && arrived.headers.get_all(header::CONNECTION).iter().any(named)
-}
-
 /// Inserts or removes every identity header, always: what a name carries upstream is from the
 /// permit or it is not there.
 pub(super) fn write_identity(headers: &mut HeaderMap, names: &IdentityHeaders, permit: &Permit) {
@@ -261,6 +246,7 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
             | ErrorType::TLSHandshakeTimedout
             | ErrorType::ReadTimedout
             | ErrorType::WriteTimedout => Code::GatewayTimeout,
+            ErrorType::ReadError if took_too_long(error) => Code::GatewayTimeout,
             _ => Code::BadGateway,
         }),
         ErrorSource::Downstream => match error.etype() {
@@ -270,6 +256,12 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
         },
         ErrorSource::Internal | ErrorSource::Unset => Some(Code::Internal),
     }
+}
+
+/// Whether the upstream's connection itself gave up waiting, as those of handshakes do.
+fn took_too_long(error: &Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
@@ -15,7 +16,9 @@ use super::context::{Context, Passage, Stage};
 use super::receive::{self, Reception};
 use super::request_id::RequestId;
 use super::respond::{self, Refusal};
+use super::socket::Sockets;
 use super::tether::Held;
+use super::websocket::{self, Ledger};
 use super::{Connection, forward, forward_auth, local, record};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
@@ -27,29 +30,38 @@ pub struct Gateway {
     live: Arc<Live>,
     judge: Arc<Judge>,
     endpoints: axum::Router,
-    metrics: Arc<Metrics>,
-    audit: Audit,
+    sockets: Arc<Sockets>,
+    ledger: Ledger,
 }
 
 impl Gateway {
-    /// Puts the parts together. `endpoints` is the router of our own endpoints.
+    /// Puts the parts together. `endpoints` is the router of our own endpoints, `sockets` counts the
+    /// WebSockets.
     pub fn new(
         live: Arc<Live>,
         judge: Arc<Judge>,
         endpoints: axum::Router,
+        sockets: Arc<Sockets>,
         metrics: Arc<Metrics>,
         audit: Audit,
     ) -> Self {
-        Self { live, judge, endpoints, metrics, audit }
+        Self { live, judge, endpoints, sockets, ledger: Ledger { metrics, audit } }
     }
 
     /// Counts the failed attempt; whether another server may be tried.
     fn attempt_failed(&self, context: &Context) -> bool {
         if let (Some(passage), Some(attempt)) = (context.passage(), context.attempts.last()) {
             let upstream = &passage.route.upstream.settings().name;
-            self.metrics.upstream_failed(upstream, attempt.authority());
+            self.ledger.metrics.upstream_failed(upstream, attempt.authority());
         }
         forward::failed(context)
+    }
+
+    /// Whether there is room for a WebSocket, and its session still stands.
+    async fn begin_websocket(&self, passage: &Passage, context: &mut Context) -> Result<(), Code> {
+        let ledger = self.ledger.clone();
+        let begun = websocket::begin(&self.judge, &self.sockets, ledger, passage, context).await;
+        begun.map(|websocket| context.websocket = Some(Box::new(websocket)))
     }
 
     async fn refuse(
@@ -71,12 +83,18 @@ fn held(passage: &Passage, request_id: &RequestId) -> Option<Held> {
     if session.is_none() && api_key.is_none() {
         return None;
     }
-    Some(Held { session, api_key, user: identity.user(), request_id: request_id.clone() })
+    let (user, request_id) = (identity.user(), request_id.clone());
+    Some(Held { session, api_key, user, request_id, socket: None })
 }
 
 /// The error that ends a request with a refusal; `fail_to_proxy` renders it.
 fn refusal(code: Code) -> Box<Error> {
     Error::explain(ErrorType::HTTPStatus(code.status()), code.as_str())
+}
+
+/// The upstream switches to what nobody asked for.
+fn unasked() -> Box<Error> {
+    Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up()
 }
 
 #[async_trait]
@@ -104,7 +122,12 @@ impl ProxyHttp for Gateway {
         )
         .await;
         match reception {
-            Reception::Refused(refusal) => self.refuse(session, context, &refusal).await,
+            Reception::Refused(mut refusal) => {
+                if let Some(denied) = refusal.denied.take() {
+                    context.stage = Stage::Denied(denied);
+                }
+                self.refuse(session, context, &refusal).await
+            }
             Reception::Own { canonical, path, caller } => {
                 context.stage = Stage::Own { principal: caller.principal.clone() };
                 let call = local::Call { canonical, path, caller };
@@ -125,7 +148,16 @@ impl ProxyHttp for Gateway {
                 if length.is_some_and(|length| length > passage.route.max_body) {
                     return self.refuse(session, context, &Code::BodyTooLarge.into()).await;
                 }
-                Connection::hold(held(&passage, &context.request_id));
+                if passage.handshake {
+                    // Boxed: this is rare, and its size would be paid on every request.
+                    let begun = Box::pin(self.begin_websocket(&passage, context)).await;
+                    if let Err(code) = begun {
+                        context.stage = Stage::Denied(Box::new(passage.deny()));
+                        return self.refuse(session, context, &code.into()).await;
+                    }
+                } else {
+                    Connection::hold(held(&passage, &context.request_id));
+                }
                 context.stage = Stage::Permitted(Box::new(passage));
                 Ok(false)
             }
@@ -145,10 +177,13 @@ impl ProxyHttp for Gateway {
         let attempt = pool
             .choose(&context.tried(), context.started)
             .map_err(|_| refusal(Code::Unavailable))?;
-        let upgrade = forward::is_websocket(session.req_header());
-        let peer = if upgrade { attempt.upgrade_peer() } else { attempt.peer() };
+        let left = forward::time_left(context);
+        let (peer, left) = match &context.websocket {
+            Some(websocket) => (attempt.upgrade_peer(websocket.opening(), left), None),
+            None => (attempt.peer(), left),
+        };
         let mut peer = peer.ok_or_else(|| refusal(Code::Unavailable))?;
-        if let Some(left) = forward::time_left(context) {
+        if let Some(left) = left {
             peer.options.read_timeout =
                 Some(peer.options.read_timeout.map_or(left, |timeout| timeout.min(left)));
         }
@@ -167,6 +202,10 @@ impl ProxyHttp for Gateway {
         _end_of_stream: bool,
         context: &mut Context,
     ) -> Result<()> {
+        if context.websocket.is_some() {
+            // Its handshake has no body, and what follows has no end.
+            return Ok(());
+        }
         let length = body.as_ref().map_or(0, Bytes::len);
         context.received =
             context.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
@@ -192,10 +231,18 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         upstream_response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        if upstream_response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nothing but the WebSocket that was asked for opens a tunnel.
+            let accepted = websocket::is_accepted(session.req_header(), upstream_response);
+            match &mut context.websocket {
+                Some(websocket) if accepted => websocket.open(),
+                Some(_) | None => return Err(unasked()),
+            }
+        }
         forward::answered(upstream_response, context);
         forward::rewrite_answer(upstream_response, context);
         Ok(())
@@ -209,6 +256,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<Option<Duration>> {
         match forward::time_left(context) {
+            Some(_) if context.websocket.is_some() => Ok(None),
             Some(left) if left.is_zero() => Err(refusal(Code::GatewayTimeout)),
             Some(_) | None => Ok(None),
         }
@@ -279,7 +327,7 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
         Connection::hold(None);
-        record::finished(&self.metrics, &self.audit, session, error, context);
+        record::finished(&self.ledger, session, error, context);
     }
 
     // Each refusal and failure has its own line; pingora's would repeat it with whole paths.

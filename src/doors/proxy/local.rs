@@ -99,6 +99,7 @@ fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Optio
     *request.headers_mut() = head.headers.clone();
     request.extensions_mut().insert(Arrival {
         request_id: Arc::from(context.request_id.as_str()),
+        host: Arc::from(call.canonical.host()),
         client: forward::client_address(head, context)?,
         common_name: common_name.map(Arc::from),
         presented,

@@ -1,8 +1,10 @@
 //! The data path: one request in, judged once, forwarded or refused.
 
 pub mod request_id;
+pub mod socket;
 pub mod tether;
 pub mod connection;
+pub mod websocket;
 pub mod context;
 pub mod respond;
 pub mod local;
@@ -14,4 +16,5 @@ pub mod gateway;
 
 pub use connection::Connection;
 pub use gateway::Gateway;
+pub use socket::{Socket, Sockets};
 pub use tether::{Held, Tether, Tethers, Tied};

@@ -7,15 +7,15 @@ use http::{HeaderMap, Version, header};
 use pingora_http::RequestHeader;
 
 use super::Connection;
-use super::context::Passage;
-use super::forward_auth;
+use super::context::{Denied, Passage};
 use super::respond::Refusal;
+use super::{forward_auth, websocket};
 use crate::doors::endpoints;
 use crate::live::Snapshot;
 use crate::model::{Code, Principal, Timestamp};
 use crate::rules::request::{
-    Arrived, Candidates, CanonicalRequest, Malformed, OwnOrigins, ReturnTo, forwarded, head,
-    is_navigation,
+    Arrived, BroughtTicket, Candidates, CanonicalRequest, Malformed, OwnOrigins, ReturnTo,
+    forwarded, head, is_navigation,
 };
 use crate::rules::route::Found;
 use crate::services::access::{Asked, Caller, Denial, Judge, Permit, Verdict, authorize};
@@ -53,16 +53,21 @@ pub(super) async fn receive(
     request: &RequestHeader,
     now: Timestamp,
 ) -> Reception {
-    let canonical = match read(snapshot, connection, request) {
+    let mut canonical = match read(snapshot, connection, request) {
         Ok(canonical) => canonical,
         Err(code) => return Reception::Refused(code.into()),
     };
+    let own_path = own_path(snapshot, canonical.path());
+    let handshake = own_path.is_none() && websocket::is_handshake(request);
+    // Where nobody is judged, a ticket is not ours.
+    let ticketed = handshake && !snapshot.open;
+    let ticket = if ticketed { canonical.take_ticket() } else { BroughtTicket::Nothing };
     let candidates = Candidates::read(&request.headers, &snapshot.provider_cookies);
+    let candidates = candidates.with_ticket(&ticket, canonical.host(), canonical.path());
     let (peer, trusted) = (connection.peer.ip(), &snapshot.trusted_proxies);
     let client = forwarded::client(peer, &request.headers, trusted);
     let verdict = judge.judge(snapshot, &candidates, client, now).await;
 
-    let own_path = own_path(snapshot, canonical.path());
     if own_path.as_deref().is_some_and(forward_auth::is_asked_at) {
         let question = forward_auth::read(snapshot, connection, request, &canonical);
         let permit = question.map_err(Refusal::from).and_then(|question| {
@@ -84,18 +89,22 @@ pub(super) async fn receive(
     }
     let refused = |code| {
         let sign_in = snapshot.sign_in.then(|| sign_in(code, request, &canonical)).flatten();
-        Refusal { code, presented: candidates.presented(), allow: None, sign_in }
+        Refusal { presented: candidates.presented(), sign_in, ..Refusal::from(code) }
     };
     let found = snapshot.routes.find(canonical.host(), canonical.path(), &request.method);
     Reception::Refused(match found {
         Found::Route(route) => {
             let caller = Caller { client_cn: connection.client_cn(), asked };
+            let principal = if handshake { proven(&verdict).cloned() } else { None };
             match authorize(&route.policy, verdict, caller) {
                 Ok(permit) => {
                     let route = Arc::clone(route);
-                    return Reception::Permitted(Passage { canonical, route, permit });
+                    return Reception::Permitted(Passage { canonical, route, permit, handshake });
                 }
-                Err(denial) => refused(denial.code()),
+                Err(denial) => {
+                    let denied = || Box::new(Denied { route: Arc::clone(route), principal });
+                    Refusal { denied: handshake.then(denied), ..refused(denial.code()) }
+                }
             }
         }
         Found::OtherMethods(allow) => {
@@ -232,6 +241,15 @@ fn unmatched(verdict: &Verdict, truth: Code) -> Code {
         Verdict::HalfProven(_) => Code::SecondFactorRequired,
         Verdict::Anonymous { .. } | Verdict::Rejected => Code::Unauthorized,
         Verdict::Unknowable => Code::Unavailable,
+    }
+}
+
+/// The caller, where proven in any way.
+const fn proven(verdict: &Verdict) -> Option<&Principal> {
+    match verdict {
+        Verdict::Proven(principal) | Verdict::HalfProven(principal) => Some(principal),
+        Verdict::Anonymous { .. } | Verdict::Rejected => None,
+        Verdict::Unknowable | Verdict::Unjudged => None,
     }
 }
 

@@ -4,19 +4,20 @@ use pingora_core::Error;
 use pingora_proxy::Session;
 
 use super::context::{Context, Stage};
-use crate::adapters::telemetry::{Audit, Metrics, RequestLine};
+use super::websocket::{self, Ledger, Rejected};
+use crate::adapters::telemetry::RequestLine;
 
 /// Status written down for a caller that left before an answer.
 const CALLER_LEFT: u16 = 499;
 
 /// Counts the request and, if it was forwarded, writes its audit line.
 pub(super) fn finished(
-    metrics: &Metrics,
-    audit: &Audit,
+    ledger: &Ledger,
     session: &Session,
     error: Option<&Error>,
     context: &Context,
 ) {
+    let Ledger { metrics, audit } = ledger;
     let status = session.response_written().map_or(CALLER_LEFT, |head| head.status.as_u16());
     let duration = context.started.elapsed();
     let now = context.arrived.plus(duration);
@@ -29,8 +30,18 @@ pub(super) fn finished(
             "request refused"
         );
     }
+    let is_open = context.websocket.as_ref().is_some_and(|websocket| websocket.is_open());
+    if is_handshake(session, context) && !is_open {
+        ledger.rejected(&Rejected {
+            request_id: &context.request_id,
+            route: context.route(),
+            principal: context.principal(),
+            refused: context.refused,
+            duration,
+        });
+    }
     match &context.stage {
-        Stage::Arrived => metrics.refused_request(status, duration),
+        Stage::Arrived | Stage::Denied(_) => metrics.refused_request(status, duration),
         Stage::Own { .. } => metrics.own_request(status, duration),
         Stage::Permitted(passage) => {
             passage.route.metrics.served(status, duration);
@@ -55,5 +66,15 @@ pub(super) fn finished(
                 now,
             );
         }
+    }
+}
+
+/// Whether the request was to open a WebSocket.
+fn is_handshake(session: &Session, context: &Context) -> bool {
+    match &context.stage {
+        Stage::Arrived => websocket::is_handshake(session.req_header()),
+        Stage::Denied(_) => true,
+        Stage::Own { .. } => false,
+        Stage::Permitted(passage) => passage.handshake,
     }
 }

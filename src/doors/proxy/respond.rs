@@ -7,6 +7,7 @@ use pingora_core::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+use super::context::Denied;
 use super::request_id::{self, RequestId};
 use crate::doors::endpoints::problem;
 use crate::model::Code;
@@ -27,11 +28,13 @@ pub(super) struct Refusal {
     pub(super) allow: Option<HeaderValue>,
     /// Where a person is sent instead of being told 401.
     pub(super) sign_in: Option<String>,
+    /// What is written down of a WebSocket.
+    pub(super) denied: Option<Box<Denied>>,
 }
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { code, presented: false, allow: None, sign_in: None }
+        Self { code, presented: false, allow: None, sign_in: None, denied: None }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::AbortHandle;
 
 use super::request_id::RequestId;
+use super::socket::Socket;
 use crate::model::{ApiKeyId, SessionId, UserId};
 
 /// For whom an exchange goes on.
@@ -20,6 +21,8 @@ pub struct Held {
     pub user: Option<UserId>,
     /// Under which request.
     pub request_id: RequestId,
+    /// The WebSocket that it is, or is to become.
+    pub socket: Option<Arc<Socket>>,
 }
 
 /// The tie of one task that serves requests: a connection of HTTP/1.1, a stream of HTTP/2.
@@ -57,6 +60,11 @@ impl Tether {
             task.abort();
         }
         true
+    }
+
+    /// The WebSocket that is being carried, if any.
+    pub fn socket(&self) -> Option<Arc<Socket>> {
+        self.lock().held.as_ref()?.socket.clone()
     }
 
     /// From here on the exchange goes on for somebody, or nobody.
@@ -102,6 +110,13 @@ impl Tethers {
             Some((Arc::clone(tether), state.exchanges, state.held.clone()?))
         };
         self.lock().values().filter_map(held).collect()
+    }
+
+    /// Those of them that are WebSockets.
+    pub fn sockets(&self) -> Vec<(Arc<Tether>, u64, Held)> {
+        let mut held = self.held();
+        held.retain(|(_, _, held)| held.socket.is_some());
+        held
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Tether>>> {

@@ -172,6 +172,15 @@ impl CanonicalRequest {
     pub const fn path_and_query(&self) -> &PathAndQuery {
         &self.path_and_query
     }
+
+    /// Puts a part of the query in the place of the whole.
+    pub(super) fn set_query(&mut self, query: Option<&str>) {
+        let path = self.path();
+        let whole = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        // A part of what was parsed: it cannot fail. Nothing was matched yet.
+        let parsed = PathAndQuery::try_from(whole);
+        self.path_and_query = parsed.unwrap_or(PathAndQuery::from_static("/"));
+    }
 }
 
 /// The authority of an absolute URI and its scheme's port.

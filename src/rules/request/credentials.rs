@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::cookies::{self, Brought};
 use super::provider_cookies::{FoundCookie, ProviderCookies};
+use super::ticket::{BroughtTicket, PresentedTicket};
 use crate::model::Secret;
 
 /// Where a service sends its key.
@@ -24,6 +25,8 @@ pub enum Credential<'a> {
     Session(&'a str),
     /// A token of a provider, out of a cookie of its library.
     ProviderCookie(Secret),
+    /// The ticket of a WebSocket handshake.
+    Ticket(PresentedTicket<'a>),
     /// Something that can be read in no way or in two.
     Unusable,
 }
@@ -46,6 +49,7 @@ pub struct Candidates<'a> {
     authorization: Option<Credential<'a>>,
     headers: &'a HeaderMap,
     cookies: &'a ProviderCookies,
+    ticket: Option<Credential<'a>>,
 }
 
 impl<'a> Candidates<'a> {
@@ -53,7 +57,28 @@ impl<'a> Candidates<'a> {
     pub fn read(headers: &'a HeaderMap, cookies: &'a ProviderCookies) -> Self {
         let api_key = read_one(headers, &API_KEY, read_api_key);
         let authorization = read_one(headers, &header::AUTHORIZATION, read_authorization);
-        Self { api_key, authorization, headers, cookies }
+        Self { api_key, authorization, headers, cookies, ticket: None }
+    }
+
+    /// The same, and last the ticket of a WebSocket handshake for that host and path.
+    #[must_use]
+    pub fn with_ticket(self, brought: &'a BroughtTicket, host: &'a str, path: &'a str) -> Self {
+        let ticket = match brought {
+            BroughtTicket::Nothing => None,
+            BroughtTicket::One(secret) => {
+                Some(Credential::Ticket(PresentedTicket { secret, host, path }))
+            }
+            BroughtTicket::Several => Some(Credential::Unusable),
+        };
+        Self { ticket, ..self }
+    }
+
+    /// The ticket, where there is one that can be read.
+    pub const fn ticket(&self) -> Option<PresentedTicket<'a>> {
+        match &self.ticket {
+            Some(Credential::Ticket(ticket)) => Some(*ticket),
+            Some(_) | None => None,
+        }
     }
 
     /// In order.
@@ -62,7 +87,7 @@ impl<'a> Candidates<'a> {
         let session = std::iter::once_with(|| read_session(headers)).flatten();
         let of_provider = std::iter::once_with(|| read_provider(headers, cookies)).flatten();
         let fields = self.api_key.iter().chain(&self.authorization).cloned();
-        fields.chain(session).chain(of_provider)
+        fields.chain(session).chain(of_provider).chain(self.ticket.clone())
     }
 
     /// Whether anything was brought, even if it cannot be used: two `Authorization` fields, another
@@ -162,6 +187,7 @@ mod tests {
             Credential::ApiKey(_)
             | Credential::Session(_)
             | Credential::ProviderCookie(_)
+            | Credential::Ticket(_)
             | Credential::Unusable => None,
         });
         (bearer, candidates.presented())
@@ -179,6 +205,7 @@ mod tests {
                 Credential::Bearer(_) => 'b',
                 Credential::Session(_) => 's',
                 Credential::ProviderCookie(_) => 'p',
+                Credential::Ticket(_) => 't',
                 Credential::Unusable => 'u',
             };
             let cookies = ProviderCookies::new(vec!["sb-a-auth-token".into()]);
@@ -210,6 +237,33 @@ mod tests {
         for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
             let field = format!("{scheme} aB1-._~+/==");
             assert_eq!(read(&[field.as_bytes()]), (Some("aB1-._~+/==".to_owned()), true));
+        }
+    }
+
+    #[test]
+    fn a_ticket_comes_last_and_two_are_none() {
+        let mut headers = HeaderMap::new();
+        headers.append("cookie", HeaderValue::from_static("__Host-guarita-session=x"));
+        let one = BroughtTicket::One(crate::model::Secret::new("t"));
+        for (brought, expected) in
+            [(BroughtTicket::Nothing, "s"), (one, "st"), (BroughtTicket::Several, "su")]
+        {
+            let cookies = ProviderCookies::default();
+            let candidates = Candidates::read(&headers, &cookies);
+            let candidates = candidates.with_ticket(&brought, "app.test", "/a");
+            let kinds = candidates.iter().map(|credential| match credential {
+                Credential::ApiKey(_) | Credential::Bearer(_) | Credential::ProviderCookie(_) => {
+                    '?'
+                }
+                Credential::Session(_) => 's',
+                Credential::Ticket(ticket) => {
+                    assert_eq!((ticket.host, ticket.path), ("app.test", "/a"));
+                    't'
+                }
+                Credential::Unusable => 'u',
+            });
+            assert_eq!(kinds.collect::<String>(), expected);
+            assert_eq!(candidates.ticket().is_some(), expected.ends_with('t'));
         }
     }
 

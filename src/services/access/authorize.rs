@@ -2,7 +2,7 @@
 
 use super::forgery::Asked;
 use super::judge::Verdict;
-use crate::model::{Code, Principal, Source};
+use crate::model::{Code, Principal};
 use crate::rules::route::Policy;
 use crate::rules::route::policy::Protection;
 
@@ -123,15 +123,10 @@ fn check_certificate(policy: &Policy, caller: Caller<'_>) -> Result<(), Denial> 
 
 /// Whether another site may have made a browser send this under its session.
 fn forged(policy: &Policy, principal: &Principal, asked: &Asked<'_>) -> bool {
-    match principal.identity().source() {
-        Source::Session => {
-            // A provider's front end knows nothing of our anti-forgery token.
-            let foreign = principal.identity().is_of_provider();
-            let protection = if foreign { Protection::Origin } else { policy.protection };
-            !asked.is_meant(protection)
-        }
-        Source::Bearer | Source::ApiKey => false,
-    }
+    // A provider's front end knows nothing of our anti-forgery token.
+    let foreign = principal.identity().is_of_provider();
+    let protection = if foreign { Protection::Origin } else { policy.protection };
+    principal.is_ambient() && !asked.is_meant(protection)
 }
 
 fn check_source(policy: &Policy, principal: &Principal) -> Result<(), Denial> {

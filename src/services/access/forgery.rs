@@ -4,7 +4,7 @@
 //! Explicit credentials (a bearer token, an API key) are never sent by accident, so they need no
 //! more.
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::model::{Principal, Source};
 use crate::rules::request::origin::is_safe;
@@ -28,14 +28,14 @@ pub struct Asked<'a> {
 
 impl Asked<'_> {
     /// Whether a request under a session cookie was meant: safe ones are, unless they open a
-    /// WebSocket, which a browser lets any page do and which says its origin.
+    /// WebSocket. A browser lets any page do that, and says the page's origin (RFC 6455 section 10.2):
+    /// it must be there, and ours.
     pub fn is_meant(&self, protection: Protection) -> bool {
-        if is_safe(self.method) && !self.opens_websocket() {
-            return true;
+        if is_safe(self.method) {
+            return !self.opens_websocket() || self.names_own_origin();
         }
         match (Provenance::read(self.headers, &self.own), protection) {
             (Provenance::Foreign, _) => false,
-            (Provenance::Own | Provenance::Unsaid, _) if is_safe(self.method) => true,
             (Provenance::Own, Protection::Origin) => true,
             (Provenance::Own, Protection::Token) | (Provenance::Unsaid, _) => self.has_token(),
         }
@@ -61,9 +61,20 @@ impl Asked<'_> {
     /// A proxy that asks about a handshake may have taken `Upgrade` from it; what a browser says beside
     /// it goes on.
     fn opens_websocket(&self) -> bool {
-        [header::UPGRADE, header::SEC_WEBSOCKET_KEY]
-            .iter()
-            .any(|name| self.headers.contains_key(name))
+        let named = |value: &HeaderValue| {
+            let mut names = value.as_bytes().split(|octet| *octet == b',');
+            names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+        };
+        self.headers.contains_key(header::SEC_WEBSOCKET_KEY)
+            || self.headers.get_all(header::UPGRADE).iter().any(named)
+    }
+
+    /// The origin `null` is that of a page that hides its own.
+    fn names_own_origin(&self) -> bool {
+        let mut origins = self.headers.get_all(header::ORIGIN).iter();
+        origins.next().is_some_and(|origin| origin != "null")
+            && origins.next().is_none()
+            && Provenance::read(self.headers, &self.own) == Provenance::Own
     }
 
     fn has_token(&self) -> bool {
@@ -102,8 +113,6 @@ pub fn token_holds(headers: &HeaderMap, token: &str, bound: Bound) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     const OWN: OwnOrigins<'_> =
@@ -155,13 +164,26 @@ mod tests {
         }
     }
 
+    /// websocket-001, websocket-002
     #[test]
-    fn a_safe_request_needs_nothing_but_a_websocket_no_foreign_page() {
+    fn a_safe_request_needs_nothing_but_a_websocket_our_own_origin() {
+        const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        const OWN: (&str, &str) = ("origin", "https://app.test");
+        const NULL: (&str, &str) = ("origin", "null");
         for method in ["GET", "HEAD", "OPTIONS"] {
             assert!(meant(method, Protection::Token, &[EVIL]), "{method}");
         }
-        assert!(meant("GET", Protection::Token, &[UPGRADE]));
-        assert!(meant("GET", Protection::Token, &[UPGRADE, ("origin", "https://app.test")]));
-        assert!(!meant("GET", Protection::Token, &[UPGRADE, EVIL]));
+        for opens in [UPGRADE, KEY, ("upgrade", "h2c, WebSocket")] {
+            assert!(meant("GET", Protection::Token, &[opens, OWN]), "{opens:?}");
+            assert!(meant("GET", Protection::Token, &[opens, OWN, SITE]), "{opens:?}");
+            for said in
+                [&[][..], &[EVIL], &[NULL], &[NULL, SITE], &[SITE], &[OWN, OWN], &[OWN, EVIL]]
+            {
+                let fields = [&[opens], said].concat();
+                assert!(!meant("GET", Protection::Token, &fields), "{fields:?}");
+                assert!(!meant("GET", Protection::Origin, &fields), "{fields:?}");
+            }
+        }
+        assert!(meant("GET", Protection::Token, &[("upgrade", "h2c")]));
     }
 }

@@ -13,7 +13,7 @@ use crate::rules::request::{Candidates, Credential};
 use crate::rules::token::{Invalid, unproven_issuer};
 use crate::services::api_key;
 use crate::services::federation::Linking;
-use crate::services::session::{Registry, Standing, Unknowable};
+use crate::services::session::{Redeemed, Registry, Standing, Tickets, Unknowable};
 
 /// What the judge found.
 #[derive(Clone, Debug)]
@@ -45,6 +45,7 @@ pub struct Judge {
     verified_cookies: VerifiedTokens,
     opened: OpenedSessions,
     api_keys: Arc<api_key::Registry>,
+    tickets: Arc<Tickets>,
     linking: Linking,
 }
 
@@ -59,12 +60,13 @@ struct Grounds<'a> {
 }
 
 impl Judge {
-    /// A judge over the registry, the sessions of browsers, the named keys and the accounts of providers'
-    /// people, with an empty cache of at most `capacity` verified tokens.
+    /// A judge over the registry, the sessions of browsers, the named keys, the tickets of WebSockets and the
+    /// accounts of providers' people, with an empty cache of at most `capacity` verified tokens.
     pub fn new(
         registry: Arc<Registry>,
         opened: OpenedSessions,
         api_keys: Arc<api_key::Registry>,
+        tickets: Arc<Tickets>,
         linking: Linking,
         capacity: usize,
     ) -> Self {
@@ -74,8 +76,24 @@ impl Judge {
             verified_cookies: VerifiedTokens::new(capacity / 4),
             opened,
             api_keys,
+            tickets,
             linking,
         }
+    }
+
+    /// Until when a session is in force, as it stands now; `None` where it is over.
+    ///
+    /// # Errors
+    /// [`Unknowable`] where neither memory nor the store can say.
+    pub async fn session_end(
+        &self,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Unknowable> {
+        Ok(match self.registry.standing(session, now).await? {
+            Standing::Active { expires_at, .. } => Some(expires_at),
+            Standing::Inactive => None,
+        })
     }
 
     /// Tries the candidates in order. `client` is the caller's address, as limits and logs know it.
@@ -108,7 +126,9 @@ impl Judge {
             cookies: &self.verified_cookies,
             linking: &self.linking,
         };
-        try_each(known, grounds, candidates.iter(), standing, open, identify).await
+        // Whatever becomes of the request, its ticket is used up.
+        let redeemed = candidates.ticket().and_then(|ticket| self.tickets.redeem(ticket, now));
+        try_each(known, grounds, candidates.iter(), redeemed, standing, open, identify).await
     }
 }
 
@@ -126,6 +146,7 @@ async fn try_each<'a, Answer, Opening, Identifying>(
     known: Known<'_>,
     grounds: Grounds<'_>,
     credentials: impl Iterator<Item = Credential<'a>>,
+    mut redeemed: Option<Redeemed>,
     standing: impl Fn(SessionId) -> Answer,
     open: impl Fn(&'a str) -> Opening,
     identify: impl Fn(&'a str) -> Identifying,
@@ -165,6 +186,13 @@ where
                 Ok(session) => session.map(|session| session.proof()),
                 Err(Unknowable) => return Verdict::Unknowable,
             },
+            Credential::Ticket(_) => redeemed.take().map(|redeemed| Proof {
+                identity: redeemed.identity,
+                session: Some(redeemed.session),
+                as_of: redeemed.as_of,
+                ends_at: redeemed.ends_at,
+                ambient: false,
+            }),
             Credential::Unusable => None,
         };
         if let Some(proof) = proof {
@@ -290,7 +318,9 @@ async fn verify_foreign(
 
 /// The caller whom a provider's token names: its session is not ours, and no account is.
 fn prove_alone(proof: Proof, required_factor: &RequiredFactor) -> Verdict {
-    let principal = Principal::new(proof.identity);
+    let Proof { identity, session: _, as_of: _, ends_at, ambient } = proof;
+    let principal = Principal::new(identity).ending_at(ends_at);
+    let principal = if ambient { principal } else { principal.deliberate() };
     let demanded = required_factor.is_demanded(principal.roles(), false);
     if demanded && !principal.second_factor() {
         Verdict::HalfProven(principal)
@@ -308,10 +338,10 @@ pub(super) fn prove(
     required_factor: &RequiredFactor,
 ) -> Option<Verdict> {
     let (user, second_factor) = match standing {
-        Standing::Active { user, second_factor } => (user, *second_factor),
+        Standing::Active { user, second_factor, .. } => (user, *second_factor),
         Standing::Inactive => return None,
     };
-    let Proof { identity, session: _, as_of } = proof;
+    let Proof { identity, session: _, as_of, ends_at, ambient } = proof;
     if identity.user() != Some(user.user) {
         return None;
     }
@@ -322,7 +352,8 @@ pub(super) fn prove(
     } else {
         Principal::new(identity)
     };
-    let principal = principal.with_second_factor(second_factor);
+    let principal = principal.with_second_factor(second_factor).ending_at(ends_at);
+    let principal = if ambient { principal } else { principal.deliberate() };
     let demanded = required_factor.is_demanded(&user.roles, user.second_factor_required);
     Some(if demanded && !principal.second_factor() {
         Verdict::HalfProven(principal)

@@ -36,7 +36,8 @@ impl OpenedSession {
     /// What its cookie says of it, as of the moment it was read.
     pub(super) fn proof(&self) -> Proof {
         let identity = Arc::clone(&self.identity);
-        Proof { identity, session: Some(self.session), as_of: self.read_at }
+        let (session, as_of) = (Some(self.session), self.read_at);
+        Proof { identity, session, as_of, ends_at: None, ambient: true }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{Roles, SessionId, Subject, Timestamp, UserId};
 use crate::rules::token::{Algorithm, Claims, Expectations, Keyring, SigningKey};
-use crate::services::session::registry::UserStanding;
+use crate::services::session::UserStanding;
 
 pub(super) fn now() -> Timestamp {
     Timestamp::from_seconds(1_800_000_000)

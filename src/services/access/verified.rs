@@ -131,7 +131,13 @@ impl VerifiedToken {
     /// What it says of its session, as of its `iat`.
     pub(super) fn proof(&self) -> Proof {
         let identity = Arc::clone(&self.identity);
-        Proof { identity, session: self.session, as_of: self.issued_at }
+        Proof {
+            identity,
+            session: self.session,
+            as_of: self.issued_at,
+            ends_at: Some(self.expires_at),
+            ambient: self.identity.source() == Source::Session,
+        }
     }
 
     /// Whether it would be verified again now.

@@ -8,17 +8,21 @@ pub mod lifetimes;
 pub mod flight;
 mod hearing;
 
+mod standing;
 pub mod registry;
 
 pub mod feed;
 pub mod lifecycle;
 pub mod sweep;
 pub mod renewal;
+pub mod ticket;
 
 pub use crate::adapters::store::Session;
 pub use feed::Feed;
 pub use lifecycle::Sessions;
 pub use lifetimes::Lifetimes;
-pub use registry::{Registry, Standing, Unknowable, UserStanding};
+pub use registry::Registry;
 pub use renewal::{Renewal, Renewals};
+pub use standing::{Standing, Unknowable, UserStanding};
 pub use sweep::{KEEP_SUCCESSOR_SEEDS, Sweep};
+pub use ticket::{Redeemed, TicketRefusal, Tickets};

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::flight::{Answer, Flights};
 use super::hearing::Hearing;
+use super::standing::{Standing, Unknowable, UserStanding};
 use crate::adapters::store::{Change, Fault, Store};
-use crate::model::{ApiKeyId, Roles, SessionId, Timestamp, UserId};
+use crate::model::{ApiKeyId, SessionId, Timestamp, UserId};
 
 /// Sessions kept in memory.
 const CAPACITY: u64 = 1_000_000;
@@ -34,38 +35,6 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often an answer that a revocation overtook is asked for again.
 const MAX_LOADS: usize = 10;
-
-/// How a session stands now.
-#[derive(Clone, Debug)]
-pub enum Standing {
-    /// Present, not revoked, its user active.
-    Active {
-        /// How its user stands.
-        user: Arc<UserStanding>,
-        /// Whether a second factor was proven in it.
-        second_factor: bool,
-    },
-    /// Revoked, expired, unknown, or its user disabled.
-    Inactive,
-}
-
-/// How the session's user stands now.
-#[derive(Debug, PartialEq)]
-pub struct UserStanding {
-    /// The user.
-    pub user: UserId,
-    /// The roles in the store.
-    pub roles: Roles,
-    /// When they last changed: a token issued at or before this second carries stale roles.
-    pub roles_changed_at: Timestamp,
-    /// Whether a second factor is demanded of the account itself.
-    pub second_factor_required: bool,
-}
-
-/// Neither memory nor the store can say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the standing of the session cannot be known")]
-pub struct Unknowable;
 
 /// A session that was found in force. It holds only while its user's entry has the same
 /// generation: forgetting a user forgets all its sessions in one step.
@@ -143,9 +112,12 @@ impl Registry {
                 return None;
             }
             let user = memory.users.get(&known.user)?;
-            let second_factor = known.second_factor;
-            return (user.generation == known.generation)
-                .then_some(Standing::Active { user: user.standing, second_factor });
+            let KnownSession { second_factor, expires_at, .. } = known;
+            return (user.generation == known.generation).then_some(Standing::Active {
+                user: user.standing,
+                second_factor,
+                expires_at,
+            });
         }
         let until = memory.absent.get(&session)?;
         (now < until).then_some(Standing::Inactive)
@@ -354,7 +326,8 @@ impl Memory {
             second_factor: found.second_factor,
         };
         self.sessions.insert(session, known);
-        Some(Standing::Active { user: user.standing, second_factor: known.second_factor })
+        let KnownSession { second_factor, expires_at, .. } = known;
+        Some(Standing::Active { user: user.standing, second_factor, expires_at })
     }
 
     /// The user's entry, made anew where it differs.

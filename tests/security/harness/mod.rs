@@ -22,6 +22,7 @@ pub mod setup;
 pub mod tokens;
 pub mod upstream;
 pub mod wait;
+pub mod websocket;
 pub mod wsgi;
 
 pub use authenticator::Authenticator;
@@ -36,3 +37,4 @@ pub use raw::Wire;
 pub use setup::{HOST, Setup, password_of};
 pub use upstream::{Answer, Upstream};
 pub use wait::{until, within};
+pub use websocket::Socket;

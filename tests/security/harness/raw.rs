@@ -229,6 +229,17 @@ impl Wire {
         Some(Some(chunk))
     }
 
+    /// So many bytes.
+    pub async fn take(&mut self, length: usize) -> Option<Vec<u8>> {
+        within("bytes", async {
+            while self.input.len() < length {
+                self.fill().await?;
+            }
+            Some(self.input.split_to(length).to_vec())
+        })
+        .await
+    }
+
     async fn line(&mut self) -> Option<String> {
         loop {
             if let Some(end) = find(&self.input, b"\r\n") {

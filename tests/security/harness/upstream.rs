@@ -18,7 +18,7 @@ use answer::serve;
 
 mod answer;
 
-pub use answer::Answer;
+pub use answer::{Answer, switch};
 
 /// Most bytes of one body that are kept; the rest is counted.
 const KEPT: usize = 1024 * 1024;

@@ -22,6 +22,7 @@ mod resource_exhaustion;
 mod session_revocation;
 mod smuggling;
 mod totp;
+mod websocket;
 
 use crate::harness::frames::{Frames, Outcome};
 use crate::harness::{Gateway, HOST, Persona, Request, Response, Setup, Upstream, Wire};

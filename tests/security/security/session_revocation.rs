@@ -372,7 +372,8 @@ async fn session_revocation_015_what_is_open_ends_with_its_session() {
         let ended = async {
             let rest = events.closed().await;
             assert!(!rest.ends_with(b"0\r\n\r\n"), "it was cut, not completed");
-            socket.closed().await;
+            let told = socket.closed().await;
+            assert!(told.starts_with(b"\x88\x0f\x11\x31"), "a close frame, 4401: {told:?}");
             assert!(matches!(frames.outcome(1).await, Outcome::Reset(_) | Outcome::Closed));
         };
         tokio::time::timeout(STREAMS_END_WITHIN, ended).await.expect("streams outlive a session");

@@ -1,5 +1,7 @@
 //! What happened, apart from forwarded requests.
 
+use std::time::Duration;
+
 use crate::model::{ApiKeyId, SessionId, UserId};
 
 macro_rules! names {
@@ -49,6 +51,12 @@ names! {
     ProviderLinked = "auth.provider.linked", false;
     /// An exchange under way was ended with its session.
     StreamClosed = "session.stream_closed", false;
+    /// A WebSocket is open.
+    WebSocketOpened = "ws.connection.opened", false;
+    /// A WebSocket was not let in, or its upstream did not take it.
+    WebSocketRejected = "ws.connection.rejected", false;
+    /// A WebSocket that was open is closed.
+    WebSocketClosed = "ws.connection.closed", false;
     /// A second factor was begun.
     MfaEnrollStarted = "mfa.enroll.started", false;
     /// A second factor became active.
@@ -110,8 +118,12 @@ pub struct Event<'a> {
     pub api_key: Option<ApiKeyId>,
     /// From which address.
     pub address: Option<std::net::IpAddr>,
+    /// On which route, by its path as configured.
+    pub route: Option<&'a str>,
     /// Why, in one of our own words.
     pub reason: Option<&'a str>,
+    /// For how long; written in milliseconds.
+    pub duration: Option<Duration>,
 }
 
 impl Event<'_> {
@@ -124,7 +136,9 @@ impl Event<'_> {
             session: None,
             api_key: None,
             address: None,
+            route: None,
             reason: None,
+            duration: None,
         }
     }
 }

@@ -38,8 +38,7 @@ pub(super) fn request(buffer: &mut String, line: &RequestLine<'_>, time: &str) {
     object.text("method", Some(line.method));
     object.text("path", Some(line.path));
     object.number("status", line.status);
-    let micros = line.duration.as_micros();
-    object.number("durationMs", format_args!("{}.{:03}", micros / 1000, micros % 1000));
+    object.milliseconds(line.duration);
     object.end();
 }
 
@@ -67,7 +66,11 @@ pub(super) fn event(buffer: &mut String, event: &Event<'_>, time: &str) {
     object.plain("sid", event.session);
     object.plain("apiKeyId", event.api_key);
     object.plain("address", event.address);
+    object.text("route", event.route);
     object.text("reason", event.reason);
+    if let Some(duration) = event.duration {
+        object.milliseconds(duration);
+    }
     object.end();
 }
 
@@ -109,6 +112,11 @@ impl<'a> Object<'a> {
     fn number(&mut self, name: &str, value: impl Display) {
         self.name(name);
         let _ = write!(self.0, "{value}");
+    }
+
+    fn milliseconds(&mut self, duration: Duration) {
+        let micros = duration.as_micros();
+        self.number("durationMs", format_args!("{}.{:03}", micros / 1000, micros % 1000));
     }
 
     fn end(self) {
@@ -177,6 +185,22 @@ mod tests {
         assert_eq!(buffer.matches('\n').count(), 1);
         let read: serde_json::Value = serde_json::from_str(&buffer).unwrap();
         assert_eq!(read["reason"], hostile);
+    }
+
+    #[test]
+    fn an_event_says_what_is_known_of_it() {
+        let closed = Event {
+            request_id: Some("r-1"),
+            user: Some(UserId::new(1234)),
+            session: SessionId::parse("01932c07-7f0c-7d5e-8a00-0123456789ab"),
+            route: Some("/ws/{*rest}"),
+            reason: Some("revoked"),
+            duration: Some(Duration::from_millis(2_500)),
+            ..Event::new(Name::WebSocketClosed)
+        };
+        let mut buffer = String::new();
+        event(&mut buffer, &closed, "now");
+        insta::assert_snapshot!(buffer.trim_end(), @r#"{"channel":"audit","time":"now","event":"ws.connection.closed","requestId":"r-1","userId":"***34","sid":"01932c07-7f0c-7d5e-8a00-0123456789ab","route":"/ws/{*rest}","reason":"revoked","durationMs":2500.000}"#);
     }
 
     #[test]

@@ -179,6 +179,13 @@ pub(super) fn limits(written: &Written, reader: &mut Reader<'_>) -> Limits {
             default.requests_per_connection,
         ),
         streams_per_connection: number(of.streams_per_connection, default.streams_per_connection),
+        websocket_idle_timeout: reader.time(
+            "limits.websocket_idle_timeout",
+            of.websocket_idle_timeout.as_ref(),
+            default.websocket_idle_timeout,
+            SECOND..=DAY,
+        ),
+        websockets_per_user: number(of.websockets_per_user, default.websockets_per_user),
     }
 }
 

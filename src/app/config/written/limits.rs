@@ -36,4 +36,9 @@ pub struct Limits {
     /// Concurrent HTTP/2 streams on a connection; 1 to 1000. Default 100.
     #[schemars(range(min = 1, max = 1000))]
     pub streams_per_connection: Option<i64>,
+    /// Longest silence of both ends of a WebSocket; 1 s to 24 h. Default 5 m.
+    pub websocket_idle_timeout: Option<Time>,
+    /// Open WebSockets of one user, in all of its sessions; 1 to 1,000,000. Default 4,096.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub websockets_per_user: Option<i64>,
 }

@@ -64,6 +64,7 @@ impl Court {
             Known { bearers: &self.verified, cookies: &self.verified, linking: &self.linking },
             grounds,
             credentials,
+            None,
             |id| {
                 assert_eq!(id, session());
                 asked.times.set(asked.times.get() + 1);
@@ -85,7 +86,7 @@ fn active() -> Asked {
 }
 
 fn standing(user: Arc<UserStanding>, second_factor: bool) -> Standing {
-    Standing::Active { user, second_factor }
+    Standing::Active { user, second_factor, expires_at: now().plus(Duration::from_secs(3600)) }
 }
 
 fn proven(verdict: Verdict) -> Principal {

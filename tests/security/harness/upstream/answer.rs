@@ -38,6 +38,8 @@ pub enum Answer {
     Events(Arc<Mutex<mpsc::UnboundedReceiver<String>>>),
     /// A WebSocket that says back what it hears.
     WebSocket,
+    /// The same, with a greeting in the very bytes that take the handshake.
+    Greeting,
 }
 
 impl Answer {
@@ -106,7 +108,11 @@ pub(super) async fn serve(
             write(&mut stream, b"0\r\n\r\n").await?;
         }
         Answer::WebSocket => {
-            web_socket(stream, request, input).await;
+            web_socket(stream, request, input, b"").await;
+            return None;
+        }
+        Answer::Greeting => {
+            web_socket(stream, request, input, b"\x81\x05hello").await;
             return None;
         }
     }
@@ -160,14 +166,24 @@ async fn zeros(stream: &mut Box<dyn Duplex>, length: u64) -> Option<()> {
     stream.flush().await.ok()
 }
 
-async fn web_socket(mut stream: Box<dyn Duplex>, request: &Recorded, input: &mut BytesMut) {
+/// The head that takes a handshake.
+pub fn switch(request: &Recorded) -> String {
     let key = request.one("sec-websocket-key").unwrap_or_default();
     let accept = derive_accept_key(key.as_bytes());
-    let head = format!(
+    format!(
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
          sec-websocket-accept: {accept}\r\n\r\n"
-    );
-    if write(&mut stream, head.as_bytes()).await.is_none() {
+    )
+}
+
+async fn web_socket(
+    mut stream: Box<dyn Duplex>,
+    request: &Recorded,
+    input: &mut BytesMut,
+    greeting: &[u8],
+) {
+    let head = [switch(request).as_bytes(), greeting].concat();
+    if write(&mut stream, &head).await.is_none() {
         return;
     }
     let early = input.split().to_vec();

@@ -1,0 +1,146 @@
+//! A WebSocket on a guarded stream: frames are followed by their headers in both directions, so that the
+//! gateway can close it where no frame is cut.
+//!
+//! The stream closes it from within: the caller gets a close frame, the proxy reads one as if the caller
+//! had sent it and then the end, and so ends the upstream's side as for any caller that leaves.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BufMut as _;
+use tokio::io::{AsyncWrite as _, ReadBuf};
+
+use super::GuardedStream;
+use crate::doors::proxy::{Socket, Tether};
+use crate::model::random;
+use crate::rules::websocket::{Answer, Ending, Frames};
+
+/// What is known of a WebSocket that is asked for or open.
+pub(super) struct Tunnel {
+    tether: Arc<Tether>,
+    /// What the caller was sent.
+    sent: Answer,
+    /// What the caller sent.
+    received: Frames,
+    /// Once it is open.
+    socket: Option<Arc<Socket>>,
+    /// Whether it was ended and the caller told.
+    told: bool,
+}
+
+impl Tunnel {
+    pub(super) fn new(tether: Arc<Tether>) -> Self {
+        Self {
+            tether,
+            sent: Answer::default(),
+            received: Frames::default(),
+            socket: None,
+            told: false,
+        }
+    }
+
+    /// The caller sent these.
+    pub(super) fn received(&mut self, bytes: &[u8]) {
+        self.received.follow(bytes);
+        self.touch();
+    }
+
+    /// The caller was sent these.
+    fn sent(&mut self, bytes: &[u8]) {
+        self.sent.follow(bytes);
+        if self.socket.is_none() && self.sent.frames().is_some() {
+            self.socket = self.tether.socket();
+        }
+        self.touch();
+    }
+
+    fn touch(&self) {
+        if let Some(socket) = &self.socket {
+            socket.touch();
+        }
+    }
+
+    /// Why it ends, once it does; the task is woken then.
+    fn ending(&self, context: &Context<'_>) -> Option<Ending> {
+        self.socket.as_ref()?.poll_ending(context)
+    }
+
+    /// How many of these bytes may still be sent before the caller is told of the end: up to where the
+    /// current frame ends.
+    fn room(&self, bytes: &[u8]) -> usize {
+        let mut ahead = self.sent;
+        ahead.follow_one(bytes)
+    }
+}
+
+impl GuardedStream {
+    /// Whether the WebSocket was ended and the caller told so. Pending where it is ended and a frame is
+    /// under way; ready and false where it goes on.
+    pub(super) fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let Some(tunnel) = &mut self.tunnel else { return Poll::Ready(false) };
+        let Some(ending) = tunnel.ending(context) else { return Poll::Ready(false) };
+        if tunnel.told {
+            return Poll::Ready(true);
+        }
+        let Some(frames) = tunnel.sent.frames() else { return Poll::Ready(false) };
+        if frames.takes_close() {
+            self.output.put_slice(&ending.for_caller());
+        } else if !frames.is_closed() {
+            // The rest of the frame wakes the task when it is there to be sent; there is a bound.
+            return Poll::Pending;
+        }
+        tunnel.told = true;
+        // The upstream hears the same, unless that would cut a frame of the caller.
+        self.input.clear();
+        if tunnel.received.takes_close()
+            && let Ok(key) = random::bytes::<4>()
+        {
+            self.input.put_slice(&ending.for_upstream(key));
+        }
+        Poll::Ready(true)
+    }
+
+    /// What the proxy reads of a WebSocket that was ended: the caller's close frame, then the end. Not
+    /// before the caller was sent its own.
+    pub(super) fn poll_last_words(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let flushed = ready!(std::pin::Pin::new(&mut *self).poll_flush(context));
+        if flushed.is_ok() {
+            let length = self.input.len().min(buffer.remaining());
+            let words = self.input.split_to(length);
+            buffer.put_slice(&words);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what the upstream says, to the end of a frame where the WebSocket is ended; what it says
+    /// after that is dropped.
+    pub(super) fn poll_write_frames(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.poll_ended(context) == Poll::Ready(true) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let ending = self.tunnel.as_ref().and_then(|tunnel| tunnel.ending(context));
+        let room = match &self.tunnel {
+            Some(tunnel) if ending.is_some() => tunnel.room(bytes),
+            Some(_) | None => bytes.len(),
+        };
+        let some = bytes.get(..room).unwrap_or(bytes);
+        let written = ready!(self.poll_accept(context, some))?;
+        if let Some(tunnel) = &mut self.tunnel {
+            tunnel.sent(some.get(..written).unwrap_or_default());
+        }
+        if ending.is_some() {
+            // What waits to be read may be the end now.
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(written))
+    }
+}

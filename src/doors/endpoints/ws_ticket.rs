@@ -1,0 +1,101 @@
+//! `POST /auth/ws-ticket` (contract section 6): what a page opens a WebSocket with, where its script can
+//! set no header.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{FromRequest as _, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Json as Body, Router};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
+use serde::{Deserialize, Serialize};
+
+use super::arrival::Arrival;
+use super::extract::Json;
+use super::refusal::Refused;
+use super::router::no_store;
+use super::told::Told;
+use crate::model::{Code, clock};
+use crate::rules::request::{Arrived, CanonicalRequest};
+use crate::services::session::{TicketRefusal, Tickets, ticket};
+
+pub(super) fn routes(tickets: Arc<Tickets>) -> Router {
+    Router::new().route("/auth/ws-ticket", post(issue)).with_state(tickets)
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    path: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Given {
+    ticket: Told,
+    expires_in: u64,
+}
+
+async fn issue(
+    State(tickets): State<Arc<Tickets>>,
+    arrival: Arrival,
+    request: Request,
+) -> Result<Response, Refused> {
+    // Whoever is nobody hears that first, whatever the body.
+    arrival.signed_in()?;
+    let Some(principal) = &arrival.principal else { return Err(arrival.refuse(Code::Internal)) };
+    let Json(asked) = Json::<Asked>::from_request(request, &()).await?;
+    let target = canonical(&arrival.host, &asked.path);
+    let target = target.ok_or_else(|| arrival.refuse(Code::InvalidBody))?;
+    let now = (clock::now(), Instant::now());
+    let issued = tickets
+        .issue(principal, target.host(), target.path(), now)
+        .map_err(|fault| arrival.failed("a ticket could not be made", &fault))?;
+    let ticket = issued.map_err(|refusal| refused(&arrival, refusal))?;
+    let given = Given { ticket: Told(ticket), expires_in: ticket::LIFETIME.as_secs() };
+    Ok(no_store(Body(given).into_response()))
+}
+
+/// A path of this host in canonical form; a query is no part of it.
+fn canonical(host: &str, path: &str) -> Option<CanonicalRequest> {
+    if !path.starts_with('/') || path.contains('?') {
+        return None;
+    }
+    let mut headers = HeaderMap::with_capacity(1);
+    headers.insert(header::HOST, HeaderValue::from_str(host).ok()?);
+    let arrived = Arrived {
+        version: Version::HTTP_11,
+        method: &Method::GET,
+        target: path.as_bytes(),
+        authority: None,
+        headers: &headers,
+    };
+    CanonicalRequest::parse(&arrived).ok()
+}
+
+fn refused(arrival: &Arrival, refusal: TicketRefusal) -> Refused {
+    match refusal {
+        TicketRefusal::NoSession => arrival.refuse(Code::Unauthorized),
+        TicketRefusal::TooMany { retry_after } => {
+            arrival.refuse(Code::RateLimited).retry_after(retry_after)
+        }
+        TicketRefusal::Full => arrival.refuse(Code::Unavailable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_form_or_none() {
+        let path = |path: &str| canonical("app.test", path).map(|it| it.path().to_owned());
+        assert_eq!(path("/ws/%41").as_deref(), Some("/ws/A"));
+        for odd in
+            ["", "ws", "/ws?x", "/ws/../admin", "//evil.test/ws", "/a\nb", "/a#b", "http://x/"]
+        {
+            assert_eq!(path(odd), None, "{odd:?}");
+        }
+        assert_eq!(path(&format!("/{}", "x".repeat(9_000))), None);
+    }
+}

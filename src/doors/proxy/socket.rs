@@ -1,0 +1,249 @@
+//! A WebSocket that is being opened or open: what the gateway may end it for, and how it is told.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use crate::model::{Identity, Source, Subject, Timestamp, UserId};
+use crate::rules::websocket::Ending;
+
+/// What those know of it who may end it, and the stream that carries it.
+#[derive(Debug)]
+pub struct Socket {
+    /// Longest silence of both ends.
+    idle: Duration,
+    /// When its credential ends, where it does so by itself.
+    credential_end: Option<Timestamp>,
+    /// When its session ends, as it was known last; in seconds.
+    session_end: AtomicI64,
+    begun: Instant,
+    /// Whether the upstream took the handshake.
+    open: Arc<AtomicBool>,
+    /// Milliseconds from `begun` to the last octet of either end.
+    active: AtomicU64,
+    ending: OnceLock<Ending>,
+    /// The task of the stream that carries it.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Socket {
+    /// One that is not open yet.
+    pub(super) fn new(idle: Duration, credential_end: Option<Timestamp>) -> Self {
+        Self {
+            idle,
+            credential_end,
+            session_end: AtomicI64::new(i64::MAX),
+            begun: Instant::now(),
+            open: Arc::default(),
+            active: AtomicU64::new(0),
+            ending: OnceLock::new(),
+            waker: Mutex::default(),
+        }
+    }
+
+    /// It ends with its session at that moment, unless the session lives on.
+    pub fn session_ends_at(&self, end: Timestamp) {
+        self.session_end.store(end.seconds(), Ordering::Relaxed);
+    }
+
+    /// Becomes true when the upstream takes the handshake.
+    pub(super) fn opening(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.open)
+    }
+
+    /// The upstream took the handshake.
+    pub(super) fn open(&self) {
+        self.touch();
+        self.open.store(true, Ordering::Release);
+    }
+
+    /// Whether the upstream took the handshake.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// One end said something.
+    pub fn touch(&self) {
+        let since = self.begun.elapsed().as_millis();
+        self.active.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether both ends were silent for too long. What is not open yet is bounded by the upstream's own
+    /// times.
+    pub fn is_idle(&self) -> bool {
+        let active = Duration::from_millis(self.active.load(Ordering::Relaxed));
+        self.is_open() && self.begun.elapsed().saturating_sub(active) >= self.idle
+    }
+
+    /// Whether its credential ended by itself.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.credential_end.is_some_and(|end| end <= now)
+    }
+
+    /// Whether its session has to be asked for again.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.session_end.load(Ordering::Relaxed) <= now.seconds()
+    }
+
+    /// Ends it: the stream says so to both ends as soon as no frame is cut by it. The first reason
+    /// counts.
+    pub fn end(&self, ending: Ending) {
+        let _ = self.ending.set(ending);
+        let waker = self.waker().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Why it ends, if it does.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending.get().copied()
+    }
+
+    /// Why it ends; where it does not, the task is woken once it does.
+    pub fn poll_ending(&self, context: &Context<'_>) -> Option<Ending> {
+        if self.ending().is_none() {
+            let mut waker = self.waker();
+            match &mut *waker {
+                Some(known) => known.clone_from(context.waker()),
+                None => *waker = Some(context.waker().clone()),
+            }
+        }
+        // Looked at after the waker was left: an ending in between has seen it.
+        self.ending()
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whom WebSockets are counted for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// A local account, in all of its sessions.
+    User(UserId),
+    /// Somebody without one.
+    Subject(Source, Subject),
+}
+
+impl Owner {
+    pub(super) fn of(identity: &Identity) -> Self {
+        let subject = || Self::Subject(identity.source(), identity.subject().clone());
+        identity.user().map_or_else(subject, Self::User)
+    }
+}
+
+/// As many as `limits.websockets_per_user` are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// How many WebSockets there are, in all and by whom.
+#[derive(Debug, Default)]
+pub struct Sockets(Mutex<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    all: usize,
+    by_owner: HashMap<Owner, usize>,
+}
+
+/// The place of one WebSocket; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    sockets: Arc<Sockets>,
+    owner: Option<Owner>,
+}
+
+impl Sockets {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lock().all == 0
+    }
+
+    /// A place for one more of that owner. Those of nobody are bounded by their connections alone.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        owner: Option<Owner>,
+        most: usize,
+    ) -> Result<Place, Full> {
+        let mut count = self.lock();
+        if let Some(owner) = &owner {
+            let own = count.by_owner.get(owner).copied().unwrap_or(0);
+            if own >= most {
+                return Err(Full);
+            }
+            count.by_owner.insert(owner.clone(), own + 1);
+        }
+        count.all += 1;
+        Ok(Place { sockets: Arc::clone(self), owner })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Count> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut count = self.sockets.lock();
+        count.all = count.all.saturating_sub(1);
+        let Some(owner) = &self.owner else { return };
+        let left = count.by_owner.get(owner).copied().unwrap_or(0).saturating_sub(1);
+        if left == 0 {
+            count.by_owner.remove(owner);
+        } else {
+            count.by_owner.insert(owner.clone(), left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_user_cannot_take_all_places_and_gives_its_own_back() {
+        let sockets = Arc::new(Sockets::default());
+        let user = |id| Some(Owner::User(UserId::new(id)));
+        let first = sockets.admit(user(1), 2).unwrap();
+        let second = sockets.admit(user(1), 2).unwrap();
+        assert_eq!(sockets.admit(user(1), 2).unwrap_err(), Full);
+        let other = sockets.admit(user(2), 2).unwrap();
+        let nobody = sockets.admit(None, 0).unwrap();
+        drop(first);
+        let third = sockets.admit(user(1), 2).unwrap();
+        drop((second, third, other));
+        assert!(sockets.lock().by_owner.is_empty() && !sockets.is_empty());
+        drop(nobody);
+        assert!(sockets.is_empty());
+    }
+
+    #[test]
+    fn an_ending_wakes_the_task_and_the_first_reason_counts() {
+        let socket = Socket::new(Duration::from_secs(60), Some(Timestamp::from_seconds(100)));
+        let context = Context::from_waker(Waker::noop());
+        assert_eq!(socket.poll_ending(&context), None);
+        assert!(socket.waker().is_some());
+        socket.end(Ending::Revoked);
+        socket.end(Ending::Idle);
+        assert_eq!(socket.poll_ending(&context), Some(Ending::Revoked));
+        assert!(socket.waker().is_none());
+    }
+
+    #[test]
+    fn it_ends_with_its_credential_its_session_and_in_silence() {
+        let at = Timestamp::from_seconds;
+        let socket = Socket::new(Duration::ZERO, Some(at(100)));
+        assert!(!socket.is_expired(at(99)) && socket.is_expired(at(100)));
+        assert!(!socket.is_due(at(1_000_000)));
+        socket.session_ends_at(at(50));
+        assert!(!socket.is_due(at(49)) && socket.is_due(at(50)));
+        assert!(!socket.is_idle(), "it is not open yet");
+        socket.open();
+        assert!(socket.is_idle());
+        assert!(!Socket::new(Duration::from_secs(60), None).is_expired(at(i64::MAX)));
+    }
+}

@@ -1,0 +1,105 @@
+//! The ticket in the query of a WebSocket handshake: a browser's script can set no header there (RFC 6455
+//! section 4.1), so what it proves itself by stands in the target, once and for seconds.
+
+use super::CanonicalRequest;
+use crate::model::Secret;
+
+/// The name of the query's parameter; compared exactly, as it is written.
+const NAME: &str = "ticket";
+
+/// What a handshake brings in its query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BroughtTicket {
+    /// None, or an empty one.
+    Nothing,
+    /// One.
+    One(Secret),
+    /// Several: no single meaning.
+    Several,
+}
+
+/// A ticket and what it must be for.
+#[derive(Clone, Copy, Debug)]
+pub struct PresentedTicket<'a> {
+    /// The ticket.
+    pub secret: &'a Secret,
+    /// The canonical host that is asked for.
+    pub host: &'a str,
+    /// The canonical path.
+    pub path: &'a str,
+}
+
+impl CanonicalRequest {
+    /// Takes the ticket out of the query; all else in it stays byte for byte.
+    pub fn take_ticket(&mut self) -> BroughtTicket {
+        let Some(query) = self.query() else { return BroughtTicket::Nothing };
+        let parts = || query.split('&');
+        let mut values = parts().filter_map(value);
+        let (first, second) = (values.next(), values.next());
+        let Some(first) = first else { return BroughtTicket::Nothing };
+        let brought = match (first, second) {
+            (_, Some(_)) => BroughtTicket::Several,
+            ("", None) => BroughtTicket::Nothing,
+            (secret, None) => BroughtTicket::One(Secret::new(secret)),
+        };
+        let kept: Vec<&str> = parts().filter(|part| value(part).is_none()).collect();
+        let kept = (!kept.is_empty()).then(|| kept.join("&"));
+        self.set_query(kept.as_deref());
+        brought
+    }
+}
+
+/// What a part of a query gives the parameter; `None` where it is another.
+fn value(part: &str) -> Option<&str> {
+    let (name, value) = part.split_once('=').unwrap_or((part, ""));
+    (name == NAME).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, Method, Version, header};
+
+    use super::super::Arrived;
+    use super::*;
+
+    fn taken(target: &str) -> (BroughtTicket, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("app.test"));
+        let mut canonical = CanonicalRequest::parse(&Arrived {
+            version: Version::HTTP_11,
+            method: &Method::GET,
+            target: target.as_bytes(),
+            authority: None,
+            headers: &headers,
+        })
+        .unwrap();
+        let ticket = canonical.take_ticket();
+        (ticket, canonical.path_and_query().as_str().to_owned())
+    }
+
+    #[test]
+    fn a_ticket_leaves_the_query_and_nothing_else_changes() {
+        let one = |secret: &str| BroughtTicket::One(Secret::new(secret));
+        for (target, ticket, left) in [
+            ("/a", BroughtTicket::Nothing, "/a"),
+            ("/a?", BroughtTicket::Nothing, "/a?"),
+            ("/a?b=c&d", BroughtTicket::Nothing, "/a?b=c&d"),
+            ("/a?ticket=x", one("x"), "/a"),
+            ("/a?ticket=x=y", one("x=y"), "/a"),
+            ("/a?b=%20&ticket=x&c=+&&", one("x"), "/a?b=%20&c=+&&"),
+            ("/a?ticket=x&b", one("x"), "/a?b"),
+            ("/a?b&ticket=x", one("x"), "/a?b"),
+            ("/a?ticket", BroughtTicket::Nothing, "/a"),
+            ("/a?ticket=&b", BroughtTicket::Nothing, "/a?b"),
+            ("/a?ticket=x&b&ticket=x", BroughtTicket::Several, "/a?b"),
+            ("/a?ticket=x&ticket=", BroughtTicket::Several, "/a"),
+            (
+                "/a?Ticket=x&tickets=y&tick%65t=z",
+                BroughtTicket::Nothing,
+                "/a?Ticket=x&tickets=y&tick%65t=z",
+            ),
+        ] {
+            assert_eq!(taken(target), (ticket, left.to_owned()), "{target}");
+        }
+    }
+}
