@@ -1,14 +1,19 @@
 //! Tokens of issuers of others: who is believed, by which keys, and what keeps standing when the
 //! issuer does not.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 
 use crate::harness::provider::{AUDIENCE, Key, Provider, json_answer};
 use crate::harness::tokens::{Signer, encode, token};
-use crate::harness::{Answer, Gateway, HOST, Persona, Request, Setup, Upstream, until};
+use crate::harness::{
+    Answer, Gateway, HOST, Persona, Request, Setup, Upstream, chromium, until, within,
+};
 
 /// Keys are asked for again at once, and from time to time.
 const QUICK: &str = "keys_refresh = \"1s\"\nkeys_cooldown = \"100ms\"";
@@ -311,6 +316,38 @@ async fn a_session_in_the_cookies_of_supabase_counts_in_every_form_and_mixed_in_
         format!("sb-access-token={own}"),
     ] {
         assert_eq!(get(cookies.clone()).await, 401, "{cookies}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_library_of_supabase_writes_counts_whole_and_in_chunks() {
+    let (upstream, gateway, claims) = supabase("").await;
+    let setting = json!({
+        "modules": chromium::modules(),
+        "url": "https://project.supabase.test",
+        "token": by_secret(&claims, SECRET),
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/supabase.mjs");
+    let output = Command::new("node").arg(script).env("SUPABASE", setting.to_string()).output();
+    let output = within("the library", output).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let written: BTreeMap<String, Vec<(String, String)>> =
+        serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(written.len(), 4);
+    for (what, cookies) in &written {
+        assert_eq!(cookies.len() > 2, what.ends_with("large"), "{what}: {cookies:?}");
+        let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        upstream.forget();
+        let ask = |pairs: &[String]| {
+            let request = Request::get("/api/x").header("cookie", &pairs.join("; "));
+            let anonymous = gateway.anonymous();
+            async move { anonymous.send(request).await.status }
+        };
+        assert_eq!(ask(&pairs).await, 200, "{what}");
+        assert_eq!(upstream.only().one("app_roles").as_deref(), Some("legal,user"));
+        if let [one, .., last] = pairs.as_slice() {
+            assert_eq!(ask(&[one.clone(), last.clone()]).await, 401, "{what}");
+        }
     }
 }
 
