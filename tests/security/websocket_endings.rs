@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::api_keys;
+use crate::harness::provider::{Key, Provider};
 use crate::harness::{
     Answer, Gateway, HOST, Persona, Request, Setup, Socket, Upstream, until, within,
 };
@@ -218,6 +220,35 @@ async fn a_websocket_ends_with_its_token_and_with_its_session_s_time() {
         let is = |line: &serde_json::Value| line["event"] == "ws.connection.closed";
         assert_eq!(gateway.audited("the end", is).await["reason"], "expired");
     }
+}
+
+#[tokio::test]
+async fn a_websocket_ends_with_its_api_key_and_outlives_the_other_of_its_name() {
+    let (_upstream, gateway) = echoing(|setup| setup).await;
+    let mut sockets = Vec::new();
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let key = api_keys::create(&gateway, "jobs", &[]).await;
+        let fields = [("x-service-api-key", key.as_str())];
+        sockets.push(Socket::open(&gateway, "/api/ws", &fields).await.unwrap());
+        keys.push(key);
+    }
+    api_keys::revoke(&gateway, &keys[0]).await.succeeded();
+    assert_eq!(ends(&mut sockets[0]).await, SESSION_ENDED);
+    sockets[1].echoes("still here").await;
+}
+
+/// websocket-006, for a token behind which there is no session.
+#[tokio::test]
+async fn a_websocket_ends_with_the_token_of_a_provider() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let (_upstream, gateway) = echoing(|setup| setup.table(&provider.table(""))).await;
+    let mut claims = provider.claims("ada");
+    claims["exp"] = (claims["iat"].as_i64().unwrap() + 3).into();
+    let mut socket = Socket::under(&gateway, "/api/ws", &key.sign(&claims)).await.unwrap();
+    socket.echoes("here").await;
+    assert_eq!(ends(&mut socket).await, SESSION_ENDED);
 }
 
 #[tokio::test]
