@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::harness::authenticator::with_factors;
 use crate::harness::nginx::Nginx;
 use crate::harness::setup::replace;
 use crate::harness::tokens::{Genuine, decode, elliptic_key};
 use crate::harness::wait::within_minutes;
 use crate::harness::{
-    Browser, Gateway, HOST, Persona, Request, Setup, Upstream, Verifier, Wire, cli, until,
+    Authenticator, Browser, Gateway, HOST, Persona, Request, Setup, Upstream, Verifier, Wire, cli,
+    until,
 };
 use crate::introspection::{ask, with_clients};
 
@@ -151,6 +153,20 @@ async fn one_is_handed_on_until_it_says_something_else() {
         (roles == json!(["extra", "user"])).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_second_factor_is_told_once_it_is_proven() {
+    let upstream = Upstream::start().await;
+    let gateway = with_factors(setup(&upstream)).start().await;
+    let before = asserted(&upstream, &gateway.bearer("alice").await).await;
+    assert_eq!(part(&before, 1)["amr"], Value::Null);
+    let (alice, ..) = Authenticator::enrol(&gateway, "alice").await;
+    let after = asserted(&upstream, &alice).await;
+    assert_eq!(part(&after, 1)["amr"], json!(["mfa"]));
+    for mut verifier in [Verifier::python(&gateway), Verifier::javascript(&gateway)] {
+        assert_eq!(verifier.verify(&after).await.unwrap()["amr"], json!(["mfa"]));
+    }
 }
 
 #[tokio::test]
