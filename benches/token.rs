@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use guarita::live::Providers;
-use guarita::model::{Roles, SessionId, Source, Subject, Timestamp, UserId};
-use guarita::rules::token::{Algorithm, Claims, Expectations, Keyring, SigningKey};
+use guarita::model::{Identity, Principal, Roles, SessionId, Source, Subject, Timestamp, UserId};
+use guarita::rules::token::{
+    Algorithm, AssertionKey, AssertionKeys, Claims, Expectations, Keyring, SigningKey,
+};
 use guarita::services::access::{Issuers, VerifiedToken, VerifiedTokens};
+use guarita::services::assertion::Assertions;
 
 fn now() -> Timestamp {
     Timestamp::from_seconds(1_800_000_000)
@@ -102,5 +105,29 @@ fn find(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, verify, issue, find);
+fn assertion(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("assertion");
+    let key = SigningKey::generate(Algorithm::Es256).expect("a key");
+    let key = SigningKey::parse(Algorithm::Es256, &key).expect("a key");
+    let signing = vec![AssertionKey { key, signs_from: now() }];
+    let keyring = keyring(Algorithm::Rs256);
+    let keys = AssertionKeys::new("ms-auth".into(), signing, Vec::new(), &keyring, Vec::new());
+    let keys = keys.expect("keys");
+    let claims = claims("token");
+    let (user, session) = (claims.user, Some(claims.session));
+    let source = Source::Bearer;
+    let identity = Identity::new(claims.subject, user, session, claims.roles, source, None);
+    let principal = Principal::new(Arc::new(identity.expect("fits")));
+    let audience: Arc<str> = "orders".into();
+    group.bench_function("issue", |bencher| {
+        bencher.iter(|| keys.issue(black_box(&principal), &audience, now()));
+    });
+    let assertions = Assertions::new(65_536);
+    group.bench_function("find", |bencher| {
+        bencher.iter(|| assertions.find_or_issue(&keys, black_box(&principal), &audience, now()));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, verify, issue, find, assertion);
 criterion_main!(benches);

@@ -20,9 +20,10 @@ package() {
     apt-get:cc) echo "gcc libc6-dev" ;;
     apt-get:taskset) echo util-linux ;;
     apt-get:node) echo nodejs ;;
+    apt-get:pip3) echo python3-pip ;;
     apt-get:aiosmtpd) echo python3-aiosmtpd ;;
     brew:aiosmtpd) echo pipx ;;
-    brew:python3) echo python ;;
+    brew:python3 | brew:pip3) echo python ;;
     *) echo "$2" ;;
     esac
 }

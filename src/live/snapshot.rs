@@ -12,7 +12,7 @@ use crate::adapters::telemetry::RouteMetrics;
 use crate::adapters::upstream::Pool;
 use crate::rules::request::{HeaderFamilies, IdentityHeaders, ProviderCookies};
 use crate::rules::route::{Policy, Table};
-use crate::rules::token::{Keyring, claims::Expectations};
+use crate::rules::token::{AssertionKeys, Keyring, claims::Expectations};
 
 use super::introspection::IntrospectionClients;
 use super::provider::Providers;
@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub pools: Vec<Arc<Pool>>,
     /// The keys in force.
     pub keyring: Arc<Keyring>,
+    /// The keys of assertions, where upstreams get any.
+    pub assertion: Option<AssertionKeys>,
     /// What a token must say.
     pub expectations: Expectations,
     /// The issuers of others whose tokens count.
@@ -87,6 +89,8 @@ pub struct RouteTarget<M = RouteMetrics> {
     pub policy: Policy,
     /// Where it goes.
     pub upstream: Arc<Pool>,
+    /// The audience of the assertion that goes along; none does without it.
+    pub audience: Option<Arc<str>>,
     /// Whether the caller's credentials go along.
     pub forward_credentials: bool,
     /// Largest request body, in bytes.

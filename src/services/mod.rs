@@ -6,6 +6,7 @@ pub mod api_key;
 pub mod keys;
 pub mod federation;
 pub mod access;
+pub mod assertion;
 pub mod grant;
 pub mod mail;
 pub mod login;

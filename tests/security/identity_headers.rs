@@ -229,3 +229,104 @@ async fn names_come_from_a_preset_or_one_by_one_and_the_old_ones_stay_closed() {
     assert_eq!(seen.folded("remote-groups"), ["user"]);
     assert!(seen.folded("x-auth-request-user").is_empty(), "{}", seen.text());
 }
+
+/// Under each preset: what arrives, and that no spelling of any name of another gateway does.
+#[tokio::test]
+async fn every_preset_says_who_is_calling_and_lets_nobody_else_say_it() {
+    const NAMES: [&str; 24] = [
+        "x-forwarded-user",
+        "x-forwarded-groups",
+        "x-forwarded-email",
+        "x-forwarded-preferred-username",
+        "x-forwarded-access-token",
+        "x-auth-request-user",
+        "x-auth-request-groups",
+        "x-auth-request-email",
+        "x-auth-request-preferred-username",
+        "remote-user",
+        "remote-groups",
+        "remote-email",
+        "remote-name",
+        "x-pomerium-claim-sub",
+        "x-pomerium-claim-groups",
+        "x-pomerium-claim-sid",
+        "x-pomerium-claim-email",
+        "x-pomerium-jwt-assertion",
+        "cf-access-jwt-assertion",
+        "cf-access-authenticated-user-email",
+        "x-goog-authenticated-user-email",
+        "x-goog-authenticated-user-id",
+        "x-goog-iap-jwt-assertion",
+        "x-auth-assertion",
+    ];
+    let upstream = Upstream::start().await;
+    let mut gateway = Setup::standard(&upstream.url())
+        .set("assertion.enabled", "true")
+        .user("both", &["user", "admin"])
+        .start()
+        .await;
+    let both = gateway.bearer("both").await;
+    let sid = both.sid.clone().unwrap();
+    let spoofed = |target: &str| {
+        NAMES.iter().fold(spoofing(Request::get(target)), |request, name| {
+            request
+                .header(name, "mallory")
+                .header(&name.replace('-', "_"), "mallory")
+                .header(&name.to_ascii_uppercase().replacen('-', ".", 1), "mallory")
+        })
+    };
+    for (preset, expected, assertion) in [
+        (
+            "oauth2-proxy",
+            vec![("x-forwarded-user", "both"), ("x-forwarded-groups", "admin,user")],
+            "",
+        ),
+        (
+            "x-auth-request",
+            vec![("x-auth-request-user", "both"), ("x-auth-request-groups", "admin,user")],
+            "",
+        ),
+        ("authelia", vec![("remote-user", "both"), ("remote-groups", "admin,user")], ""),
+        (
+            "pomerium",
+            vec![
+                ("x-pomerium-claim-sub", "both"),
+                ("x-pomerium-claim-groups", "admin,user"),
+                ("x-pomerium-claim-sid", &sid),
+            ],
+            "x-pomerium-jwt-assertion",
+        ),
+        (
+            "cloudflare-access",
+            vec![("sub", "both"), ("app_roles", "admin,user")],
+            "cf-access-jwt-assertion",
+        ),
+        (
+            "google-iap",
+            vec![
+                ("x-goog-authenticated-user-id", "accounts.google.com:both"),
+                ("app_roles", "admin,user"),
+            ],
+            "x-goog-iap-jwt-assertion",
+        ),
+    ] {
+        let setup = gateway.setup.clone().set("identity_headers.preset", &format!("\"{preset}\""));
+        assert!(gateway.reload(setup).await, "{preset}");
+        assert_eq!(both.send(spoofed("/api/x")).await.status, 200);
+        let seen = upstream.last();
+        assert!(!seen.text().contains("mallory"), "{preset}: {}", seen.text());
+        for (name, value) in &expected {
+            assert_eq!(seen.folded(name), [*value], "{preset}");
+        }
+        let assertion = if assertion.is_empty() { "x-auth-assertion" } else { assertion };
+        assert!(seen.one(assertion).is_some_and(|it| it.starts_with("eyJ")), "{preset}");
+        for name in NAMES {
+            let written = expected.iter().any(|(it, _)| *it == name) || name == assertion;
+            assert_eq!(seen.folded(name).len(), usize::from(written), "{preset}: {name}");
+        }
+        assert_eq!(gateway.anonymous().send(spoofed("/public/x")).await.status, 200);
+        let seen = upstream.last();
+        assert!(!seen.text().contains("mallory"), "{preset}: {}", seen.text());
+        assert!(NAMES.iter().all(|name| seen.folded(name).is_empty()), "{}", seen.text());
+    }
+}

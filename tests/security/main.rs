@@ -18,6 +18,7 @@
 mod harness;
 mod accounts;
 mod api_keys;
+mod assertion;
 mod browser_sessions;
 mod credential_order;
 mod forward_auth;

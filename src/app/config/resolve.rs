@@ -1,5 +1,6 @@
 //! What was written becomes what is meant: defaults, bounds, references, files.
 
+mod assertion;
 mod credentials;
 mod endpoints;
 mod headers;
@@ -70,6 +71,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         links,
         policy: tokens::policy(written, reader),
         identity_headers: headers::resolve(written, reader),
+        assertion: assertion::resolve(written, reader),
         service_key: credentials::service_key(written, reader),
         introspection: introspection::resolve(written, reader),
         reject_invalid: written.credentials.on_invalid == Some(written::OnInvalid::Reject),
@@ -84,6 +86,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         places: Places {
             upstreams: places("upstreams", upstreams.len(), reader),
             listeners: places("listeners", listeners.len(), reader),
+            assertion: reader.report.place("assertion"),
             ..key_places
         },
         data_dir,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -78,6 +79,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[identity_headers]`
     pub identity_headers: IdentityHeaders,
+    /// `[assertion]`, where it is enabled.
+    pub assertion: Option<Assertion>,
     /// `credentials.service_api_key`, with its roles.
     pub service_key: Option<ServiceKey>,
     /// `[introspection]`
@@ -136,10 +139,21 @@ pub struct Places {
     pub signing: String,
     /// One for each of [`Config::keys`]' verifying keys.
     pub verifying: Vec<String>,
+    /// `[assertion]`
+    pub assertion: String,
     /// One for each of [`Config::listeners`].
     pub listeners: Vec<String>,
     /// One for each of [`Config::upstreams`].
     pub upstreams: Vec<String>,
+}
+
+/// `[assertion]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assertion {
+    /// How long a new key is published before it signs; 0 s to 24 h, default 10 min.
+    pub publish_ahead: Duration,
+    /// One for each of [`Config::upstreams`]: 1 to 255 bytes, default its name.
+    pub audiences: Vec<Arc<str>>,
 }
 
 /// `[audit]`

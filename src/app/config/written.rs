@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod assertion;
 mod introspection;
 mod limits;
 mod provider;
@@ -13,6 +14,7 @@ mod section;
 mod token;
 mod upstream;
 
+pub use assertion::Assertion;
 pub use introspection::{Introspection, IntrospectionClient};
 pub use limits::Limits;
 pub use provider::{
@@ -115,6 +117,9 @@ pub struct Written {
     /// The names of the headers that tell an upstream who is calling.
     #[serde(default)]
     pub identity_headers: IdentityHeaders,
+    /// A signed statement of who is calling, for upstreams that want proof.
+    #[serde(default)]
+    pub assertion: Assertion,
     /// How credentials are taken.
     #[serde(default)]
     pub credentials: Credentials,

@@ -13,9 +13,10 @@ use crate::live::certificates::{self, CertificatePem, ClientCertificates, Listen
 use crate::live::provider::{self, Provider, Providers};
 use crate::live::snapshot::Tls;
 use crate::live::{RequiredFactor, RouteTarget, Snapshot};
+use crate::model::clock;
 use crate::rules::request::{HeaderFamilies, IdentityHeaders, ProviderCookies};
 use crate::rules::route::Table;
-use crate::rules::token::{Keyring, SigningKey, VerifyingKey};
+use crate::rules::token::{AssertionKeys, KeyFault, Keyring, SigningKey, VerifyingKey};
 use crate::services::keys;
 
 /// TLS per listener address; plain where `None`.
@@ -31,6 +32,7 @@ pub fn compile(
     let mut problems = Vec::new();
     let keyring = keys::load(&config.data_dir.join("keys"), config.algorithm, &config.keys)
         .map_err(|fault| problems.push(format!("{}: {fault}", config.places.signing)));
+    check_audiences(config, &mut problems);
     let tls = tls(config, &mut problems);
     let pools = pools(config, previous, &mut problems);
     let routes = routes(config, &pools, |label| metrics.route(label), &mut problems);
@@ -38,11 +40,14 @@ pub fn compile(
     let (Ok(keyring), Some(routes), true) = (keyring, routes, problems.is_empty()) else {
         return Err(Problems(problems));
     };
+    let assertion = assertion_keys(config, &keyring, previous)
+        .map_err(|fault| Problems(vec![format!("{}: {fault}", config.places.assertion)]))?;
     Ok(Snapshot {
         generation: previous.map_or(1, |previous| previous.generation.saturating_add(1)),
         routes,
         pools: distinct,
         keyring: Arc::new(keyring),
+        assertion,
         expectations: config.expectations.clone(),
         providers: providers(config, previous),
         provider_cookies: ProviderCookies::new(
@@ -71,6 +76,7 @@ pub fn compile(
 pub fn check(config: &Config) -> Result<(), Problems> {
     let mut problems = Vec::new();
     check_keys(config, &mut problems);
+    check_audiences(config, &mut problems);
     tls(config, &mut problems);
     let pools = pools(config, None, &mut problems);
     routes(config, &pools, |_| (), &mut problems);
@@ -104,6 +110,34 @@ fn check_keys(config: &Config, problems: &mut Vec<String>) {
     if let Err(fault) = keyring {
         problems.push(format!("{}: {fault}", config.places.signing));
     }
+}
+
+/// Whoever verifies access tokens by audience must never take an assertion for one.
+fn check_audiences(config: &Config, problems: &mut Vec<String>) {
+    let audiences = config.assertion.iter().flat_map(|assertion| &assertion.audiences);
+    for (audience, place) in audiences.zip(&config.places.upstreams) {
+        if **audience == *config.tokens.audience {
+            problems.push(format!(
+                "{place}: the audience of its assertions is that of access tokens, {audience:?} (set \
+                 assertion_audience)"
+            ));
+        }
+    }
+}
+
+/// The keys of assertions, where they are enabled. Those that are gone stay published for a while.
+fn assertion_keys(
+    config: &Config,
+    keyring: &Keyring,
+    previous: Option<&Snapshot>,
+) -> Result<Option<AssertionKeys>, KeyFault> {
+    let Some(assertion) = &config.assertion else { return Ok(None) };
+    let before = previous.and_then(|previous| previous.assertion.as_ref());
+    let retired = before.map(|keys| keys.retire(clock::now())).unwrap_or_default();
+    let directory = keys::assertion_directory(&config.data_dir.join("keys"));
+    let issuer = (*config.tokens.issuer).into();
+    let ahead = assertion.publish_ahead;
+    keys::load_assertion_keys(&directory, issuer, ahead, keyring, retired).map(Some)
 }
 
 fn tls(config: &Config, problems: &mut Vec<String>) -> Listeners {
@@ -196,12 +230,17 @@ fn routes<M>(
     metrics: impl Fn(&str) -> M,
     problems: &mut Vec<String>,
 ) -> Option<Table<Arc<RouteTarget<M>>>> {
+    let audiences = audiences(config);
     let mut routes = Vec::with_capacity(config.routes.len());
     for route in &config.routes {
         // A pool that could not be built was told already.
         let upstream = Arc::clone(pools.get(&*route.upstream)?);
         let metrics = metrics(route.matcher.path.as_str());
-        routes.push((route.matcher.clone(), Arc::new(target(config, route, upstream, metrics))));
+        let audience = audiences.get(&*route.upstream).copied().cloned();
+        routes.push((
+            route.matcher.clone(),
+            Arc::new(target(config, route, upstream, audience, metrics)),
+        ));
     }
     let overlaps = match Table::build(routes) {
         Ok(table) => return Some(table),
@@ -222,16 +261,24 @@ fn routes<M>(
     None
 }
 
+/// Of the assertions to each upstream, where they are enabled.
+fn audiences(config: &Config) -> HashMap<&str, &Arc<str>> {
+    let audiences = config.assertion.iter().flat_map(|assertion| &assertion.audiences);
+    config.upstreams.iter().map(|upstream| &*upstream.name).zip(audiences).collect()
+}
+
 fn target<M>(
     config: &Config,
     route: &values::Route,
     upstream: Arc<Pool>,
+    audience: Option<Arc<str>>,
     metrics: M,
 ) -> RouteTarget<M> {
     RouteTarget {
         label: route.matcher.path.as_str().into(),
         policy: route.policy.clone(),
         upstream,
+        audience,
         forward_credentials: route.forward_credentials,
         max_body: route.max_body.unwrap_or(config.limits.body_bytes),
         timeout: route.timeout,

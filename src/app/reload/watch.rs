@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use super::{Handle, Reason};
 use crate::app::config::digest_of;
 use crate::app::config::values::Files;
+use crate::services::keys;
 
 /// Silence that ends a burst of changes.
 const QUIET: Duration = Duration::from_millis(150);
@@ -40,10 +41,14 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// What lies in the directory of keys now.
+    /// What lies in the directory of keys now, and in that of the keys of assertions.
     pub(super) fn read_keys(directory: &Path) -> Files {
-        let Ok(entries) = std::fs::read_dir(directory) else { return Files::new() };
-        let paths = entries.take(MAX_KEYS).filter_map(|entry| Some(entry.ok()?.path()));
+        let directories = [directory.to_owned(), keys::assertion_directory(directory)];
+        let entries = directories
+            .iter()
+            .filter_map(|directory| std::fs::read_dir(directory).ok())
+            .flat_map(|entries| entries.take(MAX_KEYS));
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         paths.map(|path| (path.clone(), digest_of(&path))).collect()
     }
 
@@ -59,6 +64,7 @@ impl Watched {
             _ => PathBuf::from("."),
         };
         let mut directories: HashSet<_> = self.files.keys().map(parent).collect();
+        directories.insert(keys::assertion_directory(&self.keys_directory));
         directories.insert(self.keys_directory.clone());
         directories
     }

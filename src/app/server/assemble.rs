@@ -29,6 +29,7 @@ use crate::services::account::{
     MailedLinks, Overviews, PasswordChange, Policy, Recovery, Verification,
 };
 use crate::services::api_key;
+use crate::services::assertion::Assertions;
 use crate::services::federation::{Linking, ProviderLogin};
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::limit::Limits;
@@ -40,6 +41,8 @@ use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep, Tickets
 const VERIFIED_TOKENS: usize = 65_536;
 /// Sessions of browsers kept in memory.
 const OPENED_SESSIONS: usize = 65_536;
+/// Assertions kept in memory.
+const ASSERTIONS: usize = 65_536;
 
 /// Why the gateway cannot start; one line for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -198,6 +201,7 @@ pub(super) async fn assemble(
     let gateway = Gateway::new(
         Arc::clone(&live),
         Arc::new(judge),
+        Assertions::new(ASSERTIONS),
         router,
         Arc::clone(&sockets),
         Arc::clone(&metrics),

@@ -10,6 +10,7 @@ use http::header;
 use serde::Serialize;
 
 use crate::live::Live;
+use crate::model::clock;
 
 /// Keys and places change rarely, and clients ask often.
 const CACHED: (http::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=300");
@@ -23,7 +24,11 @@ pub(super) fn routes(live: Arc<Live>) -> Router {
 }
 
 async fn jwks(State(live): State<Arc<Live>>) -> impl IntoResponse {
-    let keys = live.read().keyring.jwks().clone();
+    let snapshot = live.read();
+    let keys = match &snapshot.assertion {
+        Some(assertion) => assertion.jwks(clock::now()).clone(),
+        None => snapshot.keyring.jwks().clone(),
+    };
     ([(header::CONTENT_TYPE, "application/jwk-set+json"), CACHED], keys)
 }
 

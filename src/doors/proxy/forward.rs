@@ -11,14 +11,15 @@ use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::context::{Context, Passage};
 use super::{Connection, request_id};
-use crate::live::Snapshot;
-use crate::model::{Code, Identity, Principal, Source};
+use crate::live::{RouteTarget, Snapshot};
+use crate::model::{Code, Identity, Principal, Source, clock};
 use crate::rules::request::credentials::is_credential;
 use crate::rules::request::{IdentityHeaders, Kept, cookies, forwarded};
 use crate::services::access::Permit;
+use crate::services::assertion::Assertions;
 
 /// How many fields are written beside those that go on.
-const WRITTEN: usize = 11;
+const WRITTEN: usize = 12;
 
 /// Turns the copy of the caller's request into what the upstream receives. Names are sent in lower
 /// case, whatever the caller's: pingora's record of their case is left behind.
@@ -26,11 +27,13 @@ pub(super) fn prepare(
     arrived: &RequestHeader,
     request: &mut RequestHeader,
     context: &Context,
+    assertions: &Assertions,
 ) -> Result<()> {
     let (Some(passage), Some(connection)) = (context.passage(), &context.connection) else {
         return Err(Error::explain(ErrorType::InternalError, "no permit"));
     };
     let snapshot = &context.snapshot;
+    let assertion = assertion(assertions, snapshot, &passage.route, &passage.permit)?;
     let kept = Kept {
         upgrade: passage.handshake,
         forwarding: forwarded::is_trusted(connection.peer.ip(), &snapshot.trusted_proxies),
@@ -46,7 +49,7 @@ pub(super) fn prepare(
     }
     write_host(&mut headers, passage);
     write_forwarded(&mut headers, arrived, connection, snapshot, passage);
-    write_identity(&mut headers, &snapshot.identity_headers, &passage.permit);
+    write_identity(&mut headers, &snapshot.identity_headers, &passage.permit, assertion);
     headers.insert(&request_id::HEADER, context.request_id.header().clone());
     parts.headers = headers;
     write_target(&mut parts.uri, passage.canonical.path_and_query())?;
@@ -145,22 +148,58 @@ fn write_forwarded(
 
 /// Inserts or removes every identity header, always: what a name carries upstream is from the
 /// permit or it is not there.
-pub(super) fn write_identity(headers: &mut HeaderMap, names: &IdentityHeaders, permit: &Permit) {
+pub(super) fn write_identity(
+    headers: &mut HeaderMap,
+    names: &IdentityHeaders,
+    permit: &Permit,
+    assertion: Option<HeaderValue>,
+) {
     let principal = permit.principal();
     let identity = principal.map(Principal::identity);
-    let source = identity.map(|identity| source_header(identity.source()));
     let values = [
-        (&names.subject, identity.map(Identity::subject_header)),
-        (&names.roles, principal.map(|principal| principal.roles().header())),
-        (&names.user, identity.and_then(Identity::user_header)),
-        (&names.session, identity.and_then(Identity::session_header)),
-        (&names.source, source.as_ref()),
+        (&names.subject, identity.and_then(|identity| subject(names, identity))),
+        (&names.roles, principal.map(|principal| principal.roles().header().clone())),
+        (&names.user, identity.and_then(Identity::user_header).cloned()),
+        (&names.session, identity.and_then(Identity::session_header).cloned()),
+        (&names.source, identity.map(|identity| source_header(identity.source()))),
+        (&names.assertion, assertion),
     ];
     for (name, value) in values {
         match value {
-            Some(value) => headers.insert(name, value.clone()),
+            Some(value) => headers.insert(name, value),
             None => headers.remove(name),
         };
+    }
+}
+
+/// The subject as the names have it: ready made, but where they put something before it.
+fn subject(names: &IdentityHeaders, identity: &Identity) -> Option<HeaderValue> {
+    let ready = identity.subject_header();
+    match names.subject_prefix {
+        "" => Some(ready.clone()),
+        prefix => HeaderValue::from_bytes(&[prefix.as_bytes(), ready.as_bytes()].concat()).ok(),
+    }
+}
+
+/// The signed statement about the caller for the upstream of a route; none where nobody is known, or
+/// nobody asked for it. The time is that of now: a request may have waited for another server.
+pub(super) fn assertion(
+    assertions: &Assertions,
+    snapshot: &Snapshot,
+    route: &RouteTarget,
+    permit: &Permit,
+) -> Result<Option<HeaderValue>> {
+    let (Some(keys), Some(audience), Some(principal)) =
+        (&snapshot.assertion, &route.audience, permit.principal())
+    else {
+        return Ok(None);
+    };
+    match assertions.find_or_issue(keys, principal, audience, clock::now()) {
+        Ok(assertion) => Ok(Some(assertion)),
+        Err(fault) => {
+            tracing::error!(error = %fault, "an assertion cannot be signed");
+            Err(Error::explain(ErrorType::InternalError, "no assertion"))
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use pingora_proxy::Session;
 
 use super::context::Context;
 use super::{Connection, forward, request_id, respond};
-use crate::live::Snapshot;
+use crate::live::{RouteTarget, Snapshot};
 use crate::model::Code;
 use crate::rules::request::{Arrived, CanonicalRequest, forwarded};
 use crate::services::access::Permit;
+use crate::services::assertion::Assertions;
 
 const PATH: &str = "/oauth2/auth";
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -77,11 +78,19 @@ fn said<'a>(request: &'a RequestHeader, name: &HeaderName) -> Result<&'a HeaderV
     }
 }
 
-/// 200 with the identity headers that an upstream would receive.
-pub(super) async fn vouch(session: &mut Session, context: &Context, permit: &Permit) -> Result<()> {
+/// 200 with the identity headers that the upstream of the route would receive.
+pub(super) async fn vouch(
+    session: &mut Session,
+    context: &Context,
+    assertions: &Assertions,
+    route: &RouteTarget,
+    permit: &Permit,
+) -> Result<()> {
+    let snapshot = &context.snapshot;
+    let assertion = forward::assertion(assertions, snapshot, route, permit)?;
     respond::settle_body(session);
     let mut identity = HeaderMap::with_capacity(8);
-    forward::write_identity(&mut identity, &context.snapshot.identity_headers, permit);
+    forward::write_identity(&mut identity, &snapshot.identity_headers, permit, assertion);
     let mut head = ResponseHeader::build(StatusCode::OK, Some(identity.len() + 3))?;
     for (name, value) in &identity {
         head.insert_header(name, value)?;

@@ -24,11 +24,13 @@ use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::Code;
 use crate::services::access::Judge;
+use crate::services::assertion::Assertions;
 
 /// The gateway: what every request meets.
 pub struct Gateway {
     live: Arc<Live>,
     judge: Arc<Judge>,
+    assertions: Assertions,
     endpoints: axum::Router,
     sockets: Arc<Sockets>,
     ledger: Ledger,
@@ -40,12 +42,13 @@ impl Gateway {
     pub fn new(
         live: Arc<Live>,
         judge: Arc<Judge>,
+        assertions: Assertions,
         endpoints: axum::Router,
         sockets: Arc<Sockets>,
         metrics: Arc<Metrics>,
         audit: Audit,
     ) -> Self {
-        Self { live, judge, endpoints, sockets, ledger: Ledger { metrics, audit } }
+        Self { live, judge, assertions, endpoints, sockets, ledger: Ledger { metrics, audit } }
     }
 
     /// Counts the failed attempt; whether another server may be tried.
@@ -138,9 +141,11 @@ impl ProxyHttp for Gateway {
                     Err(code) => self.refuse(session, context, &code.into()).await,
                 }
             }
-            Reception::Vouched(permit) => {
+            Reception::Vouched { route, permit } => {
                 context.stage = Stage::Own { principal: permit.principal().cloned() };
-                Box::pin(forward_auth::vouch(session, context, &permit)).await?;
+                let assertions = &self.assertions;
+                Box::pin(forward_auth::vouch(session, context, assertions, &route, &permit))
+                    .await?;
                 Ok(true)
             }
             Reception::Permitted(passage) => {
@@ -222,7 +227,8 @@ impl ProxyHttp for Gateway {
         upstream_request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        forward::prepare(session.req_header(), upstream_request, context)?;
+        let arrived = session.req_header();
+        forward::prepare(arrived, upstream_request, context, &self.assertions)?;
         // All requests that have arrived are judged before the first is written: an upstream server
         // that is woken once finds work for long (docs/decisions/0006).
         tokio::task::yield_now().await;

@@ -11,7 +11,7 @@ use super::context::{Denied, Passage};
 use super::respond::Refusal;
 use super::{forward_auth, websocket};
 use crate::doors::endpoints;
-use crate::live::Snapshot;
+use crate::live::{RouteTarget, Snapshot};
 use crate::model::{Code, Principal, Timestamp};
 use crate::rules::request::{
     Arrived, BroughtTicket, Candidates, CanonicalRequest, Malformed, OwnOrigins, ReturnTo,
@@ -34,7 +34,7 @@ pub(super) enum Reception {
     /// It is forwarded.
     Permitted(Passage),
     /// Another proxy is told that it may forward what it asked about.
-    Vouched(Permit),
+    Vouched { route: Arc<RouteTarget>, permit: Permit },
 }
 
 /// What an endpoint of ours is told of the caller.
@@ -70,13 +70,13 @@ pub(super) async fn receive(
 
     if own_path.as_deref().is_some_and(forward_auth::is_asked_at) {
         let question = forward_auth::read(snapshot, connection, request, &canonical);
-        let permit = question.map_err(Refusal::from).and_then(|question| {
+        let vouched = question.map_err(Refusal::from).and_then(|question| {
             let asked = asked(snapshot, connection, request, question.canonical.authority());
             let asked = Asked { method: &question.method, ..asked };
             answer(snapshot, &question, verdict, asked)
                 .map_err(|code| Refusal { presented: candidates.presented(), ..code.into() })
         });
-        return permit.map_or_else(Reception::Refused, Reception::Vouched);
+        return vouched.unwrap_or_else(Reception::Refused);
     }
     let asked = asked(snapshot, connection, request, canonical.authority());
     if let Some(path) = own_path {
@@ -123,12 +123,13 @@ fn answer(
     question: &forward_auth::Question,
     verdict: Verdict,
     asked: Asked<'_>,
-) -> Result<Permit, Code> {
+) -> Result<Reception, Code> {
     let (host, path) = (question.canonical.host(), question.canonical.path());
     match snapshot.routes.find(host, path, &question.method) {
         Found::Route(route) => {
             let caller = Caller { client_cn: None, asked };
-            authorize(&route.policy, verdict, caller).map_err(Denial::code)
+            let permit = authorize(&route.policy, verdict, caller).map_err(Denial::code)?;
+            Ok(Reception::Vouched { route: Arc::clone(route), permit })
         }
         Found::OtherMethods(_) | Found::Nothing => Err(unmatched(&verdict, Code::Forbidden)),
     }

@@ -33,6 +33,10 @@ pub struct IdentityHeaders {
     pub session: HeaderName,
     /// The source; `x-auth-source`.
     pub source: HeaderName,
+    /// The signed statement of all of it; `x-auth-assertion`.
+    pub assertion: HeaderName,
+    /// What stands before the subject; nothing.
+    pub subject_prefix: &'static str,
 }
 
 impl Default for IdentityHeaders {
@@ -43,6 +47,8 @@ impl Default for IdentityHeaders {
             user: HeaderName::from_static("x-auth-uid"),
             session: HeaderName::from_static("x-auth-sid"),
             source: HeaderName::from_static("x-auth-source"),
+            assertion: HeaderName::from_static("x-auth-assertion"),
+            subject_prefix: "",
         }
     }
 }
@@ -63,8 +69,8 @@ pub enum InvalidIdentityHeaders {
 
 impl IdentityHeaders {
     /// The names.
-    pub const fn names(&self) -> [&HeaderName; 5] {
-        [&self.subject, &self.roles, &self.user, &self.session, &self.source]
+    pub const fn names(&self) -> [&HeaderName; 6] {
+        [&self.subject, &self.roles, &self.user, &self.session, &self.source, &self.assertion]
     }
 
     /// Refuses names that fold to one another, and names with a meaning of their own.

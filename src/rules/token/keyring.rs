@@ -9,8 +9,8 @@ use super::signed::Signed;
 use super::{Claims, Expectations, Invalid, KeyFault, SigningKey, VerifyingKey, issue};
 use crate::model::{Secret, Timestamp};
 
-/// Most keys that a keyring holds.
-const MAX_KEYS: usize = 64;
+/// Most keys that are held together.
+pub(super) const MAX_KEYS: usize = 64;
 
 /// The signing key and every key that verifies.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Keyring {
             return Err(KeyFault::TooMany);
         }
         Ok(Self {
-            jwks: render(&keys),
+            jwks: render(keys.iter()),
             fingerprint: fingerprint(&keys),
             verifying: keys.into(),
             signing,
@@ -71,6 +71,11 @@ impl Keyring {
         &self.jwks
     }
 
+    /// Every key that verifies.
+    pub(super) fn verifying(&self) -> &[VerifyingKey] {
+        &self.verifying
+    }
+
     /// A number that changes with the set of keys (a hash of the ids and algorithms, whatever
     /// their order): cached verifications hold only while it stays.
     pub const fn fingerprint(&self) -> u64 {
@@ -91,9 +96,10 @@ impl Keyring {
     }
 }
 
-fn render(keys: &[VerifyingKey]) -> Bytes {
+/// A JWK Set of those that are public.
+pub(super) fn render<'a>(keys: impl Iterator<Item = &'a VerifyingKey>) -> Bytes {
     let public: Vec<_> =
-        keys.iter().filter_map(|key| Some(key.jwk()?.to_json(key.id(), key.algorithm()))).collect();
+        keys.filter_map(|key| Some(key.jwk()?.to_json(key.id(), key.algorithm()))).collect();
     json!({ "keys": public }).to_string().into()
 }
 

@@ -16,6 +16,7 @@ mod signed;
 pub mod key;
 pub mod key_set;
 pub mod keyring;
+pub mod assertion;
 mod object;
 pub mod opaque;
 pub mod browser;
@@ -28,6 +29,7 @@ mod forgery_tests;
 mod sample;
 
 pub use algorithm::{Algorithm, SignatureAlgorithm};
+pub use assertion::{AssertionKey, AssertionKeys, Retired};
 pub use claims::{Claims, Expectations};
 pub use invalid::Invalid;
 pub use key::{KeyFault, SigningKey, VerifyingKey};

@@ -5,7 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::model::{Secret, random};
+use crate::model::{Secret, Timestamp, random};
 use crate::rules::token::{Algorithm, KeyFault, SigningKey, VerifyingKey};
 
 /// Most entries that are looked at.
@@ -35,10 +35,10 @@ impl<'a> Directory<'a> {
     pub(super) fn prepare(&self) -> Result<(), KeyFault> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
-        owner_only::directory(&mut builder);
+        platform::directory(&mut builder);
         builder.create(self.0).map_err(|source| fault(self.0, source))?;
         let metadata = fs::metadata(self.0).map_err(|source| fault(self.0, source))?;
-        if owner_only::others_may(&metadata, 0o022) {
+        if platform::others_may(&metadata, 0o022) {
             return Err(KeyFault::Exposed { path: self.0.to_owned(), mode: 0o700 });
         }
         Ok(())
@@ -46,14 +46,20 @@ impl<'a> Directory<'a> {
 
     /// Every key, in the order of the files' names.
     pub(super) fn read(&self) -> Result<Vec<Found>, KeyFault> {
+        Ok(self.read_dated()?.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Every key in the order of the files' names, each with the time since which its file is there
+    /// as it is.
+    pub(super) fn read_dated(&self) -> Result<Vec<(Found, Timestamp)>, KeyFault> {
         let mut keys = Vec::new();
         for path in self.files()? {
             let algorithm =
                 stated_algorithm(&path).ok_or_else(|| KeyFault::FileName(path.clone()))?;
-            let text = read_file(&path)?;
+            let (text, since) = read_file(&path)?;
             let key =
                 parse(algorithm, &text).map_err(|fault| fault.at(path.display().to_string()))?;
-            keys.push(key);
+            keys.push((key, since));
         }
         Ok(keys)
     }
@@ -139,10 +145,10 @@ fn parse(algorithm: Algorithm, text: &Secret) -> Result<Found, KeyFault> {
     }
 }
 
-fn read_file(path: &Path) -> Result<Secret, KeyFault> {
+fn read_file(path: &Path) -> Result<(Secret, Timestamp), KeyFault> {
     let file = File::open(path).map_err(|source| fault(path, source))?;
     let metadata = file.metadata().map_err(|source| fault(path, source))?;
-    if owner_only::others_may(&metadata, 0o077) {
+    if platform::others_may(&metadata, 0o077) {
         return Err(KeyFault::Exposed { path: path.to_owned(), mode: 0o600 });
     }
     if !metadata.is_file() || metadata.len() > MAX_FILE_LENGTH {
@@ -150,23 +156,27 @@ fn read_file(path: &Path) -> Result<Secret, KeyFault> {
     }
     let mut text = zeroize::Zeroizing::new(String::new());
     file.take(MAX_FILE_LENGTH).read_to_string(&mut text).map_err(|source| fault(path, source))?;
-    Ok(Secret::new(text.as_str()))
+    Ok((Secret::new(text.as_str()), platform::changed_at(&metadata)))
 }
 
 fn write_file(path: &Path, text: &Secret) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    owner_only::file(&mut options);
+    platform::file(&mut options);
     let mut file = options.open(path)?;
     file.write_all(text.expose().as_bytes())?;
     file.sync_all()
 }
 
-/// Modes of files, where the system has them.
+/// Modes and times of files, where the system has them.
 #[cfg(unix)]
-mod owner_only {
+mod platform {
     use std::fs::{DirBuilder, Metadata, OpenOptions};
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+    use std::os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    };
+
+    use crate::model::Timestamp;
 
     pub(super) fn directory(builder: &mut DirBuilder) {
         builder.mode(0o700);
@@ -179,12 +189,20 @@ mod owner_only {
     pub(super) fn others_may(metadata: &Metadata, bits: u32) -> bool {
         metadata.permissions().mode() & bits != 0
     }
+
+    /// Unlike the time of modification, a copy cannot take it along.
+    pub(super) fn changed_at(metadata: &Metadata) -> Timestamp {
+        Timestamp::from_seconds(metadata.ctime())
+    }
 }
 
 /// Systems without modes have their own access lists.
 #[cfg(not(unix))]
-mod owner_only {
+mod platform {
     use std::fs::{DirBuilder, Metadata, OpenOptions};
+    use std::time::UNIX_EPOCH;
+
+    use crate::model::Timestamp;
 
     pub(super) fn directory(_builder: &mut DirBuilder) {}
 
@@ -192,5 +210,10 @@ mod owner_only {
 
     pub(super) fn others_may(_metadata: &Metadata, _bits: u32) -> bool {
         false
+    }
+
+    pub(super) fn changed_at(metadata: &Metadata) -> Timestamp {
+        let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Timestamp::from_seconds(0).plus(since.unwrap_or_default())
     }
 }

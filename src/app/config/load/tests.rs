@@ -10,6 +10,7 @@ use super::*;
 use crate::rules::token::Algorithm;
 use crate::services::grant::Rotation;
 
+mod assertion;
 mod introspection;
 mod mail;
 mod mfa;

@@ -7,7 +7,7 @@ use super::Reader;
 use crate::rules::request::IdentityHeaders;
 
 /// Names that mean something else on the way to an upstream, folded (`_` to `-`).
-const FORBIDDEN: [&str; 39] = [
+const FORBIDDEN: [&str; 38] = [
     "accept",
     "accept-encoding",
     "authorization",
@@ -38,7 +38,6 @@ const FORBIDDEN: [&str; 39] = [
     "upgrade",
     "user-agent",
     "via",
-    "x-auth-assertion",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
@@ -54,8 +53,17 @@ const MAX_LENGTH: usize = 64;
 
 /// The names, with the preset's where none is written.
 pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> IdentityHeaders {
+    let assertion = written.assertion.enabled == Some(true);
     let written = &written.identity_headers;
     let mut names = preset(written.preset.unwrap_or_default());
+    if written.preset == Some(Preset::CloudflareAccess) && !assertion {
+        let what = "names nothing but the assertion, and assertion.enabled is not true";
+        reader.report.warning("identity_headers.preset", what);
+    }
+    if written.subject.is_some() {
+        // What stands before it goes with the preset's own name.
+        names.subject_prefix = "";
+    }
     let mut taken: Vec<(String, &str)> = Vec::new();
     let facts = [
         ("subject", &written.subject, &mut names.subject),
@@ -63,11 +71,12 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> IdentityHea
         ("user", &written.user, &mut names.user),
         ("session", &written.session, &mut names.session),
         ("source", &written.source, &mut names.source),
+        ("assertion", &written.assertion, &mut names.assertion),
     ];
     for (key, text, name) in facts {
         let path = format!("identity_headers.{key}");
         if let Some(text) = text {
-            match parse(text) {
+            match parse(key, text) {
                 Ok(parsed) => *name = parsed,
                 Err(what) => {
                     reader.report.problem(&path, what);
@@ -86,28 +95,54 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> IdentityHea
     names
 }
 
+/// The names of a preset. None names an e-mail address or a person: no identity of ours has them.
 fn preset(preset: Preset) -> IdentityHeaders {
-    let (subject, roles) = match preset {
-        Preset::Guarita => return IdentityHeaders::default(),
-        Preset::ForwardedUser => ("x-forwarded-user", "x-forwarded-groups"),
-        Preset::XAuthRequest => ("x-auth-request-user", "x-auth-request-groups"),
-        Preset::RemoteUser => ("remote-user", "remote-groups"),
-    };
-    IdentityHeaders {
-        subject: HeaderName::from_static(subject),
-        roles: HeaderName::from_static(roles),
-        ..IdentityHeaders::default()
+    let ours = IdentityHeaders::default();
+    let name = HeaderName::from_static;
+    match preset {
+        Preset::Guarita => ours,
+        Preset::ForwardedUser | Preset::Oauth2Proxy => IdentityHeaders {
+            subject: name("x-forwarded-user"),
+            roles: name("x-forwarded-groups"),
+            ..ours
+        },
+        Preset::XAuthRequest => IdentityHeaders {
+            subject: name("x-auth-request-user"),
+            roles: name("x-auth-request-groups"),
+            ..ours
+        },
+        Preset::RemoteUser | Preset::Authelia => {
+            IdentityHeaders { subject: name("remote-user"), roles: name("remote-groups"), ..ours }
+        }
+        Preset::Pomerium => IdentityHeaders {
+            subject: name("x-pomerium-claim-sub"),
+            roles: name("x-pomerium-claim-groups"),
+            session: name("x-pomerium-claim-sid"),
+            assertion: name("x-pomerium-jwt-assertion"),
+            ..ours
+        },
+        Preset::CloudflareAccess => {
+            IdentityHeaders { assertion: name("cf-access-jwt-assertion"), ..ours }
+        }
+        Preset::GoogleIap => IdentityHeaders {
+            subject: name("x-goog-authenticated-user-id"),
+            subject_prefix: "accounts.google.com:",
+            assertion: name("x-goog-iap-jwt-assertion"),
+            ..ours
+        },
     }
 }
 
-fn parse(text: &str) -> Result<HeaderName, &'static str> {
+fn parse(key: &str, text: &str) -> Result<HeaderName, &'static str> {
     let simple = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if text.len() > MAX_LENGTH || !text.bytes().all(simple) {
         return Err("must be 1 to 64 letters, digits, - and _");
     }
     let name = HeaderName::from_bytes(text.as_bytes())
         .map_err(|_| "must be 1 to 64 letters, digits, - and _")?;
-    if FORBIDDEN.contains(&fold(name.as_str()).as_str()) {
+    let folded = fold(name.as_str());
+    let of_assertion = folded == "x-auth-assertion" && key != "assertion";
+    if of_assertion || FORBIDDEN.contains(&folded.as_str()) {
         return Err("is a name that means something else to an upstream");
     }
     Ok(name)

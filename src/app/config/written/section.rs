@@ -49,9 +49,11 @@ pub struct IdentityHeaders {
     pub session: Option<String>,
     /// The source of the credential. Default `x-auth-source`.
     pub source: Option<String>,
+    /// The signed statement of all of it, where `assertion.enabled`. Default `x-auth-assertion`.
+    pub assertion: Option<String>,
 }
 
-/// Names as other gateways send them.
+/// Names as other gateways send them. What one of them has no name for keeps ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
@@ -60,10 +62,22 @@ pub enum Preset {
     Guarita,
     /// `X-Forwarded-User`, `X-Forwarded-Groups`.
     ForwardedUser,
-    /// `X-Auth-Request-User`, `X-Auth-Request-Groups`.
+    /// As oauth2-proxy sends to its upstreams: the same as `forwarded-user`.
+    Oauth2Proxy,
+    /// `X-Auth-Request-User`, `X-Auth-Request-Groups`: as oauth2-proxy answers `auth_request`.
     XAuthRequest,
     /// `Remote-User`, `Remote-Groups`.
     RemoteUser,
+    /// As Authelia sends: the same as `remote-user`.
+    Authelia,
+    /// `X-Pomerium-Claim-Sub`, `X-Pomerium-Claim-Groups`, `X-Pomerium-Claim-Sid`,
+    /// `X-Pomerium-Jwt-Assertion`.
+    Pomerium,
+    /// `Cf-Access-Jwt-Assertion`.
+    CloudflareAccess,
+    /// `X-Goog-Authenticated-User-Id` with `accounts.google.com:` before the subject,
+    /// `X-Goog-IAP-JWT-Assertion`.
+    GoogleIap,
 }
 
 /// Second factors. Changing them needs a restart, `required_roles` apart.

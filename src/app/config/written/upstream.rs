@@ -37,6 +37,9 @@ pub struct Upstream {
     pub http2: Option<bool>,
     /// Sent as `Host` instead of the caller's.
     pub host: Option<String>,
+    /// `aud` of the assertions that are sent to it; 1 to 255 bytes, and not `tokens.audience`. Default
+    /// its name.
+    pub assertion_audience: Option<String>,
     /// TLS to `https` servers. Their certificates are always verified.
     pub tls: Option<UpstreamTls>,
 }

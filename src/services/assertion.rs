@@ -1,0 +1,147 @@
+//! Assertions for upstreams, each made once and handed on while it is fresh.
+//!
+//! What is remembered hangs on everything it says: whoever gets or loses a role is spoken of anew at
+//! once. A caller's first request to an upstream pays for one ES256 signature, tens of microseconds,
+//! and of the others about one in half a minute.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+
+use crate::model::{Principal, Source, Timestamp, UserId};
+use crate::rules::token::{AssertionKeys, KeyFault};
+
+/// How long an assertion is handed on: half of its life, so that whoever gets it has the other half.
+const FRESH: Duration = Duration::from_secs(30);
+/// Bytes that one entry may take on average: the bound of all is `capacity` times this.
+const MEAN_ENTRY_BYTES: u64 = 2048;
+/// What an entry costs beside its texts: structs, header values, the table's slot; estimated.
+const FIXED_ENTRY_BYTES: usize = 512;
+
+/// All that an assertion says but for its times, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Facts {
+    subject: HeaderValue,
+    user: Option<UserId>,
+    session: Option<HeaderValue>,
+    roles: HeaderValue,
+    source: Source,
+    second_factor: bool,
+    audience: Arc<str>,
+}
+
+impl Facts {
+    /// Nothing is copied: the texts are shared with the identity.
+    fn of(principal: &Principal, audience: &Arc<str>) -> Self {
+        let identity = principal.identity();
+        Self {
+            subject: identity.subject_header().clone(),
+            user: identity.user(),
+            session: identity.session_header().cloned(),
+            roles: principal.roles().header().clone(),
+            source: identity.source(),
+            second_factor: principal.second_factor(),
+            audience: Arc::clone(audience),
+        }
+    }
+}
+
+/// An assertion as it is sent.
+#[derive(Debug)]
+struct Made {
+    value: HeaderValue,
+    at: Timestamp,
+    key_id: Box<str>,
+    issuer: Arc<str>,
+}
+
+impl Made {
+    /// Whether it would be made again now, by the same key and in the same name.
+    fn holds(&self, keys: &AssertionKeys, now: Timestamp) -> bool {
+        let fresh = self.at <= now && now < self.at.plus(FRESH);
+        fresh && *self.key_id == *keys.signing(now).id() && self.issuer == *keys.issuer()
+    }
+}
+
+/// Assertions, bounded by their number and by their bytes.
+#[derive(Debug)]
+pub struct Assertions {
+    made: Cache<Facts, Arc<Made>, Weight>,
+}
+
+impl Assertions {
+    /// An empty cache of at most `capacity` assertions and `capacity` x 2 KiB.
+    pub fn new(capacity: usize) -> Self {
+        let bytes = u64::try_from(capacity).unwrap_or(u64::MAX).saturating_mul(MEAN_ENTRY_BYTES);
+        let made = match OptionsBuilder::new()
+            .estimated_items_capacity(capacity)
+            .weight_capacity(bytes)
+            .build()
+        {
+            Ok(options) => Cache::with_options(
+                options,
+                Weight,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            Err(_) => Cache::with_weighter(capacity, bytes, Weight),
+        };
+        Self { made }
+    }
+
+    /// An assertion about the caller for that audience, which holds for at least 30 s from `now`.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn find_or_issue(
+        &self,
+        keys: &AssertionKeys,
+        principal: &Principal,
+        audience: &Arc<str>,
+        now: Timestamp,
+    ) -> Result<HeaderValue, KeyFault> {
+        let facts = Facts::of(principal, audience);
+        if let Some(made) = self.made.get(&facts).filter(|made| made.holds(keys, now)) {
+            return Ok(made.value.clone());
+        }
+        let text = keys.issue(principal, audience, now)?;
+        let mut value = HeaderValue::try_from(text.expose()).map_err(|_| KeyFault::Cryptography)?;
+        value.set_sensitive(true);
+        let made = Made {
+            value: value.clone(),
+            at: now,
+            key_id: keys.signing(now).id().into(),
+            issuer: Arc::clone(keys.issuer()),
+        };
+        self.made.insert(facts, Arc::new(made));
+        Ok(value)
+    }
+
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.made.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.made.is_empty()
+    }
+}
+
+/// An entry weighs its bytes, and never less than its share, so that one bound holds both.
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<Facts, Arc<Made>> for Weight {
+    fn weight(&self, facts: &Facts, made: &Arc<Made>) -> u64 {
+        let texts = facts.subject.len() + facts.roles.len() + made.value.len();
+        let bytes = texts + made.key_id.len() + FIXED_ENTRY_BYTES;
+        u64::try_from(bytes).unwrap_or(u64::MAX).max(MEAN_ENTRY_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests;
