@@ -85,7 +85,7 @@ async fn what_the_provider_is_asked_comes_from_the_configuration_alone() {
     let cookie = answer.header("set-cookie").unwrap();
     assert!(cookie.starts_with("__Host-guarita-provider=") && cookie.contains("HttpOnly"));
     for (target, status) in [
-        ("/auth/oidc/unknown/start", 404),
+        ("/auth/oidc/unknown/start", 401),
         ("/auth/oidc/okta/callback", 400),
         ("/auth/oidc/okta/callback?code=a&state=b", 400),
         ("/auth/oidc/okta/callback?error=access_denied", 400),

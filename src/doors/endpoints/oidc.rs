@@ -146,7 +146,10 @@ impl Desk {
     fn provider(&self, arrival: &Arrival, name: &str) -> Result<Arc<Provider>, Refused> {
         let live = self.live.read();
         let provider = live.providers.named(name).filter(|it| it.settings().client.is_some());
-        provider.cloned().ok_or_else(|| arrival.refuse(Code::NotFound))
+        // Only the authenticated hear that there is nothing.
+        let known = arrival.principal.is_some();
+        let code = if known { Code::NotFound } else { Code::Unauthorized };
+        provider.cloned().ok_or_else(|| arrival.refuse(code))
     }
 
     /// What a person hears says nothing of why; the log does.
