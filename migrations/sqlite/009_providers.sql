@@ -1,5 +1,6 @@
 -- Who a person of a provider is here: an issuer and a subject name one account. A session that began
--- with a provider's token names its issuer; its row stays to its end, so that a revocation does too.
+-- with a provider's token names its issuer. Its row stays long after its end: without it, the provider's next
+-- token would begin it anew.
 
 CREATE TABLE provider_links (
     issuer     TEXT   NOT NULL,
@@ -12,6 +13,7 @@ CREATE TABLE provider_links (
 CREATE INDEX provider_links_by_user ON provider_links (user_id);
 
 ALTER TABLE sessions ADD COLUMN issuer TEXT;
+ALTER TABLE sessions ADD COLUMN keep_until BIGINT;
 
 -- What a provider said at a login through it; the account's own roles where this is null.
 ALTER TABLE sessions ADD COLUMN roles TEXT;

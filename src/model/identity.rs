@@ -352,7 +352,7 @@ impl Identity {
     pub const fn session(&self) -> Option<SessionId> {
         self.session
     }
-    /// The roles as the credential states them; see [`Principal::roles`] for those that count.
+    /// The roles as the credential states them; see [`super::Principal::roles`] for those that count.
     pub const fn roles(&self) -> &Roles {
         &self.roles
     }
@@ -361,7 +361,7 @@ impl Identity {
         self.source
     }
     /// Whether the credential says that a second factor was proven; see
-    /// [`Principal::second_factor`] for what counts.
+    /// [`super::Principal::second_factor`] for what counts.
     pub const fn second_factor(&self) -> bool {
         self.second_factor
     }

@@ -73,16 +73,19 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Opens a session that a provider began, unless it is there already, over or not.
+    /// Opens a session that a provider began, unless it is there already, over or not. Its row is not removed
+    /// before `keep_until`.
     pub async fn insert_provider_session(
         &mut self,
         new: &NewSession<'_>,
         issuer: &str,
+        keep_until: Timestamp,
         now: Timestamp,
     ) -> Result<(), Fault> {
         let query = sqlx::query(
             "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, \
-             second_factor_at, issuer) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+             second_factor_at, issuer, keep_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+             ON CONFLICT DO NOTHING",
         )
         .bind(new.id.to_string())
         .bind(new.user.get())
@@ -90,8 +93,19 @@ impl Transaction {
         .bind(now.seconds())
         .bind(new.expires_at.seconds())
         .bind(new.second_factor_at.map(Timestamp::seconds))
-        .bind(issuer.to_owned());
+        .bind(issuer.to_owned())
+        .bind(keep_until.seconds());
         self.execute(query).await.map(|_| ())
+    }
+
+    /// Whether an account is linked to any subject of an issuer.
+    pub async fn is_linked(&mut self, id: UserId, issuer: &str) -> Result<bool, Fault> {
+        let query = sqlx::query(
+            "SELECT user_id FROM provider_links WHERE user_id = $1 AND issuer = $2 LIMIT 1",
+        )
+        .bind(id.get())
+        .bind(issuer.to_owned());
+        Ok(self.find(query).await?.is_some())
     }
 }
 

@@ -290,7 +290,8 @@ impl Transaction {
         let mut removed = 0;
         for statement in [
             "DELETE FROM sessions WHERE id IN \
-             (SELECT id FROM sessions WHERE expires_at < $1 LIMIT $2)",
+             (SELECT id FROM sessions WHERE expires_at < $1 \
+             AND (keep_until IS NULL OR keep_until < $1) LIMIT $2)",
             "DELETE FROM sessions WHERE id IN \
              (SELECT id FROM sessions WHERE revoked_at < $1 AND issuer IS NULL LIMIT $2)",
         ] {

@@ -102,8 +102,8 @@ pub struct ProviderClaims {
 }
 
 impl ProviderClaims {
-    /// The id of the session of ours that hangs on the provider's: the same for every token of one. A
-    /// token that names none is a session of its own, by its `jti`, else by whom it was issued for when.
+    /// The id of the session of ours that hangs on the provider's: the same for every token of one person in
+    /// one. A token that names none is a session of its own, by its `jti`, else by when it was issued.
     pub fn session_id(&self, issuer: &str) -> SessionId {
         let own;
         let (kind, name) = match (&self.session, &self.token_id) {
@@ -111,12 +111,13 @@ impl ProviderClaims {
             (None, Some(token)) => ("jti", &**token),
             (None, None) => {
                 let (from, to) = (self.issued_at.seconds(), self.expires_at.seconds());
-                own = format!("{} {from} {to}", self.provider_subject.as_str());
+                own = format!("{from} {to}");
                 ("iat", own.as_str())
             }
         };
         let mut context = Context::new(&SHA256);
-        for text in [issuer, kind, name] {
+        // Whoever shares a browser, and so perhaps a `sid`, does not share a session.
+        for text in [issuer, self.provider_subject.as_str(), kind, name] {
             context.update(text.as_bytes());
             context.update(b"\0");
         }

@@ -354,7 +354,9 @@ pub(super) fn prove(
     };
     let principal = principal.with_second_factor(second_factor).ending_at(ends_at);
     let principal = if ambient { principal } else { principal.deliberate() };
-    let demanded = required_factor.is_demanded(&user.roles, user.second_factor_required);
+    // What a provider says of roles is not in the store, and what is there may be granted beside.
+    let demanded = required_factor.is_demanded(&user.roles, user.second_factor_required)
+        || required_factor.is_demanded(principal.roles(), false);
     Some(if demanded && !principal.second_factor() {
         Verdict::HalfProven(principal)
     } else {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::Uri;
+use reqwest::Url;
 use serde::Deserialize;
 
 use super::fetch::Fetcher;
@@ -90,20 +90,28 @@ fn keys_url(document: &[u8], issuer: &str) -> Result<String, Fault> {
 /// Whether a URL that a document names leads no deeper into our network, and over no weaker a
 /// connection, than the issuer that the operator named.
 pub(super) fn is_as_safe(url: &str, issuer: &str) -> bool {
-    let (Ok(url), Ok(issuer)) = (url.parse::<Uri>(), issuer.parse::<Uri>()) else { return false };
-    let (Some(host), Some(own)) = (url.host(), issuer.host()) else { return false };
-    let secure = url.scheme_str() == Some("https");
-    let as_secure = secure || (url.scheme_str() == Some("http") && issuer.scheme() == url.scheme());
+    let (Ok(url), Ok(issuer)) = (Url::parse(url), Url::parse(issuer)) else { return false };
+    // As it is connected to: whatever its spelling, an address is an address here.
+    let (Some(host), Some(own)) = (url.host_str(), issuer.host_str()) else { return false };
+    let as_secure =
+        url.scheme() == "https" || (url.scheme() == "http" && issuer.scheme() == "http");
+    as_secure && (host == own || !is_internal_host(host))
+}
+
+fn is_internal_host(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let elsewhere = host != own;
-    as_secure && !(elsewhere && address.is_ok_and(is_internal))
+    let name = host.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost") || address.is_ok_and(is_internal)
 }
 
 /// Whether an address is one of this machine or of a network that is not the internet.
 fn is_internal(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
+            let [first, second, ..] = v4.octets();
+            // Shared address space (RFC 6598), and what no host has (RFC 1122 section 3.2.1.3).
+            let shared = first == 100 && (64..128).contains(&second);
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || shared || first == 0
         }
         IpAddr::V6(v6) => {
             v6.is_loopback()
@@ -145,6 +153,12 @@ mod tests {
             "https://[::1]/k",
             "https://[::ffff:192.168.0.1]/k",
             "https://[fd00::1]/k",
+            "https://2130706433/k",
+            "https://127.1/k",
+            "https://0x7f000001/k",
+            "https://100.64.0.1/k",
+            "https://localhost/k",
+            "https://LOCALHOST./k",
         ] {
             assert!(matches!(read(issuer, keys), Err(Fault::Url)), "{keys}");
         }

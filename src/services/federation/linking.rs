@@ -18,6 +18,10 @@ use crate::services::session::Unknowable;
 
 /// Questions to the store at once: whoever floods with tokens keeps no more of it busy.
 const CONCURRENCY: usize = 4;
+/// Live sessions per account; the oldest are revoked.
+const MAX_SESSIONS: i64 = 1_000;
+/// How long an ended session of a provider is remembered: longer than any refresh of it goes on.
+const KEEP_ENDED: Duration = Duration::from_secs(400 * 86_400);
 /// Longest wait for a turn and for the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -101,7 +105,11 @@ impl Linking {
             second_factor_at: claims.second_factor.then_some(claims.issued_at),
             cookie_digest: None,
         };
-        transaction.insert_provider_session(&new, issuer, now).await?;
+        // Its row outlives it: the provider's next token must not begin it anew.
+        let keep = if of_token { claims.expires_at } else { ttl.plus(KEEP_ENDED) };
+        transaction.insert_provider_session(&new, issuer, keep, now).await?;
+        // The feed tells this node too which of them ended.
+        transaction.revoke_oldest_sessions(user.id, MAX_SESSIONS, now).await?;
         transaction.commit().await?;
         if let Some(how) = linked {
             let reason = Some(how);
@@ -147,7 +155,7 @@ pub async fn link(
         return Ok(user.filter(|user| user.active).map(|user| (user, None)));
     }
     let auth_user = Uuid::try_parse(subject).ok();
-    let (id, how) = match known(transaction, accounts, claims, auth_user).await? {
+    let (id, how) = match known(transaction, issuer, accounts, claims, auth_user).await? {
         Some(found) => found,
         None => match create(transaction, accounts, claims, now).await? {
             Some(created) => (created, "created"),
@@ -158,7 +166,8 @@ pub async fn link(
         return Ok(None);
     };
     transaction.insert_provider_link(issuer, subject, id, now).await?;
-    if let Some(auth_user) = auth_user {
+    // Where it is not what accounts are found by, anybody's subject could be written there.
+    if let Some(auth_user) = auth_user.filter(|_| accounts.by_auth_user) {
         transaction.fill_auth_user(id, auth_user).await?;
     }
     Ok(Some((user, Some(how))))
@@ -176,8 +185,8 @@ async fn may_link(
         Some(linked) => transaction.find_user(linked).await?.is_some_and(|user| user.active),
         None => {
             let auth_user = Uuid::try_parse(subject).ok();
-            accounts.create.is_some()
-                || known(transaction, accounts, claims, auth_user).await?.is_some()
+            known(transaction, issuer, accounts, claims, auth_user).await?.is_some()
+                || (accounts.create.is_some() && is_free(transaction, claims).await?)
         }
     })
 }
@@ -185,6 +194,7 @@ async fn may_link(
 /// An account that is there already, by the first fact that the operator trusts.
 async fn known(
     transaction: &mut Transaction,
+    issuer: &str,
     accounts: &Accounts,
     claims: &ProviderClaims,
     auth_user: Option<Uuid>,
@@ -198,11 +208,14 @@ async fn known(
         && let Some(user) = transaction.find_user_by_email(email.expose()).await?
         // An address that was never proven here may be anybody's.
         && user.email_verified_at.is_some()
+        // An address is given to somebody else when its owner leaves; the account is not.
+        && !transaction.is_linked(user.id, issuer).await?
     {
         return Ok(Some((user.id, "email")));
     }
     if let Some(cpf) = claims.cpf.as_ref().filter(|_| accounts.by_cpf)
         && let Some(user) = transaction.find_user_by_cpf(cpf).await?
+        && !transaction.is_linked(user, issuer).await?
     {
         return Ok(Some((user, "cpf")));
     }
@@ -218,6 +231,10 @@ async fn create(
     now: Timestamp,
 ) -> Result<Option<UserId>, Fault> {
     let Some(roles) = &accounts.create else { return Ok(None) };
+    if !is_free(transaction, claims).await? {
+        tracing::warn!("a provider's subject has a name that is not its own: it is refused");
+        return Ok(None);
+    }
     let email = match &claims.verified_email {
         Some(email) => {
             let taken = transaction.find_user_by_email(email.expose()).await?.is_some();
@@ -230,10 +247,7 @@ async fn create(
         email: email.map(EmailAddress::expose),
         password_hash: &Secret::new(NO_PASSWORD),
     };
-    let Some(id) = transaction.insert_user(&new, now).await? else {
-        tracing::warn!("a provider's subject has the name of another account: it is refused");
-        return Ok(None);
-    };
+    let Some(id) = transaction.insert_user(&new, now).await? else { return Ok(None) };
     for role in roles {
         transaction.insert_role(id, role).await?;
     }
@@ -241,6 +255,20 @@ async fn create(
         transaction.vouch(id, now).await?;
     }
     Ok(Some(id))
+}
+
+/// Whether an account may be made under the subject's name: nobody has it, and it is not an address that
+/// could be another's.
+async fn is_free(transaction: &mut Transaction, claims: &ProviderClaims) -> Result<bool, Fault> {
+    let name = claims.subject.as_str();
+    if name.contains('@') {
+        let fold = EmailAddress::fold;
+        let own = claims.verified_email.as_ref().map(|email| fold(email.expose()));
+        if own != Some(fold(name)) || transaction.find_user_by_email(name).await?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(transaction.find_user_by_username(name).await?.is_none())
 }
 
 #[cfg(test)]

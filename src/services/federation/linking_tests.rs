@@ -170,6 +170,41 @@ async fn what_the_operator_does_not_trust_links_nobody() {
 }
 
 #[tokio::test]
+async fn a_second_subject_gets_no_account_by_an_address_that_was_its_owner_s() {
+    let place = Place::new().await;
+    let ana = place.user("ana", Some("ana@a.test"), Profile::default()).await;
+    place.vouch(ana).await;
+    let by_email = |subject: &str| ProviderClaims {
+        verified_email: EmailAddress::parse("ana@a.test").ok(),
+        ..claims(subject, subject)
+    };
+    assert_eq!(place.admit(&by_email("s-1")).await.unwrap().user, ana);
+    assert_eq!(place.admit(&by_email("s-2")).await, None);
+}
+
+#[tokio::test]
+async fn two_people_who_share_a_session_of_the_provider_share_none_of_ours() {
+    let place = Place::new().await.creating();
+    let (ana, bob) =
+        (place.admit(&claims("ana", "1")).await, place.admit(&claims("bob", "1")).await);
+    let (ana, bob) = (ana.unwrap(), bob.unwrap());
+    assert_ne!((ana.user, ana.session), (bob.user, bob.session));
+    assert_eq!(bob.username.as_str(), "bob");
+}
+
+#[tokio::test]
+async fn an_account_is_not_named_by_an_address_that_is_not_its_own() {
+    let place = Place::new().await.creating();
+    let victim = place.user("victim", Some("victim@a.test"), Profile::default()).await;
+    place.vouch(victim).await;
+    assert_eq!(place.admit(&claims("victim@a.test", "1")).await, None);
+    assert_eq!(place.admit(&claims("nobody@a.test", "2")).await, None);
+    let verified_email = EmailAddress::parse("eve@a.test").ok();
+    let own = ProviderClaims { verified_email, ..claims("Eve@a.test", "3") };
+    assert_eq!(place.admit(&own).await.unwrap().username.as_str(), "Eve@a.test");
+}
+
+#[tokio::test]
 async fn fifty_first_logins_at_once_make_one_account_and_one_link() {
     let place = Arc::new(Place::new().await.creating());
     let mut logins = JoinSet::new();
@@ -194,10 +229,13 @@ async fn a_session_that_was_revoked_stays_so_and_a_disabled_account_is_refused()
     assert_eq!(place.admit(&claims(SUBJECT, "1")).await.unwrap(), first);
     sample::revoke(&place.store, first.session).await;
     assert_eq!(place.admit(&claims(SUBJECT, "1")).await, None);
-    // Not even the sweep forgets it before its time.
-    let mut transaction = place.store.begin_write().await.unwrap();
-    transaction.remove_ended_sessions(NOW.plus(DAY / 2)).await.unwrap();
-    transaction.commit().await.unwrap();
+    // Nor does it come back once its time is over.
+    for days in [1, 3, 399] {
+        let mut transaction = place.store.begin_write().await.unwrap();
+        transaction.remove_ended_sessions(NOW.plus(DAY * days)).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(place.admit(&claims(SUBJECT, "1")).await, None);
+    }
     assert_eq!(place.admit(&claims(SUBJECT, "1")).await, None);
     // Another session of the same person is another.
     assert!(place.admit(&claims(SUBJECT, "2")).await.is_some());
@@ -213,7 +251,9 @@ fn a_session_is_the_providers_or_else_the_tokens() {
     let of = |issuer: &str, claims: &ProviderClaims| claims.session_id(issuer);
     let (one, other) = ("https://one.test", "https://other.test");
     let with_session = claims("s", "1");
-    assert_eq!(of(one, &with_session), of(one, &claims("t", "1")));
+    assert_eq!(of(one, &with_session), of(one, &claims("s", "1")));
+    // Two people in one browser.
+    assert_ne!(of(one, &with_session), of(one, &claims("t", "1")));
     assert_ne!(of(one, &with_session), of(other, &with_session));
     assert_ne!(of(one, &with_session), of(one, &claims("s", "2")));
     let bare = ProviderClaims { session: None, ..claims("s", "1") };

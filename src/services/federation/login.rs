@@ -17,6 +17,7 @@ use openidconnect::{
     Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _,
 };
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::fetch::Fetcher;
@@ -36,6 +37,12 @@ const CAPACITY: usize = 10_000;
 const METADATA_TTL: Duration = Duration::from_secs(300);
 /// Least time between two fetches of it, whatever people do.
 const COOLDOWN: Duration = Duration::from_secs(1);
+/// Codes that are exchanged at once.
+const EXCHANGES: usize = 64;
+/// Longest wait for a turn to exchange one.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
+/// Most sets of CAs that a client is kept for.
+const MAX_FETCHERS: usize = 100;
 /// Longest wait for a fetch that another login began.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest code, state or issuer that is looked at, in bytes.
@@ -128,13 +135,22 @@ pub struct ProviderLogin {
     pending: Memory<Pending>,
     /// By issuer; as many as there are providers.
     metadata: Mutex<HashMap<Box<str>, Arc<tokio::sync::Mutex<Known>>>>,
+    /// By their CAs.
+    fetchers: Mutex<HashMap<Option<Vec<u8>>, Fetcher>>,
+    exchanges: Semaphore,
     public_url: Box<str>,
 }
 
 impl ProviderLogin {
     /// For callbacks at this origin.
     pub fn new(public_url: Box<str>) -> Self {
-        Self { pending: Memory::new(CAPACITY), metadata: Mutex::default(), public_url }
+        Self {
+            pending: Memory::new(CAPACITY),
+            metadata: Mutex::default(),
+            fetchers: Mutex::default(),
+            exchanges: Semaphore::new(EXCHANGES),
+            public_url,
+        }
     }
 
     /// Where a browser goes to log in at the provider. `browser` is a secret that only it keeps.
@@ -238,7 +254,12 @@ impl ProviderLogin {
             client.secret.as_ref().map(|secret| ClientSecret::new(secret.expose().into())),
         )
         .set_redirect_uri(self.redirect_uri(settings)?);
-        let http = http(settings)?;
+        let turn = timeout(LONGEST_TURN, self.exchanges.acquire()).await;
+        let _turn = turn
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| Failure::Unavailable("too many codes are being exchanged".into()))?;
+        let http = self.http(settings).await?;
         let answer = oidc
             .exchange_code(AuthorizationCode::new(code.expose().into()))
             .map_err(|error| Failure::Unavailable(error.to_string()))?
@@ -282,16 +303,60 @@ impl ProviderLogin {
         if age.is_some_and(|age| age < COOLDOWN) {
             return Err(Failure::Unavailable("it could not be asked just now".into()));
         }
-        known.metadata = None;
         known.tried_at = Some(Instant::now());
         let url = IssuerUrl::new(issuer.to_owned())
             .map_err(|error| Failure::Unavailable(error.to_string()))?;
-        let metadata = CoreProviderMetadata::discover_async(url, &http(settings)?)
-            .await
-            .map_err(|error| Failure::Unavailable(error.to_string()))?;
-        let metadata = Arc::new(metadata);
-        known.metadata = Some(Arc::clone(&metadata));
-        Ok(metadata)
+        let http = self.http(settings).await?;
+        match (CoreProviderMetadata::discover_async(url, &http).await, &known.metadata) {
+            (Ok(metadata), _) => {
+                let metadata = Arc::new(metadata);
+                known.metadata = Some(Arc::clone(&metadata));
+                Ok(metadata)
+            }
+            // What was said before is better than nothing.
+            (Err(error), Some(before)) if !fresh => {
+                let provider = &*settings.name;
+                tracing::warn!(event = "provider.metadata.failed", provider, %error);
+                Ok(Arc::clone(before))
+            }
+            (Err(error), _) => Err(Failure::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Our bounded client, as the library calls it. Nothing leads deeper into our network than the issuer.
+    async fn http(
+        &self,
+        settings: &Settings,
+    ) -> Result<impl Fn(HttpRequest) -> Answering + use<>, Failure> {
+        let fetcher = self.fetcher(settings).await?;
+        let issuer = settings.expected.token.issuer.to_string();
+        Ok(move |request: HttpRequest| -> Answering {
+            let (fetcher, issuer) = (fetcher.clone(), issuer.clone());
+            Box::pin(async move {
+                if !is_as_safe(&request.uri().to_string(), &issuer) {
+                    return Err(Fault::Url);
+                }
+                fetcher.send(request).await
+            })
+        })
+    }
+
+    /// Made once for a set of CAs, and off the threads that serve: the system's are many.
+    async fn fetcher(&self, settings: &Settings) -> Result<Fetcher, Failure> {
+        let ca = settings.published.as_ref().and_then(|published| published.ca.clone());
+        let lock = || self.fetchers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(&ca) {
+            return Ok(known.clone());
+        }
+        let of = ca.clone();
+        let made = tokio::task::spawn_blocking(move || Fetcher::new(of.as_deref())).await;
+        let made = made.map_err(|error| Failure::Unavailable(error.to_string()))??;
+        let mut all = lock();
+        if all.len() >= MAX_FETCHERS {
+            all.clear();
+        }
+        all.insert(ca, made.clone());
+        Ok(made)
     }
 }
 
@@ -316,19 +381,3 @@ fn digest(state: &Secret, browser: &Secret) -> String {
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<HttpResponse, Fault>> + Send>>;
-
-/// Our bounded client, as the library calls it. Nothing leads deeper into our network than the issuer.
-fn http(settings: &Settings) -> Result<impl Fn(HttpRequest) -> Answering, Fault> {
-    let ca = settings.published.as_ref().and_then(|published| published.ca.as_deref());
-    let fetcher = Fetcher::new(ca)?;
-    let issuer = settings.expected.token.issuer.to_string();
-    Ok(move |request: HttpRequest| -> Answering {
-        let (fetcher, issuer) = (fetcher.clone(), issuer.clone());
-        Box::pin(async move {
-            if !is_as_safe(&request.uri().to_string(), &issuer) {
-                return Err(Fault::Url);
-            }
-            fetcher.send(request).await
-        })
-    })
-}

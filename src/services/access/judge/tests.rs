@@ -252,3 +252,26 @@ fn judging_can_move_between_threads() {
     }
     movable(Some(of));
 }
+
+#[test]
+fn a_role_that_a_provider_gives_demands_its_second_factor_too() {
+    let admin = Roles::parse(["Guarita.Admin"]).unwrap();
+    let required = RequiredFactor::new(&[Role::parse("Guarita.Admin").unwrap()]);
+    let judged = |proven: bool| {
+        let (subject, id) = (claims().subject, Some(UserId::new(7)));
+        let identity =
+            Identity::new(subject, id, Some(session()), admin.clone(), Source::Bearer, None);
+        let identity = identity.unwrap().with_provider_roles().with_second_factor(proven);
+        let proof = Proof {
+            identity: Arc::new(identity),
+            session: Some(session()),
+            as_of: now(),
+            ends_at: None,
+            ambient: false,
+        };
+        // The store knows nothing of that role.
+        prove(proof, &standing(user(7, now()), false), &required).unwrap()
+    };
+    assert!(matches!(judged(false), Verdict::HalfProven(_)));
+    assert!(matches!(judged(true), Verdict::Proven(_)));
+}
