@@ -149,6 +149,7 @@ async fn a_flood_of_unknown_key_ids_is_one_fetch_and_harms_nobody() {
     assert!(provider.key_fetches() - before <= 1, "{} {before}", provider.key_fetches());
 }
 
+/// jwks-dos-008
 #[tokio::test]
 async fn a_new_key_counts_with_the_first_token_that_names_it_and_a_removed_one_no_more() {
     let (old, new) = (Key::new("old"), Key::new("new"));

@@ -99,6 +99,11 @@ impl Gateway {
         .await;
     }
 
+    /// What it was started or last reloaded with.
+    pub fn setup(&self) -> Setup {
+        self.setup.clone()
+    }
+
     pub fn https(&self) -> SocketAddr {
         self.https.expect("no TLS listener")
     }

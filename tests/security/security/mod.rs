@@ -4,11 +4,13 @@
 //! case. Whatever the status: nobody is let in, nothing is forwarded that should not be, nothing is
 //! revealed.
 
+mod admin_exposure;
 mod csrf_origin;
 mod enumeration_timing;
 mod header_spoofing;
 mod hop_by_hop;
 mod introspection;
+mod jwks_dos;
 mod jwt_claims;
 mod jwt_forgery;
 mod logging_leak;
