@@ -279,4 +279,6 @@ impl Providers {
 }
 
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;

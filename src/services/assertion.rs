@@ -8,16 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
+use crate::adapters::ephemeral::{bounded, weight_of};
 use crate::model::{Principal, Source, Timestamp, UserId};
 use crate::rules::token::{AssertionKeys, KeyFault};
 
 /// How long an assertion is handed on: half of its life, so that whoever gets it has the other half.
 const FRESH: Duration = Duration::from_secs(30);
-/// Bytes that one entry may take on average: the bound of all is `capacity` times this.
-const MEAN_ENTRY_BYTES: u64 = 2048;
 /// What an entry costs beside its texts: structs, header values, the table's slot; estimated.
 const FIXED_ENTRY_BYTES: usize = 512;
 
@@ -75,21 +74,7 @@ pub struct Assertions {
 impl Assertions {
     /// An empty cache of at most `capacity` assertions and `capacity` x 2 KiB.
     pub fn new(capacity: usize) -> Self {
-        let bytes = u64::try_from(capacity).unwrap_or(u64::MAX).saturating_mul(MEAN_ENTRY_BYTES);
-        let made = match OptionsBuilder::new()
-            .estimated_items_capacity(capacity)
-            .weight_capacity(bytes)
-            .build()
-        {
-            Ok(options) => Cache::with_options(
-                options,
-                Weight,
-                DefaultHashBuilder::default(),
-                DefaultLifecycle::default(),
-            ),
-            Err(_) => Cache::with_weighter(capacity, bytes, Weight),
-        };
-        Self { made }
+        Self { made: bounded(capacity, Weight) }
     }
 
     /// An assertion about the caller for that audience, which holds for at least 30 s from `now`.
@@ -131,7 +116,6 @@ impl Assertions {
     }
 }
 
-/// An entry weighs its bytes, and never less than its share, so that one bound holds both.
 #[derive(Clone, Debug)]
 struct Weight;
 
@@ -139,7 +123,7 @@ impl Weighter<Facts, Arc<Made>> for Weight {
     fn weight(&self, facts: &Facts, made: &Arc<Made>) -> u64 {
         let texts = facts.subject.len() + facts.roles.len() + made.value.len();
         let bytes = texts + made.key_id.len() + FIXED_ENTRY_BYTES;
-        u64::try_from(bytes).unwrap_or(u64::MAX).max(MEAN_ENTRY_BYTES)
+        weight_of(bytes)
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Nothing here survives a restart, and nothing here is shared with another gateway.
 
+pub mod bounded;
 pub mod memory;
 pub mod rate;
 
+pub use bounded::{bounded, weight_of};
 pub use memory::{Full, Memory};
 pub use rate::{Key, Limiter, Rate};

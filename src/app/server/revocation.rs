@@ -150,14 +150,7 @@ impl Revocation {
         tracing::info!(requestId = held.request_id.as_str(), "an exchange ended by a revocation");
         let reason = Ending::Revoked.as_str();
         self.metrics.stream_closed(reason);
-        let event = Event {
-            request_id: Some(held.request_id.as_str()),
-            user: held.user,
-            session: held.session,
-            api_key: held.api_key,
-            reason: Some(reason),
-            ..Event::new(Name::StreamClosed)
-        };
+        let event = Event { reason: Some(reason), ..held.event(Name::StreamClosed) };
         self.audit.record(&event, clock::now());
     }
 }

@@ -170,7 +170,7 @@ impl Desk {
         match self.login.attempt(attempt, clock::now()).await {
             Ok(Ok(tokens)) => {
                 self.record(arrival, Name::LoginSucceeded, "succeeded", Some(&tokens));
-                self.sessions.replace(arrival, &tokens).await;
+                self.sessions.replace(arrival, tokens.cookie.as_ref()).await;
                 Ok(tokens)
             }
             Ok(Err(refusal)) => Err(self.refused(arrival, refusal)),

@@ -234,7 +234,7 @@ impl Desk {
                 self.record(arrival, Name::MfaChallengeSucceeded, user, session, None);
                 self.record(arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
                 self.metrics.login("succeeded");
-                self.sessions.replace(arrival, &tokens).await;
+                self.sessions.replace(arrival, tokens.cookie.as_ref()).await;
                 Ok(tokens)
             }
             Ok(Err(failure)) => Err(self.failed(arrival, failure)),

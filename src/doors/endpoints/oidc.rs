@@ -20,7 +20,7 @@ use super::sessions;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::live::{Live, Provider};
-use crate::model::{Code, Secret, Source, clock, random};
+use crate::model::{Code, Secret, clock, random};
 use crate::rules::request::{ReturnTo, cookies};
 use crate::services::federation::{Callback, Failure, PENDING_TTL, ProviderLogin};
 use crate::services::limit::Purpose;
@@ -125,11 +125,7 @@ async fn callback(
         return Err(desk.refused(&arrival, &name, &unknown));
     };
     desk.record(&arrival, &session);
-    // A browser that signs in anew holds the new session only.
-    let caller = arrival.enrolling().map(|caller| caller.identity().source());
-    if caller == Some(Source::Session) {
-        drop(desk.sessions.sign_out(&arrival).await);
-    }
+    desk.sessions.replace(&arrival, Some(&session.cookie)).await;
     let target = vouched.return_to.as_ref().map_or(desk.home, ReturnTo::as_str);
     let mut response = redirect(&arrival, target)?;
     login::remember(&mut response, Some(&session.cookie), None);

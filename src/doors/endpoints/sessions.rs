@@ -13,8 +13,7 @@ use super::arrival::Arrival;
 use super::refusal::Refused;
 use super::router::no_store;
 use crate::adapters::telemetry::{Audit, Event, Name};
-use crate::model::{Code, SessionId, Source, UserId, clock};
-use crate::services::login::Tokens;
+use crate::model::{Code, Secret, SessionId, Source, UserId, clock};
 use crate::services::session::{Session, Sessions, Unknowable};
 
 /// What a list of sessions takes.
@@ -113,9 +112,9 @@ impl Desk {
 
     /// A browser that signs in anew holds the new session only: the one that it came with ends (ASVS
     /// 7.2.4).
-    pub(super) async fn replace(&self, arrival: &Arrival, tokens: &Tokens) {
+    pub(super) async fn replace(&self, arrival: &Arrival, cookie: Option<&Secret>) {
         let caller = arrival.enrolling().map(|caller| caller.identity().source());
-        if tokens.cookie.is_some() && caller == Some(Source::Session) {
+        if cookie.is_some() && caller == Some(Source::Session) {
             // Why it could not end is in the log; whoever signed in is signed in.
             drop(self.sign_out(arrival).await);
         }

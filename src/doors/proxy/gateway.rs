@@ -82,12 +82,8 @@ impl Gateway {
 /// What a permitted request hangs on: a session, or a named key.
 fn held(passage: &Passage, request_id: &RequestId) -> Option<Held> {
     let identity = passage.permit.principal()?.identity();
-    let (session, api_key) = (identity.session(), identity.api_key());
-    if session.is_none() && api_key.is_none() {
-        return None;
-    }
-    let (user, request_id) = (identity.user(), request_id.clone());
-    Some(Held { session, api_key, user, request_id, socket: None })
+    let hangs = identity.session().is_some() || identity.api_key().is_some();
+    hangs.then(|| Held::of(Some(identity), request_id, None))
 }
 
 /// The error that ends a request with a refusal; `fail_to_proxy` renders it.

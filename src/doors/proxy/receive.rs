@@ -65,7 +65,7 @@ pub(super) async fn receive(
     let candidates = Candidates::read(&request.headers, &snapshot.provider_cookies);
     let candidates = candidates.with_ticket(&ticket, canonical.host(), canonical.path());
     let (peer, trusted) = (connection.peer.ip(), &snapshot.trusted_proxies);
-    let client = forwarded::client(peer, &request.headers, trusted);
+    let client = || forwarded::client(peer, &request.headers, trusted);
     let verdict = judge.judge(snapshot, &candidates, client, now).await;
 
     if own_path.as_deref().is_some_and(forward_auth::is_asked_at) {

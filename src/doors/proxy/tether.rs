@@ -8,7 +8,8 @@ use tokio::task::AbortHandle;
 
 use super::request_id::RequestId;
 use super::socket::Socket;
-use crate::model::{ApiKeyId, SessionId, UserId};
+use crate::adapters::telemetry::{Event, Name};
+use crate::model::{ApiKeyId, Identity, SessionId, UserId};
 
 /// For whom an exchange goes on.
 #[derive(Clone, Debug)]
@@ -23,6 +24,34 @@ pub struct Held {
     pub request_id: RequestId,
     /// The WebSocket that it is, or is to become.
     pub socket: Option<Arc<Socket>>,
+}
+
+impl Held {
+    /// What a request for that caller hangs on.
+    pub(super) fn of(
+        identity: Option<&Identity>,
+        request_id: &RequestId,
+        socket: Option<Arc<Socket>>,
+    ) -> Self {
+        Self {
+            session: identity.and_then(Identity::session),
+            api_key: identity.and_then(Identity::api_key),
+            user: identity.and_then(Identity::user),
+            request_id: request_id.clone(),
+            socket,
+        }
+    }
+
+    /// What happened to it, for the audit.
+    pub fn event(&self, name: Name) -> Event<'_> {
+        Event {
+            request_id: Some(self.request_id.as_str()),
+            user: self.user,
+            session: self.session,
+            api_key: self.api_key,
+            ..Event::new(name)
+        }
+    }
 }
 
 /// The tie of one task that serves requests: a connection of HTTP/1.1, a stream of HTTP/2.

@@ -72,13 +72,7 @@ pub(super) async fn begin(
         .map_err(|Full| Code::RateLimited)?;
     let credential_end = principal.and_then(Principal::ends_at);
     let socket = Arc::new(Socket::new(limits.websocket_idle_timeout, credential_end));
-    let held = Held {
-        session: identity.and_then(Identity::session),
-        api_key: identity.and_then(Identity::api_key),
-        user: identity.and_then(Identity::user),
-        request_id: context.request_id.clone(),
-        socket: Some(Arc::clone(&socket)),
-    };
+    let held = Held::of(identity, &context.request_id, Some(Arc::clone(&socket)));
     Connection::hold(Some(held.clone()));
     // It may last: a session that ended after it was judged, and before it was tied to this, would
     // not end it.
@@ -113,13 +107,7 @@ impl WebSocket {
     }
 
     fn event(&self) -> Event<'_> {
-        Event {
-            request_id: Some(self.held.request_id.as_str()),
-            user: self.held.user,
-            session: self.held.session,
-            route: Some(&self.route.label),
-            ..Event::new(Name::WebSocketOpened)
-        }
+        Event { route: Some(&self.route.label), ..self.held.event(Name::WebSocketOpened) }
     }
 }
 
@@ -154,6 +142,7 @@ impl Ledger {
             request_id: Some(rejected.request_id.as_str()),
             user: identity.and_then(Identity::user),
             session: identity.and_then(Identity::session),
+            api_key: identity.and_then(Identity::api_key),
             route: rejected.route.map(|route| &*route.label),
             reason: Some(rejected.refused.map_or(BY_UPSTREAM, Code::as_str)),
             duration: Some(rejected.duration),

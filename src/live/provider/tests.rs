@@ -1,37 +1,10 @@
-use std::collections::HashMap;
-
 use super::*;
-use crate::rules::token::{Algorithm, ClaimPath, Expectations, SigningKey};
+use crate::rules::token::{Algorithm, SigningKey};
 
 fn settings(max_age: Duration, cooldown: Duration) -> Settings {
-    Settings {
-        name: "idp".into(),
-        expected: ProviderExpectations {
-            token: Expectations {
-                issuer: "https://idp.test".into(),
-                audiences: vec!["api".into()],
-                leeway: Duration::ZERO,
-                max_length: 1 << 14,
-            },
-            token_type: None,
-            required: Vec::new(),
-            subject_from: ClaimPath::new("sub"),
-            roles_from: Vec::new(),
-            role_map: HashMap::new(),
-            keep_unmapped: true,
-        },
-        secret: None,
-        client: None,
-        accounts: None,
-        cookie_name: None,
-        published: Some(Published {
-            at: KeysAt::Discovery,
-            ca: None,
-            refresh: Duration::from_secs(3600),
-            cooldown,
-            max_age,
-        }),
-    }
+    let at = KeysAt::Discovery;
+    let published = Published { at, ca: None, refresh: LONG, cooldown, max_age };
+    Settings { published: Some(published), ..sample::settings() }
 }
 
 const LONG: Duration = Duration::from_secs(3600);

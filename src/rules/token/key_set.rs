@@ -1,9 +1,9 @@
 //! The keys that a provider publishes (RFC 7517 section 5), each with the one algorithm that it
 //! verifies.
 
-use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::Value;
 
+use super::fingerprint::fingerprint;
 use super::header::Header;
 use super::{Invalid, VerifyingKey};
 
@@ -62,7 +62,10 @@ impl KeySet {
         if keys.is_empty() {
             return Err(KeySetFault::Empty);
         }
-        Ok(Self { fingerprint: fingerprint(&keys), keys: keys.into() })
+        Ok(Self {
+            fingerprint: fingerprint(keys.iter().map(Entry::texts).collect()),
+            keys: keys.into(),
+        })
     }
 
     /// A number that changes with the keys: what was verified by them holds only while it stays. 0
@@ -114,22 +117,11 @@ fn read(entry: &Value) -> Option<Entry> {
     }
 }
 
-fn fingerprint(keys: &[Entry]) -> u64 {
-    let texts = |entry: &Entry| {
-        let key_id = entry.key_id.clone().unwrap_or_default();
-        (key_id, entry.key.algorithm().as_str(), entry.key.id().to_owned())
-    };
-    let mut names: Vec<_> = keys.iter().map(texts).collect();
-    names.sort_unstable();
-    let mut context = Context::new(&SHA256);
-    for (key_id, algorithm, thumbprint) in &names {
-        for text in [key_id, *algorithm, thumbprint.as_str()] {
-            context.update(text.as_bytes());
-            context.update(b"\0");
-        }
+impl Entry {
+    fn texts(&self) -> [&str; 3] {
+        let key_id = self.key_id.as_deref().unwrap_or_default();
+        [key_id, self.key.algorithm().as_str(), self.key.id()]
     }
-    let hash = context.finish();
-    hash.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The keys in force: one signs, all verify.
 
-use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use serde_json::json;
 
+use super::fingerprint::fingerprint;
 use super::header::Header;
 use super::signed::Signed;
 use super::{Claims, Expectations, Invalid, KeyFault, SigningKey, VerifyingKey, issue};
@@ -37,7 +37,9 @@ impl Keyring {
         }
         Ok(Self {
             jwks: render(keys.iter()),
-            fingerprint: fingerprint(&keys),
+            fingerprint: fingerprint(
+                keys.iter().map(|key| [key.id(), key.algorithm().as_str()]).collect(),
+            ),
             verifying: keys.into(),
             signing,
         })
@@ -101,20 +103,6 @@ pub(super) fn render<'a>(keys: impl Iterator<Item = &'a VerifyingKey>) -> Bytes 
     let public: Vec<_> =
         keys.filter_map(|key| Some(key.jwk()?.to_json(key.id(), key.algorithm()))).collect();
     json!({ "keys": public }).to_string().into()
-}
-
-fn fingerprint(keys: &[VerifyingKey]) -> u64 {
-    let mut names: Vec<_> = keys.iter().map(|key| (key.id(), key.algorithm().as_str())).collect();
-    names.sort_unstable();
-    let mut context = Context::new(&SHA256);
-    for (id, algorithm) in names {
-        context.update(id.as_bytes());
-        context.update(b"\0");
-        context.update(algorithm.as_bytes());
-        context.update(b"\0");
-    }
-    let hash = context.finish();
-    hash.as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]

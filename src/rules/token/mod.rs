@@ -8,6 +8,7 @@
 pub mod algorithm;
 pub mod api_key;
 pub mod claims;
+mod fingerprint;
 mod header;
 mod invalid;
 mod issue;

@@ -96,12 +96,13 @@ impl Judge {
         })
     }
 
-    /// Tries the candidates in order. `client` is the caller's address, as limits and logs know it.
+    /// Tries the candidates in order. `client` says the caller's address, as limits and logs know it, where
+    /// an API key is asked for it.
     pub async fn judge(
         &self,
         snapshot: &Snapshot,
         candidates: &Candidates<'_>,
-        client: IpAddr,
+        client: impl Fn() -> IpAddr,
         now: Timestamp,
     ) -> Verdict {
         if snapshot.open {
@@ -120,7 +121,7 @@ impl Judge {
         };
         let standing = |session| self.registry.standing(session, now);
         let open = |cookie| self.opened.open(cookie, now);
-        let identify = |key| self.api_keys.identify(key, client, now);
+        let identify = |key| self.api_keys.identify(key, client(), now);
         let known = Known {
             bearers: &self.verified,
             cookies: &self.verified_cookies,
@@ -139,6 +140,15 @@ struct Known<'a> {
     bearers: &'a VerifiedTokens,
     cookies: &'a VerifiedTokens,
     linking: &'a Linking,
+}
+
+impl<'a> Known<'a> {
+    const fn of(self, source: Source) -> &'a VerifiedTokens {
+        match source {
+            Source::Session => self.cookies,
+            Source::Bearer | Source::ApiKey => self.bearers,
+        }
+    }
 }
 
 /// Goes through the credentials until one holds, or until one decides otherwise.
@@ -169,15 +179,14 @@ where
                 },
             },
             Credential::Bearer(token) => {
-                match verify(known, grounds, token, Source::Bearer).await {
-                    Ok(token) => token.map(|token| token.proof()),
+                match proof_of(known, grounds, token, Source::Bearer).await {
+                    Ok(proof) => proof,
                     Err(Unknowable) => return Verdict::Unknowable,
                 }
             }
-            // Boxed: most requests bring other tokens, and its size would be paid on every one.
             Credential::ProviderCookie(token) => {
-                match Box::pin(verify_cookie(known, grounds, token.expose())).await {
-                    Ok(token) => token.map(|token| token.proof()),
+                match proof_of(known, grounds, token.expose(), Source::Session).await {
+                    Ok(proof) => proof,
                     Err(Unknowable) => return Verdict::Unknowable,
                 }
             }
@@ -214,43 +223,40 @@ where
     Verdict::Anonymous { presented }
 }
 
-/// The token out of the cache, else verified now and remembered. Why a bad one is bad goes to the
-/// log only.
-async fn verify(
+/// What a token proves: out of the cache, else verified now and remembered.
+async fn proof_of(
     known: Known<'_>,
     grounds: Grounds<'_>,
     token: &str,
     source: Source,
-) -> Result<Option<Arc<VerifiedToken>>, Unknowable> {
-    let Grounds { issuers, now, .. } = grounds;
-    let verified = if source == Source::Session { known.cookies } else { known.bearers };
-    if let Some(found) = verified.find(token, issuers, now) {
-        return Ok(Some(found));
+) -> Result<Option<Proof>, Unknowable> {
+    if let Some(found) = known.of(source).find(token, grounds.issuers, grounds.now) {
+        return Ok(Some(found.proof()));
     }
-    let fresh = match provider_of(issuers, token) {
-        // Boxed: it is rare, and its size would be paid on every request.
-        Some(provider) => {
-            Box::pin(verify_foreign(known.linking, provider, token, source, now)).await?
-        }
-        None => verify_own(issuers, token, source, now),
-    };
-    let fresh = fresh.map(Arc::new);
-    if let Some(fresh) = &fresh {
-        verified.remember(token, Arc::clone(fresh));
-    }
-    Ok(fresh)
+    // Boxed: most tokens are known, and its size would be paid on every request.
+    let fresh = Box::pin(verify(known.linking, grounds, token, source)).await?;
+    Ok(fresh.map(|fresh| {
+        let fresh = Arc::new(fresh);
+        known.of(source).remember(token, Arc::clone(&fresh));
+        fresh.proof()
+    }))
 }
 
-/// As [`verify`]; only tokens of providers whose libraries have cookies come in one.
-async fn verify_cookie(
-    known: Known<'_>,
+/// Verifies a token by the keys of whom it says to be of. In a cookie only those of providers come whose
+/// libraries have cookies. Why a bad one is bad goes to the log only.
+async fn verify(
+    linking: &Linking,
     grounds: Grounds<'_>,
     token: &str,
-) -> Result<Option<Arc<VerifiedToken>>, Unknowable> {
-    match provider_of(grounds.issuers, token) {
-        Some(provider) if provider.settings().cookie_name.is_some() => {
-            verify(known, grounds, token, Source::Session).await
+    source: Source,
+) -> Result<Option<VerifiedToken>, Unknowable> {
+    let Grounds { issuers, now, .. } = grounds;
+    let of_cookie = source == Source::Session;
+    match provider_of(issuers, token) {
+        Some(provider) if !of_cookie || provider.settings().cookie_name.is_some() => {
+            verify_foreign(linking, provider, token, source, now).await
         }
+        None if !of_cookie => Ok(verify_own(issuers, token, source, now)),
         Some(_) | None => Ok(None),
     }
 }
@@ -318,10 +324,20 @@ async fn verify_foreign(
 
 /// The caller whom a provider's token names: its session is not ours, and no account is.
 fn prove_alone(proof: Proof, required_factor: &RequiredFactor) -> Verdict {
-    let Proof { identity, session: _, as_of: _, ends_at, ambient } = proof;
-    let principal = Principal::new(identity).ending_at(ends_at);
-    let principal = if ambient { principal } else { principal.deliberate() };
-    let demanded = required_factor.is_demanded(principal.roles(), false);
+    let principal = Principal::new(Arc::clone(&proof.identity));
+    conclude(principal, &proof, required_factor, false)
+}
+
+/// The verdict on a caller who is known; `demanded` where a second factor is, whatever it says of roles.
+fn conclude(
+    principal: Principal,
+    proof: &Proof,
+    required_factor: &RequiredFactor,
+    demanded: bool,
+) -> Verdict {
+    let principal = principal.ending_at(proof.ends_at);
+    let principal = if proof.ambient { principal } else { principal.deliberate() };
+    let demanded = required_factor.is_demanded(principal.roles(), demanded);
     if demanded && !principal.second_factor() {
         Verdict::HalfProven(principal)
     } else {
@@ -341,27 +357,22 @@ pub(super) fn prove(
         Standing::Active { user, second_factor, .. } => (user, *second_factor),
         Standing::Inactive => return None,
     };
-    let Proof { identity, session: _, as_of, ends_at, ambient } = proof;
+    let identity = &proof.identity;
     if identity.user() != Some(user.user) {
         return None;
     }
     // What a provider says of roles is not in our store.
-    let stale = as_of <= user.roles_changed_at && !identity.has_provider_roles();
+    let stale = proof.as_of <= user.roles_changed_at && !identity.has_provider_roles();
+    let identity = Arc::clone(identity);
     let principal = if stale || identity.roles().is_empty() {
         Principal::with_current_roles(identity, user.roles.clone())
     } else {
         Principal::new(identity)
     };
-    let principal = principal.with_second_factor(second_factor).ending_at(ends_at);
-    let principal = if ambient { principal } else { principal.deliberate() };
-    // What a provider says of roles is not in the store, and what is there may be granted beside.
-    let demanded = required_factor.is_demanded(&user.roles, user.second_factor_required)
-        || required_factor.is_demanded(principal.roles(), false);
-    Some(if demanded && !principal.second_factor() {
-        Verdict::HalfProven(principal)
-    } else {
-        Verdict::Proven(principal)
-    })
+    let principal = principal.with_second_factor(second_factor);
+    // Roles in the store may be granted beside those that a provider says.
+    let demanded = required_factor.is_demanded(&user.roles, user.second_factor_required);
+    Some(conclude(principal, &proof, required_factor, demanded))
 }
 
 #[cfg(test)]

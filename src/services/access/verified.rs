@@ -6,18 +6,17 @@
 
 use std::sync::{Arc, Weak};
 
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use super::proof::Proof;
+use crate::adapters::ephemeral::{bounded, weight_of};
 use crate::live::{Provider, Providers};
 use crate::model::identity::InvalidIdentity;
 use crate::model::{Identity, SessionId, Source, Timestamp};
 use crate::rules::token::{Claims, Expectations, Keyring, ProviderClaims};
 use crate::services::federation::Admitted;
 
-/// Bytes that one entry may take on average: the bound of all is `capacity` times this.
-const MEAN_ENTRY_BYTES: u64 = 2048;
 /// What an entry costs beside its texts: structs, header values, the table's slot; estimated.
 const FIXED_ENTRY_BYTES: usize = 768;
 
@@ -176,28 +175,13 @@ fn shared<'a>(text: &str, known: impl IntoIterator<Item = &'a Arc<str>>) -> Arc<
 /// Verified tokens, bounded by their number and by their bytes. Refusals are not remembered.
 #[derive(Debug)]
 pub struct VerifiedTokens {
-    /// Hashed with a seed of this process, so that nobody can aim at one slot.
     tokens: Cache<Box<str>, Arc<VerifiedToken>, Weight>,
 }
 
 impl VerifiedTokens {
     /// An empty cache of at most `capacity` tokens and `capacity` x 2 KiB.
     pub fn new(capacity: usize) -> Self {
-        let bytes = u64::try_from(capacity).unwrap_or(u64::MAX).saturating_mul(MEAN_ENTRY_BYTES);
-        let tokens = match OptionsBuilder::new()
-            .estimated_items_capacity(capacity)
-            .weight_capacity(bytes)
-            .build()
-        {
-            Ok(options) => Cache::with_options(
-                options,
-                Weight,
-                DefaultHashBuilder::default(),
-                DefaultLifecycle::default(),
-            ),
-            Err(_) => Cache::with_weighter(capacity, bytes, Weight),
-        };
-        Self { tokens }
+        Self { tokens: bounded(capacity, Weight) }
     }
 
     /// The token, if it was verified before and would be again now.
@@ -229,7 +213,6 @@ impl VerifiedTokens {
     }
 }
 
-/// An entry weighs its bytes, and never less than its share, so that one bound holds both.
 #[derive(Clone, Debug)]
 struct Weight;
 
@@ -240,7 +223,7 @@ impl Weighter<Box<str>, Arc<VerifiedToken>> for Weight {
         let roles = identity.roles().header().len() * 2;
         let texts = token.len() + roles + identity.subject().as_str().len() * 2;
         let bytes = texts + verified.texts() + FIXED_ENTRY_BYTES;
-        u64::try_from(bytes).unwrap_or(u64::MAX).max(MEAN_ENTRY_BYTES)
+        weight_of(bytes)
     }
 }
 
@@ -248,6 +231,7 @@ impl Weighter<Box<str>, Arc<VerifiedToken>> for Weight {
 mod tests {
     use super::super::sample::{claims, expectations, keyring, now};
     use super::*;
+    use crate::adapters::ephemeral::bounded::MEAN_ENTRY_BYTES;
     use crate::model::clock::Timestamp;
     use std::time::Duration;
 

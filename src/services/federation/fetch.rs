@@ -24,8 +24,14 @@ const MAX_BYTES: usize = 256 << 10;
 pub(super) struct Fetcher(Client);
 
 impl Fetcher {
-    /// Verifies servers by these CAs (PEM), or by those of the system.
-    pub(super) fn new(ca: Option<&[u8]>) -> Result<Self, Fault> {
+    /// Verifies servers by these CAs (PEM), or by those of the system. Made off the threads that serve: the
+    /// system's are many.
+    pub(super) async fn new(ca: Option<Vec<u8>>) -> Result<Self, Fault> {
+        let made = tokio::task::spawn_blocking(move || Self::make(ca.as_deref())).await;
+        made.map_err(|error| Fault::Client(error.to_string()))?
+    }
+
+    fn make(ca: Option<&[u8]>) -> Result<Self, Fault> {
         let client = Client::builder()
             .use_preconfigured_tls(tls(ca)?)
             .redirect(Policy::custom(follow))

@@ -58,8 +58,8 @@ struct Discovery {
 /// # Errors
 /// Why not. At most 20 s.
 pub async fn fetch_keys(settings: &Settings) -> Result<KeySet, Fault> {
-    let ca = settings.published.as_ref().and_then(|published| published.ca.as_deref());
-    fetch(&Fetcher::new(ca)?, settings).await
+    let ca = settings.published.as_ref().and_then(|published| published.ca.clone());
+    fetch(&Fetcher::new(ca).await?, settings).await
 }
 
 pub(super) async fn fetch(fetcher: &Fetcher, settings: &Settings) -> Result<KeySet, Fault> {

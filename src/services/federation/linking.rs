@@ -110,6 +110,8 @@ impl Linking {
         transaction.insert_provider_session(&new, issuer, keep, now).await?;
         // The feed tells this node too which of them ended.
         transaction.revoke_oldest_sessions(user.id, MAX_SESSIONS, now).await?;
+        // It may have been there already, and be over.
+        let admitted = find(&mut transaction, session, now).await?.flatten();
         transaction.commit().await?;
         if let Some(how) = linked {
             let reason = Some(how);
@@ -121,7 +123,7 @@ impl Linking {
             };
             self.audit.record(&event, now);
         }
-        Ok(find(&mut self.store.read().await?, session, now).await?.flatten())
+        Ok(admitted)
     }
 }
 

@@ -5,9 +5,9 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::adapters::store::sample::{self, DAY, NOW};
+use crate::live::provider::sample::settings;
 use crate::model::profile::FullName;
 use crate::model::{Cpf, Profile, Role, Roles};
-use crate::rules::token::{ClaimPath, Expectations, ProviderExpectations};
 
 const SUBJECT: &str = "8d2f5b0e-1111-4222-8333-444455556666";
 const CPF: &str = "529.982.247-25";
@@ -40,10 +40,7 @@ impl Place {
     }
 
     async fn admit(&self, claims: &ProviderClaims) -> Option<Admitted> {
-        self.linking
-            .admit(&settings("https://idp.test"), &self.accounts, claims, NOW)
-            .await
-            .unwrap()
+        self.linking.admit(&settings(), &self.accounts, claims, NOW).await.unwrap()
     }
 
     async fn user(&self, name: &str, email: Option<&str>, profile: Profile) -> UserId {
@@ -67,31 +64,6 @@ impl Place {
         let mut transaction = self.store.begin_write().await.unwrap();
         transaction.vouch(id, NOW).await.unwrap();
         transaction.commit().await.unwrap();
-    }
-}
-
-fn settings(issuer: &str) -> Settings {
-    Settings {
-        name: "idp".into(),
-        expected: ProviderExpectations {
-            token: Expectations {
-                issuer: issuer.into(),
-                audiences: vec!["api".into()],
-                leeway: Duration::ZERO,
-                max_length: 1 << 14,
-            },
-            token_type: None,
-            required: Vec::new(),
-            subject_from: ClaimPath::new("sub"),
-            roles_from: Vec::new(),
-            role_map: std::collections::HashMap::new(),
-            keep_unmapped: true,
-        },
-        secret: None,
-        client: None,
-        accounts: None,
-        cookie_name: None,
-        published: None,
     }
 }
 

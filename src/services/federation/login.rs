@@ -227,15 +227,12 @@ impl ProviderLogin {
         }
         let metadata = self.metadata(settings, false).await?;
         let token = self.exchange(settings, client, &metadata, &callback.code, &pending).await?;
-        let claims = match verify(&metadata, client, &token, &pending.nonce) {
-            Ok(()) => read_id_token(&token.to_string(), &settings.expected, &client.id, now),
+        if verify(&metadata, client, &token, &pending.nonce).is_err() {
             // Its keys may have changed since.
-            Err(_) => {
-                let fresh = self.metadata(settings, true).await?;
-                verify(&fresh, client, &token, &pending.nonce).map_err(Failure::Refused)?;
-                read_id_token(&token.to_string(), &settings.expected, &client.id, now)
-            }
-        };
+            let fresh = self.metadata(settings, true).await?;
+            verify(&fresh, client, &token, &pending.nonce).map_err(Failure::Refused)?;
+        }
+        let claims = read_id_token(&token.to_string(), &settings.expected, &client.id, now);
         let claims = claims.map_err(|reason| Failure::Refused(reason.to_string()))?;
         Ok(Vouched { claims, return_to: pending.return_to })
     }
@@ -341,16 +338,14 @@ impl ProviderLogin {
         })
     }
 
-    /// Made once for a set of CAs, and off the threads that serve: the system's are many.
+    /// Made once for a set of CAs.
     async fn fetcher(&self, settings: &Settings) -> Result<Fetcher, Failure> {
         let ca = settings.published.as_ref().and_then(|published| published.ca.clone());
         let lock = || self.fetchers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(&ca) {
             return Ok(known.clone());
         }
-        let of = ca.clone();
-        let made = tokio::task::spawn_blocking(move || Fetcher::new(of.as_deref())).await;
-        let made = made.map_err(|error| Failure::Unavailable(error.to_string()))??;
+        let made = Fetcher::new(ca.clone()).await?;
         let mut all = lock();
         if all.len() >= MAX_FETCHERS {
             all.clear();

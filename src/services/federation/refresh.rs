@@ -14,20 +14,23 @@ use crate::live::Provider;
 /// that was begun before, nothing happens.
 pub fn start(provider: &Arc<Provider>, metrics: &Arc<Metrics>) {
     let Some(published) = &provider.settings().published else { return };
-    let fetcher = match Fetcher::new(published.ca.as_deref()) {
-        Ok(fetcher) => fetcher,
-        Err(fault) => {
-            told(provider, &fault);
-            return;
-        }
-    };
+    let ca = published.ca.clone();
     provider.start(|provider| {
-        let run = run(Arc::downgrade(provider), fetcher, Arc::clone(metrics));
+        let run = run(Arc::downgrade(provider), ca, Arc::clone(metrics));
         tokio::spawn(run).abort_handle()
     });
 }
 
-async fn run(provider: Weak<Provider>, fetcher: Fetcher, metrics: Arc<Metrics>) {
+async fn run(provider: Weak<Provider>, ca: Option<Vec<u8>>, metrics: Arc<Metrics>) {
+    let fetcher = match Fetcher::new(ca).await {
+        Ok(fetcher) => fetcher,
+        Err(fault) => {
+            if let Some(provider) = provider.upgrade() {
+                told(&provider, &fault);
+            }
+            return;
+        }
+    };
     let mut failures = 0;
     loop {
         let Some(provider) = provider.upgrade() else { return };

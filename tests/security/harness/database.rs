@@ -38,18 +38,7 @@ pub struct WriteLock(Child);
 
 impl WriteLock {
     pub async fn hold(file: &Path) -> Self {
-        let mut process = Command::new("python3")
-            .args(["-c", HOLD])
-            .arg(file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("python3 is needed");
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let said = within("the write lock", lines.next_line()).await.unwrap();
-        assert_eq!(said.as_deref(), Some("held"));
-        Self(process)
+        Self(holding(HOLD, file).await)
     }
 
     pub async fn release(mut self) {
@@ -57,12 +46,28 @@ impl WriteLock {
     }
 }
 
+/// A process that took a lock and keeps it.
+async fn holding(script: &str, file: &Path) -> Child {
+    let mut process = Command::new("python3")
+        .args(["-c", script])
+        .arg(file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("python3 is needed");
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let said = within("the lock", lines.next_line()).await.unwrap();
+    assert_eq!(said.as_deref(), Some("held"));
+    process
+}
+
 /// Locks the index of SQLite's log (bytes 120 to 127 of the `-shm` file), so that no process can begin to
 /// read or write, until its input ends.
 const SEIZE: &str = "import fcntl, sys
 file = open(sys.argv[1], 'r+b')
 fcntl.lockf(file, fcntl.LOCK_EX, 8, 120)
-print('seized', flush=True)
+print('held', flush=True)
 sys.stdin.read()";
 
 /// Nobody can read or write a gateway's database while this lives.
@@ -72,16 +77,5 @@ pub struct Seized {
 
 /// Takes the database away from everybody.
 pub async fn seize(gateway: &Gateway) -> Seized {
-    let mut process = Command::new("python3")
-        .args(["-c", SEIZE])
-        .arg(gateway.data().join("guarita.db-shm"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("python3 is needed");
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let told = within("the lock", lines.next_line()).await.unwrap();
-    assert_eq!(told.as_deref(), Some("seized"));
-    Seized { _process: process }
+    Seized { _process: holding(SEIZE, &gateway.data().join("guarita.db-shm")).await }
 }

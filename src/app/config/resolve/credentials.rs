@@ -3,7 +3,7 @@
 use super::super::written::Written;
 use super::Reader;
 use crate::live::ServiceKey;
-use crate::model::{Role, Roles};
+use crate::model::Roles;
 
 /// Longest key, in bytes.
 const MOST: usize = 4096;
@@ -30,18 +30,10 @@ pub(super) fn service_key(written: &Written, reader: &mut Reader<'_>) -> Option<
 }
 
 fn roles(written: &Written, reader: &mut Reader<'_>) -> Roles {
-    let mut roles = Vec::new();
-    for (position, text) in written.credentials.service_roles.iter().flatten().enumerate() {
-        match Role::parse(text) {
-            Ok(role) => roles.push(role),
-            Err(fault) => {
-                let path = format!("credentials.service_roles[{position}]");
-                reader.report.problem(&path, fault);
-            }
-        }
-    }
+    let path = "credentials.service_roles";
+    let roles = reader.roles(path, written.credentials.service_roles.as_ref());
     Roles::new(roles).unwrap_or_else(|fault| {
-        reader.report.problem("credentials.service_roles", fault);
+        reader.report.problem(path, fault);
         Roles::none()
     })
 }

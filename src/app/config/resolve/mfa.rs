@@ -33,13 +33,7 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> FactorSetti
 /// `mfa.required_roles`
 pub(super) fn required_roles(written: &Written, reader: &mut Reader<'_>) -> Vec<Role> {
     let of = &written.mfa;
-    let mut roles = Vec::new();
-    for (position, text) in of.required_roles.iter().flatten().enumerate() {
-        match Role::parse(text) {
-            Ok(role) => roles.push(role),
-            Err(fault) => reader.report.problem(&format!("mfa.required_roles[{position}]"), fault),
-        }
-    }
+    let roles = reader.roles("mfa.required_roles", of.required_roles.as_ref());
     if !roles.is_empty() && of.encryption_key.is_none() && of.encryption_key_file.is_none() {
         reader.report.problem_with_hint(
             "mfa.required_roles",

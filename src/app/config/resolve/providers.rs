@@ -99,7 +99,7 @@ impl Context<'_> {
         let of = self.provider;
         let bounds = 60 * SECOND..=365 * DAY;
         let ttl = reader.time(&self.at("session_ttl"), of.session_ttl.as_ref(), 90 * DAY, bounds);
-        let roles = self.default_roles(reader);
+        let roles = reader.roles(&self.at("default_roles"), of.default_roles.as_ref());
         let create = match of.users {
             None | Some(ProviderUsers::None) => {
                 if of.link_by.is_some() || of.default_roles.is_some() || of.session_ttl.is_some() {
@@ -154,18 +154,6 @@ impl Context<'_> {
             scopes: scopes.unwrap_or(default),
             label: reader.text(&self.at("label"), of.label.as_ref(), name, MAX_NAME),
         })
-    }
-
-    fn default_roles(&self, reader: &mut Reader<'_>) -> Vec<Role> {
-        let path = self.at("default_roles");
-        let mut roles = Vec::new();
-        for name in self.provider.default_roles.iter().flatten() {
-            match Role::parse(name) {
-                Ok(role) => roles.push(role),
-                Err(fault) => reader.report.problem(&path, fault),
-            }
-        }
-        roles
     }
 
     fn cookie_name(&self, issuer: &str, reader: &mut Reader<'_>) -> Option<Box<str>> {

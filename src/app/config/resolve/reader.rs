@@ -10,7 +10,7 @@ use super::super::report::Report;
 use super::super::values::Files;
 use super::super::written::{Size, Time};
 use super::quantity::{parse_size, parse_time, size_text, time_text};
-use crate::model::{Secret, Timestamp};
+use crate::model::{Role, Secret, Timestamp};
 
 /// A shorter key can be guessed.
 const ENOUGH: usize = 32;
@@ -126,6 +126,18 @@ impl<'a> Reader<'a> {
             self.report.problem(path, what);
         }
         text.as_str().into()
+    }
+
+    /// The roles of a list; those that are none are told.
+    pub(super) fn roles(&mut self, path: &str, names: Option<&Vec<String>>) -> Vec<Role> {
+        let mut roles = Vec::new();
+        for (position, name) in names.into_iter().flatten().enumerate() {
+            match Role::parse(name) {
+                Ok(role) => roles.push(role),
+                Err(fault) => self.report.problem(&format!("{path}[{position}]"), fault),
+            }
+        }
+        roles
     }
 
     /// Where the file named in the configuration lies.

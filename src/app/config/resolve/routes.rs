@@ -10,7 +10,7 @@ use super::super::values::{ClientAuth, Listener, Route};
 use super::super::written::{self, Access, Allow, Written};
 use super::{Reader, endpoints};
 use crate::adapters::upstream::Settings;
-use crate::model::{Role, Scope, Source};
+use crate::model::{Scope, Source};
 use crate::rules::route::policy::Protection;
 use crate::rules::route::{HostPattern, Matcher, PathPattern, Policy};
 
@@ -210,24 +210,13 @@ fn policy(
     }
     Policy {
         public,
-        roles: roles(allow, &path, reader),
+        roles: reader.roles(&format!("{path}.roles"), allow.roles.as_ref()),
         scopes: scopes(allow, &path, reader),
         client_cns: common_names(allow, &path, reader),
         sources: allow.sources.iter().flatten().copied().map(source).collect(),
         second_factor: allow.mfa.unwrap_or(false),
         protection,
     }
-}
-
-fn roles(allow: &Allow, path: &str, reader: &mut Reader<'_>) -> Vec<Role> {
-    let mut roles = Vec::new();
-    for (position, text) in allow.roles.iter().flatten().enumerate() {
-        match Role::parse(text) {
-            Ok(role) => roles.push(role),
-            Err(fault) => reader.report.problem(&format!("{path}.roles[{position}]"), fault),
-        }
-    }
-    roles
 }
 
 fn scopes(allow: &Allow, path: &str, reader: &mut Reader<'_>) -> Vec<Scope> {

@@ -1,0 +1,32 @@
+//! A provider without keys, for tests of this floor and those above.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Settings;
+use crate::rules::token::{ClaimPath, Expectations, ProviderExpectations};
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        name: "idp".into(),
+        expected: ProviderExpectations {
+            token: Expectations {
+                issuer: "https://idp.test".into(),
+                audiences: vec!["api".into()],
+                leeway: Duration::ZERO,
+                max_length: 1 << 14,
+            },
+            token_type: None,
+            required: Vec::new(),
+            subject_from: ClaimPath::new("sub"),
+            roles_from: Vec::new(),
+            role_map: HashMap::new(),
+            keep_unmapped: true,
+        },
+        secret: None,
+        client: None,
+        accounts: None,
+        cookie_name: None,
+        published: None,
+    }
+}
