@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod answers;
 mod login;
 mod identity;
 mod real_upstreams;

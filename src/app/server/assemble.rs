@@ -21,7 +21,7 @@ use crate::app::config::values::Mode;
 use crate::app::reload::{self, Actor};
 use crate::doors::endpoints;
 use crate::doors::ops::Readiness;
-use crate::doors::proxy::{Gateway, Sockets, Tethers};
+use crate::doors::proxy::{Gateway, Sockets, Tethers, exchange};
 use crate::live::Live;
 use crate::model::clock;
 use crate::services::access::{Introspection, Judge, OpenedSessions};
@@ -212,7 +212,7 @@ pub(super) async fn assemble(
         live: Arc::clone(&live),
         admission: Arc::new(Admission::default()),
         service: Service {
-            proxy: Arc::new(proxy(gateway, config.threads)),
+            proxy: Arc::new(proxy(gateway)),
             metrics: Arc::clone(&metrics),
             shutdown,
             tethers: Arc::clone(&tethers),
@@ -286,12 +286,10 @@ fn sender(
 }
 
 /// pingora's proxy, fed by our own accept loop.
-fn proxy(gateway: Gateway, threads: usize) -> HttpProxy<Gateway> {
+fn proxy(gateway: Gateway) -> HttpProxy<Gateway> {
     let configuration = ServerConf {
-        threads,
-        // One more than the most servers a route may try: the gateway decides, this only bounds.
-        max_retries: 8,
-        upstream_keepalive_pool_size: 1024,
+        max_retries: exchange::TRIES,
+        upstream_keepalive_pool_size: exchange::KEPT,
         ..ServerConf::default()
     };
     let mut proxy = HttpProxy::new(gateway, Arc::new(configuration));

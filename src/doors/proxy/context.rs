@@ -1,7 +1,7 @@
 //! What travels with one request from the first byte to the log line.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::websocket::WebSocket;
 use super::{Connection, request_id::RequestId};
@@ -102,6 +102,12 @@ impl Context {
     /// Positions of the servers asked so far.
     pub fn tried(&self) -> Vec<usize> {
         self.attempts.iter().map(Attempt::server).collect()
+    }
+
+    /// What is left of the route's time; `None` where it has no bound.
+    pub fn time_left(&self) -> Option<Duration> {
+        let timeout = self.passage()?.route.timeout?;
+        Some(timeout.saturating_sub(self.started.elapsed()))
     }
 
     /// The passage, once permitted.

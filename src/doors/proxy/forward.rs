@@ -2,15 +2,16 @@
 //! and the one canonical form as its target.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request, response};
-use pingora_core::{Error, ErrorSource, ErrorType, Result};
-use pingora_http::{RequestHeader, ResponseHeader};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
 
 use super::context::{Context, Passage};
-use super::{Connection, request_id};
+use super::{Connection, answer, request_id};
 use crate::live::{RouteTarget, Snapshot};
 use crate::model::{Code, Identity, Principal, Source, clock};
 use crate::rules::request::credentials::is_credential;
@@ -21,14 +22,48 @@ use crate::services::assertion::Assertions;
 /// How many fields are written beside those that go on.
 const WRITTEN: usize = 12;
 
-/// Turns the copy of the caller's request into what the upstream receives. Names are sent in lower
-/// case, whatever the caller's: pingora's record of their case is left behind.
+/// The server to ask next, and the bounds of asking it.
+pub(super) fn choose(session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    // Without a permit there is no way to an upstream.
+    let Some(passage) = context.passage() else {
+        return Err(answer::refusal(Code::Internal));
+    };
+    let pool = &passage.route.upstream;
+    let attempt = pool
+        .choose(&context.tried(), context.started)
+        .map_err(|_| answer::refusal(Code::Unavailable))?;
+    let left = context.time_left();
+    let (peer, left) = match &context.websocket {
+        Some(websocket) => (attempt.upgrade_peer(websocket.opening(), left), None),
+        None => (attempt.peer(), left),
+    };
+    let mut peer = peer.ok_or_else(|| answer::refusal(Code::Unavailable))?;
+    if let Some(left) = left {
+        peer.options.read_timeout =
+            Some(peer.options.read_timeout.map_or(left, |timeout| timeout.min(left)));
+    }
+    if session.is_body_empty() {
+        // A head always fits into the empty buffer of an idle connection.
+        peer.options.write_timeout = None;
+    }
+    context.attempts.push(attempt);
+    Ok(peer)
+}
+
+/// All requests that have arrived are judged before the first is written: an upstream server that is
+/// woken once finds work for long (docs/decisions/0006).
+pub(super) fn step_back() -> impl Future<Output = ()> {
+    tokio::task::yield_now()
+}
+
+/// What the upstream receives for the caller's request. Names are sent in lower case, whatever the
+/// caller's.
 pub(super) fn prepare(
     arrived: &RequestHeader,
-    request: &mut RequestHeader,
+    version: Version,
     context: &Context,
     assertions: &Assertions,
-) -> Result<()> {
+) -> Result<RequestHeader> {
     let (Some(passage), Some(connection)) = (context.passage(), &context.connection) else {
         return Err(Error::explain(ErrorType::InternalError, "no permit"));
     };
@@ -38,8 +73,7 @@ pub(super) fn prepare(
         upgrade: passage.handshake,
         forwarding: forwarded::is_trusted(connection.peer.ip(), &snapshot.trusted_proxies),
     };
-    let mut parts = request::Parts::from(std::mem::replace(request, nothing()));
-    let mut headers = carry_on(arrived, &mut parts.headers, snapshot, kept, passage);
+    let mut headers = carry_on(&arrived.headers, snapshot, kept, passage);
     if kept.upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
@@ -51,44 +85,33 @@ pub(super) fn prepare(
     write_forwarded(&mut headers, arrived, connection, snapshot, passage);
     write_identity(&mut headers, &snapshot.identity_headers, &passage.permit, assertion);
     headers.insert(&request_id::HEADER, context.request_id.header().clone());
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = arrived.method.clone();
+    parts.uri = target(&arrived.uri, passage.canonical.path_and_query())?;
+    parts.version = version;
     parts.headers = headers;
-    write_target(&mut parts.uri, passage.canonical.path_and_query())?;
-    *request = parts.into();
-    Ok(())
-}
-
-/// A head that says nothing.
-fn nothing() -> RequestHeader {
-    http::Request::new(()).into_parts().0.into()
+    Ok(parts.into())
 }
 
 /// The fields that go on.
-fn carry_on(
-    arrived: &RequestHeader,
-    copied: &mut HeaderMap,
-    snapshot: &Snapshot,
-    kept: Kept,
-    passage: &Passage,
-) -> HeaderMap {
-    let sieve = snapshot.families.sieve(&arrived.headers, kept);
+fn carry_on(arrived: &HeaderMap, snapshot: &Snapshot, kept: Kept, passage: &Passage) -> HeaderMap {
+    let sieve = snapshot.families.sieve(arrived, kept);
     let goes_on = |name: &HeaderName| {
         !sieve.strips(name) && (passage.route.forward_credentials || !is_credential(name))
     };
-    let mut headers = HeaderMap::with_capacity(copied.len() + WRITTEN);
-    let mut current = None;
+    let mut headers = HeaderMap::with_capacity(arrived.keys_len() + WRITTEN);
     let mut crumbs = false;
-    for (name, value) in copied.drain() {
-        // Further values of a name come without it.
-        if let Some(name) = name {
-            current = goes_on(&name).then_some(name);
+    for (name, value) in arrived {
+        if !goes_on(name) {
+            continue;
         }
-        let Some(name) = &current else { continue };
         let is_cookie = *name == header::COOKIE;
-        let value = if is_cookie && !passage.route.forward_credentials {
-            cookies::without_own(&value).unwrap_or(value)
+        let without_own = if is_cookie && !passage.route.forward_credentials {
+            cookies::without_own(value)
         } else {
-            value
+            None
         };
+        let value = without_own.unwrap_or_else(|| value.clone());
         if !is_cookie || !value.is_empty() {
             crumbs |= headers.append(name, value) && is_cookie;
         }
@@ -109,13 +132,13 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// The canonical path with the query, in origin-form; left alone where it is that already.
-fn write_target(uri: &mut Uri, canonical: &PathAndQuery) -> Result<()> {
-    if uri.authority().is_some() || uri.path_and_query() != Some(canonical) {
-        let target = Uri::builder().path_and_query(canonical.clone()).build();
-        *uri = target.map_err(|_| Error::explain(ErrorType::InternalError, "canonical form"))?;
+/// The canonical path with the query, in origin-form; as it came where it is that already.
+fn target(arrived: &Uri, canonical: &PathAndQuery) -> Result<Uri> {
+    if arrived.authority().is_none() && arrived.path_and_query() == Some(canonical) {
+        return Ok(arrived.clone());
     }
-    Ok(())
+    let target = Uri::builder().path_and_query(canonical.clone()).build();
+    target.map_err(|_| Error::explain(ErrorType::InternalError, "canonical form"))
 }
 
 /// The canonical authority, or what the operator put in its place.
@@ -211,119 +234,4 @@ const fn source_header(source: Source) -> HeaderValue {
 pub(super) fn client_address(arrived: &RequestHeader, context: &Context) -> Option<IpAddr> {
     let peer = context.connection.as_ref()?.peer.ip();
     Some(forwarded::client(peer, &arrived.headers, &context.snapshot.trusted_proxies))
-}
-
-/// What is left of the route's time; `None` where it has no bound.
-pub(super) fn time_left(context: &Context) -> Option<Duration> {
-    let timeout = context.passage()?.route.timeout?;
-    Some(timeout.saturating_sub(context.started.elapsed()))
-}
-
-/// Takes from an answer what an upstream may not say (identity, and what is only for the next hop)
-/// and names the request. Like the request's, names go on in lower case.
-pub(super) fn rewrite_answer(response: &mut ResponseHeader, context: &Context) {
-    // What frames the message and what opens a tunnel is the proxy's own affair.
-    const KEPT: [HeaderName; 3] = [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE];
-    let nothing = http::Response::new(()).into_parts().0.into();
-    let mut parts = response::Parts::from(std::mem::replace(response, nothing));
-    let families = &context.snapshot.families;
-    let stripped: Vec<HeaderName> = parts
-        .headers
-        .keys()
-        .filter(|name| families.contains(name) && !KEPT.contains(name))
-        .cloned()
-        .collect();
-    for name in stripped {
-        parts.headers.remove(name);
-    }
-    keep_own_cookies(&mut parts.headers);
-    parts.headers.insert(&request_id::HEADER, context.request_id.header().clone());
-    *response = parts.into();
-}
-
-/// No upstream gives a browser a session of ours, or takes it away.
-fn keep_own_cookies(headers: &mut HeaderMap) {
-    let fields = || headers.get_all(header::SET_COOKIE).iter();
-    if !fields().any(cookies::sets_own) {
-        return;
-    }
-    let kept: Vec<_> = fields().filter(|field| !cookies::sets_own(field)).cloned().collect();
-    headers.remove(header::SET_COOKIE);
-    headers.extend(kept.into_iter().map(|field| (header::SET_COOKIE, field)));
-}
-
-/// The current server answered.
-pub(super) fn answered(response: &ResponseHeader, context: &Context) {
-    if response.status.is_informational() {
-        return;
-    }
-    if let Some(attempt) = context.attempts.last() {
-        attempt.succeeded();
-    }
-}
-
-/// The current server failed; whether another may be tried.
-pub(super) fn failed(context: &Context) -> bool {
-    let Some(attempt) = context.attempts.last() else { return false };
-    attempt.failed();
-    let Some(passage) = context.passage() else { return false };
-    let pool = &passage.route.upstream;
-    context.attempts.len() <= usize::from(pool.settings().retries)
-        && pool.has_other(&context.tried())
-}
-
-/// The refusal that a failure of forwarding becomes; `None` when the caller is gone and nothing can
-/// be said.
-#[expect(clippy::wildcard_enum_match_arm, reason = "pingora's list of errors is open")]
-pub(super) fn code_of(error: &Error) -> Option<Code> {
-    if let ErrorType::HTTPStatus(status) = error.etype() {
-        return Some(Code::of_status(*status));
-    }
-    match error.esource() {
-        ErrorSource::Upstream => Some(match error.etype() {
-            ErrorType::ConnectTimedout
-            | ErrorType::TLSHandshakeTimedout
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout => Code::GatewayTimeout,
-            ErrorType::ReadError if took_too_long(error) => Code::GatewayTimeout,
-            _ => Code::BadGateway,
-        }),
-        ErrorSource::Downstream => match error.etype() {
-            ErrorType::ReadTimedout => Some(Code::RequestTimeout),
-            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => None,
-            _ => Some(Code::BadRequest),
-        },
-        ErrorSource::Internal | ErrorSource::Unset => Some(Code::Internal),
-    }
-}
-
-/// Whether the upstream's connection itself gave up waiting, as those of handshakes do.
-fn took_too_long(error: &Error) -> bool {
-    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_becomes_the_refusal_that_names_its_side() {
-        let code = |kind, source: ErrorSource| {
-            let mut error = Error::new(kind);
-            error.esource = source;
-            code_of(&error)
-        };
-        assert_eq!(code(ErrorType::ConnectRefused, ErrorSource::Upstream), Some(Code::BadGateway));
-        assert_eq!(
-            code(ErrorType::ReadTimedout, ErrorSource::Upstream),
-            Some(Code::GatewayTimeout)
-        );
-        assert_eq!(
-            code(ErrorType::ReadTimedout, ErrorSource::Downstream),
-            Some(Code::RequestTimeout)
-        );
-        assert_eq!(code(ErrorType::WriteError, ErrorSource::Downstream), None);
-        assert_eq!(code(ErrorType::HTTPStatus(413), ErrorSource::Unset), Some(Code::BodyTooLarge));
-    }
 }

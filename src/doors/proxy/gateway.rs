@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
+use pingora_core::connectors::http::v1::Connector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_core::{Error, ErrorSource, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
@@ -19,7 +19,7 @@ use super::respond::{self, Refusal};
 use super::socket::Sockets;
 use super::tether::Held;
 use super::websocket::{self, Ledger};
-use super::{Connection, forward, forward_auth, local, record};
+use super::{Connection, answer, exchange, forward, forward_auth, local, record};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::live::Live;
 use crate::model::Code;
@@ -30,7 +30,8 @@ use crate::services::assertion::Assertions;
 pub struct Gateway {
     live: Arc<Live>,
     judge: Arc<Judge>,
-    assertions: Assertions,
+    pub(super) assertions: Assertions,
+    pub(super) connector: Connector,
     endpoints: axum::Router,
     sockets: Arc<Sockets>,
     ledger: Ledger,
@@ -48,7 +49,8 @@ impl Gateway {
         metrics: Arc<Metrics>,
         audit: Audit,
     ) -> Self {
-        Self { live, judge, assertions, endpoints, sockets, ledger: Ledger { metrics, audit } }
+        let (connector, ledger) = (exchange::connector(), Ledger { metrics, audit });
+        Self { live, judge, assertions, connector, endpoints, sockets, ledger }
     }
 
     /// Counts the failed attempt; whether another server may be tried.
@@ -57,7 +59,7 @@ impl Gateway {
             let upstream = &passage.route.upstream.settings().name;
             self.ledger.metrics.upstream_failed(upstream, attempt.authority());
         }
-        forward::failed(context)
+        answer::failed(context)
     }
 
     /// Whether there is room for a WebSocket, and its session still stands.
@@ -84,16 +86,6 @@ fn held(passage: &Passage, request_id: &RequestId) -> Option<Held> {
     let identity = passage.permit.principal()?.identity();
     let hangs = identity.session().is_some() || identity.api_key().is_some();
     hangs.then(|| Held::of(Some(identity), request_id, None))
-}
-
-/// The error that ends a request with a refusal; `fail_to_proxy` renders it.
-fn refusal(code: Code) -> Box<Error> {
-    Error::explain(ErrorType::HTTPStatus(code.status()), code.as_str())
-}
-
-/// The upstream switches to what nobody asked for.
-fn unasked() -> Box<Error> {
-    Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up()
 }
 
 #[async_trait]
@@ -159,8 +151,12 @@ impl ProxyHttp for Gateway {
                 } else {
                     Connection::hold(held(&passage, &context.request_id));
                 }
+                let direct = exchange::is_for(&passage, session);
                 context.stage = Stage::Permitted(Box::new(passage));
-                Ok(false)
+                if direct {
+                    self.exchange(session, context).await?;
+                }
+                Ok(direct)
             }
         }
     }
@@ -170,30 +166,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        // Without a permit there is no way to an upstream.
-        let Some(passage) = context.passage() else {
-            return Err(refusal(Code::Internal));
-        };
-        let pool = &passage.route.upstream;
-        let attempt = pool
-            .choose(&context.tried(), context.started)
-            .map_err(|_| refusal(Code::Unavailable))?;
-        let left = forward::time_left(context);
-        let (peer, left) = match &context.websocket {
-            Some(websocket) => (attempt.upgrade_peer(websocket.opening(), left), None),
-            None => (attempt.peer(), left),
-        };
-        let mut peer = peer.ok_or_else(|| refusal(Code::Unavailable))?;
-        if let Some(left) = left {
-            peer.options.read_timeout =
-                Some(peer.options.read_timeout.map_or(left, |timeout| timeout.min(left)));
-        }
-        if session.is_body_empty() {
-            // A head always fits into the empty buffer of an idle connection.
-            peer.options.write_timeout = None;
-        }
-        context.attempts.push(attempt);
-        Ok(peer)
+        forward::choose(session, context)
     }
 
     async fn request_body_filter(
@@ -212,7 +185,7 @@ impl ProxyHttp for Gateway {
             context.received.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         let bound = context.passage().map_or(0, |passage| passage.route.max_body);
         if context.received > bound {
-            return Err(refusal(Code::BodyTooLarge));
+            return Err(answer::refusal(Code::BodyTooLarge));
         }
         Ok(())
     }
@@ -223,11 +196,9 @@ impl ProxyHttp for Gateway {
         upstream_request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        let arrived = session.req_header();
-        forward::prepare(arrived, upstream_request, context, &self.assertions)?;
-        // All requests that have arrived are judged before the first is written: an upstream server
-        // that is woken once finds work for long (docs/decisions/0006).
-        tokio::task::yield_now().await;
+        let (arrived, version) = (session.req_header(), upstream_request.version);
+        *upstream_request = forward::prepare(arrived, version, context, &self.assertions)?;
+        forward::step_back().await;
         Ok(())
     }
 
@@ -237,17 +208,7 @@ impl ProxyHttp for Gateway {
         upstream_response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        if upstream_response.status == StatusCode::SWITCHING_PROTOCOLS {
-            // Nothing but the WebSocket that was asked for opens a tunnel.
-            let accepted = websocket::is_accepted(session.req_header(), upstream_response);
-            match &mut context.websocket {
-                Some(websocket) if accepted => websocket.open(),
-                Some(_) | None => return Err(unasked()),
-            }
-        }
-        forward::answered(upstream_response, context);
-        forward::rewrite_answer(upstream_response, context);
-        Ok(())
+        answer::filter_answer(session, upstream_response, context)
     }
 
     fn response_body_filter(
@@ -257,11 +218,7 @@ impl ProxyHttp for Gateway {
         _end_of_stream: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
-        match forward::time_left(context) {
-            Some(_) if context.websocket.is_some() => Ok(None),
-            Some(left) if left.is_zero() => Err(refusal(Code::GatewayTimeout)),
-            Some(_) | None => Ok(None),
-        }
+        answer::check_time(context).map(|()| None)
     }
 
     fn fail_to_connect(
@@ -311,7 +268,7 @@ impl ProxyHttp for Gateway {
         error: &Error,
         context: &mut Context,
     ) -> FailToProxy {
-        let code = forward::code_of(error);
+        let code = answer::code_of(error);
         let gone = code.is_none();
         if let Some(code) = code
             && session.response_written().is_none()

@@ -10,6 +10,8 @@ pub mod respond;
 pub mod local;
 pub mod receive;
 pub mod forward;
+mod answer;
+pub mod exchange;
 mod forward_auth;
 pub mod record;
 pub mod gateway;

@@ -116,7 +116,17 @@ impl Wire {
         }
     }
 
-    async fn read_answer(&mut self) -> Option<Answer> {
+    /// The next head, whatever may belong to it.
+    pub(crate) async fn head(&mut self) -> Option<String> {
+        within("a head", self.read_head()).await
+    }
+
+    /// Whether nothing is left of what was read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    async fn read_head(&mut self) -> Option<String> {
         let end = loop {
             if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -125,8 +135,12 @@ impl Wire {
                 return None;
             }
         };
-        let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-        self.buffer.drain(..end);
+        let head: Vec<u8> = self.buffer.drain(..end).collect();
+        Some(String::from_utf8_lossy(&head).into_owned())
+    }
+
+    async fn read_answer(&mut self) -> Option<Answer> {
+        let head = self.read_head().await?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let mut answer = Answer { status, head, body: vec![] };
         if status < 200 || status == 204 || status == 304 {

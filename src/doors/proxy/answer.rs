@@ -1,0 +1,159 @@
+//! What comes back: the answer as the caller may see it, and the refusal that a failure becomes.
+
+use http::{HeaderMap, HeaderName, StatusCode, header, response};
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::context::Context;
+use super::{request_id, websocket};
+use crate::model::Code;
+use crate::rules::request::cookies;
+
+/// The time of a route is up in the middle of an answer; a WebSocket has none.
+pub(super) fn check_time(context: &Context) -> Result<()> {
+    match context.time_left() {
+        Some(left) if left.is_zero() && context.websocket.is_none() => {
+            Err(refusal(Code::GatewayTimeout))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The head of an answer as the caller may see it.
+pub(super) fn filter_answer(
+    session: &Session,
+    response: &mut ResponseHeader,
+    context: &mut Context,
+) -> Result<()> {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        // Nothing but the WebSocket that was asked for opens a tunnel.
+        let accepted = websocket::is_accepted(session.req_header(), response);
+        match &mut context.websocket {
+            Some(websocket) if accepted => websocket.open(),
+            Some(_) | None => return Err(unasked()),
+        }
+    }
+    answered(response, context);
+    rewrite_answer(response, context);
+    Ok(())
+}
+
+/// The upstream switches to what nobody asked for.
+fn unasked() -> Box<Error> {
+    Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up()
+}
+
+/// The error that ends a request with a refusal; `fail_to_proxy` renders it.
+pub(super) fn refusal(code: Code) -> Box<Error> {
+    Error::explain(ErrorType::HTTPStatus(code.status()), code.as_str())
+}
+
+/// Takes from an answer what an upstream may not say (identity, and what is only for the next hop)
+/// and names the request. Like the request's, names go on in lower case.
+fn rewrite_answer(response: &mut ResponseHeader, context: &Context) {
+    // What frames the message and what opens a tunnel is the proxy's own affair.
+    const KEPT: [HeaderName; 3] = [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE];
+    let nothing = http::Response::new(()).into_parts().0.into();
+    let mut parts = response::Parts::from(std::mem::replace(response, nothing));
+    let families = &context.snapshot.families;
+    let stripped: Vec<HeaderName> = parts
+        .headers
+        .keys()
+        .filter(|name| families.contains(name) && !KEPT.contains(name))
+        .cloned()
+        .collect();
+    for name in stripped {
+        parts.headers.remove(name);
+    }
+    keep_own_cookies(&mut parts.headers);
+    parts.headers.insert(&request_id::HEADER, context.request_id.header().clone());
+    *response = parts.into();
+}
+
+/// No upstream gives a browser a session of ours, or takes it away.
+fn keep_own_cookies(headers: &mut HeaderMap) {
+    let fields = || headers.get_all(header::SET_COOKIE).iter();
+    if !fields().any(cookies::sets_own) {
+        return;
+    }
+    let kept: Vec<_> = fields().filter(|field| !cookies::sets_own(field)).cloned().collect();
+    headers.remove(header::SET_COOKIE);
+    headers.extend(kept.into_iter().map(|field| (header::SET_COOKIE, field)));
+}
+
+/// The current server answered.
+fn answered(response: &ResponseHeader, context: &Context) {
+    if response.status.is_informational() {
+        return;
+    }
+    if let Some(attempt) = context.attempts.last() {
+        attempt.succeeded();
+    }
+}
+
+/// The current server failed; whether another may be tried.
+pub(super) fn failed(context: &Context) -> bool {
+    let Some(attempt) = context.attempts.last() else { return false };
+    attempt.failed();
+    let Some(passage) = context.passage() else { return false };
+    let pool = &passage.route.upstream;
+    context.attempts.len() <= usize::from(pool.settings().retries)
+        && pool.has_other(&context.tried())
+}
+
+/// The refusal that a failure of forwarding becomes; `None` when the caller is gone and nothing can
+/// be said.
+#[expect(clippy::wildcard_enum_match_arm, reason = "pingora's list of errors is open")]
+pub(super) fn code_of(error: &Error) -> Option<Code> {
+    if let ErrorType::HTTPStatus(status) = error.etype() {
+        return Some(Code::of_status(*status));
+    }
+    match error.esource() {
+        ErrorSource::Upstream => Some(match error.etype() {
+            ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout => Code::GatewayTimeout,
+            ErrorType::ReadError if took_too_long(error) => Code::GatewayTimeout,
+            _ => Code::BadGateway,
+        }),
+        ErrorSource::Downstream => match error.etype() {
+            ErrorType::ReadTimedout => Some(Code::RequestTimeout),
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => None,
+            _ => Some(Code::BadRequest),
+        },
+        ErrorSource::Internal | ErrorSource::Unset => Some(Code::Internal),
+    }
+}
+
+/// Whether the upstream's connection itself gave up waiting, as those of handshakes do.
+fn took_too_long(error: &Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_becomes_the_refusal_that_names_its_side() {
+        let code = |kind, source: ErrorSource| {
+            let mut error = Error::new(kind);
+            error.esource = source;
+            code_of(&error)
+        };
+        assert_eq!(code(ErrorType::ConnectRefused, ErrorSource::Upstream), Some(Code::BadGateway));
+        assert_eq!(
+            code(ErrorType::ReadTimedout, ErrorSource::Upstream),
+            Some(Code::GatewayTimeout)
+        );
+        assert_eq!(
+            code(ErrorType::ReadTimedout, ErrorSource::Downstream),
+            Some(Code::RequestTimeout)
+        );
+        assert_eq!(code(ErrorType::WriteError, ErrorSource::Downstream), None);
+        assert_eq!(code(ErrorType::HTTPStatus(413), ErrorSource::Unset), Some(Code::BodyTooLarge));
+    }
+}

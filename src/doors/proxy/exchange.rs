@@ -1,0 +1,162 @@
+//! The exchange of a request without a body: it is written to a server, then its answer is carried to
+//! the caller. Most requests are such, and need none of what pingora keeps ready to read and write at
+//! once (docs/decisions/0014).
+
+use http::{HeaderValue, Method, StatusCode, Version, header};
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::v1::Connector;
+use pingora_core::protocols::http::HttpTask;
+use pingora_core::protocols::http::v1::client::HttpSession;
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::{ProxyHttp as _, Session};
+
+use super::context::{Context, Passage};
+use super::{Gateway, answer, forward};
+
+/// Most idle connections that are kept open to all servers, each way of carrying having its own.
+pub const KEPT: usize = 8 * 1024;
+/// Most times that one request is tried. One more than the most servers a route may try: the gateway
+/// decides, this only bounds.
+pub const TRIES: usize = 8;
+/// Most parts of an answer that are written at once.
+const PARTS: usize = 4;
+
+/// Connections to servers of HTTP/1.1.
+pub(super) fn connector() -> Connector {
+    Connector::new(Some(ConnectorOptions::new(KEPT)))
+}
+
+/// Whether a request may go this way.
+pub(super) fn is_for(passage: &Passage, session: &mut Session) -> bool {
+    !passage.handshake
+        && !passage.route.upstream.settings().http2
+        && session.downstream_session.is_body_empty()
+}
+
+impl Gateway {
+    /// Carries the request to a server, to another where that may be, and the answer to the caller.
+    pub(super) async fn exchange(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> Result<()> {
+        let mut tries = 1;
+        loop {
+            let peer = forward::choose(session, context)?;
+            let error = match self.connector.get_http_session(&*peer).await {
+                Ok((server, reused)) => match self.carry(session, server, &peer, context).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => self.error_while_proxy(&peer, session, error, context, reused),
+                },
+                Err(error) => self.fail_to_connect(session, &peer, context, error.into_up()),
+            };
+            if tries == TRIES || !error.retry() {
+                return Err(error);
+            }
+            tries += 1;
+        }
+    }
+
+    /// One try. What fails in the middle closes the connection to the server.
+    async fn carry(
+        &self,
+        session: &mut Session,
+        mut server: HttpSession,
+        peer: &HttpPeer,
+        context: &mut Context,
+    ) -> Result<()> {
+        server.read_timeout = peer.options.read_timeout;
+        server.write_timeout = peer.options.write_timeout;
+        let arrived = session.req_header();
+        let request = forward::prepare(arrived, Version::HTTP_11, context, &self.assertions)?;
+        forward::step_back().await;
+        server.write_request_header(Box::new(request)).await.map_err(Error::into_up)?;
+        server.finish_body().await.map_err(Error::into_up)?;
+        let whole = carry_answer(session, &mut server, context).await?;
+        if whole {
+            self.connector.release_http_session(server, peer, peer.idle_timeout()).await;
+        }
+        Ok(())
+    }
+}
+
+/// Writes to the caller what comes from the server, until either says that it is all. Whether the
+/// server did.
+async fn carry_answer(
+    session: &mut Session,
+    server: &mut HttpSession,
+    context: &mut Context,
+) -> Result<bool> {
+    loop {
+        let mut part = tokio::select! {
+            biased;
+            part = server.read_response_task() => part,
+            left = session.downstream_session.read_body_or_idle(true) => return Err(gone(left.err())),
+        };
+        let mut parts = Vec::with_capacity(PARTS);
+        let whole = loop {
+            let read = match part {
+                Ok(read) => filter(session, read, context)?,
+                Err(error) => HttpTask::Failed(error.into_up()),
+            };
+            let (ends, failed) = (read.is_end(), matches!(read, HttpTask::Failed(_)));
+            parts.push(read);
+            if ends || failed || parts.len() == PARTS {
+                break ends && !failed;
+            }
+            // Head and body often arrive as one, and then leave as one.
+            part = tokio::select! {
+                biased;
+                part = server.read_response_task() => part,
+                () = std::future::ready(()) => break false,
+            };
+        };
+        let written = session.write_response_tasks(parts).await?;
+        if whole || written {
+            return Ok(whole);
+        }
+    }
+}
+
+/// The caller left before it had its answer, or sent what belongs to no request.
+fn gone(error: Option<Box<Error>>) -> Box<Error> {
+    error.unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down()
+}
+
+/// A part of an answer as the caller may see it.
+fn filter(session: &Session, part: HttpTask, context: &mut Context) -> Result<HttpTask> {
+    match part {
+        HttpTask::Header(mut head, ends) => {
+            if !ends && !has_no_body(&session.req_header().method, head.status) {
+                delimit(&mut head)?;
+            }
+            answer::filter_answer(session, &mut head, context)?;
+            Ok(HttpTask::Header(head, ends))
+        }
+        part @ (HttpTask::Body(..) | HttpTask::UpgradedBody(..)) => {
+            answer::check_time(context)?;
+            Ok(part)
+        }
+        part @ (HttpTask::Trailer(_) | HttpTask::Done | HttpTask::Failed(_)) => Ok(part),
+    }
+}
+
+/// RFC 9110 section 6.4.1.
+fn has_no_body(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD
+        || status.is_informational()
+        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
+}
+
+/// A body that ends with the server's connection goes on in chunks, so that the caller's connection
+/// need not end with it, and a cut is seen as one.
+fn delimit(head: &mut ResponseHeader) -> Result<()> {
+    let framed = [header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
+    if framed.iter().any(|name| head.headers.contains_key(name)) {
+        return Ok(());
+    }
+    head.set_version(Version::HTTP_11);
+    head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))
+}

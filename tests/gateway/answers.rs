@@ -1,0 +1,194 @@
+//! Every shape that an answer can have arrives as it was sent, or is seen to be broken.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::harness::{Gateway, Setup, Wire, eventually, loopback};
+
+/// A server that says the same to every request, whatever HTTP has to say to that.
+#[derive(Clone)]
+struct Scripted {
+    address: SocketAddr,
+    opened: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
+}
+
+/// What the server does after its answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Stays,
+    Closes,
+}
+
+impl Scripted {
+    async fn saying(answer: &'static [u8], then: Then) -> Self {
+        let listener = TcpListener::bind((loopback(), 0)).await.unwrap();
+        let scripted = Self {
+            address: listener.local_addr().unwrap(),
+            opened: Arc::default(),
+            closed: Arc::default(),
+        };
+        let shared = scripted.clone();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                shared.opened.fetch_add(1, Ordering::Relaxed);
+                let closed = Arc::clone(&shared.closed);
+                tokio::spawn(async move {
+                    serve(socket, answer, then).await;
+                    closed.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+        });
+        scripted
+    }
+
+    async fn gateway(&self) -> Gateway {
+        Setup::new(format!(
+            "[[upstreams]]\nname = \"app\"\nservers = [\"http://{}\"]\neject_after = 1000\n\n\
+             [[routes]]\npath = \"/{{*rest}}\"\nupstream = \"app\"\naccess = \"public\"\n",
+            self.address
+        ))
+        .start()
+        .await
+    }
+
+    fn opened(&self) -> usize {
+        self.opened.load(Ordering::Relaxed)
+    }
+}
+
+async fn serve(mut socket: TcpStream, answer: &[u8], then: Then) {
+    let (mut bytes, mut head) = ([0; 4096], vec![]);
+    while let Ok(read @ 1..) = socket.read(&mut bytes).await {
+        head.extend_from_slice(&bytes[..read]);
+        if !head.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        head.clear();
+        if socket.write_all(answer).await.is_err() || then == Then::Closes {
+            return;
+        }
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a.test\r\n\r\n";
+const HEAD: &str = "HEAD / HTTP/1.1\r\nhost: a.test\r\n\r\n";
+
+#[tokio::test]
+async fn a_connection_to_a_server_is_used_again_and_again() {
+    let server =
+        Scripted::saying(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Then::Stays).await;
+    let gateway = server.gateway().await;
+    let mut caller = Wire::plain(gateway.http()).await;
+    for _ in 0..20 {
+        let answer = caller.ask(GET).await.unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    }
+    assert_eq!(server.opened(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_the_server_s_connection_leaves_the_caller_s_open() {
+    let server = Scripted::saying(b"HTTP/1.1 200 OK\r\n\r\nall of it", Then::Closes).await;
+    let gateway = server.gateway().await;
+    let mut caller = Wire::plain(gateway.http()).await;
+    for _ in 0..3 {
+        let answer = caller.ask(GET).await.unwrap();
+        assert_eq!(answer.header("transfer-encoding"), Some("chunked"), "{}", answer.head);
+        assert_eq!(answer.text(), "9\r\nall of it\r\n0\r\n\r\n");
+    }
+    let of_1_0 = Scripted::saying(b"HTTP/1.0 200 OK\r\n\r\nall of it", Then::Closes).await;
+    let gateway = of_1_0.gateway().await;
+    let answer = gateway.anonymous().get("/").await;
+    assert_eq!(answer.text().await.unwrap(), "all of it");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_is_never_taken_for_a_whole_one() {
+    for cut in [
+        &b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"[..],
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nhalf",
+    ] {
+        let server = Scripted::saying(cut, Then::Closes).await;
+        let gateway = server.gateway().await;
+        let request = gateway.anonymous().request(reqwest::Method::GET, "/");
+        // Where nothing had left yet, a refusal is as good.
+        let whole = match request.send().await {
+            Ok(answer) if answer.status() == 200 => answer.bytes().await.is_ok(),
+            Ok(_) | Err(_) => false,
+        };
+        assert!(!whole, "{}", String::from_utf8_lossy(cut));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_has_none_and_the_connection_goes_on() {
+    let not_modified = b"HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\n\r\n";
+    for (request, said, status) in [
+        (HEAD, &b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"[..], 200),
+        (HEAD, b"HTTP/1.1 200 OK\r\n\r\n", 200),
+        (GET, b"HTTP/1.1 204 No Content\r\n\r\n", 204),
+        (GET, not_modified, 304),
+    ] {
+        let server = Scripted::saying(said, Then::Stays).await;
+        let gateway = server.gateway().await;
+        let mut caller = Wire::plain(gateway.http()).await;
+        for _ in 0..2 {
+            caller.send(request).await;
+            let head = caller.head().await.unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        }
+        assert!(caller.is_empty(), "a body came that none is");
+    }
+}
+
+#[tokio::test]
+async fn an_interim_answer_does_not_take_the_place_of_the_final_one() {
+    let server = Scripted::saying(
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n\
+          HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        Then::Stays,
+    )
+    .await;
+    let gateway = server.gateway().await;
+    let mut caller = Wire::plain(gateway.http()).await;
+    for _ in 0..2 {
+        let mut answer = caller.ask(GET).await.unwrap();
+        while answer.status == 103 {
+            answer = caller.answer().await.unwrap();
+        }
+        assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_server_closed_costs_no_request() {
+    let server =
+        Scripted::saying(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Then::Closes).await;
+    let gateway = server.gateway().await;
+    let anonymous = gateway.anonymous();
+    for _ in 0..50 {
+        assert_eq!(anonymous.status("/").await, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_takes_its_request_along() {
+    let endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let server = Scripted::saying(endless, Then::Stays).await;
+    let gateway = server.gateway().await;
+    let mut caller = Wire::plain(gateway.http()).await;
+    caller.send(GET).await;
+    assert!(caller.head().await.is_some());
+    assert_eq!(server.closed.load(Ordering::Relaxed), 0);
+    drop(caller);
+    eventually("the end of the server's connection", || async {
+        (server.closed.load(Ordering::Relaxed) == 1).then_some(())
+    })
+    .await;
+}
