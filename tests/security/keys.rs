@@ -26,7 +26,6 @@ fn without_given_keys(upstream: &Upstream) -> Setup {
         .set("rate_limits.login.per_source", "\"off\"")
         .set("rate_limits.login.per_account", "\"off\"")
         .set("rate_limits.refresh.per_source", "\"off\"")
-        .set("rate_limits.refresh.per_account", "\"off\"")
 }
 
 fn sealed(upstream: &Upstream) -> Setup {
@@ -71,11 +70,8 @@ async fn is_let_in(gateway: &Gateway, caller: &Persona) -> bool {
 #[tokio::test]
 async fn what_one_gateway_gives_another_takes() {
     let (upstream, mailbox) = (Upstream::start().await, Mailbox::start().await);
-    let setup = sealed(&upstream).mail(mailbox.address).user_with(
-        "ana",
-        Some(recovery::ANA),
-        &["user"],
-    );
+    let setup =
+        sealed(&upstream).mail(mailbox.address).user_with("ana", Some(recovery::ANA), &["user"]);
     let one = recovery::unlimited(setup).start().await;
     let other = one.another_node().await;
     assert_eq!(published(&one).await, published(&other).await);
@@ -196,17 +192,22 @@ async fn nobody_meets_a_key_that_it_could_not_know() {
         callers.push(gateway.bearer("alice").await);
     }
     let old = key_id(&callers[0]);
+    for (at, verifier) in verifiers.iter_mut().enumerate() {
+        verifier.verify(&gateways[at], callers[0].token.as_deref().unwrap()).await;
+    }
     let new = rotate(&gateways[0], &[]).await;
     let before: BTreeSet<_> = [old.clone(), new.clone()].into();
-    until("the other gateways to publish the new key", || async {
-        (published(&gateways[2]).await.is_superset(&before)).then_some(())
-    })
-    .await;
+    for gateway in &gateways {
+        until("the new key to be published", || async {
+            (published(gateway).await == before).then_some(())
+        })
+        .await;
+    }
     let mut seen = BTreeMap::<String, u32>::new();
     let began = Instant::now();
     // On for a while after the switch: so long others may keep what they know.
-    while seen.get(&new).is_none_or(|count| *count < 300) {
-        assert!(began.elapsed() < DEADLINE, "{seen:?}");
+    while seen.get(&new).is_none_or(|count| *count < 90) {
+        assert!(began.elapsed() < DEADLINE * 3, "{seen:?}");
         for (at, verifier) in verifiers.iter_mut().enumerate() {
             for caller in &callers {
                 let pair = caller.refresh().await;
@@ -269,13 +270,13 @@ async fn a_rotation_that_is_killed_happens_or_does_not() {
     for setup in [sealed(&upstream), without_given_keys(&upstream)] {
         let gateway = setup.start().await;
         let variables: Vec<_> = gateway.setup.variables().to_vec();
-        for wait in 0..20 {
+        for wait in 0..10 {
             let mut command = cli::command(gateway.directory());
             command
                 .args(["keys", "rotate", "--compromised", "--config", "guarita.toml"])
                 .envs(variables.iter().cloned());
             let mut rotating = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-            let patience = Duration::from_millis(2 * wait);
+            let patience = Duration::from_millis(5 * wait);
             if tokio::time::timeout(patience, rotating.wait()).await.is_err() {
                 rotating.kill().await.unwrap();
             }
@@ -297,8 +298,11 @@ async fn a_start_with_another_a_short_or_no_master_key_is_refused_and_changes_no
     let upstream = Upstream::start().await;
     let gateway = sealed(&upstream).start().await;
     let before = rows(&gateway).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let database = format!("\"sqlite:{}\"", gateway.data().join("guarita.db").display());
+    gateway.setup().set("store.database", &database).write(elsewhere.path());
     let serve = async |name: &str, value: &str| {
-        let mut command = cli::command(gateway.directory());
+        let mut command = cli::command(elsewhere.path());
         command.args(["serve", "--config", "guarita.toml"]).env(name, value);
         cli::finish(&mut command, "").await.failed(2)
     };
@@ -406,9 +410,8 @@ async fn assertions_of_several_gateways_are_verified_by_one_set() {
     let setup = sealed(&upstream).set("assertion.enabled", "true");
     let one = setup.start().await;
     let other = one.another_node().await;
-    let sets = within_minutes("both sets", async {
-        [published(&one).await, published(&other).await]
-    });
+    let sets =
+        within_minutes("both sets", async { [published(&one).await, published(&other).await] });
     let [first, second] = sets.await;
     assert_eq!(first, second);
     assert_eq!(first.len(), 2);

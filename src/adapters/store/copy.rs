@@ -35,7 +35,9 @@ pub enum CopyFault {
     #[error("the target is not empty: its table {0} has rows; nothing was copied")]
     NotEmpty(String),
     /// The target is of no use.
-    #[error("the table {table} has {from} rows in the source and {to} in the target: do not use the target")]
+    #[error(
+        "the table {table} has {from} rows in the source and {to} in the target: do not use the target"
+    )]
     Differs {
         /// Which.
         table: String,
@@ -258,8 +260,7 @@ async fn table(
     let described = "SELECT name, type, pk FROM pragma_table_info($1)";
     for row in fetch(connection, described, Some(&name)).await? {
         let kind = text(&row, "type")?.to_ascii_uppercase();
-        let is_number =
-            *kinds.get(&*kind).ok_or_else(|| CopyFault::Unknown(name.clone()))?;
+        let is_number = *kinds.get(&*kind).ok_or_else(|| CopyFault::Unknown(name.clone()))?;
         let column = text(&row, "name")?;
         columns.push(Column { name: column, is_number, key: number(&row, "pk")? });
     }

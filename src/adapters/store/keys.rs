@@ -170,8 +170,7 @@ impl Transaction {
     /// Removes keys that ended; how many. Each gateway knows the time itself, but forgets them sooner
     /// when it is told.
     pub async fn prune_keys(&mut self, now: Timestamp) -> Result<u64, Fault> {
-        let query =
-            sqlx::query("DELETE FROM keys WHERE verifies_until <= $1").bind(now.seconds());
+        let query = sqlx::query("DELETE FROM keys WHERE verifies_until <= $1").bind(now.seconds());
         let removed = self.execute(query).await?;
         if removed > 0 {
             self.append_keys_change(now).await?;
@@ -201,8 +200,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::adapters::store::sample::{self, NOW};
     use crate::adapters::store::Change;
+    use crate::adapters::store::sample::{self, NOW};
 
     fn key(id: &str, from: Option<u64>) -> StoredKey {
         StoredKey {

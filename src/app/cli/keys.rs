@@ -9,7 +9,9 @@ use crate::adapters::store::Store;
 use crate::app::config::Config;
 use crate::app::reload::{administration, open_vault};
 use crate::model::{Timestamp, clock};
-use crate::services::keys::{Added, Administration, KeyPurpose, Listed, Refusal, State, VaultFault};
+use crate::services::keys::{
+    Added, Administration, KeyPurpose, Listed, Refusal, State, VaultFault,
+};
 
 /// `guarita keys`
 #[derive(Debug, clap::Args)]
@@ -88,9 +90,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Rotate { config, purpose, compromised } => with_keys(&config, async |keys| {
             added(keys.rotate(purpose.into(), compromised, clock::now()).await)
         }),
-        Verb::Import { config, file, now } => with_keys(&config, async |keys| {
-            added(keys.import(&file, now, clock::now()).await)
-        }),
+        Verb::Import { config, file, now } => {
+            with_keys(&config, async |keys| added(keys.import(&file, now, clock::now()).await))
+        }
         Verb::Reseal { config } => {
             with_store(&config, async |config, store| reseal(&config, store).await)
         }
@@ -132,7 +134,10 @@ async fn list(keys: Administration, json: bool) -> Result<(), Failure> {
         let rows: Vec<_> = listed.iter().map(as_json).collect();
         return say(&serde_json::Value::from(rows).to_string());
     }
-    say(&format!("{:<43}  {:<10}  {:<9}  {:<20}  {}", "KID", "FOR", "ALGORITHM", "SINCE", "STATE"))?;
+    say(&format!(
+        "{:<43}  {:<10}  {:<9}  {:<20}  {}",
+        "KID", "FOR", "ALGORITHM", "SINCE", "STATE"
+    ))?;
     for key in &listed {
         say(&format!(
             "{:<43}  {:<10}  {:<9}  {:<20}  {}",

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::{
-    apikey, audit, check, completions, doctor, healthcheck, keys, migrate, quickstart, schema, serve,
-    session, store, user,
+    apikey, audit, check, completions, doctor, healthcheck, keys, migrate, quickstart, schema,
+    serve, session, store, user,
 };
 
 /// An authentication gateway in front of the APIs you already have.

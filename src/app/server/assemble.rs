@@ -246,8 +246,7 @@ pub(super) async fn assemble(
         keys::Rotation::new(administration, every, clock::now)
     });
     let (taken, keys) = watch::channel(source);
-    let follower =
-        vault.map(|vault| keys::Follower::new(vault, &registry, taken, clock::now));
+    let follower = vault.map(|vault| keys::Follower::new(vault, &registry, taken, clock::now));
     let (reload, reload_handle) = Actor::new(
         config.clone(),
         Arc::clone(&live),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::directory::{Found, read_offered};
 use super::draft::Draft;
+use super::files::KeyDirectory;
 #[cfg(test)]
 use super::schedule::tokens_end;
-use super::files::KeyDirectory;
 use super::vault::{Before, NotAdded, OpenedKey, Vault, VaultFault, generate};
 use crate::adapters::store::KeyPurpose;
 use crate::model::{Secret, Timestamp};

@@ -16,12 +16,8 @@ struct Place {
 impl Place {
     fn new(algorithm: Algorithm, given: bool) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let settings = Settings {
-            algorithm,
-            publish_ahead: AHEAD,
-            assertion_publish_ahead: AHEAD,
-            given,
-        };
+        let settings =
+            Settings { algorithm, publish_ahead: AHEAD, assertion_publish_ahead: AHEAD, given };
         let directory = root.path().join("keys");
         let keys = Administration::new(super::Place::Directory(directory), settings);
         let place = Self { root, keys };

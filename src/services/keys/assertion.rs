@@ -67,12 +67,8 @@ mod tests {
     impl Place {
         fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
-            let keyring = load(
-                &root.path().join("keys"),
-                Algorithm::Es256,
-                &Given::default(),
-                clock::now(),
-            );
+            let keyring =
+                load(&root.path().join("keys"), Algorithm::Es256, &Given::default(), clock::now());
             Self { keyring: keyring.unwrap(), root }
         }
 

@@ -91,9 +91,9 @@ fn signing_keys(
     let mut drafts: Vec<Draft> = Vec::new();
     let found = if directory.is_dir() { Directory::new(directory).read()? } else { Vec::new() };
     // Those that sign come last, in the order of their files' names.
-    let (signing, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|file| {
-        matches!(&file.key, Found::Private(key) if key.algorithm() == algorithm)
-    });
+    let (signing, others): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|file| matches!(&file.key, Found::Private(key) if key.algorithm() == algorithm));
     let signs = !signing.is_empty();
     let count = signing.len() + others.len();
     for (position, file) in others.into_iter().chain(signing).enumerate() {

@@ -103,9 +103,8 @@ impl KeyDirectory {
     ) -> Result<(), KeyFault> {
         let signing: Vec<_> =
             files.iter().filter(|file| matches!(file.key, Found::Private(_))).collect();
-        let over = |file: &KeyFile| {
-            assertions_end(file.since.plus(self.assertion_publish_ahead)) <= now
-        };
+        let over =
+            |file: &KeyFile| assertions_end(file.since.plus(self.assertion_publish_ahead)) <= now;
         if let Some(newest) = signing.iter().rposition(|file| over(file)) {
             for file in signing.into_iter().take(newest) {
                 directory.remove(file)?;

@@ -5,9 +5,7 @@ use std::path::Path;
 use super::directory::Directory;
 use super::schedule::{Others, Timed, schedule};
 use crate::model::{Secret, Timestamp};
-use crate::rules::token::{
-    Algorithm, KeyFault, Keyring, ScheduledKey, SigningKey, VerifyingKey,
-};
+use crate::rules::token::{Algorithm, KeyFault, Keyring, ScheduledKey, SigningKey, VerifyingKey};
 
 /// Keys an operator gave (`tokens.signing_key`, `tokens.verifying_keys`).
 #[derive(Debug, Clone, Default)]

@@ -148,9 +148,8 @@ impl Vault {
                 continue;
             }
             let files = files.clone();
-            let made = tokio::task::spawn_blocking(move || {
-                first_keys(purpose, &files, algorithm, now)
-            });
+            let made =
+                tokio::task::spawn_blocking(move || first_keys(purpose, &files, algorithm, now));
             let drafts = made.await.map_err(|_| VaultFault::BrokeOff)??;
             let mut transaction = self.store.begin_write().await?;
             if transaction.claim_key_set(purpose, now).await? {
@@ -158,7 +157,11 @@ impl Vault {
                     self.insert(&mut transaction, draft, now).await?;
                 }
                 transaction.commit().await?;
-                tracing::info!(event = "keys.made", purpose = purpose.as_str(), count = drafts.len());
+                tracing::info!(
+                    event = "keys.made",
+                    purpose = purpose.as_str(),
+                    count = drafts.len()
+                );
             }
         }
         keys = self.read().await?;
@@ -238,7 +241,8 @@ impl Vault {
         }
         let keys = self.open(transaction.list_keys().await?)?;
         let mut count = 0;
-        for OpenedKey { stored, text } in keys.0.iter().filter(|key| key.stored.sealed_by != first) {
+        for OpenedKey { stored, text } in keys.0.iter().filter(|key| key.stored.sealed_by != first)
+        {
             let sealed = self.masters.seal(first, &row(stored), text);
             let sealed = sealed.map_err(|_| VaultFault::Seal)?;
             transaction.reseal_key(&stored.id, &sealed, first, now).await?;
@@ -295,8 +299,7 @@ pub(super) async fn generate(
     algorithm: Algorithm,
     signs_from: Timestamp,
 ) -> Result<Draft, VaultFault> {
-    let made =
-        tokio::task::spawn_blocking(move || Draft::generate(purpose, algorithm, signs_from));
+    let made = tokio::task::spawn_blocking(move || Draft::generate(purpose, algorithm, signs_from));
     Ok(made.await.map_err(|_| VaultFault::BrokeOff)??)
 }
 

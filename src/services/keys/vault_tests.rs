@@ -126,10 +126,8 @@ async fn one_key_is_announced_at_a_time_and_those_before_it_end() {
     let announced = add(AHEAD, Before::Verify, None).await;
     assert_eq!(announced, Err(NotAdded::Announced(second.clone(), NOW.plus(AHEAD))));
     let keys = vault.read().await.unwrap();
-    let ends: Vec<_> = keys
-        .of(purpose)
-        .map(|key| (key.stored.id.clone(), key.stored.verifies_until))
-        .collect();
+    let ends: Vec<_> =
+        keys.of(purpose).map(|key| (key.stored.id.clone(), key.stored.verifies_until)).collect();
     let end = NOW.plus(AHEAD + Duration::from_secs(25 * 3600));
     assert_eq!(ends, [(first, Some(end)), (second, None)]);
     // Those that were stolen are gone at once.
