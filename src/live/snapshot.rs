@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub keyring: Arc<Keyring>,
     /// The keys of assertions, where upstreams get any.
     pub assertion: Option<AssertionKeys>,
+    /// `Cache-Control` of the published keys.
+    pub jwks_caching: http::HeaderValue,
     /// What a token must say.
     pub expectations: Expectations,
     /// The issuers of others whose tokens count.

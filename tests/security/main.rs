@@ -25,6 +25,7 @@ mod forward_auth;
 mod identity_headers;
 mod introspection;
 mod in_a_browser;
+mod keys;
 mod login;
 mod pages;
 mod provider_accounts;

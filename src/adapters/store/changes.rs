@@ -17,6 +17,8 @@ pub enum Change {
     User(UserId),
     /// The key was revoked.
     ApiKey(ApiKeyId),
+    /// Keys came, went or were sealed anew.
+    Keys,
     /// Written by a newer version: whoever reads it must doubt everything.
     Unknown,
 }
@@ -27,6 +29,7 @@ impl Change {
             "session" => SessionId::parse(key).map(Self::Session),
             "user" => key.parse().ok().map(|id| Self::User(UserId::new(id))),
             "api_key" => key.parse().ok().map(|id| Self::ApiKey(ApiKeyId::new(id))),
+            "keys" => Some(Self::Keys),
             _ => None,
         };
         change.unwrap_or(Self::Unknown)
@@ -56,6 +59,10 @@ impl Transaction {
         now: Timestamp,
     ) -> Result<(), Fault> {
         self.append("api_key", key.to_string(), now).await
+    }
+
+    pub(super) async fn append_keys_change(&mut self, now: Timestamp) -> Result<(), Fault> {
+        self.append("keys", String::new(), now).await
     }
 
     async fn append(

@@ -7,9 +7,11 @@
 
 pub mod api_keys;
 pub mod changes;
+pub mod copy;
 pub mod devices;
 pub mod fault;
 pub mod file;
+pub mod keys;
 pub mod links;
 pub mod outbox;
 pub mod pool;
@@ -27,8 +29,10 @@ pub(crate) mod sample;
 
 pub use api_keys::{ApiKey, NewApiKey, WhichKeys};
 pub use changes::Change;
+pub use copy::{Copied, CopyFault};
 pub use devices::{Counter, Device, Failures};
 pub use fault::{Fault, OpenFault};
+pub use keys::{KeyPurpose, StoredKey};
 pub use links::{Link, LinkPurpose, NOBODY, NewLink};
 pub use outbox::{NewMail, Waiting, WaitingMail};
 pub use pool::{Probed, Store};

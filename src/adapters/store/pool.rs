@@ -185,6 +185,15 @@ async fn run_migrations(path: &Path, connection: &mut AnyConnection) -> Result<(
     Err(OpenFault::Migration { path: path.to_owned(), reason })
 }
 
+/// A database of this process alone, as the migrations make it: it tells which tables there are.
+pub(super) async fn in_memory() -> Result<AnyConnection, Fault> {
+    sqlx::any::install_default_drivers();
+    let options = AnyConnectOptions::from_str("sqlite::memory:")?.disable_statement_logging();
+    let mut connection = options.connect().await?;
+    MIGRATIONS.run(&mut connection).await.map_err(|error| Fault::Other(error.to_string()))?;
+    Ok(connection)
+}
+
 /// The newest migration that was applied.
 async fn applied(connection: &mut AnyConnection) -> Result<Option<i64>, sqlx::Error> {
     let table = sqlx::query(

@@ -89,6 +89,35 @@ fn session(row: &AnyRow) -> Result<Session, Fault> {
     })
 }
 
+/// The conditions have an index each, also where a provider's sessions are kept for long.
+macro_rules! ended {
+    () => {
+        "SELECT id FROM sessions WHERE COALESCE(keep_until, expires_at) < $1 AND expires_at < $1 \
+         ORDER BY COALESCE(keep_until, expires_at)"
+    };
+}
+macro_rules! revoked {
+    () => {
+        "SELECT id FROM sessions WHERE revoked_at < $1 AND issuer IS NULL ORDER BY revoked_at"
+    };
+}
+macro_rules! tokens_of {
+    () => {
+        "DELETE FROM refresh_tokens WHERE digest IN \
+         (SELECT digest FROM refresh_tokens WHERE session_id IN ("
+    };
+}
+macro_rules! without_tokens {
+    () => {
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM ("
+    };
+}
+macro_rules! no_tokens {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = ended.id)"
+    };
+}
+
 impl Transaction {
     /// Opens a session.
     pub async fn insert_session(
@@ -284,16 +313,15 @@ impl Transaction {
         Ok(revoked)
     }
 
-    /// Removes at most 1,000 sessions that ended or were revoked before the time, with their
-    /// refresh tokens; how many.
+    /// Removes sessions that ended or were revoked before the time, and first their refresh tokens: at most
+    /// 1,000 of each; how many rows.
     pub async fn remove_ended_sessions(&mut self, before: Timestamp) -> Result<u64, Fault> {
         let mut removed = 0;
         for statement in [
-            "DELETE FROM sessions WHERE id IN \
-             (SELECT id FROM sessions WHERE expires_at < $1 \
-             AND (keep_until IS NULL OR keep_until < $1) LIMIT $2)",
-            "DELETE FROM sessions WHERE id IN \
-             (SELECT id FROM sessions WHERE revoked_at < $1 AND issuer IS NULL LIMIT $2)",
+            concat!(tokens_of!(), ended!(), " LIMIT $2) LIMIT $2)"),
+            concat!(without_tokens!(), ended!(), " LIMIT $2) AS ended WHERE ", no_tokens!(), ")"),
+            concat!(tokens_of!(), revoked!(), " LIMIT $2) LIMIT $2)"),
+            concat!(without_tokens!(), revoked!(), " LIMIT $2) AS ended WHERE ", no_tokens!(), ")"),
         ] {
             let query = sqlx::query(statement).bind(before.seconds()).bind(BATCH / 2);
             removed += self.execute(query).await?;

@@ -45,6 +45,18 @@ impl Transaction {
         Ok(done.rows_affected())
     }
 
+    /// Lets the numbers that the database gives to rows of a table go on behind the highest there is. SQLite
+    /// does so by itself.
+    pub(super) async fn number_on(&mut self, table: &str, column: &str) -> Result<(), Fault> {
+        if self.inner.backend_name() == "SQLite" {
+            return Ok(());
+        }
+        let statement = format!(
+            "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), MAX({column})) FROM {table}"
+        );
+        self.all(sqlx::query(sqlx::AssertSqlSafe(statement))).await.map(|_| ())
+    }
+
     pub(super) async fn find(
         &mut self,
         query: Query<'_, Any, AnyArguments>,

@@ -8,12 +8,14 @@ pub mod demo_upstream;
 pub mod doctor;
 pub mod healthcheck;
 pub mod import;
+pub mod keys;
 pub mod migrate;
 pub mod profile;
 pub mod quickstart;
 pub mod schema;
 pub mod serve;
 pub mod session;
+pub mod store;
 pub mod user;
 pub mod verb;
 

@@ -10,6 +10,7 @@ use super::migrate::{Failure, fault, finish, say, with_store};
 use super::profile::{ProfileArguments, members};
 use crate::adapters::store::Store;
 use crate::app::config::Config;
+use crate::app::reload::open_keys;
 use crate::model::{EmailAddress, Role, Secret, Timestamp, UserId, clock, random};
 use crate::services::account::administration::MAX_PAGE;
 use crate::services::account::{Account, Accounts, MailedLinks, NewAccount, Policy, Refusal};
@@ -256,13 +257,20 @@ fn with_accounts<F>(file: &Path, work: impl FnOnce(Accounts) -> F) -> Result<(),
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    with_store(file, async |config, store| work(accounts(&config, store)?).await)
+    with_store(file, async |config, store| work(accounts(&config, store).await?).await)
 }
 
 /// The administration of the accounts in a store.
-pub(super) fn accounts(config: &Config, store: Store) -> Result<Accounts, Failure> {
+pub(super) async fn accounts(config: &Config, store: Store) -> Result<Accounts, Failure> {
     let passwords = Arc::new(Passwords::new(&config.login.hashing).map_err(fault)?);
-    let outbox = Outbox::open(config.mail.as_ref(), &config.data_dir).map_err(fault)?;
+    // What seals links is of no use where no mail is sent.
+    let keys = match &config.mail {
+        Some(_) => Some(open_keys(config, &store).await.map_err(fault)?),
+        None => None,
+    };
+    let secret = keys.as_ref().and_then(|keys| keys.source.outbox());
+    let outbox = Outbox::open_with(config.mail.as_ref(), &config.data_dir, secret);
+    let outbox = outbox.map_err(fault)?;
     let policy = Policy::new(config.login.min_length, config.policy.clone());
     let registry = Registry::new(store.clone());
     let links = MailedLinks::new(store, passwords, Arc::new(outbox), config.links.clone());

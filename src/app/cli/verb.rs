@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::{
-    apikey, audit, check, completions, doctor, healthcheck, migrate, quickstart, schema, serve,
-    session, user,
+    apikey, audit, check, completions, doctor, healthcheck, keys, migrate, quickstart, schema,
+    serve, session, store, user,
 };
 
 /// An authentication gateway in front of the APIs you already have.
@@ -31,6 +31,8 @@ enum Verb {
     Doctor(doctor::Arguments),
     /// Bring the database up to date
     Migrate(migrate::Arguments),
+    /// Copy the database into another
+    Store(store::Arguments),
     /// Manage user accounts
     User(user::Arguments),
     /// List and revoke sessions
@@ -38,6 +40,8 @@ enum Verb {
     /// Manage the API keys of services
     #[command(name = "apikey")]
     ApiKey(apikey::Arguments),
+    /// List and change the keys that sign
+    Keys(keys::Arguments),
     /// Verify the audit files
     Audit(audit::Arguments),
     /// Print the JSON Schema of the configuration
@@ -60,9 +64,11 @@ pub fn run() -> ExitCode {
         Verb::Check(arguments) => check::run(arguments),
         Verb::Doctor(arguments) => doctor::run(arguments),
         Verb::Migrate(arguments) => migrate::run(arguments),
+        Verb::Store(arguments) => store::run(arguments),
         Verb::User(arguments) => user::run(arguments),
         Verb::Session(arguments) => session::run(arguments),
         Verb::ApiKey(arguments) => apikey::run(arguments),
+        Verb::Keys(arguments) => keys::run(arguments),
         Verb::Audit(arguments) => audit::run(arguments),
         Verb::Schema(arguments) => schema::run(arguments),
         Verb::Healthcheck(arguments) => healthcheck::run(arguments),

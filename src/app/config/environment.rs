@@ -32,6 +32,11 @@ pub(super) fn apply(variables: &Variables, document: &mut Table, report: &mut Re
             continue;
         }
         let key = key.to_ascii_lowercase();
+        // Shorter than its section would have it.
+        let key = match key.strip_prefix("master_key") {
+            Some(rest) => format!("store__master_key{rest}"),
+            None => key,
+        };
         let names: Vec<&str> = key.split("__").collect();
         let Some(node) = find(names.iter().copied()).filter(|_| *name == name.to_ascii_uppercase())
         else {
@@ -146,6 +151,7 @@ mod tests {
                 ("GUARITA_ALLOW_INSECURE", "true"),
                 ("GUARITA_LOCKOUT__FAILURES", "7"),
                 ("GUARITA_STORE__DATABASE", "sqlite:1234"),
+                ("GUARITA_MASTER_KEY", "0123456789abcdef0123456789abcdef"),
                 ("GUARITA_LIMITS__BODY_BYTES", "1024"),
                 ("GUARITA_TOKENS__REFRESH_ROTATION", "false"),
                 ("GUARITA_LIMITS__HEADER_BYTES", "8KiB"),
@@ -162,6 +168,8 @@ mod tests {
         assert_eq!(table["lockout"]["failures"].as_integer(), Some(7));
         assert_eq!(table["store"]["database"].as_str(), Some("sqlite:1234"));
         assert!(table["store"].get("database_file").is_none());
+        let master_key = table["store"]["master_key"].as_str();
+        assert_eq!(master_key, Some("0123456789abcdef0123456789abcdef"));
         assert_eq!(table["tokens"]["refresh_rotation"].as_bool(), Some(false));
         assert_eq!(table["limits"]["body_bytes"].as_integer(), Some(1024));
         assert_eq!(table["limits"]["header_bytes"].as_str(), Some("8KiB"));

@@ -13,6 +13,7 @@ mod providers;
 mod quantity;
 mod rate_limits;
 mod reader;
+mod rotation;
 mod routes;
 mod section;
 mod tokens;
@@ -43,6 +44,9 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
     let mail = mail::resolve(written, &public_url, reader);
     let (keys, key_places) = tokens::keys(written, reader);
     let tokens = tokens::tokens(written, reader);
+    let store = section::store(written, &data_dir, reader);
+    rotation::check_keys_are_alike(written, &store.database, mode, &keys, reader);
+    let publish_ahead = rotation::publish_ahead(written, reader);
     let own = Expectations {
         issuer: (*tokens.issuer).into(),
         audiences: match mode {
@@ -57,7 +61,10 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         mode,
         public_url,
         ops,
-        store: section::store(written, &data_dir, reader),
+        store,
+        master_key: rotation::master_key(written, reader),
+        publish_ahead,
+        rotate_every: rotation::rotate_every(written, publish_ahead, reader),
         tokens,
         algorithm: tokens::algorithm(written),
         keys,

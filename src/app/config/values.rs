@@ -50,12 +50,18 @@ pub struct Config {
     pub ops: SocketAddr,
     /// `[store]`
     pub store: store::Settings,
+    /// `store.master_key`: one that can be used, or two while it is changed.
+    pub master_key: Option<Secret>,
     /// `[tokens]` for those that issue.
     pub tokens: grant::Settings,
     /// `tokens.algorithm`
     pub algorithm: Algorithm,
     /// `tokens.signing_key`, `tokens.verifying_keys`, already read.
     pub keys: keys::Given,
+    /// `tokens.publish_ahead`: how long a new key is published before it signs; default 15 min.
+    pub publish_ahead: Duration,
+    /// `tokens.rotate_every`: how often keys are changed by themselves.
+    pub rotate_every: Option<Duration>,
     /// What tokens of our own must say. `tokens.leeway` is 0 to 60 s, default 30 s; `tokens.max_length`
     /// 1 KiB to 64 KiB, default 16 KiB.
     pub expectations: Expectations,
@@ -116,6 +122,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// What there is to know for changing keys.
+    pub fn keys_settings(&self) -> keys::Settings {
+        let assertion = self.assertion.as_ref();
+        keys::Settings {
+            algorithm: self.algorithm,
+            publish_ahead: self.publish_ahead,
+            assertion_publish_ahead: assertion
+                .map_or(Assertion::PUBLISH_AHEAD, |assertion| assertion.publish_ahead),
+            given: self.keys.signing.is_some(),
+        }
+    }
+
     /// What an operator should know where no mail can be sent.
     pub const fn without_mail(&self) -> Option<&'static str> {
         match (&self.mail, self.login.require_verified_email) {
@@ -154,6 +172,11 @@ pub struct Assertion {
     pub publish_ahead: Duration,
     /// One for each of [`Config::upstreams`]: 1 to 255 bytes, default its name.
     pub audiences: Vec<Arc<str>>,
+}
+
+impl Assertion {
+    /// Where nothing else is written.
+    pub const PUBLISH_AHEAD: Duration = Duration::from_secs(600);
 }
 
 /// `[audit]`

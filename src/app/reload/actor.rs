@@ -11,7 +11,7 @@ use crate::app::config::values::Files;
 use crate::app::config::{self, Config, Loaded, Problems};
 use crate::live::{Live, Snapshot};
 use crate::model::{Timestamp, clock};
-use crate::services::federation;
+use crate::services::{federation, keys};
 
 /// Most requests that wait; those beyond are served by the reload that is about to begin.
 const QUEUE: usize = 64;
@@ -25,6 +25,8 @@ pub enum Reason {
     FileChanged,
     /// Somebody waits for it.
     Asked,
+    /// The keys in the database.
+    KeysChanged,
 }
 
 impl Reason {
@@ -34,6 +36,7 @@ impl Reason {
             Self::Signal => "signal",
             Self::FileChanged => "file_changed",
             Self::Asked => "asked",
+            Self::KeysChanged => "keys_changed",
         }
     }
 }
@@ -108,6 +111,7 @@ pub struct Actor {
     requests: mpsc::Receiver<Request>,
     status: watch::Sender<Status>,
     watched: watch::Sender<Watched>,
+    source: watch::Receiver<keys::Source>,
 }
 
 /// What one attempt came to.
@@ -124,15 +128,16 @@ struct Next {
 }
 
 impl Actor {
-    /// An actor for the picture in force, which was compiled from `running`.
+    /// An actor for the picture in force, which was compiled from `running` with keys from `source`.
     pub fn new(
         running: Config,
         live: Arc<Live>,
         metrics: Arc<Metrics>,
         audit: Audit,
+        source: watch::Receiver<keys::Source>,
     ) -> (Self, Handle) {
         let now = clock::now();
-        let keys = running.data_dir.join("keys");
+        let directory = running.data_dir.join("keys");
         let (sender, requests) = mpsc::channel(QUEUE);
         let (status, current_status) = watch::channel(Status {
             generation: live.read().generation,
@@ -145,29 +150,37 @@ impl Actor {
         });
         let (watched, current_watched) = watch::channel(Watched {
             files: running.files.clone(),
-            keys: Watched::read_keys(&keys),
-            keys_directory: keys,
+            keys: Watched::read_keys(&directory),
+            keys_directory: directory,
         });
         let handle = Handle { requests: sender, status: current_status, watched: current_watched };
         let running = Arc::new(running);
-        (Self { live, metrics, audit, running, requests, status, watched }, handle)
+        (Self { live, metrics, audit, running, requests, status, watched, source }, handle)
     }
 
     /// Serves until every [`Handle`] is gone.
     pub async fn run(mut self) {
         while let Some(first) = self.requests.recv().await {
-            let mut only_files = first.reason == Reason::FileChanged;
+            let mut reasons = vec![first.reason];
             let mut waiting: Vec<_> = first.answer.into_iter().collect();
             while let Ok(request) = self.requests.try_recv() {
-                only_files &= request.reason == Reason::FileChanged;
+                reasons.push(request.reason);
                 waiting.extend(request.answer);
             }
+            // By itself: a file that is wrong by now must not keep this gateway from keys that the others
+            // are about to sign with.
+            if reasons.contains(&Reason::KeysChanged) {
+                self.take_keys().await;
+                reasons.retain(|reason| *reason != Reason::KeysChanged);
+            }
+            let Some(reason) = reasons.first().copied() else { continue };
+            let only_files = reasons.iter().all(|reason| *reason == Reason::FileChanged);
             // The change that was seen may have been read by another reload since.
             if only_files && !self.is_stale().await {
                 self.watched.send_modify(|_| {});
                 continue;
             }
-            let result = self.reload(first.reason).await;
+            let result = self.reload(reason).await;
             for answer in waiting {
                 // Whoever asked may have gone.
                 let _ = answer.send(result.clone());
@@ -181,11 +194,34 @@ impl Actor {
         looked.unwrap_or(true)
     }
 
+    /// The picture in force with the keys of now.
+    async fn take_keys(&mut self) {
+        let (running, previous) = (Arc::clone(&self.running), self.live.read());
+        let metrics = Arc::clone(&self.metrics);
+        let source = self.source.borrow_and_update().clone();
+        let compiled = tokio::task::spawn_blocking(move || {
+            compile::compile(&running, Some(&previous), &metrics, &source)
+        });
+        match compiled.await {
+            Ok(Ok(snapshot)) => {
+                let generation = snapshot.generation;
+                self.live.swap(snapshot);
+                tracing::info!(event = "keys.taken", generation, "other keys are in force");
+                self.status.send_modify(|status| status.generation = generation);
+            }
+            Ok(Err(problems)) => {
+                tracing::error!(event = "keys.refused", %problems, "keys stay as they are");
+            }
+            Err(_) => tracing::error!(event = "keys.refused", "taking keys broke off"),
+        }
+    }
+
     async fn reload(&mut self, reason: Reason) -> Result<u64, Problems> {
         let (running, previous) = (Arc::clone(&self.running), self.live.read());
         let metrics = Arc::clone(&self.metrics);
-        let attempt =
-            tokio::task::spawn_blocking(move || attempt(&running, &previous, &metrics)).await;
+        let source = self.source.borrow().clone();
+        let attempted = move || attempt(&running, &previous, &metrics, &source);
+        let attempt = tokio::task::spawn_blocking(attempted).await;
         let attempt = match attempt {
             Ok(attempt) => attempt,
             Err(_) => {
@@ -274,12 +310,17 @@ impl Actor {
 }
 
 /// Loads and compiles. Blocks: files are read and keys are parsed.
-fn attempt(running: &Config, previous: &Snapshot, metrics: &Metrics) -> Attempt {
+fn attempt(
+    running: &Config,
+    previous: &Snapshot,
+    metrics: &Metrics,
+    source: &keys::Source,
+) -> Attempt {
     let keys = Watched::read_keys(&running.data_dir.join("keys"));
     let Loaded { files, result } = config::load_and_watch(&running.file);
     let result = result.and_then(|mut config| {
         let restart_needed = fixed::keep(running, &mut config);
-        let snapshot = compile::compile(&config, Some(previous), metrics)?;
+        let snapshot = compile::compile(&config, Some(previous), metrics, source)?;
         Ok(Next { config, snapshot, restart_needed })
     });
     Attempt { files, keys, result }

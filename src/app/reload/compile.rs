@@ -23,14 +23,17 @@ use crate::services::keys;
 type Listeners = HashMap<SocketAddr, Option<Tls>>;
 
 /// Makes the next picture. Pools whose settings stay are taken over from the previous one, with all
-/// they know of their servers. Makes a signing key in the data directory where there is none.
+/// they know of their servers. Makes a signing key in the data directory where keys come from there and
+/// there is none.
 pub fn compile(
     config: &Config,
     previous: Option<&Snapshot>,
     metrics: &Metrics,
+    source: &keys::Source,
 ) -> Result<Snapshot, Problems> {
     let mut problems = Vec::new();
-    let keyring = keys::load(&config.data_dir.join("keys"), config.algorithm, &config.keys)
+    let keyring = source
+        .keyring(config.algorithm, &config.keys, clock::now())
         .map_err(|fault| problems.push(format!("{}: {fault}", config.places.signing)));
     check_audiences(config, &mut problems);
     let tls = tls(config, &mut problems);
@@ -40,7 +43,7 @@ pub fn compile(
     let (Ok(keyring), Some(routes), true) = (keyring, routes, problems.is_empty()) else {
         return Err(Problems(problems));
     };
-    let assertion = assertion_keys(config, &keyring, previous)
+    let assertion = assertion_keys(config, &keyring, previous, source)
         .map_err(|fault| Problems(vec![format!("{}: {fault}", config.places.assertion)]))?;
     Ok(Snapshot {
         generation: previous.map_or(1, |previous| previous.generation.saturating_add(1)),
@@ -48,6 +51,7 @@ pub fn compile(
         pools: distinct,
         keyring: Arc::new(keyring),
         assertion,
+        jwks_caching: jwks_caching(config),
         expectations: config.expectations.clone(),
         providers: providers(config, previous),
         provider_cookies: ProviderCookies::new(
@@ -130,14 +134,22 @@ fn assertion_keys(
     config: &Config,
     keyring: &Keyring,
     previous: Option<&Snapshot>,
+    source: &keys::Source,
 ) -> Result<Option<AssertionKeys>, KeyFault> {
     let Some(assertion) = &config.assertion else { return Ok(None) };
     let before = previous.and_then(|previous| previous.assertion.as_ref());
-    let retired = before.map(|keys| keys.retire(clock::now())).unwrap_or_default();
-    let directory = keys::assertion_directory(&config.data_dir.join("keys"));
+    let now = clock::now();
+    let retired = before.map(|keys| keys.retire(now)).unwrap_or_default();
     let issuer = (*config.tokens.issuer).into();
     let ahead = assertion.publish_ahead;
-    keys::load_assertion_keys(&directory, issuer, ahead, keyring, retired).map(Some)
+    source.assertion_keys(issuer, ahead, keyring, retired, now).map(Some)
+}
+
+/// How long others may keep the published keys.
+fn jwks_caching(config: &Config) -> http::HeaderValue {
+    let seconds = keys::max_age(config.publish_ahead).as_secs();
+    http::HeaderValue::try_from(format!("public, max-age={seconds}"))
+        .unwrap_or_else(|_| http::HeaderValue::from_static("no-store"))
 }
 
 fn tls(config: &Config, problems: &mut Vec<String>) -> Listeners {

@@ -17,6 +17,12 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     keep(running.data_dir != next.data_dir, "data_dir");
     keep(running.ops != next.ops, "ops.address");
     keep(running.store.database.expose() != next.store.database.expose(), "store");
+    keep(running.master_key != next.master_key, "store.master_key");
+    let rotation = (running.publish_ahead, running.rotate_every);
+    keep(
+        rotation != (next.publish_ahead, next.rotate_every),
+        "tokens (publish_ahead, rotate_every)",
+    );
     keep(running.tokens != next.tokens, "tokens (issuer, audience, refresh_*, *_ttl)");
     keep(running.login != next.login, "passwords, lockout, sessions or verification.required");
     keep(running.mfa != next.mfa, "mfa");
@@ -34,6 +40,8 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     next.data_dir.clone_from(&running.data_dir);
     next.ops = running.ops;
     next.store.clone_from(&running.store);
+    next.master_key.clone_from(&running.master_key);
+    (next.publish_ahead, next.rotate_every) = rotation;
     next.tokens.clone_from(&running.tokens);
     next.expectations.issuer.clone_from(&running.expectations.issuer);
     next.expectations.audiences.clone_from(&running.expectations.audiences);

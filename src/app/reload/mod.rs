@@ -7,10 +7,12 @@
 pub mod actor;
 pub mod compile;
 mod fixed;
+pub mod keys;
 pub mod watch;
 
 pub use actor::{Actor, Handle, Reason, Status};
 pub use compile::compile;
+pub use keys::{Keys, administration, open_keys, open_vault};
 
 #[cfg(test)]
 mod tests;

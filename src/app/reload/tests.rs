@@ -10,6 +10,7 @@ use super::{Actor, Handle, Reason, Status, compile, watch};
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::app::config::{self, Config};
 use crate::live::Live;
+use crate::services::keys;
 
 /// Longest wait for a condition.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,8 +29,10 @@ impl Gateway {
         let config = load(&directory);
         let metrics = Arc::new(Metrics::new().unwrap());
         let audit = Audit::open(&config.audit.directory, config.audit.keep).unwrap();
-        let live = Arc::new(Live::new(compile(&config, None, &metrics).unwrap()));
-        let (actor, handle) = Actor::new(config, Arc::clone(&live), metrics, audit);
+        let source = keys::Source::Directory(config.data_dir.join("keys"));
+        let live = Arc::new(Live::new(compile(&config, None, &metrics, &source).unwrap()));
+        let (_, source) = tokio::sync::watch::channel(source);
+        let (actor, handle) = Actor::new(config, Arc::clone(&live), metrics, audit, source);
         tokio::spawn(actor.run());
         Self { directory, live, handle }
     }

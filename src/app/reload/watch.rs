@@ -13,6 +13,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
+use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
 use super::{Handle, Reason};
@@ -105,6 +106,13 @@ pub async fn on_hangup(handle: Handle) -> std::io::Result<()> {
         handle.trigger(Reason::Signal);
     }
     Ok(())
+}
+
+/// Asks for the keys to be taken up whenever they are others. Serves until nobody tells of any.
+pub async fn on_keys(handle: Handle, mut source: Receiver<keys::Source>) {
+    while source.changed().await.is_ok() {
+        handle.trigger(Reason::KeysChanged);
+    }
 }
 
 /// Waits until a burst of changes is over.

@@ -32,6 +32,7 @@ use crate::services::api_key;
 use crate::services::assertion::Assertions;
 use crate::services::federation::{Linking, ProviderLogin};
 use crate::services::grant::{Issuer, Refresh};
+use crate::services::keys;
 use crate::services::limit::Limits;
 use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor};
 use crate::services::mail::{Outbox, Route, Sender};
@@ -89,6 +90,9 @@ pub(super) struct Gate {
     pub(super) renewal: Renewal,
     pub(super) usage: api_key::Usage,
     pub(super) sender: Option<(Sender, watch::Receiver<bool>)>,
+    pub(super) keys: watch::Receiver<keys::Source>,
+    pub(super) follower: Option<keys::Follower>,
+    pub(super) rotation: Option<keys::Rotation>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) acceptor: Acceptor,
     pub(super) listeners: Vec<Listener>,
@@ -106,22 +110,25 @@ pub(super) async fn assemble(
     let store = Store::open(&config.store).await.map_err(|e| Fault::part("database")(&e))?;
     let registry = Registry::new(store.clone());
     let feed = Feed::new(store.clone(), registry.clone());
-    let snapshot = reload::compile(config, None, &metrics).map_err(Fault::Configuration)?;
+    let reload::Keys { source, vault } =
+        reload::open_keys(config, &store).await.map_err(|e| Fault::part("keys")(&e))?;
+    let snapshot =
+        reload::compile(config, None, &metrics, &source).map_err(Fault::Configuration)?;
     let live = Arc::new(Live::new(snapshot));
 
     let sessions = Arc::new(Sessions::new(store.clone(), registry.clone()));
     let passwords = Arc::new(
         Passwords::new(&config.login.hashing).map_err(|e| Fault::part("password hashing")(&e))?,
     );
-    let keys = Arc::clone(&live);
+    let signing = Arc::clone(&live);
     let required = Arc::clone(&live);
-    let issuer = Issuer::new(move || Arc::clone(&keys.read().keyring), config.tokens.clone())
+    let issuer = Issuer::new(move || Arc::clone(&signing.read().keyring), config.tokens.clone())
         .map_err(|e| Fault::part("signing")(&e))?
         .demanding(move || required.read().required_factor.clone());
     let issuer = Arc::new(issuer);
     let rates = Arc::clone(&live);
     let limits = Arc::new(Limits::new(move || rates.read().rate_limits));
-    let outbox = Outbox::open(config.mail.as_ref(), &config.data_dir);
+    let outbox = Outbox::open_with(config.mail.as_ref(), &config.data_dir, source.outbox());
     let outbox = Arc::new(outbox.map_err(|e| Fault::part("outbox")(&e))?);
     let sender = sender(config, &store, &outbox, &metrics)?.map(|it| (it, shutdown.clone()));
     let links = MailedLinks::new(
@@ -234,8 +241,19 @@ pub(super) async fn assemble(
     }
     let ops = bind(config.ops).await?;
     announce("ops", &ops);
-    let (reload, reload_handle) =
-        Actor::new(config.clone(), Arc::clone(&live), Arc::clone(&metrics), audit.clone());
+    let rotation = config.rotate_every.map(|every| {
+        let administration = reload::administration(config, vault.clone());
+        keys::Rotation::new(administration, every, clock::now)
+    });
+    let (taken, keys) = watch::channel(source);
+    let follower = vault.map(|vault| keys::Follower::new(vault, &registry, taken, clock::now));
+    let (reload, reload_handle) = Actor::new(
+        config.clone(),
+        Arc::clone(&live),
+        Arc::clone(&metrics),
+        audit.clone(),
+        keys.clone(),
+    );
     let readiness = Arc::new(Readiness::default());
     let observer = Observer {
         live: Arc::clone(&live),
@@ -251,6 +269,9 @@ pub(super) async fn assemble(
         renewal,
         usage,
         sender,
+        keys,
+        follower,
+        rotation,
         reload,
         reload_handle,
         live,

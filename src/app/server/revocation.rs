@@ -129,6 +129,7 @@ impl Revocation {
             Change::Session(session) => Some(*session) == held.session,
             Change::User(user) => Some(*user) == held.user,
             Change::ApiKey(key) => Some(*key) == held.api_key,
+            Change::Keys => false,
             Change::Unknown => true,
         };
         if !changes.iter().any(concerns) {

@@ -112,6 +112,13 @@ impl Gate {
         background.spawn(self.usage.run());
         background.spawn(self.reload.run());
         background.spawn(reload::watch::run(self.reload_handle.clone()));
+        background.spawn(reload::watch::on_keys(self.reload_handle.clone(), self.keys));
+        if let Some(follower) = self.follower {
+            background.spawn(follower.run());
+        }
+        if let Some(rotation) = self.rotation {
+            background.spawn(rotation.run());
+        }
         background.spawn(hang_up(self.reload_handle));
         background.spawn(self.observer.run());
         background.spawn(self.revocation.run());

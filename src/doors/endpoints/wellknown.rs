@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::live::Live;
 use crate::model::clock;
 
-/// Keys and places change rarely, and clients ask often.
+/// Places change rarely, and clients ask often.
 const CACHED: (http::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=300");
 
 pub(super) fn routes(live: Arc<Live>) -> Router {
@@ -24,12 +24,14 @@ pub(super) fn routes(live: Arc<Live>) -> Router {
 }
 
 async fn jwks(State(live): State<Arc<Live>>) -> impl IntoResponse {
-    let snapshot = live.read();
+    let (snapshot, now) = (live.read(), clock::now());
     let keys = match &snapshot.assertion {
-        Some(assertion) => assertion.jwks(clock::now()).clone(),
-        None => snapshot.keyring.jwks().clone(),
+        Some(assertion) => assertion.jwks(now),
+        None => snapshot.keyring.jwks(now),
     };
-    ([(header::CONTENT_TYPE, "application/jwk-set+json"), CACHED], keys)
+    let kind = http::HeaderValue::from_static("application/jwk-set+json");
+    let caching = snapshot.jwks_caching.clone();
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, caching)], keys)
 }
 
 /// What is there, and nothing that is not (RFC 8414 section 2).

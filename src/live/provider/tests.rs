@@ -13,7 +13,7 @@ fn set() -> KeySet {
     let text = SigningKey::generate(Algorithm::Es256).unwrap();
     let key = SigningKey::parse(Algorithm::Es256, &text).unwrap();
     let keyring = crate::rules::token::Keyring::new(key, Vec::new()).unwrap();
-    KeySet::parse(keyring.jwks()).unwrap()
+    KeySet::parse(&keyring.jwks(crate::model::clock::now())).unwrap()
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jsonwebtoken::Header;
 use serde::Serialize;
 
-use super::keyring::{MAX_KEYS, render};
+use super::keyring::{MAX_KEYS, Verifying, render};
 use super::{Algorithm, KeyFault, Keyring, SigningKey, VerifyingKey};
 use crate::model::{Principal, Secret, Timestamp, UserId, random};
 
@@ -59,10 +59,11 @@ pub struct AssertionKeys {
     issuer: Arc<str>,
     first: SigningKey,
     later: Box<[AssertionKey]>,
+    /// Those of access tokens.
+    tokens: Box<[Verifying]>,
     published: Box<[VerifyingKey]>,
     retired: Box<[Retired]>,
     jwks: Bytes,
-    jwks_with_retired: Bytes,
 }
 
 /// A key that is gone and still published.
@@ -86,13 +87,14 @@ impl AssertionKeys {
         keyring: &Keyring,
         retired: Vec<Retired>,
     ) -> Result<Self, KeyFault> {
+        let tokens: Box<[Verifying]> = keyring.verifying().into();
         let mut published: Vec<VerifyingKey> = Vec::with_capacity(signing.len() + others.len());
         let all = signing.iter().map(|it| it.key.verifying_key());
         for key in all.chain(others) {
             if key.algorithm() != Algorithm::Es256 {
                 return Err(KeyFault::Unusable);
             }
-            let mut known = published.iter().chain(keyring.verifying());
+            let mut known = published.iter().chain(tokens.iter().map(|it| &it.key));
             if known.any(|other| other.id() == key.id()) {
                 return Err(KeyFault::Duplicate(key.id().to_owned()));
             }
@@ -104,17 +106,16 @@ impl AssertionKeys {
         let mut signing = signing.into_iter();
         let first = signing.next().ok_or(KeyFault::Unusable)?.key;
         let gone = |it: &Retired| {
-            let mut known = published.iter().chain(keyring.verifying());
+            let mut known = published.iter().chain(tokens.iter().map(|it| &it.key));
             !known.any(|other| other.id() == it.key.id())
         };
         let retired: Box<[_]> = retired.into_iter().filter(gone).take(MAX_KEYS).collect();
-        let current = || keyring.verifying().iter().chain(&published);
         Ok(Self {
             issuer,
             first,
             later: signing.collect(),
-            jwks: render(current()),
-            jwks_with_retired: render(current().chain(retired.iter().map(|it| &it.key))),
+            jwks: render(tokens.iter().map(|it| &it.key).chain(&published)),
+            tokens,
             published: published.into(),
             retired,
         })
@@ -139,9 +140,13 @@ impl AssertionKeys {
     }
 
     /// All public keys as a JWK Set (RFC 7517), those of the keyring among them.
-    pub fn jwks(&self, now: Timestamp) -> &Bytes {
-        let any = self.retired.iter().any(|it| it.until > now);
-        if any { &self.jwks_with_retired } else { &self.jwks }
+    pub fn jwks(&self, now: Timestamp) -> Bytes {
+        let mut retired = self.retired.iter().filter(|it| it.until > now).peekable();
+        if retired.peek().is_none() && self.tokens.iter().all(|it| it.counts(now)) {
+            return self.jwks.clone();
+        }
+        let tokens = self.tokens.iter().filter(|it| it.counts(now)).map(|it| &it.key);
+        render(tokens.chain(&self.published).chain(retired.map(|it| &it.key)))
     }
 
     /// Signs what is known of the caller for one upstream; it holds for [`LIFE`] from `now`.

@@ -21,7 +21,7 @@ fn with(base: &Value, name: &str, value: Value) -> String {
 
 /// Every form of the public key that anybody could take for an HMAC secret.
 fn public_forms(keyring: &Keyring) -> Vec<Vec<u8>> {
-    let set: Value = serde_json::from_slice(keyring.jwks()).unwrap();
+    let set: Value = serde_json::from_slice(&keyring.jwks(now())).unwrap();
     let jwk = &set["keys"][0];
     let part = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap_or("")).unwrap();
     let components = aws_lc_rs::rsa::PublicKeyComponents { n: part("n"), e: part("e") };
@@ -130,16 +130,15 @@ fn jwt_forgery_004_the_key_pins_the_algorithm() {
     // The same RSA key, another padding or hash.
     let both = Keyring::new(rsa, vec![ec.verifying_key()]).unwrap();
     for algorithm in [jsonwebtoken::Algorithm::PS256, jsonwebtoken::Algorithm::RS384] {
-        let mut forged = jsonwebtoken::Header::new(algorithm);
-        forged.kid = Some(both.signing().id().into());
-        let token = jsonwebtoken::encode(&forged, &payload(), &both.signing().encoding).unwrap();
+        let (mut forged, own) = (jsonwebtoken::Header::new(algorithm), both.signing(now()));
+        forged.kid = Some(own.id().into());
+        let token = jsonwebtoken::encode(&forged, &payload(), &own.encoding).unwrap();
         assert_eq!(refusal(&both, &token), Invalid::Algorithm);
         // Disguised as RS256, the signature is another one.
         let (message, _) = token.rsplit_once('.').unwrap();
-        let claimed = URL_SAFE_NO_PAD.encode(header(both.signing()).to_string());
+        let claimed = URL_SAFE_NO_PAD.encode(header(own).to_string());
         let disguised = format!("{claimed}.{}", message.split_once('.').unwrap().1);
-        let signature =
-            jsonwebtoken::crypto::sign(disguised.as_bytes(), &both.signing().encoding, algorithm);
+        let signature = jsonwebtoken::crypto::sign(disguised.as_bytes(), &own.encoding, algorithm);
         let token = format!("{disguised}.{}", signature.unwrap());
         assert_eq!(refusal(&both, &token), Invalid::Signature);
     }
@@ -148,7 +147,7 @@ fn jwt_forgery_004_the_key_pins_the_algorithm() {
 #[test]
 fn jwt_forgery_005_006_009_010_headers_choose_no_keys_and_no_meaning() {
     let (keyring, key) = keyring(Algorithm::Es256);
-    let own: Value = serde_json::from_slice(keyring.jwks()).unwrap();
+    let own: Value = serde_json::from_slice(&keyring.jwks(now())).unwrap();
     let parameters = [
         ("jku", json!("https://evil.test/jwks.json")),
         ("jku", json!("http://169.254.169.254/")),

@@ -55,8 +55,15 @@ pub enum KeyFault {
     #[error("the signature or key could not be made")]
     Cryptography,
     /// A key file whose name does not say its algorithm.
-    #[error("{}: the name must end in .RS256.pem, .ES256.pem, .EdDSA.pem or .HS256.secret", .0.display())]
+    #[error("{}: the name must end in .RS256.pem, .ES256.pem, .EdDSA.pem or .HS256.secret; times in it are written 2026-11-21T10-15-00Z", .0.display())]
     FileName(PathBuf),
+    /// A key file behind which no new one can be named.
+    #[error(
+        "{}: its name comes after that of a new key, which would never sign; let it begin with a time, as in \
+         2026-11-21T10-00-00Z",
+        .0.display()
+    )]
+    LastByName(PathBuf),
     /// Others than the owner may read or change it.
     #[error("{}: others than its owner may read or change it; chmod {mode:o}", path.display())]
     Exposed {

@@ -1,4 +1,5 @@
-//! The keys in force: one signs, all verify.
+//! The keys in force: one signs, all verify. Which one signs, and which verify no more, time says: the
+//! same on every gateway that has the same keys.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -12,11 +13,36 @@ use crate::model::{Secret, Timestamp};
 /// Most keys that are held together.
 pub(super) const MAX_KEYS: usize = 64;
 
-/// The signing key and every key that verifies.
+/// A private key, and when it counts.
+#[derive(Debug)]
+pub struct ScheduledKey {
+    /// It.
+    pub key: SigningKey,
+    /// Until then it verifies and is published only, so that everybody knows it before they meet it.
+    pub signs_from: Timestamp,
+    /// Neither verifies nor is published from this second on; for ever where there is none.
+    pub verifies_until: Option<Timestamp>,
+}
+
+/// A key that verifies, and until when.
+#[derive(Clone, Debug)]
+pub(super) struct Verifying {
+    pub(super) key: VerifyingKey,
+    until: Option<Timestamp>,
+}
+
+impl Verifying {
+    pub(super) fn counts(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// The signing keys, one of which signs at a time, and every key that verifies.
 #[derive(Debug)]
 pub struct Keyring {
-    signing: SigningKey,
-    verifying: Box<[VerifyingKey]>,
+    first: SigningKey,
+    later: Box<[(SigningKey, Timestamp)]>,
+    verifying: Box<[Verifying]>,
     jwks: Bytes,
     fingerprint: u64,
 }
@@ -25,23 +51,46 @@ impl Keyring {
     /// Puts keys together, at most 64. The signing key verifies too; two keys with one id are
     /// refused.
     pub fn new(signing: SigningKey, verifying: Vec<VerifyingKey>) -> Result<Self, KeyFault> {
-        let mut keys = vec![signing.verifying_key()];
-        for key in verifying {
-            if keys.iter().any(|known| known.id() == key.id()) {
-                return Err(KeyFault::Duplicate(key.id().to_owned()));
+        let signs_from = Timestamp::from_seconds(0);
+        Self::scheduled(
+            vec![ScheduledKey { key: signing, signs_from, verifies_until: None }],
+            verifying.into_iter().map(|key| (key, None)).collect(),
+        )
+    }
+
+    /// As [`Keyring::new`], with signing keys in the order in which they come to sign: of those whose
+    /// time has come the last does, and the first before that. The others verify until their time.
+    ///
+    /// # Errors
+    /// As there; or there is no signing key.
+    pub fn scheduled(
+        signing: Vec<ScheduledKey>,
+        verifying: Vec<(VerifyingKey, Option<Timestamp>)>,
+    ) -> Result<Self, KeyFault> {
+        let mut keys: Vec<Verifying> = Vec::with_capacity(signing.len() + verifying.len());
+        let signs = signing
+            .iter()
+            .map(|it| Verifying { key: it.key.verifying_key(), until: it.verifies_until });
+        let others = verifying.into_iter().map(|(key, until)| Verifying { key, until });
+        for it in signs.chain(others) {
+            if keys.iter().any(|known| known.key.id() == it.key.id()) {
+                return Err(KeyFault::Duplicate(it.key.id().to_owned()));
             }
-            keys.push(key);
+            keys.push(it);
         }
         if keys.len() > MAX_KEYS {
             return Err(KeyFault::TooMany);
         }
+        let mut signing = signing.into_iter().map(|it| (it.key, it.signs_from));
+        let (first, _) = signing.next().ok_or(KeyFault::Unusable)?;
         Ok(Self {
-            jwks: render(keys.iter()),
+            jwks: render(keys.iter().map(|it| &it.key)),
             fingerprint: fingerprint(
-                keys.iter().map(|key| [key.id(), key.algorithm().as_str()]).collect(),
+                keys.iter().map(|it| [it.key.id(), it.key.algorithm().as_str()]).collect(),
             ),
             verifying: keys.into(),
-            signing,
+            first,
+            later: signing.collect(),
         })
     }
 
@@ -54,27 +103,32 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<Claims, Invalid> {
         let signed = Signed::parse(token, expected.max_length)?;
-        let key = self.find(&signed.header)?;
+        let key = self.find(&signed.header, now)?;
         Claims::read(&signed.payload(key)?, expected, now)
     }
 
-    /// Signs the claims; the header has `alg`, `kid` and `typ: JWT`.
+    /// Signs the claims with the key of the moment at which they are issued; the header has `alg`,
+    /// `kid` and `typ: JWT`.
     pub fn issue(&self, claims: &Claims) -> Result<Secret, KeyFault> {
-        issue::sign(&self.signing, claims)
+        issue::sign(self.signing(claims.issued_at), claims)
     }
 
-    /// The key that signs.
-    pub const fn signing(&self) -> &SigningKey {
-        &self.signing
+    /// The key that signs now.
+    pub fn signing(&self, now: Timestamp) -> &SigningKey {
+        let ready = self.later.iter().rev().find(|(_, from)| *from <= now);
+        ready.map_or(&self.first, |(key, _)| key)
     }
 
     /// The public keys as a JWK Set (RFC 7517), ready to be sent; HS256 keys are never in it.
-    pub const fn jwks(&self) -> &Bytes {
-        &self.jwks
+    pub fn jwks(&self, now: Timestamp) -> Bytes {
+        if self.verifying.iter().all(|it| it.counts(now)) {
+            return self.jwks.clone();
+        }
+        render(self.verifying.iter().filter(|it| it.counts(now)).map(|it| &it.key))
     }
 
-    /// Every key that verifies.
-    pub(super) fn verifying(&self) -> &[VerifyingKey] {
+    /// Every key that verifies, and until when.
+    pub(super) fn verifying(&self) -> &[Verifying] {
         &self.verifying
     }
 
@@ -84,16 +138,17 @@ impl Keyring {
         self.fingerprint
     }
 
-    fn find(&self, header: &Header) -> Result<&VerifyingKey, Invalid> {
+    fn find(&self, header: &Header, now: Timestamp) -> Result<&VerifyingKey, Invalid> {
+        let mut counting = self.verifying.iter().filter(|it| it.counts(now)).map(|it| &it.key);
         let Some(id) = &header.key_id else {
-            let mut keys = self.verifying.iter().filter(|key| key.algorithm() == header.algorithm);
+            let mut keys = counting.filter(|key| key.algorithm() == header.algorithm);
             return match (keys.next(), keys.next()) {
                 (Some(key), None) => Ok(key),
                 (Some(_), Some(_)) => Err(Invalid::MissingKeyId),
                 (None, _) => Err(Invalid::Algorithm),
             };
         };
-        let key = self.verifying.iter().find(|key| key.id() == id).ok_or(Invalid::UnknownKey)?;
+        let key = counting.find(|key| key.id() == id).ok_or(Invalid::UnknownKey)?;
         if key.algorithm() == header.algorithm { Ok(key) } else { Err(Invalid::Algorithm) }
     }
 }

@@ -35,7 +35,7 @@ pub use claims::{Claims, Expectations};
 pub use invalid::Invalid;
 pub use key::{KeyFault, SigningKey, VerifyingKey};
 pub use key_set::{KeySet, KeySetFault};
-pub use keyring::Keyring;
+pub use keyring::{Keyring, ScheduledKey};
 pub use provider::{
     ClaimPath, ProviderClaims, ProviderExpectations, ProviderKeys, TokenType, read_id_token,
     unproven_issuer,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::directory::{Directory, Found};
+use super::directory::{Directory, Found, KeyFile};
 use crate::rules::token::{
     Algorithm, AssertionKey, AssertionKeys, KeyFault, Keyring, Retired, SigningKey,
 };
@@ -29,15 +29,15 @@ pub fn load_assertion_keys(
 ) -> Result<AssertionKeys, KeyFault> {
     let files = Directory::new(directory);
     files.prepare()?;
-    let mut found = files.read_dated()?;
-    if !found.iter().any(|(key, _)| matches!(key, Found::Private(_))) {
-        files.write(Algorithm::Es256, &SigningKey::generate(Algorithm::Es256)?)?;
+    let mut found = files.read()?;
+    if !found.iter().any(|file| matches!(file.key, Found::Private(_))) {
+        files.write(Algorithm::Es256, &SigningKey::generate(Algorithm::Es256)?, None)?;
         // Read again what is there now: another process may have started at the same moment.
-        found = files.read_dated()?;
+        found = files.read()?;
     }
     let mut signing = Vec::new();
     let mut others = Vec::new();
-    for (key, since) in found {
+    for KeyFile { key, since, .. } in found {
         match key {
             Found::Private(key) => {
                 signing.push(AssertionKey { key, signs_from: since.plus(publish_ahead) });
@@ -67,7 +67,8 @@ mod tests {
     impl Place {
         fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
-            let keyring = load(&root.path().join("keys"), Algorithm::Es256, &Given::default());
+            let keyring =
+                load(&root.path().join("keys"), Algorithm::Es256, &Given::default(), clock::now());
             Self { keyring: keyring.unwrap(), root }
         }
 
@@ -118,10 +119,15 @@ mod tests {
     fn no_key_of_assertions_verifies_a_token_and_none_of_tokens_signs_an_assertion() {
         let place = Place::new();
         let keys = place.load(MINUTE).unwrap();
-        let again = load(&place.root.path().join("keys"), Algorithm::Es256, &Given::default());
+        let again = load(
+            &place.root.path().join("keys"),
+            Algorithm::Es256,
+            &Given::default(),
+            clock::now(),
+        );
         let again = again.unwrap();
         assert_eq!(again.fingerprint(), place.keyring.fingerprint());
-        let published = String::from_utf8(again.jwks().to_vec()).unwrap();
+        let published = String::from_utf8(again.jwks(clock::now()).to_vec()).unwrap();
         assert!(!published.contains(keys.signing(clock::now()).id()));
 
         let name = fs::read_dir(place.root.path().join("keys")).unwrap().find_map(|entry| {

@@ -10,6 +10,8 @@ use crate::rules::token::{Algorithm, KeyFault, SigningKey, VerifyingKey};
 
 /// Most entries that are looked at.
 const MAX_ENTRIES: usize = 256;
+/// Keys made in one second, whose names go ahead of the time.
+const MOST_IN_A_SECOND: u64 = 60;
 /// Largest key file, in bytes.
 const MAX_FILE_LENGTH: u64 = 64 * 1024;
 
@@ -20,6 +22,19 @@ pub(super) enum Found {
     Private(SigningKey),
     /// A key that only verifies.
     Public(VerifyingKey),
+}
+
+/// One file.
+#[derive(Debug)]
+pub(super) struct KeyFile {
+    pub(super) path: PathBuf,
+    pub(super) key: Found,
+    pub(super) text: Secret,
+    /// Since when it is there as it is.
+    pub(super) since: Timestamp,
+    /// What its name says.
+    pub(super) signs_from: Option<Timestamp>,
+    pub(super) verifies_until: Option<Timestamp>,
 }
 
 /// The directory of key files.
@@ -44,30 +59,31 @@ impl<'a> Directory<'a> {
         Ok(())
     }
 
-    /// Every key, in the order of the files' names.
-    pub(super) fn read(&self) -> Result<Vec<Found>, KeyFault> {
-        Ok(self.read_dated()?.into_iter().map(|(key, _)| key).collect())
-    }
-
-    /// Every key in the order of the files' names, each with the time since which its file is there
-    /// as it is.
-    pub(super) fn read_dated(&self) -> Result<Vec<(Found, Timestamp)>, KeyFault> {
+    /// Every key in the order of the files' names.
+    pub(super) fn read(&self) -> Result<Vec<KeyFile>, KeyFault> {
         let mut keys = Vec::new();
         for path in self.files()? {
-            let algorithm =
-                stated_algorithm(&path).ok_or_else(|| KeyFault::FileName(path.clone()))?;
+            let name = Name::of(&path).ok_or_else(|| KeyFault::FileName(path.clone()))?;
             let (text, since) = read_file(&path)?;
-            let key =
-                parse(algorithm, &text).map_err(|fault| fault.at(path.display().to_string()))?;
-            keys.push((key, since));
+            let place = || path.display().to_string();
+            let key = parse(name.algorithm, &text).map_err(|fault| fault.at(place()))?;
+            let Name { signs_from, verifies_until, .. } = name;
+            keys.push(KeyFile { path, key, text, since, signs_from, verifies_until });
         }
         Ok(keys)
     }
 
-    /// Writes a key under a name that sorts behind all earlier ones. It appears whole or not at
-    /// all, and never in the place of another.
-    pub(super) fn write(&self, algorithm: Algorithm, text: &Secret) -> Result<(), KeyFault> {
-        let target = self.0.join(format!("{}.{}", file_stem(), ending(algorithm)));
+    /// Writes a key under a name that sorts behind all earlier ones that were made here, and says since
+    /// when it signs where that is not at once. It appears whole or not at all, and never in the place
+    /// of another. Its path.
+    pub(super) fn write(
+        &self,
+        algorithm: Algorithm,
+        text: &Secret,
+        signs_from: Option<Timestamp>,
+    ) -> Result<PathBuf, KeyFault> {
+        let from = signs_from.map(|at| format!(".{FROM}{}", file_time(at))).unwrap_or_default();
+        let target = self.0.join(format!("{}{from}.{}", self.stem(algorithm)?, ending(algorithm)));
         let draft = self.0.join(format!(".{}.draft", random::ordered_uuid()));
         let written = write_file(&draft, text).and_then(|()| fs::rename(&draft, &target));
         if let Err(source) = written {
@@ -75,7 +91,44 @@ impl<'a> Directory<'a> {
             let _ = fs::remove_file(&draft);
             return Err(fault(&target, source));
         }
-        // The name is durable only when the directory is.
+        self.sync()?;
+        Ok(target)
+    }
+
+    /// Says in a key's name until when it verifies.
+    pub(super) fn retire(&self, file: &KeyFile, until: Timestamp) -> Result<(), KeyFault> {
+        let name = file.path.file_name().and_then(OsStr::to_str);
+        let algorithm = Name::of(&file.path).map(|name| name.algorithm);
+        let Some((name, algorithm)) = name.zip(algorithm) else {
+            return Err(KeyFault::FileName(file.path.clone()));
+        };
+        let end = format!(".{}", ending(algorithm));
+        let stem = name.strip_suffix(&end).unwrap_or(name);
+        let target = self.0.join(format!("{stem}.{UNTIL}{}{end}", file_time(until)));
+        fs::rename(&file.path, &target).map_err(|source| fault(&file.path, source))?;
+        self.sync()
+    }
+
+    /// Takes a key away.
+    pub(super) fn remove(&self, file: &KeyFile) -> Result<(), KeyFault> {
+        fs::remove_file(&file.path).map_err(|source| fault(&file.path, source))?;
+        self.sync()
+    }
+
+    /// The beginning of a name behind those of all keys of the algorithm.
+    fn stem(&self, algorithm: Algorithm) -> Result<String, KeyFault> {
+        let end = format!(".{}", ending(algorithm));
+        let is_of = |path: &PathBuf| path.as_os_str().as_encoded_bytes().ends_with(end.as_bytes());
+        let last = self.files()?.into_iter().rfind(is_of);
+        let Some(last) = last else { return Ok(file_stem(0)) };
+        // Some may be made in one second.
+        let mut stems = (0..MOST_IN_A_SECOND).map(file_stem);
+        let stem = stems.find(|stem| self.0.join(stem) > last);
+        stem.ok_or(KeyFault::LastByName(last))
+    }
+
+    /// A name is durable only when the directory is.
+    fn sync(&self) -> Result<(), KeyFault> {
         File::open(self.0)
             .and_then(|directory| directory.sync_all())
             .map_err(|source| fault(self.0, source))
@@ -109,12 +162,47 @@ fn is_key_file(path: &Path) -> bool {
     !hidden && matches!(extension, Some("pem" | "secret"))
 }
 
-/// The algorithm before the last dot of the name.
-fn stated_algorithm(path: &Path) -> Option<Algorithm> {
-    let name = path.file_name()?.to_str()?;
-    Algorithm::ALL.into_iter().find(|algorithm| {
-        name.strip_suffix(&ending(*algorithm)).is_some_and(|stem| stem.ends_with('.'))
-    })
+/// Before the time since which a key signs, in its file's name.
+const FROM: &str = "from-";
+/// Before the time until which a key verifies, in its file's name.
+const UNTIL: &str = "until-";
+
+/// What the name of a file says: `<anything>[.from-<time>][.until-<time>].<algorithm>.pem`.
+struct Name {
+    algorithm: Algorithm,
+    signs_from: Option<Timestamp>,
+    verifies_until: Option<Timestamp>,
+}
+
+impl Name {
+    /// `None` where it names no algorithm, or something that is to be a time and is none.
+    fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let (algorithm, stem) = Algorithm::ALL.into_iter().find_map(|algorithm| {
+            let stem = name.strip_suffix(&ending(algorithm))?.strip_suffix('.')?;
+            Some((algorithm, stem))
+        })?;
+        let mut of = Self { algorithm, signs_from: None, verifies_until: None };
+        for part in stem.split('.').skip(1) {
+            if let Some(time) = part.strip_prefix(FROM) {
+                of.signs_from = Some(read_time(time)?);
+            } else if let Some(time) = part.strip_prefix(UNTIL) {
+                of.verifies_until = Some(read_time(time)?);
+            }
+        }
+        Some(of)
+    }
+}
+
+/// A time in UTC to the second, as file names have it: `2026-11-21T10-15-00Z`.
+fn file_time(at: Timestamp) -> String {
+    at.rfc3339().replace(':', "-")
+}
+
+fn read_time(text: &str) -> Option<Timestamp> {
+    let (day, time) = text.split_once('T')?;
+    let at = Timestamp::parse_rfc3339(&format!("{day}T{}", time.replace('-', ":")))?;
+    (file_time(at) == text).then_some(at)
 }
 
 fn ending(algorithm: Algorithm) -> String {
@@ -125,17 +213,17 @@ fn ending(algorithm: Algorithm) -> String {
     format!("{}.{extension}", algorithm.as_str())
 }
 
-/// The time in UTC to the second, and random digits so that two processes never choose one name.
-fn file_stem() -> String {
+/// The time in UTC to the second, so many seconds from now, and random digits so that two processes
+/// never choose one name.
+fn file_stem(after: u64) -> String {
     let id = random::ordered_uuid();
-    let seconds = id.get_timestamp().map_or(0, |time| time.to_unix().0);
-    let time = i64::try_from(seconds).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
-    let time = time.unwrap_or_default().strftime("%Y-%m-%dT%H-%M-%SZ");
+    let seconds = id.get_timestamp().map_or(0, |time| time.to_unix().0).saturating_add(after);
+    let time = file_time(Timestamp::from_seconds(i64::try_from(seconds).unwrap_or_default()));
     let digits = id.simple().to_string();
     format!("{time}-{}", digits.get(24..).unwrap_or_default())
 }
 
-fn parse(algorithm: Algorithm, text: &Secret) -> Result<Found, KeyFault> {
+pub(super) fn parse(algorithm: Algorithm, text: &Secret) -> Result<Found, KeyFault> {
     match SigningKey::parse(algorithm, text) {
         Ok(key) => Ok(Found::Private(key)),
         Err(KeyFault::NotPrivate) => {
@@ -143,6 +231,19 @@ fn parse(algorithm: Algorithm, text: &Secret) -> Result<Found, KeyFault> {
         }
         Err(fault) => Err(fault),
     }
+}
+
+/// A file that is offered as a key, and whether others than its owner may read it.
+pub(super) fn read_offered(path: &Path) -> Result<(Secret, bool), KeyFault> {
+    let metadata = fs::metadata(path).map_err(|source| fault(path, source))?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_LENGTH {
+        return Err(KeyFault::Unusable.at(path.display().to_string()));
+    }
+    let text = fs::read(path).map_err(|source| fault(path, source))?;
+    let text = zeroize::Zeroizing::new(text);
+    let text = std::str::from_utf8(&text)
+        .map_err(|_| KeyFault::Unusable.at(path.display().to_string()))?;
+    Ok((Secret::new(text), platform::others_may(&metadata, 0o077)))
 }
 
 fn read_file(path: &Path) -> Result<(Secret, Timestamp), KeyFault> {

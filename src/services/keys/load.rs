@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::directory::{Directory, Found};
-use crate::model::Secret;
-use crate::rules::token::{Algorithm, KeyFault, Keyring, SigningKey, VerifyingKey};
+use super::directory::Directory;
+use super::schedule::{Others, Timed, schedule};
+use crate::model::{Secret, Timestamp};
+use crate::rules::token::{Algorithm, KeyFault, Keyring, ScheduledKey, SigningKey, VerifyingKey};
 
 /// Keys an operator gave (`tokens.signing_key`, `tokens.verifying_keys`).
 #[derive(Debug, Clone, Default)]
@@ -18,22 +19,37 @@ pub struct Given {
 
 /// The keyring in force: the given keys, else those of `directory`, where one is made if none is
 /// there yet. Reads and writes files: for start and reload, not for the request path.
-pub fn load(directory: &Path, algorithm: Algorithm, given: &Given) -> Result<Keyring, KeyFault> {
+pub fn load(
+    directory: &Path,
+    algorithm: Algorithm,
+    given: &Given,
+    now: Timestamp,
+) -> Result<Keyring, KeyFault> {
+    with_given(algorithm, given, || from_directory(&Directory::new(directory), algorithm, now))
+}
+
+/// The given keys, else those that are kept; and the further ones that were given.
+pub(super) fn with_given(
+    algorithm: Algorithm,
+    given: &Given,
+    kept: impl FnOnce() -> Result<(Vec<ScheduledKey>, Others), KeyFault>,
+) -> Result<Keyring, KeyFault> {
     let (signing, mut verifying) = match &given.signing {
         Some(text) => {
             let key = SigningKey::parse(algorithm, text)
                 .map_err(|fault| fault.at("tokens.signing_key"))?;
-            (key, Vec::new())
+            let signs_from = Timestamp::from_seconds(0);
+            (vec![ScheduledKey { key, signs_from, verifies_until: None }], Others::new())
         }
-        None => from_directory(&Directory::new(directory), algorithm)?,
+        None => kept()?,
     };
     for (position, text) in given.verifying.iter().enumerate() {
         let key = given_verifying_key(algorithm, text)
             .map_err(|fault| fault.at(format!("tokens.verifying_keys[{position}]")))?;
-        verifying.push(key);
+        verifying.push((key, None));
     }
     let verifying = without_repeats(&signing, verifying);
-    Keyring::new(signing, verifying)
+    Keyring::scheduled(signing, verifying)
 }
 
 fn given_verifying_key(algorithm: Algorithm, text: &str) -> Result<VerifyingKey, KeyFault> {
@@ -44,46 +60,33 @@ fn given_verifying_key(algorithm: Algorithm, text: &str) -> Result<VerifyingKey,
     }
 }
 
-/// The newest private key of the algorithm, and all others. Makes one where there is none.
+/// The private keys of the algorithm, and all others. Makes one where there is none.
 fn from_directory(
     directory: &Directory<'_>,
     algorithm: Algorithm,
-) -> Result<(SigningKey, Vec<VerifyingKey>), KeyFault> {
+    now: Timestamp,
+) -> Result<(Vec<ScheduledKey>, Others), KeyFault> {
     directory.prepare()?;
-    if let Some(keys) = newest_signs(directory.read()?, algorithm) {
+    let read = || -> Result<_, KeyFault> {
+        let keys = directory.read()?.into_iter().map(Timed::from).collect();
+        Ok(schedule(keys, Some(algorithm), now))
+    };
+    if let Some(keys) = read()? {
         return Ok(keys);
     }
-    directory.write(algorithm, &SigningKey::generate(algorithm)?)?;
+    directory.write(algorithm, &SigningKey::generate(algorithm)?, None)?;
     // Read again what is there now: another process may have started at the same moment.
-    newest_signs(directory.read()?, algorithm).ok_or(KeyFault::Unusable)
-}
-
-fn newest_signs(
-    found: Vec<Found>,
-    algorithm: Algorithm,
-) -> Option<(SigningKey, Vec<VerifyingKey>)> {
-    let mut signing = None;
-    let mut verifying = Vec::new();
-    for key in found {
-        match key {
-            Found::Private(key) if key.algorithm() == algorithm => {
-                let older = signing.replace(key);
-                verifying.extend(older.map(|key: SigningKey| key.verifying_key()));
-            }
-            Found::Private(key) => verifying.push(key.verifying_key()),
-            Found::Public(key) => verifying.push(key),
-        }
-    }
-    signing.map(|key| (key, verifying))
+    read()?.ok_or(KeyFault::Unusable)
 }
 
 /// A key may be given as a pair of files, or lie in two: once is enough.
-fn without_repeats(signing: &SigningKey, keys: Vec<VerifyingKey>) -> Vec<VerifyingKey> {
-    let mut distinct: Vec<VerifyingKey> = Vec::with_capacity(keys.len());
-    for key in keys {
-        let known = key.id() == signing.id() || distinct.iter().any(|other| other.id() == key.id());
+fn without_repeats(signing: &[ScheduledKey], keys: Others) -> Others {
+    let mut distinct = Others::with_capacity(keys.len());
+    for (key, until) in keys {
+        let known = signing.iter().any(|it| it.key.id() == key.id())
+            || distinct.iter().any(|(other, _)| other.id() == key.id());
         if !known {
-            distinct.push(key);
+            distinct.push((key, until));
         }
     }
     distinct

@@ -1,19 +1,39 @@
 //! Keys that sign and keys that seal.
 //!
-//! Signing keys: read where given, else made at first start with mode 0600.
+//! Signing keys: read where given, else made at first start. Where a master key is configured they are in the
+//! database, sealed under it, and every gateway has the same ([`Vault`]). Else they are in files of this
+//! gateway alone, with mode 0600.
 //!
 //! The directory holds one file per key, `<time>.<algorithm>.pem` (HS256: `.secret`), say
 //! `2026-11-21T10-00-00Z.RS256.pem`. The last by name of the wanted algorithm signs, all verify,
-//! each with the algorithm in its name. A file with a public key only verifies.
+//! each with the algorithm in its name. A file with a public key only verifies. A name may say since when its key
+//! signs, and until when it verifies: `<any>.from-<time>.until-<time>.RS256.pem`.
 //!
 //! Keys of assertions lie in a directory of their own in that one, `assertion`, under names of the same
 //! kind. All are ES256, and none of them verifies a token.
 
+mod administration;
 mod assertion;
 mod directory;
+mod draft;
+mod files;
+mod follow;
 mod load;
+mod master;
+mod schedule;
 mod sealing;
+mod source;
+mod vault;
 
+pub use administration::{Added, Administration, Listed, Place, Refusal, Settings, State};
 pub use assertion::{assertion_directory, load_assertion_keys};
+pub use draft::EarlierKeys;
+pub use follow::{Follower, Rotation};
 pub use load::{Given, load};
+pub use master::{InvalidMasterKey, MasterKeys};
+pub use schedule::{LONGEST_TOKEN_LIFE, PUBLISH_AHEAD, max_age};
 pub use sealing::{SealingKey, Unopened};
+pub use source::Source;
+pub use vault::{OpenedKeys, Vault, VaultFault};
+
+pub use crate::adapters::store::KeyPurpose;

@@ -1,6 +1,6 @@
 //! What is written to the outbox.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::sealed::OutboxKey;
@@ -70,8 +70,26 @@ impl Outbox {
     /// Closed where no mail server is configured. The key is in `<data_dir>/outbox.key`, which is
     /// made where it is missing.
     pub fn open(settings: Option<&Settings>, data_dir: &Path) -> Result<Self, Fault> {
-        let key = settings.map(|_| OutboxKey::load(&data_dir.join("outbox.key"))).transpose()?;
+        Self::open_with(settings, data_dir, None)
+    }
+
+    /// As [`Outbox::open`], with the key that all gateways have where there is one.
+    pub fn open_with(
+        settings: Option<&Settings>,
+        data_dir: &Path,
+        key: Option<&Secret>,
+    ) -> Result<Self, Fault> {
+        let open = || match key {
+            Some(secret) => OutboxKey::derive(secret),
+            None => OutboxKey::load(&file(data_dir)),
+        };
+        let key = settings.map(|_| open()).transpose()?;
         Ok(Self { key, language: settings.map_or(Language::default(), |of| of.language) })
+    }
+
+    /// The secret of the key in `data_dir`, where there is one: to be taken over.
+    pub fn earlier_key(data_dir: &Path) -> Result<Option<Secret>, Fault> {
+        OutboxKey::kept(&file(data_dir))
     }
 
     /// Whether mails are written.
@@ -144,6 +162,10 @@ impl Outbox {
     pub(super) const fn key(&self) -> Option<&OutboxKey> {
         self.key.as_ref()
     }
+}
+
+fn file(data_dir: &Path) -> PathBuf {
+    data_dir.join("outbox.key")
 }
 
 #[cfg(test)]

@@ -22,14 +22,28 @@ impl OutboxKey {
     /// Reads the key in the file, which is made with mode 0600 where it is missing.
     pub fn load(path: &Path) -> Result<Self, Fault> {
         let told = |error: io::Error| Fault(format!("{}: {error}", path.display()));
-        let secret = match read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let secret = match Self::kept(path)? {
+            Some(secret) => secret,
+            None => {
                 make(path).map_err(told)?;
                 read(path).map_err(told)?
             }
-            other => other.map_err(told)?,
         };
-        Ok(Self(SealingKey::derive("outbox", &secret).map_err(failed)?))
+        Self::derive(&secret)
+    }
+
+    /// Of a secret that is kept elsewhere.
+    pub(super) fn derive(secret: &Secret) -> Result<Self, Fault> {
+        Ok(Self(SealingKey::derive("outbox", secret).map_err(failed)?))
+    }
+
+    /// What the file holds, where there is one.
+    pub(super) fn kept(path: &Path) -> Result<Option<Secret>, Fault> {
+        match read(path) {
+            Ok(secret) => Ok(Some(secret)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Fault(format!("{}: {error}", path.display()))),
+        }
     }
 
     /// Names the key, and nothing of it.

@@ -95,3 +95,28 @@ async fn what_ended_a_day_ago_is_swept() {
     assert!(transaction.find_session(over).await.unwrap().is_none());
     assert!(transaction.find_session(kept).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_backlog_is_swept_in_one_round_with_the_tokens_of_its_sessions() {
+    let (_directory, store) = sample::open().await;
+    let user = sample::user(&store, "alice").await;
+    let over = sample::session(&store, user, NOW).await;
+    let mut transaction = store.begin_write().await.unwrap();
+    for number in 0..1_200 {
+        let token = crate::adapters::store::NewRefreshToken {
+            digest: &format!("digest-{number}"),
+            session: over,
+            family: "family",
+            expires_at: NOW.plus(DAY * 30),
+        };
+        transaction.insert_refresh_token(&token, NOW).await.unwrap();
+    }
+    for _ in 0..3_000 {
+        transaction.set_active(user, true, NOW).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let sweep = Sweep::new(store.clone(), || NOW);
+    let swept = sweep.sweep(NOW.plus(DAY + Duration::from_secs(1))).await.unwrap();
+    assert_eq!(swept, 1_200 + 1 + 3_000);
+    assert!(store.read().await.unwrap().find_session(over).await.unwrap().is_none());
+}

@@ -197,6 +197,8 @@ impl Registry {
                     flights.doubt_user(user);
                 }
                 Change::ApiKey(_) => memory.doubt_api_keys(),
+                // No session hangs on them: whoever follows the changes reads them anew.
+                Change::Keys => {}
                 Change::Unknown => memory.forget_all(&mut flights),
             }
         }

@@ -1,6 +1,6 @@
 //! What is over is removed, in small batches.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -11,8 +11,8 @@ use crate::model::Timestamp;
 const PERIOD: Duration = Duration::from_secs(60);
 /// Rows per transaction: the writer is free again after some milliseconds.
 const BATCH: i64 = 500;
-/// Transactions per table and round.
-const MAX_BATCHES: usize = 20;
+/// Longest round: a backlog is worked off in several, with time for others after each transaction.
+const LONGEST_ROUND: Duration = Duration::from_secs(30);
 /// A feed that was silent for longer begins anew, so older changes are of no use.
 const KEEP_CHANGES: Duration = Duration::from_secs(3_600);
 /// Sessions and refresh tokens stay for a day after their end: a reused token is still recognised.
@@ -46,10 +46,13 @@ impl Sweep {
         }
     }
 
-    /// One round; how many rows went.
+    /// One round of at most 30 s; how many rows went. Between two transactions it rests as long as the last
+    /// one took, so that others write as much as it does.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, Fault> {
         let mut removed = 0;
-        for _ in 0..MAX_BATCHES {
+        let began = Instant::now();
+        while began.elapsed() < LONGEST_ROUND {
+            let turn = Instant::now();
             let ended = now.minus(KEEP_ENDED);
             let mut transaction = self.store.begin_write().await?;
             let batch = transaction.prune_changes(now.minus(KEEP_CHANGES), BATCH).await?
@@ -66,6 +69,7 @@ impl Sweep {
             if batch == 0 {
                 break;
             }
+            tokio::time::sleep(turn.elapsed()).await;
         }
         Ok(removed)
     }

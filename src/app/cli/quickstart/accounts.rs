@@ -29,7 +29,8 @@ pub async fn ensure(file: &Path) -> Result<Vec<Made>, String> {
 }
 
 async fn make(config: &config::Config, store: Store) -> Result<Vec<Made>, String> {
-    let accounts = user::accounts(config, store).map_err(|failure| failure.to_string())?;
+    let accounts = user::accounts(config, store).await;
+    let accounts = accounts.map_err(|failure| failure.to_string())?;
     let mut made = Vec::new();
     for (username, role) in ACCOUNTS {
         let password = random::password().map_err(|fault| fault.to_string())?;

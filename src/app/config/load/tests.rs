@@ -15,6 +15,7 @@ mod introspection;
 mod mail;
 mod mfa;
 mod providers;
+mod rotation;
 mod routes;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

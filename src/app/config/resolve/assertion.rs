@@ -14,7 +14,7 @@ const MOST: usize = 255;
 /// What is sent to whom; nothing where it is not enabled.
 pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> Option<Assertion> {
     let of = &written.assertion;
-    let ahead = Duration::from_secs(600);
+    let ahead = Assertion::PUBLISH_AHEAD;
     let publish_ahead = of.publish_ahead.as_ref();
     let publish_ahead =
         reader.time("assertion.publish_ahead", publish_ahead, ahead, Duration::ZERO..=DAY);

@@ -28,7 +28,7 @@ pub(super) fn tokens(written: &Written, reader: &mut Reader<'_>) -> grant::Setti
             "tokens.access_ttl",
             of.access_ttl.as_ref(),
             Duration::from_secs(3600),
-            SECOND..=DAY,
+            SECOND..=keys::LONGEST_TOKEN_LIFE,
         ),
         refresh_ttl: reader.time(
             "tokens.refresh_ttl",

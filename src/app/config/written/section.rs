@@ -27,6 +27,13 @@ pub struct Store {
     pub database: Option<Secret>,
     /// File that holds the value of `database`.
     pub database_file: Option<String>,
+    /// Seals the keys that several gateways must have alike; they are then in the database. At least 32
+    /// bytes without white space. While it is changed two, the new one first, with white space between.
+    /// `GUARITA_MASTER_KEY` wins. Without it each gateway has its own keys, in `<data_dir>`.
+    #[schemars(with = "Option<String>")]
+    pub master_key: Option<Secret>,
+    /// File that holds the value of `master_key`.
+    pub master_key_file: Option<String>,
     /// Redis, where several gateways share one state. Not available yet: refused unless empty.
     #[schemars(with = "Option<String>")]
     pub redis: Option<Secret>,

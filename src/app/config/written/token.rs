@@ -34,8 +34,16 @@ pub struct Tokens {
     pub leeway: Option<Time>,
     /// Longest token that is looked at; 1 KiB to 64 KiB. Default 16 KiB.
     pub max_length: Option<Size>,
-    /// The private key in PEM (HS256: the secret, at least 32 bytes). Made in
-    /// `<data_dir>/keys` at the first start where neither this nor `signing_key_file` is set.
+    /// How long a new key is published before it signs; 1 s to 24 h. Default 15 m. Others may keep the
+    /// published keys for a third of it, at most 5 m; the rest is for clocks that differ. Changing it
+    /// needs a restart.
+    pub publish_ahead: Option<Time>,
+    /// How often a new key takes the place of the one that signs, by itself; 1 h to 3650 d, and at least
+    /// four times `publish_ahead`. Default never. Changing it needs a restart.
+    pub rotate_every: Option<Time>,
+    /// The private key in PEM (HS256: the secret, at least 32 bytes). Made at the first start where
+    /// neither this nor `signing_key_file` is set: in the database where `store.master_key` is set, else
+    /// in `<data_dir>/keys`.
     #[schemars(with = "Option<String>")]
     pub signing_key: Option<Secret>,
     /// File of the private key in PEM (HS256: of the secret, at least 32 bytes).

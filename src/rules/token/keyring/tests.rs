@@ -44,7 +44,7 @@ fn the_set_of_public_keys_has_no_secret() {
     let ed = signing_key(Algorithm::EdDsa).verifying_key();
     let rsa = signing_key(Algorithm::Rs256).verifying_key();
     let keyring = Keyring::new(ec, vec![hmac, ed, rsa]).unwrap();
-    let set: serde_json::Value = serde_json::from_slice(keyring.jwks()).unwrap();
+    let set: serde_json::Value = serde_json::from_slice(&keyring.jwks(now())).unwrap();
     let keys = set["keys"].as_array().unwrap();
     let types: Vec<_> = keys.iter().map(|key| key["kty"].as_str().unwrap()).collect();
     assert_eq!(types, ["EC", "OKP", "RSA"]);
@@ -63,14 +63,14 @@ fn the_public_set_verifies_what_is_issued() {
     for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
         let (keyring, _) = keyring(algorithm);
         let token = keyring.issue(&claims()).unwrap();
-        let set: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(keyring.jwks()).unwrap();
+        let set: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&keyring.jwks(now())).unwrap();
         let key = jsonwebtoken::DecodingKey::from_jwk(&set.keys[0]).unwrap();
         let (message, signature) = token.expose().rsplit_once('.').unwrap();
         let held =
             jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, algorithm.jose());
         assert!(held.unwrap(), "{algorithm:?}");
         let thumbprint = set.keys[0].thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).unwrap();
-        assert_eq!(thumbprint, keyring.signing().id());
+        assert_eq!(thumbprint, keyring.signing(now()).id());
     }
 }
 

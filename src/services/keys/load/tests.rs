@@ -2,6 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::model::clock;
 
 struct Place {
     root: tempfile::TempDir,
@@ -17,7 +18,7 @@ impl Place {
     }
 
     fn load(&self, algorithm: Algorithm) -> Result<Keyring, KeyFault> {
-        load(&self.keys(), algorithm, &Given::default())
+        load(&self.keys(), algorithm, &Given::default(), clock::now())
     }
 
     /// Puts a file there as an operator would.
@@ -80,7 +81,7 @@ fn the_first_start_makes_a_key_and_the_second_finds_it() {
         assert!(names[0].contains("Z-") && names[0].starts_with("20"), "{names:?}");
         assert!(names[0].contains(algorithm.as_str()));
         let second = place.load(algorithm).unwrap();
-        assert_eq!(first.signing().id(), second.signing().id());
+        assert_eq!(first.signing(clock::now()).id(), second.signing(clock::now()).id());
         assert_eq!(first.fingerprint(), second.fingerprint());
         assert_eq!(place.names(), names);
     }
@@ -111,8 +112,8 @@ fn the_last_by_name_signs_and_all_verify() {
     place.put("README", "not a key", 0o644);
     place.put(".2026-11-25.ES256.pem", "half written", 0o644);
     let keyring = place.load(Algorithm::Es256).unwrap();
-    assert_eq!(keyring.signing().id(), new_id);
-    let published = String::from_utf8(keyring.jwks().to_vec()).unwrap();
+    assert_eq!(keyring.signing(clock::now()).id(), new_id);
+    let published = String::from_utf8(keyring.jwks(clock::now()).to_vec()).unwrap();
     for id in [old_id, new_id, other_id, public_id] {
         assert!(published.contains(&id), "{published}");
     }
@@ -124,9 +125,9 @@ fn a_new_algorithm_gets_a_new_key_and_the_old_one_verifies() {
     let before = place.load(Algorithm::Es256).unwrap();
     let after = place.load(Algorithm::EdDsa).unwrap();
     assert_eq!(place.names().len(), 2);
-    let published = String::from_utf8(after.jwks().to_vec()).unwrap();
-    assert!(published.contains(before.signing().id()));
-    assert_eq!(after.signing().algorithm(), Algorithm::EdDsa);
+    let published = String::from_utf8(after.jwks(clock::now()).to_vec()).unwrap();
+    assert!(published.contains(before.signing(clock::now()).id()));
+    assert_eq!(after.signing(clock::now()).algorithm(), Algorithm::EdDsa);
 }
 
 #[cfg(unix)]
@@ -186,7 +187,7 @@ fn a_directory_that_cannot_be_is_named() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("file");
     fs::write(&path, "x").unwrap();
-    let said = refusal(load(&path.join("keys"), Algorithm::Es256, &Given::default()));
+    let said = refusal(load(&path.join("keys"), Algorithm::Es256, &Given::default(), clock::now()));
     assert!(said.contains(&path.display().to_string()), "{said}");
 }
 
@@ -196,9 +197,9 @@ fn given_keys_win_and_the_directory_is_not_touched() {
     let (signing, id) = fresh(Algorithm::Es256);
     let (public, public_id) = public_pem(Algorithm::EdDsa);
     let given = Given { signing: Some(signing), verifying: vec![public.clone(), public] };
-    let keyring = load(&place.keys(), Algorithm::Es256, &given).unwrap();
-    assert_eq!(keyring.signing().id(), id);
-    assert!(String::from_utf8(keyring.jwks().to_vec()).unwrap().contains(&public_id));
+    let keyring = load(&place.keys(), Algorithm::Es256, &given, clock::now()).unwrap();
+    assert_eq!(keyring.signing(clock::now()).id(), id);
+    assert!(String::from_utf8(keyring.jwks(clock::now()).to_vec()).unwrap().contains(&public_id));
     assert!(!place.keys().exists());
 }
 
@@ -210,8 +211,8 @@ fn a_pair_of_private_and_public_file_is_one_key() {
         signing: Some(Secret::new(pair.serialize_pem())),
         verifying: vec![pair.public_key_pem()],
     };
-    let keyring = load(&place.keys(), Algorithm::Es256, &given).unwrap();
-    let set: serde_json::Value = serde_json::from_slice(keyring.jwks()).unwrap();
+    let keyring = load(&place.keys(), Algorithm::Es256, &given, clock::now()).unwrap();
+    let set: serde_json::Value = serde_json::from_slice(&keyring.jwks(clock::now())).unwrap();
     assert_eq!(set["keys"].as_array().unwrap().len(), 1);
 }
 
@@ -227,7 +228,7 @@ fn a_bad_given_key_is_named_by_its_configuration_key() {
         ),
     ];
     for (given, name) in cases {
-        let said = refusal(load(&place.keys(), Algorithm::Es256, &given));
+        let said = refusal(load(&place.keys(), Algorithm::Es256, &given, clock::now()));
         assert!(said.starts_with(name) && !said.contains("junk"), "{said}");
     }
 }
@@ -238,7 +239,37 @@ fn older_secrets_verify_where_the_algorithm_is_hs256() {
     let (signing, _) = fresh(Algorithm::Hs256);
     let (older, _) = fresh(Algorithm::Hs256);
     let given = Given { signing: Some(signing.clone()), verifying: vec![older.expose().into()] };
-    assert!(load(&place.keys(), Algorithm::Hs256, &given).is_ok());
+    assert!(load(&place.keys(), Algorithm::Hs256, &given, clock::now()).is_ok());
     let elsewhere = Given { signing: None, verifying: vec![older.expose().into()] };
-    assert!(load(&place.keys(), Algorithm::Es256, &elsewhere).is_err());
+    assert!(load(&place.keys(), Algorithm::Es256, &elsewhere, clock::now()).is_err());
+}
+
+#[test]
+fn the_name_of_a_file_says_when_its_key_signs_and_ends() {
+    let place = Place::new();
+    let (old, old_id) = fresh(Algorithm::Es256);
+    let (new, new_id) = fresh(Algorithm::Es256);
+    let (gone, gone_id) = fresh(Algorithm::Es256);
+    place.put("1.until-2026-01-01T00-00-00Z.ES256.pem", gone.expose(), 0o600);
+    place.put("2.until-2027-01-03T00-00-00Z.ES256.pem", old.expose(), 0o600);
+    place.put("3.from-2027-01-01T00-00-00Z.ES256.pem", new.expose(), 0o600);
+    let at = |text: &str| Timestamp::parse_rfc3339(text).unwrap();
+    let now = at("2026-11-21T00:00:00Z");
+    let keyring = load(&place.keys(), Algorithm::Es256, &Given::default(), now).unwrap();
+    assert_eq!(keyring.signing(now).id(), old_id);
+    let switch = at("2027-01-01T00:00:00Z");
+    assert_eq!(keyring.signing(switch).id(), new_id);
+    let published = |now| String::from_utf8(keyring.jwks(now).to_vec()).unwrap();
+    assert!(published(now).contains(&new_id) && published(switch).contains(&old_id));
+    assert!(!published(now).contains(&gone_id));
+    assert!(!published(at("2027-01-03T00:00:00Z")).contains(&old_id));
+}
+
+#[test]
+fn a_time_in_a_name_that_is_none_is_refused() {
+    for name in ["a.from-soon.ES256.pem", "a.until-2026-13-01T00-00-00Z.ES256.pem"] {
+        let place = Place::new();
+        place.put(name, fresh(Algorithm::Es256).0.expose(), 0o600);
+        assert!(refusal(place.load(Algorithm::Es256)).contains(name));
+    }
 }

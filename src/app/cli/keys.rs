@@ -1,0 +1,201 @@
+//! `guarita keys list|rotate|import|reseal`
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::migrate::{Failure, fault, finish, say, with_store};
+use crate::adapters::store::Store;
+use crate::app::config::Config;
+use crate::app::reload::{administration, open_vault};
+use crate::model::{Timestamp, clock};
+use crate::services::keys::{
+    Added, Administration, KeyPurpose, Listed, Refusal, State, VaultFault,
+};
+
+/// `guarita keys`
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Lists keys: id, algorithm, since when, and what each does; never the keys themselves.
+    List {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes a new signing key. It is published at once, signs once tokens.publish_ahead (for assertions
+    /// assertion.publish_ahead) has passed, and those before it verify what they signed.
+    Rotate {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// What the key is for.
+        #[arg(long = "for", value_name = "WHAT", default_value = "tokens")]
+        purpose: Purpose,
+        /// The keys there are were stolen: the new one signs at once, and all that they signed is void.
+        #[arg(long)]
+        compromised: bool,
+    },
+    /// Takes over a key for tokens from a file of its owner only: a private one in PEM signs as a new one
+    /// does, a public one only verifies. What is no PEM is a secret for HS256.
+    Import {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The key.
+        #[arg(value_name = "PEM")]
+        file: PathBuf,
+        /// Everybody who verifies knows the key already: it signs at once.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Seals the keys in the database anew, under the first of two configured master keys.
+    Reseal {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Purpose {
+    /// Access tokens.
+    Tokens,
+    /// Assertions for upstreams.
+    Assertions,
+}
+
+impl From<Purpose> for KeyPurpose {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Tokens => Self::Token,
+            Purpose::Assertions => Self::Assertion,
+        }
+    }
+}
+
+/// Runs the verb.
+pub fn run(arguments: Arguments) -> ExitCode {
+    finish(match arguments.verb {
+        Verb::List { config, json } => with_keys(&config, async |keys| list(keys, json).await),
+        Verb::Rotate { config, purpose, compromised } => with_keys(&config, async |keys| {
+            added(keys.rotate(purpose.into(), compromised, clock::now()).await)
+        }),
+        Verb::Import { config, file, now } => {
+            with_keys(&config, async |keys| added(keys.import(&file, now, clock::now()).await))
+        }
+        Verb::Reseal { config } => {
+            with_store(&config, async |config, store| reseal(&config, store).await)
+        }
+    })
+}
+
+/// Opens the store in any case: it may hold keys that no master key is configured for.
+fn with_keys<F>(file: &Path, work: impl FnOnce(Administration) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    with_store(file, async |config, store| {
+        let vault = open_vault(&config, &store).await.map_err(fault)?;
+        work(administration(&config, vault)).await
+    })
+}
+
+fn added(outcome: Result<Result<Added, Refusal>, VaultFault>) -> Result<(), Failure> {
+    let refused = |refusal: Refusal| Failure::Refused(refusal.to_string());
+    let Added { id, signs_from } = outcome.map_err(fault)?.map_err(refused)?;
+    match signs_from {
+        Some(from) => say(&format!("{id} signs from {}", from.rfc3339())),
+        None => say(&format!("{id} verifies")),
+    }
+}
+
+async fn reseal(config: &Config, store: Store) -> Result<(), Failure> {
+    let vault = open_vault(config, &store).await.map_err(fault)?;
+    let vault = vault.ok_or_else(|| {
+        Failure::Refused("no master key is configured (store.master_key_file)".to_owned())
+    })?;
+    let count = vault.reseal(clock::now()).await.map_err(fault)?;
+    say(&format!("sealed {count} {} anew", if count == 1 { "key" } else { "keys" }))
+}
+
+async fn list(keys: Administration, json: bool) -> Result<(), Failure> {
+    let listed = keys.list(clock::now()).await.map_err(fault)?;
+    if json {
+        let rows: Vec<_> = listed.iter().map(as_json).collect();
+        return say(&serde_json::Value::from(rows).to_string());
+    }
+    say(&format!(
+        "{:<43}  {:<10}  {:<9}  {:<20}  {}",
+        "KID", "FOR", "ALGORITHM", "SINCE", "STATE"
+    ))?;
+    for key in &listed {
+        say(&format!(
+            "{:<43}  {:<10}  {:<9}  {:<20}  {}",
+            key.id,
+            used_for(key.purpose),
+            key.algorithm,
+            key.since.rfc3339(),
+            state(key),
+        ))?;
+    }
+    Ok(())
+}
+
+const fn used_for(purpose: KeyPurpose) -> &'static str {
+    match purpose {
+        KeyPurpose::Token => "tokens",
+        KeyPurpose::Assertion => "assertions",
+        KeyPurpose::Outbox => "mails",
+    }
+}
+
+fn state(key: &Listed) -> String {
+    let until = |word: &str| match key.verifies_until {
+        Some(until) => format!("{word} until {}", until.rfc3339()),
+        None => word.to_owned(),
+    };
+    match (key.state, key.signs_from) {
+        (State::Announced, Some(from)) => format!("announced, signs from {}", from.rfc3339()),
+        (State::Signing | State::Announced, _) => "signing".to_owned(),
+        (State::Verifying, _) => until("verifying"),
+    }
+}
+
+fn as_json(key: &Listed) -> serde_json::Value {
+    let state = match key.state {
+        State::Signing => "signing",
+        State::Announced => "announced",
+        State::Verifying => "verifying",
+    };
+    serde_json::json!({
+        "kid": key.id,
+        "for": used_for(key.purpose),
+        "algorithm": key.algorithm,
+        "since": key.since.rfc3339(),
+        "state": state,
+        "signsFrom": key.signs_from.map(Timestamp::rfc3339),
+        "verifiesUntil": key.verifies_until.map(Timestamp::rfc3339),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::augment_args(clap::Command::new("keys")).debug_assert();
+    }
+}

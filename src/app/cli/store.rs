@@ -1,0 +1,77 @@
+//! `guarita store copy`
+
+use std::process::ExitCode;
+
+use super::migrate::{Failure, fault, finish, say};
+use crate::adapters::store::{CopyFault, Probed, Settings, Store};
+use crate::model::Secret;
+
+/// `guarita store`
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Copies every row of a store into another, which must be empty, and compares the counts. Stop
+    /// the gateways first: what is written meanwhile is not copied.
+    Copy {
+        /// Where from, as in store.database: sqlite:PATH
+        #[arg(long, value_name = "URL", value_parser = parse)]
+        from: Settings,
+        /// Where to; made where it is missing.
+        #[arg(long, value_name = "URL", value_parser = parse)]
+        to: Settings,
+    },
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap asks for a result")]
+fn parse(text: &str) -> Result<Settings, std::convert::Infallible> {
+    Ok(Settings { database: Secret::new(text) })
+}
+
+/// Runs the verb. Exit code 1 where nothing was copied, 2 where not all was.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let Verb::Copy { from, to } = arguments.verb;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    finish(runtime.map_err(fault).and_then(|runtime| runtime.block_on(copy(&from, &to))))
+}
+
+async fn copy(from: &Settings, to: &Settings) -> Result<(), Failure> {
+    match Store::probe(from).await.map_err(fault)? {
+        Probed::Ready(_) => {}
+        Probed::Missing => return Err(Failure::Refused("there is no store to copy".to_owned())),
+        Probed::Outdated => {
+            let what = "the store to copy is of another version: run guarita migrate first";
+            return Err(Failure::Refused(what.to_owned()));
+        }
+    }
+    let source = Store::open(from).await.map_err(fault)?;
+    let target = Store::open(to).await.map_err(fault)?;
+    let copied = source.copy_into(&target).await;
+    source.close().await;
+    target.close().await;
+    let copied = copied.map_err(|why| match why {
+        CopyFault::NotEmpty(_) => Failure::Refused(why.to_string()),
+        CopyFault::Differs { .. } | CopyFault::Unknown(_) | CopyFault::Store(_) => fault(why),
+    })?;
+    for table in &copied {
+        say(&format!("{:>10}  {}", table.rows, table.table))?;
+    }
+    let rows: i64 = copied.iter().map(|table| table.rows).sum();
+    say(&format!("copied {rows} rows of {} tables; the counts agree", copied.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::augment_args(clap::Command::new("store")).debug_assert();
+    }
+}

@@ -1,0 +1,77 @@
+//! `store.master_key`, and when keys of tokens are changed: what several gateways must have alike.
+
+use std::time::Duration;
+
+use super::super::values::Mode;
+use super::super::written::Written;
+use super::Reader;
+use crate::model::Secret;
+use crate::services::keys::{Given, MasterKeys, PUBLISH_AHEAD};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// `store.master_key`
+pub(super) fn master_key(written: &Written, reader: &mut Reader<'_>) -> Option<Secret> {
+    let of = &written.store;
+    let (text, file) = (of.master_key.as_ref(), of.master_key_file.as_ref());
+    let (key, path) = reader.secret("store.master_key", text, file)?;
+    if let Err(fault) = MasterKeys::parse(&key) {
+        reader.report.problem_with_hint(&path, fault, "openssl rand -base64 32");
+        return None;
+    }
+    Some(key)
+}
+
+/// Gateways on a database server would not know each other's keys.
+pub(super) fn check_keys_are_alike(
+    written: &Written,
+    database: &Secret,
+    mode: Mode,
+    given: &Given,
+    reader: &mut Reader<'_>,
+) {
+    let server = ["postgres:", "postgresql:"];
+    let is_server = server.iter().any(|scheme| database.expose().starts_with(scheme));
+    let of = &written.store;
+    let configured = of.master_key.is_some() || of.master_key_file.is_some();
+    if !is_server || configured {
+        return;
+    }
+    let hint = "set store.master_key_file to a file with the output of openssl rand -base64 32, the same on \
+                every gateway";
+    if mode != Mode::External && given.signing.is_none() {
+        let what = "several gateways on one database need the same signing keys";
+        let hint = format!("{hint}; or tokens.signing_key_file");
+        reader.report.problem_with_hint("store.master_key_file", what, hint);
+    }
+    if written.assertion.enabled == Some(true) {
+        let what = "several gateways on one database need the same keys of assertions";
+        reader.report.problem_with_hint("assertion.enabled", what, hint);
+    }
+}
+
+/// `tokens.publish_ahead`
+pub(super) fn publish_ahead(written: &Written, reader: &mut Reader<'_>) -> Duration {
+    let ahead = written.tokens.publish_ahead.as_ref();
+    reader.time("tokens.publish_ahead", ahead, PUBLISH_AHEAD, SECOND..=DAY)
+}
+
+/// `tokens.rotate_every`
+pub(super) fn rotate_every(
+    written: &Written,
+    publish_ahead: Duration,
+    reader: &mut Reader<'_>,
+) -> Option<Duration> {
+    let path = "tokens.rotate_every";
+    let every = written.tokens.rotate_every.as_ref()?;
+    let every = reader.time(path, Some(every), DAY, HOUR..=3650 * DAY);
+    if every < 4 * publish_ahead {
+        reader.report.problem(path, "must be at least four times tokens.publish_ahead");
+    }
+    if written.tokens.signing_key.is_some() || written.tokens.signing_key_file.is_some() {
+        reader.report.warning(path, "is of no use: tokens.signing_key signs");
+    }
+    Some(every)
+}

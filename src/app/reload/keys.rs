@@ -1,0 +1,71 @@
+//! Where a configuration's keys come from.
+
+use std::sync::Arc;
+
+use crate::adapters::store::Store;
+use crate::app::config::Config;
+use crate::model::{Secret, clock};
+use crate::services::keys::{
+    Administration, EarlierKeys, MasterKeys, Place, Source, Vault, VaultFault,
+};
+use crate::services::mail::Outbox;
+
+/// The keys of a configuration.
+#[derive(Debug)]
+pub struct Keys {
+    /// Those in force now.
+    pub source: Source,
+    /// Where they are in the database.
+    pub vault: Option<Vault>,
+}
+
+/// Why there are none.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysFault {
+    /// Those in the database cannot be used.
+    #[error(transparent)]
+    Vault(#[from] VaultFault),
+    /// Those of files cannot.
+    #[error("{0}")]
+    Files(String),
+}
+
+/// The keys in the database where a master key is configured, else those in the data directory. Of the
+/// first, those that are missing are made; of the second, that happens when they are compiled.
+///
+/// # Errors
+/// They cannot be used.
+pub async fn open_keys(config: &Config, store: &Store) -> Result<Keys, KeysFault> {
+    let directory = config.data_dir.join("keys");
+    let Some(vault) = open_vault(config, store).await? else {
+        return Ok(Keys { source: Source::Directory(directory), vault: None });
+    };
+    let outbox = Outbox::earlier_key(&config.data_dir);
+    let outbox: Option<Secret> = outbox.map_err(|fault| KeysFault::Files(fault.to_string()))?;
+    let earlier = EarlierKeys { directory, outbox };
+    let now = clock::now();
+    let keys = vault.begin(&earlier, config.algorithm, config.publish_ahead, now).await?;
+    Ok(Keys { source: Source::Vault(Arc::new(keys)), vault: Some(vault) })
+}
+
+/// The keys in the database, where a master key is configured. Nothing is made.
+///
+/// # Errors
+/// There are some and no master key.
+pub async fn open_vault(config: &Config, store: &Store) -> Result<Option<Vault>, KeysFault> {
+    let Some(text) = &config.master_key else {
+        Vault::check_without(store).await?;
+        return Ok(None);
+    };
+    let masters = MasterKeys::parse(text).map_err(|fault| KeysFault::Files(fault.to_string()))?;
+    Ok(Some(Vault::new(store.clone(), masters)))
+}
+
+/// For operators, wherever the keys are.
+pub fn administration(config: &Config, vault: Option<Vault>) -> Administration {
+    let place = match vault {
+        Some(vault) => Place::Vault(vault),
+        None => Place::Directory(config.data_dir.join("keys")),
+    };
+    Administration::new(place, config.keys_settings())
+}
