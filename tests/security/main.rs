@@ -27,6 +27,7 @@ mod introspection;
 mod in_a_browser;
 mod login;
 mod pages;
+mod postgres;
 mod provider_accounts;
 mod provider_login;
 mod provider_login_attacks;
