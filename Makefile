@@ -21,19 +21,22 @@ quickstart: rust ## Build and run a gateway for a first look, on https://localho
 	cargo build --profile quickstart --bin guarita
 	@cargo run --quiet --profile quickstart --bin guarita -- quickstart
 
-# nextest runs no documentation tests, so they go first: the closing summary is that of the tests.
+# nextest runs no documentation tests, so they go first: the closing summary is that of the tests. The second
+# round is of all that has to do with the store, on PostgreSQL (.config/nextest.toml).
 .PHONY: test
-test: rust ## Install what the tests need, then run every test
-	@scripts/install.sh cc cmake curl nginx python3 pip3 aiosmtpd chromium node npm
+test: rust ## Install what the tests need, then run every test, on SQLite and on PostgreSQL
+	@scripts/install.sh cc cmake curl nginx python3 pip3 aiosmtpd chromium node npm initdb psql
 	@scripts/browser.sh
 	@scripts/verifiers.sh
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		set -x; \
 		cargo test --workspace --doc && \
-		cargo nextest run --workspace --no-fail-fast; \
+		cargo nextest run --workspace --no-fail-fast && \
+		scripts/with-postgres.sh cargo nextest run --profile postgres --no-fail-fast; \
 	else \
 		set -x; \
-		cargo test --workspace --no-fail-fast; \
+		cargo test --workspace --no-fail-fast && \
+		scripts/with-postgres.sh cargo test --lib --test gateway --test security --no-fail-fast; \
 	fi
 
 .PHONY: check

@@ -9,6 +9,10 @@ set -eu
 
 # Daemons live in sbin, what pipx installs in ~/.local/bin: not on the path of every user.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:$HOME/.local/bin"
+# Debian keeps the programs of PostgreSQL's server apart, by version; Homebrew does not link all of them.
+for directory in /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin; do
+    PATH="$PATH:$directory"
+done
 
 say() {
     printf '%s\n' "$*" >&2
@@ -22,6 +26,9 @@ package() {
     apt-get:node) echo nodejs ;;
     apt-get:pip3) echo python3-pip ;;
     apt-get:aiosmtpd) echo python3-aiosmtpd ;;
+    apt-get:initdb) echo postgresql ;;
+    brew:initdb | brew:psql) echo postgresql@17 ;;
+    apt-get:psql) echo postgresql-client ;;
     brew:aiosmtpd) echo pipx ;;
     brew:python3 | brew:pip3) echo python ;;
     *) echo "$2" ;;
@@ -89,6 +96,10 @@ apt-get)
             nginx | haproxy)
                 say "install: stopping the service $program, which only its installation started"
                 as_root systemctl disable --now "$program" || true
+                ;;
+            initdb)
+                say "install: stopping the service postgresql, which only its installation started"
+                as_root systemctl disable --now postgresql || true
                 ;;
             esac
         done

@@ -99,10 +99,13 @@ async fn what_cannot_start_says_why_and_touches_nothing() {
     assert!(serve(&gateway).contains(&format!("cannot listen on {}", gateway.http())));
     drop(taken);
 
-    std::fs::create_dir_all(gateway.path("data")).unwrap();
-    std::fs::write(gateway.path("data/guarita.db"), "not a database").unwrap();
-    assert!(serve(&gateway).starts_with("database: "));
-    assert_eq!(std::fs::read(gateway.path("data/guarita.db")).unwrap(), b"not a database");
+    // PostgreSQL has no file of ours.
+    if std::env::var_os("GUARITA_TEST_DATABASE").is_none_or(|kind| kind == "sqlite") {
+        std::fs::create_dir_all(gateway.path("data")).unwrap();
+        std::fs::write(gateway.path("data/guarita.db"), "not a database").unwrap();
+        assert!(serve(&gateway).starts_with("database: "));
+        assert_eq!(std::fs::read(gateway.path("data/guarita.db")).unwrap(), b"not a database");
+    }
 
     std::fs::remove_file(gateway.path("cert.pem")).unwrap();
     let said = serve(&gateway);

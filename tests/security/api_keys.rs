@@ -273,8 +273,7 @@ async fn a_key_is_told_once_and_only_its_digest_rests() {
         let told = gateway.verb(arguments, "").await.succeeded().output();
         assert!(told.contains(&key[..12]) && !told.contains(&key[12..]), "{told}");
     }
-    for name in ["guarita.db", "guarita.db-wal"] {
-        let bytes = std::fs::read(gateway.data().join(name)).unwrap_or_default();
+    for (name, bytes) in crate::harness::database::content(&gateway).await {
         assert!(raw::find(&bytes, &key.as_bytes()[12..30]).is_none(), "{name} holds a key");
     }
     let told = revoke(&gateway, &key).await.succeeded().output();

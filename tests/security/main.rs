@@ -28,6 +28,7 @@ mod in_a_browser;
 mod keys;
 mod login;
 mod pages;
+mod postgres;
 mod provider_accounts;
 mod provider_login;
 mod provider_login_attacks;

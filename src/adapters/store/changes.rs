@@ -1,11 +1,39 @@
 //! Table `changes`: what other processes on the same store must learn within 1 s.
 //!
 //! SQLite commits one writer at a time, so `seq` grows in the order of commits. PostgreSQL hands
-//! numbers out before the commit; a reader there must wait for the gaps.
+//! numbers out before the commit; a reader there must wait for the gaps, and [`Horizon`] says how long.
 
+use sqlx::any::AnyRow;
+
+use super::dialect::Dialect;
 use super::transaction::{number, text};
 use super::{Fault, Transaction};
 use crate::model::{ApiKeyId, SessionId, Timestamp, UserId};
+
+/// Numbers asked for by one statement.
+const AT_ONCE: usize = 32;
+
+/// A change, with what the feed needs to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotedChange {
+    /// Its number.
+    pub number: i64,
+    /// What changed.
+    pub change: Change,
+    /// When it was written down, before its commit: milliseconds since the epoch by the clock of the database.
+    pub noted_ms: i64,
+}
+
+/// What a transaction that follows the changes sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// All transactions with lower numbers have ended, and what they committed is seen.
+    pub ended_below: i64,
+    /// Another number is another server, or the same after a restart.
+    pub server: i64,
+    /// Milliseconds since the epoch by the clock of the database.
+    pub now_ms: i64,
+}
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +62,14 @@ impl Change {
         };
         change.unwrap_or(Self::Unknown)
     }
+}
+
+fn noted(row: &AnyRow) -> Result<NotedChange, Fault> {
+    Ok(NotedChange {
+        number: number(row, "seq")?,
+        change: Change::parse(&text(row, "kind")?, &text(row, "key")?),
+        noted_ms: number(row, "noted_ms")?,
+    })
 }
 
 impl Transaction {
@@ -75,7 +111,46 @@ impl Transaction {
             .bind(kind)
             .bind(key)
             .bind(now.seconds());
-        self.execute(query).await.map(|_| ())
+        self.execute(query).await?;
+        self.note_change();
+        Ok(())
+    }
+
+    /// What this transaction sees of others, and all that it reads from here on with it. With SQLite nothing
+    /// is ever under way beside it.
+    pub async fn horizon(&mut self) -> Result<Horizon, Fault> {
+        let statement = match self.dialect() {
+            Dialect::Sqlite => {
+                "SELECT 0 AS ended_below, 0 AS server, \
+                 CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) AS now_ms"
+            }
+            Dialect::Postgres => {
+                "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS ended_below, \
+                 (EXTRACT(EPOCH FROM pg_postmaster_start_time()) * 1000000)::bigint AS server, \
+                 (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint AS now_ms"
+            }
+        };
+        let row = self.find(sqlx::query(statement)).await?;
+        let row = row.ok_or(Fault::Invalid("horizon"))?;
+        Ok(Horizon {
+            ended_below: number(&row, "ended_below")?,
+            server: number(&row, "server")?,
+            now_ms: number(&row, "now_ms")?,
+        })
+    }
+
+    /// A number above those of all transactions that have appended a change until now, committed or not: once a
+    /// [`Horizon`] has reached it, they have ended. Transactions that write take their number before
+    /// anything else, and this one takes the next.
+    pub async fn boundary(&mut self) -> Result<i64, Fault> {
+        match self.dialect() {
+            Dialect::Sqlite => Ok(0),
+            Dialect::Postgres => {
+                let query = sqlx::query("SELECT pg_current_xact_id()::text::bigint AS boundary");
+                let row = self.find(query).await?;
+                number(&row.ok_or(Fault::Invalid("boundary"))?, "boundary")
+            }
+        }
     }
 
     /// The number of the newest change that is kept; 0 where there is none.
@@ -92,18 +167,33 @@ impl Transaction {
         &mut self,
         after: i64,
         limit: i64,
-    ) -> Result<Vec<(i64, Change)>, Fault> {
-        let query =
-            sqlx::query("SELECT seq, kind, key FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
-                .bind(after)
-                .bind(limit);
-        let rows = self.all(query).await?;
-        rows.iter()
-            .map(|row| {
-                let change = Change::parse(&text(row, "kind")?, &text(row, "key")?);
-                Ok((number(row, "seq")?, change))
-            })
-            .collect()
+    ) -> Result<Vec<NotedChange>, Fault> {
+        let query = sqlx::query(
+            "SELECT seq, kind, key, noted_ms FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit);
+        self.all(query).await?.iter().map(noted).collect()
+    }
+
+    /// Those of the changes with these numbers that there are.
+    pub async fn changes_with(&mut self, numbers: &[i64]) -> Result<Vec<NotedChange>, Fault> {
+        let mut found = Vec::new();
+        for some in numbers.chunks(AT_ONCE) {
+            // One statement for any count: what is over is asked for again.
+            let mut query = sqlx::query(
+                "SELECT seq, kind, key, noted_ms FROM changes WHERE seq IN ($1, $2, $3, $4, $5, $6, \
+                 $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+                 $24, $25, $26, $27, $28, $29, $30, $31, $32) ORDER BY seq",
+            );
+            for number in some.iter().cycle().take(AT_ONCE) {
+                query = query.bind(*number);
+            }
+            for row in self.all(query).await? {
+                found.push(noted(&row)?);
+            }
+        }
+        Ok(found)
     }
 
     /// Removes at most `limit` changes made before the time; how many.

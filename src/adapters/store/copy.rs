@@ -10,7 +10,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row as _};
 
-use super::pool::in_memory;
+use super::migrate::in_memory;
 use super::transaction::{number, text};
 use super::{Fault, Store, Transaction};
 

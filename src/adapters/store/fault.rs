@@ -1,6 +1,6 @@
 //! What can go wrong with the database.
 
-use std::path::PathBuf;
+use sqlx::postgres::PgDatabaseError;
 
 /// A query failed. Never the caller's doing.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum Fault {
     /// The disk is full.
     #[error("the disk of the database is full")]
     Full,
-    /// The file or its directory cannot be written.
+    /// The file or its directory cannot be written, or the server is a standby.
     #[error("the database is read-only")]
     ReadOnly,
     /// The file is damaged.
@@ -30,6 +30,9 @@ impl From<sqlx::Error> for Fault {
         if matches!(error, sqlx::Error::PoolTimedOut) {
             return Self::Timeout;
         }
+        if let Some(state) = sqlstate(&error) {
+            return Self::from_sqlstate(state).unwrap_or_else(|| Self::Other(error.to_string()));
+        }
         // SQLite's result codes (https://www.sqlite.org/rescode.html); the low byte is the class.
         let class = error
             .as_database_error()
@@ -46,44 +49,105 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+impl Fault {
+    /// By <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+    fn from_sqlstate(state: &str) -> Option<Self> {
+        match state {
+            // Canceled by statement_timeout, no lock in time, idle in a transaction for too long.
+            "57014" | "55P03" | "25P03" => Some(Self::Timeout),
+            "53100" => Some(Self::Full),
+            "25006" => Some(Self::ReadOnly),
+            "XX001" | "XX002" => Some(Self::Damaged),
+            _ => None,
+        }
+    }
+}
+
+/// The SQLSTATE where PostgreSQL said it.
+fn sqlstate(error: &sqlx::Error) -> Option<&str> {
+    let said = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    Some(said.code())
+}
+
+/// Whether the connection is of no use any more, or speaks to a server that is not the one to speak to.
+pub(super) fn is_lost(error: &sqlx::Error) -> bool {
+    match sqlstate(error) {
+        // A connection that failed; the server stops, has stopped or starts; it ended the session; it
+        // is a standby by now; its tables are not those that the statement was prepared for.
+        Some(state) => {
+            state.starts_with("08")
+                || state.starts_with("57P")
+                || ["25P03", "25006", "0A000"].contains(&state)
+        }
+        None => error.as_database_error().is_none(),
+    }
+}
+
+/// Whether a server may be there a little later.
+pub(super) fn is_passing(error: &sqlx::Error) -> bool {
+    match sqlstate(error) {
+        Some(state) => state.starts_with("57P") || state == "53300",
+        None => matches!(
+            error,
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_)
+        ),
+    }
+}
+
 /// The store cannot be opened. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenFault {
-    /// Not `sqlite:PATH`.
+    /// Neither `sqlite:PATH` nor a URL of PostgreSQL that says all it must.
     #[error("store.database: {0}")]
-    Unsupported(&'static str),
-    /// The file or its directory cannot be made, read or written.
-    #[error("{}: cannot be used as a database: {reason}", path.display())]
+    Unsupported(String),
+    /// The file or its directory cannot be made, read or written; the server does not let us in.
+    #[error("{place}: cannot be used as a database: {reason}")]
     Inaccessible {
-        /// Which file or directory.
-        path: PathBuf,
+        /// Which file, directory or server.
+        place: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The server does not answer, and may a little later.
+    #[error("{place}: does not answer: {reason}")]
+    Unreachable {
+        /// Which server.
+        place: String,
         /// What the system said.
         reason: String,
     },
     /// The file has other contents.
-    #[error("{}: is not an SQLite database; it was left as it is", .0.display())]
-    NotADatabase(PathBuf),
+    #[error("{0}: is not an SQLite database; it was left as it is")]
+    NotADatabase(String),
+    /// The server is not one that we can use.
+    #[error("{place}: {reason}")]
+    Unsuitable {
+        /// Which server.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// SQLite's own check found damage.
-    #[error("{}: is damaged ({reason}); it was left as it is, restore a backup", path.display())]
+    #[error("{place}: is damaged ({reason}); it was left as it is, restore a backup")]
     Damaged {
         /// Which file.
-        path: PathBuf,
+        place: String,
         /// The first finding.
         reason: String,
     },
     /// A newer Guarita migrated it.
-    #[error("{}: was migrated by a newer version (schema {version}); run that version", path.display())]
+    #[error("{place}: was migrated by a newer version (schema {version}); run that version")]
     Newer {
-        /// Which file.
-        path: PathBuf,
+        /// Which database.
+        place: String,
         /// The migration this binary does not know.
         version: i64,
     },
     /// A migration failed or differs from the one that was applied.
-    #[error("{}: cannot be migrated: {reason}", path.display())]
+    #[error("{place}: cannot be migrated: {reason}")]
     Migration {
-        /// Which file.
-        path: PathBuf,
+        /// Which database.
+        place: String,
         /// Why.
         reason: String,
     },

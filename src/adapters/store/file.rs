@@ -12,18 +12,16 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Reads `sqlite:PATH`, `sqlite://PATH` and `sqlite:///PATH`; the path is made absolute.
 pub(super) fn parse(database: &str) -> Result<PathBuf, OpenFault> {
-    if database.starts_with("postgres:") || database.starts_with("postgresql:") {
-        return Err(OpenFault::Unsupported("PostgreSQL is not supported yet, use sqlite:PATH"));
-    }
+    let unsupported = |what: &str| Err(OpenFault::Unsupported(what.to_owned()));
     let Some(rest) = database.strip_prefix("sqlite:") else {
-        return Err(OpenFault::Unsupported("must be sqlite:PATH"));
+        return unsupported("must be sqlite:PATH");
     };
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path.is_empty() || path.contains(":memory:") {
-        return Err(OpenFault::Unsupported("sessions must outlive the process: name a file"));
+        return unsupported("sessions must outlive the process: name a file");
     }
     if path.contains(['?', '#', '\0']) {
-        return Err(OpenFault::Unsupported("the path may not contain '?', '#' or NUL"));
+        return unsupported("the path may not contain '?', '#' or NUL");
     }
     std::path::absolute(path).map_err(|error| inaccessible(Path::new(path), &error))
 }
@@ -57,7 +55,7 @@ fn examine(path: &Path) -> Result<(), OpenFault> {
     if head.is_empty() || head == MAGIC {
         return Ok(());
     }
-    Err(OpenFault::NotADatabase(path.to_owned()))
+    Err(OpenFault::NotADatabase(path.display().to_string()))
 }
 
 /// The URL that sqlx takes for the file, which must exist.
@@ -75,7 +73,7 @@ pub(super) fn url(path: &Path) -> String {
 }
 
 fn inaccessible(path: &Path, error: &std::io::Error) -> OpenFault {
-    OpenFault::Inaccessible { path: path.to_owned(), reason: error.to_string() }
+    OpenFault::Inaccessible { place: path.display().to_string(), reason: error.to_string() }
 }
 
 #[cfg(test)]

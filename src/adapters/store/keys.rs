@@ -245,6 +245,6 @@ mod tests {
         assert_eq!(transaction.list_keys().await.unwrap(), [key("c", None), expected]);
         let changes = transaction.changes_after(0, 100).await.unwrap();
         assert_eq!(changes.len(), 7);
-        assert!(changes.iter().all(|(_, change)| *change == Change::Keys));
+        assert!(changes.iter().all(|noted| noted.change == Change::Keys));
     }
 }

@@ -1,37 +1,46 @@
 //! The database: one pool type, every query a method on a transaction.
 //!
-//! To add an aggregate: a migration with the next number, a file named after its table, methods on
-//! [`Transaction`]. SQL is written once with `$1`, in what SQLite and PostgreSQL both speak; only
-//! `pool`, `file` and `transaction` may tell the two apart. A method that takes access away or
-//! changes roles appends the change itself, so that no caller can forget it.
+//! To add an aggregate: a migration with the next number, twice (`migrations/sqlite`,
+//! `migrations/postgres`), a file named after its table, methods on [`Transaction`]. SQL is written once with
+//! `$1`, in what SQLite and PostgreSQL both speak; only `sqlite`, `file`, `postgres`, `dialect`, `migrate`,
+//! `hint`, `pool` and `transaction` may tell the two apart. A method that takes access away or changes roles
+//! appends the change itself, so that no caller can forget it.
 
 pub mod api_keys;
 pub mod changes;
 pub mod copy;
 pub mod devices;
+mod dialect;
 pub mod fault;
 pub mod file;
+pub mod hint;
 pub mod keys;
 pub mod links;
+mod migrate;
 pub mod outbox;
 pub mod pool;
+mod postgres;
 pub mod profiles;
 pub mod provider_links;
 pub mod refresh_tokens;
 pub mod sessions;
 pub mod settings;
+mod sqlite;
 pub mod totp_factors;
 pub mod transaction;
 pub mod users;
 
 #[cfg(test)]
 pub(crate) mod sample;
+#[cfg(test)]
+pub(crate) mod sample_database;
 
 pub use api_keys::{ApiKey, NewApiKey, WhichKeys};
-pub use changes::Change;
+pub use changes::{Change, Horizon, NotedChange};
 pub use copy::{Copied, CopyFault};
 pub use devices::{Counter, Device, Failures};
 pub use fault::{Fault, OpenFault};
+pub use hint::Listener;
 pub use keys::{KeyPurpose, StoredKey};
 pub use links::{Link, LinkPurpose, NOBODY, NewLink};
 pub use outbox::{NewMail, Waiting, WaitingMail};

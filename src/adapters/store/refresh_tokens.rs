@@ -1,8 +1,8 @@
 //! Table `refresh_tokens`: digests only.
 
-use super::transaction::{optional_text, optional_time, text, time};
+use super::transaction::{number, optional_text, optional_time, text, time};
 use super::{Fault, Transaction};
-use crate::model::{Secret, SessionId, Timestamp};
+use crate::model::{Secret, SessionId, Timestamp, UserId};
 
 /// What is kept of a refresh token.
 #[derive(Debug, Clone)]
@@ -70,6 +70,20 @@ impl Transaction {
             used_at: optional_time(&row, "used_at")?,
             successor_seed: optional_text(&row, "successor_seed")?.map(Secret::new),
         }))
+    }
+
+    /// Whose the token with that digest is.
+    pub async fn find_owner_of_refresh_token(
+        &mut self,
+        digest: &str,
+    ) -> Result<Option<UserId>, Fault> {
+        let query = sqlx::query(
+            "SELECT user_id FROM refresh_tokens JOIN sessions ON sessions.id = session_id \
+             WHERE digest = $1",
+        )
+        .bind(digest.to_owned());
+        let row = self.find(query).await?;
+        row.map(|row| number(&row, "user_id").map(UserId::new)).transpose()
     }
 
     /// Uses the token up, in one conditional write; whether it was unused.

@@ -1,26 +1,74 @@
-//! A real SQLite file in a directory of its own, for tests of this floor and those above.
+//! A real database of its own, for tests of this floor and those above: an SQLite file, or one on the PostgreSQL
+//! server of the tests.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::sample_database::Database;
 use super::{NewSession, NewUser, Settings, Store};
 use crate::model::{Secret, SessionId, Subject, Timestamp, UserId, random};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
-pub(crate) async fn open() -> (TempDir, Store) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = reopen(directory.path()).await;
-    (directory, store)
+/// A directory, and the database that may end with it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    directory: TempDir,
+    _database: Option<Database>,
 }
 
-/// As another process on the same file.
+impl Deref for Place {
+    type Target = TempDir;
+
+    fn deref(&self) -> &TempDir {
+        &self.directory
+    }
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::create(|url| {
+            let settings = settings(url.to_owned());
+            super::sample_database::wait(async move || {
+                Store::open(&settings).await.unwrap().close().await;
+            });
+        });
+        if let Some(database) = &database {
+            std::fs::write(directory.path().join("database.url"), database.url()).unwrap();
+        }
+        Self { directory, _database: database }
+    }
+}
+
+fn settings(database: String) -> Settings {
+    Settings { database: Secret::new(database), wait: Duration::ZERO }
+}
+
+/// What a configuration says of the database of that place.
+pub(crate) fn database_at(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join("database.url"))
+        .unwrap_or_else(|_| format!("sqlite:{}", directory.join("guarita.db").display()))
+}
+
+/// Whether the database of that place is on a PostgreSQL server.
+pub(crate) fn is_postgres(directory: &Path) -> bool {
+    database_at(directory).starts_with("postgres:")
+}
+
+pub(crate) async fn open() -> (Place, Store) {
+    let place = Place::new();
+    let store = reopen(place.path()).await;
+    (place, store)
+}
+
+/// As another process on the same database.
 pub(crate) async fn reopen(directory: &Path) -> Store {
-    let database = format!("sqlite:{}", directory.join("guarita.db").display());
-    Store::open(&Settings { database: Secret::new(database) }).await.unwrap()
+    Store::open(&settings(database_at(directory))).await.unwrap()
 }
 
 pub(crate) async fn user(store: &Store, name: &str) -> UserId {

@@ -1,10 +1,28 @@
 //! What the store is told.
 
+use std::time::Duration;
+
+use super::postgres::Server;
+use super::{OpenFault, file};
 use crate::model::Secret;
 
 /// `[store]`
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `sqlite:PATH` (a URL of PostgreSQL in a later version); may hold a password.
+    /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` with the parameters `sslmode`, `sslrootcert`,
+    /// `sslcert` and `sslkey`; the host may be the directory of a socket, percent-encoded.
     pub database: Secret,
+    /// How long the start waits for a server that does not answer.
+    pub wait: Duration,
+}
+
+impl Settings {
+    /// Whether it names a database, which need not be there, and what an operator should know of it. Neither
+    /// ever quotes it.
+    pub fn check(&self) -> Result<Option<&'static str>, OpenFault> {
+        match Server::find(self.database.expose())? {
+            Some(server) => Ok(server.warning()),
+            None => file::parse(self.database.expose()).map(|_| None),
+        }
+    }
 }

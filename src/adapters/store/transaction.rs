@@ -4,51 +4,110 @@ use std::future::Future;
 use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
-use sqlx::{Any, Row as _};
-use tokio::time::{Instant, timeout_at};
+use sqlx::{Any, Row as _, SqlStr};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Fault;
+use super::dialect::Dialect;
+use super::fault::is_lost;
+use super::hint::Hints;
 use crate::model::Timestamp;
 
 /// Longest life of a transaction.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for the end of one that was given up.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Everything in it happens or nothing does; dropped without [`Transaction::commit`], nothing. No
-/// statement is awaited beyond 5 s after its beginning.
+/// statement is awaited beyond 5 s after its beginning. After a fault it cannot be committed.
 #[derive(Debug)]
 pub struct Transaction {
-    inner: sqlx::Transaction<'static, Any>,
+    /// Taken out at its end.
+    connection: Option<PoolConnection<Any>>,
+    dialect: Dialect,
     deadline: Instant,
+    failed: bool,
+    lost: bool,
+    changed: bool,
+    hints: Hints,
 }
 
 impl Transaction {
-    pub(super) fn new(inner: sqlx::Transaction<'static, Any>) -> Self {
-        Self { inner, deadline: Instant::now() + TIMEOUT }
+    /// One that is not begun yet.
+    pub(super) fn new(connection: PoolConnection<Any>, dialect: Dialect, hints: Hints) -> Self {
+        let deadline = Instant::now() + TIMEOUT;
+        Self {
+            connection: Some(connection),
+            dialect,
+            deadline,
+            failed: false,
+            lost: false,
+            changed: false,
+            hints,
+        }
+    }
+
+    /// Begins it.
+    pub(super) async fn begin(&mut self, statements: SqlStr) -> Result<(), Fault> {
+        let connection = self.connection.as_mut().ok_or_else(ended)?;
+        let outcome =
+            within(self.deadline, sqlx::raw_sql(statements).execute(&mut **connection)).await;
+        self.judge(outcome).map(|_| ())
+    }
+
+    /// Whether its connection is of no use any more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// The same transaction with another life from now on.
-    pub(super) fn living(self, timeout: Duration) -> Self {
-        Self { deadline: Instant::now() + timeout, ..self }
+    pub(super) fn living(mut self, timeout: Duration) -> Self {
+        self.deadline = Instant::now() + timeout;
+        self
+    }
+
+    /// Notes that others must learn of it.
+    pub(super) fn note_change(&mut self) {
+        self.changed = true;
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Makes it durable. After a fault it is unknown whether it is.
-    pub async fn commit(self) -> Result<(), Fault> {
-        within(self.deadline, self.inner.commit()).await
+    pub async fn commit(mut self) -> Result<(), Fault> {
+        // PostgreSQL says nothing where it rolls back what failed before.
+        if self.failed {
+            return Err(Fault::Other("a statement of the transaction failed".to_owned()));
+        }
+        let connection = self.connection.as_mut().ok_or_else(ended)?;
+        let outcome =
+            within(self.deadline, sqlx::raw_sql("COMMIT").execute(&mut **connection)).await;
+        self.judge(outcome)?;
+        self.connection = None;
+        if self.changed {
+            self.hints.tell();
+        }
+        Ok(())
     }
 
     pub(super) async fn execute(
         &mut self,
         query: Query<'_, Any, AnyArguments>,
     ) -> Result<u64, Fault> {
-        let done = within(self.deadline, query.execute(&mut *self.inner)).await?;
-        Ok(done.rows_affected())
+        let connection = self.connection.as_mut().ok_or_else(ended)?;
+        let outcome = within(self.deadline, query.execute(&mut **connection)).await;
+        self.judge(outcome).map(|done| done.rows_affected())
     }
 
     /// Lets the numbers that the database gives to rows of a table go on behind the highest there is. SQLite
     /// does so by itself.
     pub(super) async fn number_on(&mut self, table: &str, column: &str) -> Result<(), Fault> {
-        if self.inner.backend_name() == "SQLite" {
+        if self.dialect == Dialect::Sqlite {
             return Ok(());
         }
         let statement = format!(
@@ -61,25 +120,74 @@ impl Transaction {
         &mut self,
         query: Query<'_, Any, AnyArguments>,
     ) -> Result<Option<AnyRow>, Fault> {
-        within(self.deadline, query.fetch_optional(&mut *self.inner)).await
+        let connection = self.connection.as_mut().ok_or_else(ended)?;
+        let outcome = within(self.deadline, query.fetch_optional(&mut **connection)).await;
+        self.judge(outcome)
     }
 
     pub(super) async fn all(
         &mut self,
         query: Query<'_, Any, AnyArguments>,
     ) -> Result<Vec<AnyRow>, Fault> {
-        within(self.deadline, query.fetch_all(&mut *self.inner)).await
+        let connection = self.connection.as_mut().ok_or_else(ended)?;
+        let outcome = within(self.deadline, query.fetch_all(&mut **connection)).await;
+        self.judge(outcome)
     }
+
+    /// `None` is an answer that did not come in time.
+    fn judge<T>(&mut self, outcome: Option<Result<T, sqlx::Error>>) -> Result<T, Fault> {
+        let fault = match outcome {
+            Some(Ok(done)) => return Ok(done),
+            Some(Err(error)) => {
+                self.lost |= is_lost(&error);
+                error.into()
+            }
+            None => {
+                self.lost = true;
+                Fault::Timeout
+            }
+        };
+        self.failed = true;
+        Err(fault)
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        // A connection to a server may hang for as long as TCP likes; that to a file is always there.
+        if self.lost && self.dialect == Dialect::Postgres {
+            connection.close_on_drop();
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        let dialect = self.dialect;
+        runtime.spawn(async move {
+            let rollback = sqlx::raw_sql("ROLLBACK").execute(&mut *connection);
+            let rolled_back = timeout(ROLLBACK_TIMEOUT, rollback).await;
+            // SQLite says that there is nothing to roll back where it did so by itself.
+            if dialect == Dialect::Postgres && !matches!(rolled_back, Ok(Ok(_))) {
+                connection.close_on_drop();
+            }
+        });
+    }
+}
+
+fn ended() -> Fault {
+    Fault::Other("the transaction has ended".to_owned())
 }
 
 async fn within<T>(
     deadline: Instant,
     work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, Fault> {
-    match timeout_at(deadline, work).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Fault::Timeout),
-    }
+) -> Option<Result<T, sqlx::Error>> {
+    timeout_at(deadline, work).await.ok()
+}
+
+/// A text from anybody, to be looked for. PostgreSQL takes none with NUL; nothing that is stored has a control
+/// character, so that another finds as little.
+pub(super) fn findable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{1}") } else { text }
 }
 
 pub(super) fn number(row: &AnyRow, column: &str) -> Result<i64, Fault> {

@@ -2,7 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::transaction::{number, optional_text, optional_time, text, time};
+use super::transaction::{findable, number, optional_text, optional_time, text, time};
 use super::{Fault, LinkPurpose, Transaction};
 use crate::model::{EmailAddress, Role, Roles, Secret, Subject, Timestamp, UserId};
 
@@ -94,15 +94,15 @@ impl Transaction {
 
     /// The account of that name, in any case.
     pub async fn find_user_by_username(&mut self, username: &str) -> Result<Option<User>, Fault> {
-        let query =
-            sqlx::query("SELECT * FROM users WHERE username_folded = $1").bind(fold(username));
+        let query = sqlx::query("SELECT * FROM users WHERE username_folded = $1")
+            .bind(findable(fold(username)));
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
     /// The account with that address, in any case.
     pub async fn find_user_by_email(&mut self, email: &str) -> Result<Option<User>, Fault> {
         let query = sqlx::query("SELECT * FROM users WHERE email_folded = $1")
-            .bind(EmailAddress::fold(email));
+            .bind(findable(EmailAddress::fold(email)));
         self.find(query).await?.as_ref().map(user).transpose()
     }
 

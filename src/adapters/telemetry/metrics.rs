@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::model::Code;
+
+mod route;
+pub use route::RouteMetrics;
 
 /// Bounds of the duration histograms, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -44,27 +47,10 @@ pub struct Metrics {
     outbox_mails: IntGauge,
     outbox_age: IntGauge,
     feed_up: IntGauge,
+    revocation_lag: Histogram,
     audit_dropped: IntGauge,
     own: RouteMetrics,
     unmatched: RouteMetrics,
-}
-
-/// The counters of one route, ready to be counted on.
-#[derive(Clone, Debug)]
-pub struct RouteMetrics {
-    statuses: [IntCounter; 5],
-    duration: Histogram,
-}
-
-impl RouteMetrics {
-    /// Counts one answered request; `duration` from the head's last byte to the answer's end.
-    pub fn served(&self, status: u16, duration: Duration) {
-        let class = usize::from(status / 100).saturating_sub(1).min(4);
-        if let Some(counter) = self.statuses.get(class) {
-            counter.inc();
-        }
-        self.duration.observe(duration.as_secs_f64());
-    }
 }
 
 /// Registers metrics one by one; the first failure stops.
@@ -116,8 +102,8 @@ impl Metrics {
             &["version"],
         )?)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let own = route(&requests, &duration, "own");
-        let unmatched = route(&requests, &duration, "none");
+        let own = RouteMetrics::new(&requests, &duration, "own");
+        let unmatched = RouteMetrics::new(&requests, &duration, "none");
         let metrics = Self {
             refusals: to.counters(
                 "guarita_refusals_total",
@@ -215,6 +201,13 @@ impl Metrics {
                 "guarita_revocation_feed_up",
                 "Whether revocations made by other processes arrive in time.",
             )?,
+            revocation_lag: to.add(Histogram::with_opts(
+                HistogramOpts::new(
+                    "guarita_revocation_lag_seconds",
+                    "Time from when a revocation was written down, by any process, until it held here.",
+                )
+                .buckets(BUCKETS.to_vec()),
+            )?)?,
             audit_dropped: to.gauge(
                 "guarita_audit_lines_dropped",
                 "Lines that could not be kept for the audit file since the start.",
@@ -235,7 +228,7 @@ impl Metrics {
 
     /// The counters of a route, by its label.
     pub fn route(&self, label: &str) -> RouteMetrics {
-        route(&self.requests, &self.duration, label)
+        RouteMetrics::new(&self.requests, &self.duration, label)
     }
 
     /// Counts a request answered by an own endpoint.
@@ -356,6 +349,11 @@ impl Metrics {
         self.feed_up.set(i64::from(up));
     }
 
+    /// Counts a revocation that was learnt of so long after it was written down.
+    pub fn revocation_learnt(&self, lag: Duration) {
+        self.revocation_lag.observe(lag.as_secs_f64());
+    }
+
     /// Sets the number of audit lines dropped since the start.
     pub fn audit_dropped(&self, lines: u64) {
         self.audit_dropped.set(i64::try_from(lines).unwrap_or(i64::MAX));
@@ -373,13 +371,6 @@ impl Metrics {
 
 const fn result(succeeded: bool) -> &'static str {
     if succeeded { "succeeded" } else { "failed" }
-}
-
-fn route(requests: &IntCounterVec, duration: &HistogramVec, label: &str) -> RouteMetrics {
-    RouteMetrics {
-        statuses: STATUSES.map(|status| requests.with_label_values(&[label, status])),
-        duration: duration.with_label_values(&[label]),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `guarita store copy`
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::migrate::{Failure, fault, finish, say};
 use crate::adapters::store::{CopyFault, Probed, Settings, Store};
@@ -18,7 +19,7 @@ enum Verb {
     /// Copies every row of a store into another, which must be empty, and compares the counts. Stop
     /// the gateways first: what is written meanwhile is not copied.
     Copy {
-        /// Where from, as in store.database: sqlite:PATH
+        /// Where from, as in store.database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE
         #[arg(long, value_name = "URL", value_parser = parse)]
         from: Settings,
         /// Where to; made where it is missing.
@@ -29,7 +30,7 @@ enum Verb {
 
 #[expect(clippy::unnecessary_wraps, reason = "clap asks for a result")]
 fn parse(text: &str) -> Result<Settings, std::convert::Infallible> {
-    Ok(Settings { database: Secret::new(text) })
+    Ok(Settings { database: Secret::new(text), wait: Duration::ZERO })
 }
 
 /// Runs the verb. Exit code 1 where nothing was copied, 2 where not all was.

@@ -107,9 +107,10 @@ pub(super) async fn assemble(
     let metrics = Arc::new(Metrics::new().map_err(|e| Fault::part("metrics")(&e))?);
     let audit = Audit::open(&config.audit.directory, config.audit.keep)
         .map_err(|e| Fault::part("audit file")(&e))?;
-    let store = Store::open(&config.store).await.map_err(|e| Fault::part("database")(&e))?;
+    let store = Store::open_within(&config.store, config.store.wait).await;
+    let store = store.map_err(|e| Fault::part("database")(&e))?;
     let registry = Registry::new(store.clone());
-    let feed = Feed::new(store.clone(), registry.clone());
+    let feed = Feed::new(store.clone(), registry.clone()).measured(Arc::clone(&metrics));
     let reload::Keys { source, vault } =
         reload::open_keys(config, &store).await.map_err(|e| Fault::part("keys")(&e))?;
     let snapshot =

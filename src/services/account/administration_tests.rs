@@ -8,7 +8,7 @@ use crate::services::mail::{LinkUse, Links, Outbox};
 
 const PASSWORD: &str = "correct horse battery staple";
 
-pub(in crate::services::account) async fn open() -> (tempfile::TempDir, Store, Accounts) {
+pub(in crate::services::account) async fn open() -> (sample::Place, Store, Accounts) {
     let (directory, store) = sample::open().await;
     let hashing =
         Hashing { memory_kib: 64, iterations: 1, parallelism: 1, concurrency: 1, queue: 1 };

@@ -84,7 +84,7 @@ impl PasswordChange {
             Ok(hash) => hash,
             Err(busy) => return Ok(Err(Unchanged::Refused(busy.into()))),
         };
-        let mut transaction = self.store.begin_write().await?;
+        let mut transaction = self.store.begin_write_for(user.id).await?;
         // Meanwhile it may have been disabled, or given another password by somebody else.
         let same = transaction
             .find_user(user.id)

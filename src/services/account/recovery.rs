@@ -78,7 +78,7 @@ impl Recovery {
             Ok(hash) => hash,
             Err(busy) => return Ok(Err(busy.into())),
         };
-        let mut transaction = self.links.store.begin_write().await?;
+        let mut transaction = self.links.store.begin_write_for(user.id).await?;
         let current = transaction.find_user(user.id).await?;
         let current = current.filter(|current| current.active && current.email == user.email);
         let taken = transaction.take_link(LinkPurpose::Reset, &valid.id, now).await?;

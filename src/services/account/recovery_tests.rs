@@ -13,7 +13,7 @@ use crate::services::mail::Outbox;
 const GOOD: &str = "a new password nobody would guess";
 
 struct Case {
-    _directory: tempfile::TempDir,
+    _directory: crate::adapters::store::sample::Place,
     store: Store,
     recovery: Arc<Recovery>,
     links: Arc<MailedLinks>,

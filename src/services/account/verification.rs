@@ -53,7 +53,7 @@ impl Verification {
             Err(Busy) => return Ok(Err(Unverified::Busy)),
         };
         let user = valid.user.id;
-        let mut transaction = self.links.store.begin_write().await?;
+        let mut transaction = self.links.store.begin_write_for(user).await?;
         let proven = transaction.take_link(LinkPurpose::Verification, &valid.id, now).await?
             && transaction.verify_email(user, valid.email.expose(), now).await?;
         if !proven {

@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    async fn administration() -> (tempfile::TempDir, Administration) {
+    async fn administration() -> (sample::Place, Administration) {
         let (directory, store) = sample::open().await;
         let sessions = session::Registry::new(store.clone());
         (directory, Administration::new(store, sessions))

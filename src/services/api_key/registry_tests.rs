@@ -1,7 +1,5 @@
 use std::collections::HashSet;
 
-use tempfile::TempDir;
-
 use super::super::{Administration, Grant, Usage};
 use super::*;
 use crate::adapters::store::sample::{self, DAY, NOW};
@@ -68,7 +66,7 @@ fn grant(name: &str) -> Grant {
     }
 }
 
-async fn node() -> (TempDir, Store, Node) {
+async fn node() -> (sample::Place, Store, Node) {
     let (directory, store) = sample::open().await;
     let mut node = Node::on(&store);
     node.hear().await;

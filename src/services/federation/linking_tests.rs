@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::*;
@@ -13,7 +12,7 @@ const SUBJECT: &str = "8d2f5b0e-1111-4222-8333-444455556666";
 const CPF: &str = "529.982.247-25";
 
 struct Place {
-    _directory: TempDir,
+    _directory: sample::Place,
     store: Store,
     linking: Arc<Linking>,
     accounts: Accounts,

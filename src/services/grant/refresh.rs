@@ -88,7 +88,10 @@ impl Refresh {
             return Ok(Err(InvalidRefreshToken::Unknown));
         }
         let digest = opaque::digest(token.expose());
-        let mut transaction = self.store.begin_write().await?;
+        // Whose a token is never changes.
+        let owner = self.store.read().await?.find_owner_of_refresh_token(&digest).await?;
+        let Some(owner) = owner else { return Ok(Err(InvalidRefreshToken::Unknown)) };
+        let mut transaction = self.store.begin_write_for(owner).await?;
         let bearer = match self.examine(&mut transaction, &digest, now).await? {
             Ok(bearer) => bearer,
             Err(refusal) => return self.refuse(transaction, refusal).await,

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use super::{Issuer, Rotation, Settings};
-use crate::adapters::store::{Store, sample};
+use crate::adapters::store::Store;
+use crate::adapters::store::sample::{self, Place};
 use crate::model::{Secret, Timestamp};
 use crate::rules::token::claims::Expectations;
 use crate::rules::token::{Algorithm, Claims, Keyring, SigningKey};
 use crate::services::session::Registry;
 
 pub(crate) struct House {
-    pub(crate) _directory: TempDir,
+    pub(crate) _directory: Place,
     pub(crate) store: Store,
     pub(crate) registry: Registry,
     pub(crate) issuer: Arc<Issuer>,

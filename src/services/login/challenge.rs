@@ -53,7 +53,7 @@ impl Challenge {
             return Ok(Err(Failure::InvalidTicket));
         };
         let user = held.user.id;
-        let mut transaction = self.store.begin_write().await?;
+        let mut transaction = self.store.begin_write_for(user).await?;
         let proven = self.factor.prove(&mut transaction, user, answer, now).await?;
         if let Err(unproven) = proven {
             let unproven = self.factor.refuse(transaction, user, unproven, now).await?;

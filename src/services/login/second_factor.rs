@@ -110,7 +110,7 @@ impl SecondFactor {
         let Some(keys) = &self.keys else { return Ok(Err(Unproven::Unavailable)) };
         let secret = random::bytes::<{ totp::SECRET_LENGTH }>()?;
         let sealed = keys.seal(user, &secret)?;
-        let mut transaction = self.store.begin_write().await?;
+        let mut transaction = self.store.begin_write_for(user).await?;
         let account = transaction.find_user(user).await?;
         let Some(account) = account else { return Ok(Err(Unproven::NotEnrolled)) };
         if !transaction.put_pending_totp(user, session, &sealed, keys.id(), now).await? {
@@ -131,7 +131,7 @@ impl SecondFactor {
         code: &Secret,
         now: Timestamp,
     ) -> Result<Result<Vec<Secret>, Unproven>, Fault> {
-        let mut transaction = self.store.begin_write().await?;
+        let mut transaction = self.store.begin_write_for(user).await?;
         let factor = match transaction.find_totp(user, Some(session)).await? {
             Some(factor) if factor.confirmed_at.is_some() => {
                 return Ok(Err(Unproven::AlreadyActive));
@@ -163,7 +163,7 @@ impl SecondFactor {
         answer: &Answer,
         now: Timestamp,
     ) -> Result<Result<Vec<Secret>, Unproven>, Fault> {
-        let mut transaction = self.store.begin_write().await?;
+        let mut transaction = self.store.begin_write_for(user).await?;
         if let Err(unproven) = self.prove(&mut transaction, user, answer, now).await? {
             return self.refuse(transaction, user, unproven, now).await.map(Err);
         }
@@ -179,7 +179,7 @@ impl SecondFactor {
         answer: &Answer,
         now: Timestamp,
     ) -> Result<Result<(), Unproven>, Fault> {
-        let mut transaction = self.store.begin_write().await?;
+        let mut transaction = self.store.begin_write_for(user).await?;
         let proven = self.prove(&mut transaction, user, answer, now).await?;
         if let Err(unproven) = proven {
             return self.refuse(transaction, user, unproven, now).await.map(Err);

@@ -1,14 +1,20 @@
 //! The feed of changes made by other processes on the same store, at most 1 s late.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Registry;
-use crate::adapters::store::{Change, Fault, Store};
+use super::place::Place;
+use crate::adapters::store::{Change, Fault, Horizon, NotedChange, Store};
+use crate::adapters::telemetry::Metrics;
 
 /// How often the store is asked.
 const PERIOD: Duration = Duration::from_millis(200);
+/// Hints that come within this time are followed together.
+const PAUSE: Duration = Duration::from_millis(5);
 /// Longest wait for its answer.
 const TIMEOUT: Duration = Duration::from_millis(800);
 /// Changes read at once.
@@ -19,27 +25,53 @@ const MAX_GAP: Duration = Duration::from_secs(600);
 
 /// Follows the table `changes` and takes what it names out of the registry's memory. While it is
 /// silent for more than 1 s, the registry asks the store on every request.
+///
+/// The store is asked each 200 ms, and as soon as another process hints at something new, where it can.
 #[derive(Debug)]
 pub struct Feed {
     store: Store,
     registry: Registry,
-    position: Option<i64>,
+    metrics: Option<Arc<Metrics>>,
+    place: Option<Place>,
     heard: Instant,
 }
 
 impl Feed {
     /// A feed that has not begun. There is one per registry.
     pub fn new(store: Store, registry: Registry) -> Self {
-        Self { store, registry, position: None, heard: Instant::now() }
+        Self { store, registry, metrics: None, place: None, heard: Instant::now() }
+    }
+
+    /// The same feed, which measures how long changes take to come.
+    pub fn measured(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// Follows for ever; drop it to stop.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let hinted = Arc::new(Notify::new());
+        let (mut listener, hints) = (self.store.listener(), Arc::clone(&hinted));
+        let listening = async move {
+            loop {
+                listener.hint().await;
+                hints.notify_one();
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            () = self.follow(&hinted) => {}
+        }
+    }
+
+    async fn follow(mut self, hinted: &Notify) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = hinted.notified() => sleep(PAUSE).await,
+            }
             let outcome = timeout(TIMEOUT, self.poll()).await.unwrap_or(Err(Fault::Timeout));
             match outcome {
                 Ok(()) if failing => tracing::info!("the feed of changes is heard again"),
@@ -56,9 +88,9 @@ impl Feed {
     pub async fn poll(&mut self) -> Result<(), Fault> {
         // Taken first: what is committed after this moment may be missing from the answer.
         let began = Instant::now();
-        match self.position.filter(|_| self.heard.elapsed() < MAX_GAP) {
-            Some(position) => self.advance(position).await?,
-            None => self.begin().await?,
+        let is_sure = self.heard.elapsed() < MAX_GAP && self.advance().await?;
+        if !is_sure {
+            self.begin().await?;
         }
         self.heard = began;
         self.registry.heard(began);
@@ -67,22 +99,59 @@ impl Feed {
 
     /// Takes the newest place, then empties memory: what it held may be older than that place.
     async fn begin(&mut self) -> Result<(), Fault> {
-        let position = self.store.follow().await?.last_change().await?;
+        // In a transaction of its own, so that the next can see that all others have ended.
+        let boundary = self.store.follow().await?.boundary().await?;
+        let mut transaction = self.store.follow().await?;
+        let Horizon { server, ended_below, .. } = transaction.horizon().await?;
+        let newest = transaction.last_change().await?;
         self.registry.clear();
-        self.position = Some(position);
+        let mut place = Place::new(server, newest, boundary);
+        place.settle(ended_below);
+        self.place = Some(place);
         Ok(())
     }
 
-    async fn advance(&mut self, mut position: i64) -> Result<(), Fault> {
+    /// Goes on from the place that was reached; whether it is known what changed since.
+    async fn advance(&mut self) -> Result<bool, Fault> {
+        let Some(place) = &mut self.place else { return Ok(false) };
         loop {
-            let batch = self.store.follow().await?.changes_after(position, BATCH).await?;
-            let changes: Vec<Change> = batch.iter().map(|(_, change)| *change).collect();
+            let began = Instant::now();
+            let mut transaction = self.store.follow().await?;
+            let horizon = transaction.horizon().await?;
+            if horizon.server != place.server() {
+                return Ok(false);
+            }
+            let late = transaction.changes_with(&place.missing()).await?;
+            let new = transaction.changes_after(place.newest(), BATCH).await?;
+            let changes: Vec<Change> = late.iter().chain(&new).map(|it| it.change).collect();
             self.registry.apply(&changes);
-            let Some((last, _)) = batch.last() else { return Ok(()) };
-            position = *last;
-            self.position = Some(position);
+            if let Some(metrics) = &self.metrics {
+                for change in late.iter().chain(&new) {
+                    metrics.revocation_learnt(age(change, &horizon) + began.elapsed());
+                }
+            }
+            let numbers = |changes: &[NotedChange]| -> Vec<i64> {
+                changes.iter().map(|it| it.number).collect()
+            };
+            let (late, new) = (numbers(&late), numbers(&new));
+            let Ok(skipped) = place.skipped(&new) else { return Ok(false) };
+            let boundary = if skipped.is_empty() { 0 } else { transaction.boundary().await? };
+            place.advance(new.last().copied(), &late, horizon.ended_below, (&skipped, boundary));
+            if new.is_empty() {
+                if !place.is_settled() {
+                    self.registry.clear();
+                    place.settle(horizon.ended_below);
+                }
+                return Ok(true);
+            }
         }
     }
+}
+
+/// How long ago a change was written down when it was seen, by the clock of the database.
+fn age(change: &NotedChange, horizon: &Horizon) -> Duration {
+    let age = horizon.now_ms.saturating_sub(change.noted_ms);
+    Duration::from_millis(u64::try_from(age).unwrap_or(0))
 }
 
 #[cfg(test)]

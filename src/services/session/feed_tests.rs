@@ -1,5 +1,6 @@
 use super::*;
 use crate::adapters::store::sample::{self, DAY, NOW};
+use crate::model::UserId;
 use crate::services::session::{Standing, Sweep};
 
 #[tokio::test]
@@ -36,7 +37,7 @@ async fn more_changes_than_one_batch_are_applied_at_once() {
     transaction.revoke_session(session, NOW).await.unwrap();
     transaction.commit().await.unwrap();
     feed.poll().await.unwrap();
-    assert_eq!(feed.position, Some(BATCH + 2));
+    assert_eq!(feed.place.as_ref().unwrap().newest(), BATCH + 2);
     assert!(matches!(registry.ask(session, NOW).await, Ok(Standing::Inactive)));
 }
 
@@ -119,4 +120,93 @@ async fn a_backlog_is_swept_in_one_round_with_the_tokens_of_its_sessions() {
     let swept = sweep.sweep(NOW.plus(DAY + Duration::from_secs(1))).await.unwrap();
     assert_eq!(swept, 1_200 + 1 + 3_000);
     assert!(store.read().await.unwrap().find_session(over).await.unwrap().is_none());
+}
+
+/// Two transactions of the same process, of different users: the one that took its number first commits last.
+#[tokio::test]
+async fn changes_that_commit_out_of_order_are_all_learnt() {
+    let (directory, store) = sample::open().await;
+    if !sample::is_postgres(directory.path()) {
+        return;
+    }
+    let registry = Registry::new(store.clone());
+    let mut feed = Feed::new(store.clone(), registry.clone());
+    let (ana, bob) = (sample::user(&store, "ana").await, sample::user(&store, "bob").await);
+    let of_ana = sample::session(&store, ana, NOW.plus(DAY)).await;
+    let of_bob = sample::session(&store, bob, NOW.plus(DAY)).await;
+    feed.poll().await.unwrap();
+    for session in [of_ana, of_bob] {
+        registry.ask(session, NOW).await.unwrap();
+    }
+    let mut late = store.begin_write_for(ana).await.unwrap();
+    late.revoke_session(of_ana, NOW).await.unwrap();
+    let mut rolled_back = store.begin_write_for(UserId::new(77)).await.unwrap();
+    rolled_back.set_active(UserId::new(77), true, NOW).await.unwrap();
+    let mut early = store.begin_write_for(bob).await.unwrap();
+    early.revoke_session(of_bob, NOW).await.unwrap();
+    early.commit().await.unwrap();
+    // However often it is asked, while they are under way the gaps stay.
+    for _ in 0..3 {
+        feed.poll().await.unwrap();
+        assert_eq!(feed.place.as_ref().unwrap().missing(), [1, 2]);
+    }
+    assert!(registry.recall(of_bob, NOW).is_none());
+    assert!(registry.recall(of_ana, NOW).is_some());
+    drop(rolled_back);
+    late.commit().await.unwrap();
+    feed.poll().await.unwrap();
+    assert!(registry.recall(of_ana, NOW).is_none(), "the late revocation was lost");
+    timeout(Duration::from_secs(30), async {
+        while !feed.place.as_ref().unwrap().missing().is_empty() {
+            feed.poll().await.unwrap();
+        }
+    })
+    .await
+    .expect("a number that was rolled back is waited for no more");
+}
+
+/// A transaction that had begun when the feed began may commit a lower number than the feed began with.
+#[tokio::test]
+async fn what_was_under_way_when_the_feed_began_is_learnt() {
+    let (directory, store) = sample::open().await;
+    if !sample::is_postgres(directory.path()) {
+        return;
+    }
+    let registry = Registry::new(store.clone());
+    let mut feed = Feed::new(store.clone(), registry.clone());
+    let (ana, bob) = (sample::user(&store, "ana").await, sample::user(&store, "bob").await);
+    let of_ana = sample::session(&store, ana, NOW.plus(DAY)).await;
+    let mut late = store.begin_write_for(ana).await.unwrap();
+    late.revoke_session(of_ana, NOW).await.unwrap();
+    let mut early = store.begin_write_for(bob).await.unwrap();
+    early.set_active(bob, true, NOW).await.unwrap();
+    early.commit().await.unwrap();
+    feed.poll().await.unwrap();
+    assert!(!feed.place.as_ref().unwrap().is_settled());
+    registry.ask(of_ana, NOW).await.unwrap();
+    assert_eq!(registry.len(), 1);
+    late.commit().await.unwrap();
+    feed.poll().await.unwrap();
+    assert!(registry.is_empty(), "a revocation below the beginning was lost");
+    assert!(feed.place.as_ref().unwrap().is_settled());
+}
+
+#[tokio::test]
+async fn hints_come_from_another_process() {
+    let (directory, store) = sample::open().await;
+    if !sample::is_postgres(directory.path()) {
+        return;
+    }
+    let elsewhere = sample::reopen(directory.path()).await;
+    let mut listener = store.listener();
+    // The first says that it listens.
+    timeout(Duration::from_secs(30), listener.hint()).await.unwrap();
+    let user = sample::user(&elsewhere, "ana").await;
+    let session = sample::session(&elsewhere, user, NOW.plus(DAY)).await;
+    assert!(
+        timeout(Duration::from_millis(100), listener.hint()).await.is_err(),
+        "nothing to hint at"
+    );
+    sample::revoke(&elsewhere, session).await;
+    timeout(Duration::from_secs(30), listener.hint()).await.unwrap();
 }

@@ -77,7 +77,7 @@ impl Sessions {
     }
 
     async fn write_revocations(&self, user: UserId, now: Timestamp) -> Result<u64, Fault> {
-        let mut transaction = self.store.begin_write().await?;
+        let mut transaction = self.store.begin_write_for(user).await?;
         let revoked = transaction.revoke_sessions_of(user, now).await?;
         transaction.commit().await?;
         Ok(revoked)

@@ -10,6 +10,7 @@ mod hearing;
 
 mod standing;
 pub mod registry;
+mod place;
 
 pub mod feed;
 pub mod lifecycle;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::canary;
 use super::certificates::Authority;
+use super::sample_database::Database;
 use super::wait::{eventually, within};
 
 /// What a gateway is started with.
@@ -101,6 +102,8 @@ pub(crate) struct Gateway {
     process: Option<Child>,
     log: Arc<Mutex<Vec<String>>>,
     lines: watch::Receiver<usize>,
+    /// Where the tests run on PostgreSQL.
+    _database: Option<Database>,
 }
 
 /// The executable with arguments.
@@ -127,7 +130,9 @@ impl Gateway {
         write("key.pem", &certificate.key);
         write("signing.pem", signing_key());
         let address = loopback();
-        let preamble = preamble(directory.path(), address);
+        let database = Database::create(migrate);
+        let url = database.as_ref().map(Database::url);
+        let preamble = preamble(directory.path(), address, url);
         let gateway = Self {
             address,
             preamble,
@@ -136,6 +141,7 @@ impl Gateway {
             log: Arc::default(),
             lines: watch::channel(0).1,
             directory,
+            _database: database,
         };
         gateway.configure(&setup.toml);
         gateway
@@ -355,9 +361,24 @@ pub(crate) fn signing_key() -> &'static str {
     })
 }
 
-fn preamble(directory: &Path, address: IpAddr) -> String {
+/// Makes the schema at a URL.
+fn migrate(url: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("guarita.toml");
+    std::fs::write(&config, "[[listeners]]\naddress = \"127.0.0.1:8080\"\n").unwrap();
+    let migrated = guarita(&["migrate", "--config"])
+        .arg(&config)
+        .current_dir(directory.path())
+        .env("GUARITA_STORE__DATABASE", url)
+        .output()
+        .unwrap();
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+}
+
+fn preamble(directory: &Path, address: IpAddr, url: Option<String>) -> String {
     let data = directory.join("data");
     let data = data.display();
+    let database = url.unwrap_or_else(|| format!("sqlite:{data}/guarita.db"));
     format!(
         r#"
 data_dir = "{data}"
@@ -374,7 +395,7 @@ address = "{address}:8080"
 address = "{address}:9090"
 
 [store]
-database = "sqlite:{data}/guarita.db"
+database = "{database}"
 
 [tokens]
 signing_key_file = "signing.pem"

@@ -31,6 +31,7 @@ pub struct Gateway {
 impl Gateway {
     /// Makes the accounts, starts the gateway, waits until it listens.
     pub async fn start(setup: Setup) -> Self {
+        let setup = setup.apart();
         let directory = tempfile::tempdir().unwrap();
         setup.write(directory.path());
         for (name, email, roles) in setup.users() {
@@ -60,9 +61,11 @@ impl Gateway {
 
     /// Another process on the same store.
     pub async fn another_node(&self) -> Self {
-        let file = self.data().join("guarita.db");
-        let database = format!("\"sqlite:{}\"", file.display());
-        let setup = self.setup.clone().set("store.database", &database);
+        let mut setup = self.setup.clone();
+        if setup.is_on_file() {
+            let file = self.data().join("guarita.db");
+            setup = setup.set("store.database", &format!("\"sqlite:{}\"", file.display()));
+        }
         let directory = tempfile::tempdir().unwrap();
         setup.write(directory.path());
         Self::start_in(directory, setup).await
@@ -172,7 +175,7 @@ impl Gateway {
     /// Writes the changed configuration, asks for a reload and waits for its end; whether it was
     /// taken into force.
     pub async fn reload(&mut self, setup: Setup) -> bool {
-        self.setup = setup;
+        self.setup = setup.beside(&self.setup);
         let counted = (self.reloads("succeeded").await, self.reloads("failed").await);
         self.setup.write(self.directory.path());
         cli::signal(self.process, "HUP").await;

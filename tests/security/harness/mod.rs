@@ -16,8 +16,11 @@ pub mod message;
 pub mod nginx;
 pub mod oidc;
 pub mod persona;
+pub mod postgres;
 pub mod provider;
 pub mod raw;
+#[path = "../../../src/adapters/store/sample_database.rs"]
+pub mod sample_database;
 pub mod setup;
 pub mod tokens;
 pub mod upstream;

@@ -6,10 +6,16 @@ use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use super::certificates::{Authority, Identity};
+use super::database;
 use super::gateway::Gateway;
+use super::sample_database::Database;
 use super::tokens;
+
+/// What stands for the database of the test, wherever that is.
+const DATABASE: &str = "\"sqlite:data/guarita.db\"";
 
 /// The host that most tests ask for.
 pub const HOST: &str = "app.example.test";
@@ -46,6 +52,8 @@ pub struct Setup {
     users: Vec<User>,
     environment: Vec<(String, String)>,
     open_files: Option<u32>,
+    /// Made with the first text that names it; clones share it.
+    database: Arc<OnceLock<Option<Database>>>,
 }
 
 impl Setup {
@@ -68,6 +76,7 @@ impl Setup {
             users: Vec::new(),
             environment: Vec::new(),
             open_files: None,
+            database: Arc::default(),
             authority,
         };
         let names = [HOST, "*.example.test", "*.m.example.test", "localhost"];
@@ -78,7 +87,7 @@ impl Setup {
             .set("data_dir", "\"data\"")
             .set("public_url", "\"https://app.example.test\"")
             .set("ops.address", "\"127.0.0.1:0\"")
-            .set("store.database", "\"sqlite:data/guarita.db\"")
+            .set("store.database", DATABASE)
             .set("tokens.signing_key_file", "\"signing.pem\"")
             .set("passwords.memory", "\"8MiB\"")
             .set("passwords.iterations", "1")
@@ -216,11 +225,38 @@ impl Setup {
         self
     }
 
+    /// The same with a database that nobody else has.
+    pub(super) fn apart(self) -> Self {
+        Self { database: Arc::default(), ..self }
+    }
+
+    /// The same with the database of another.
+    pub(super) fn beside(self, other: &Self) -> Self {
+        Self { database: Arc::clone(&other.database), ..self }
+    }
+
+    /// Whether the database is the SQLite file in the directory.
+    pub(super) fn is_on_file(&self) -> bool {
+        let key = ("store".to_owned(), "database".to_owned());
+        self.values.get(&key).is_some_and(|value| value == DATABASE) && !database::is_postgres()
+    }
+
+    /// Where the database is, where that is PostgreSQL and the test says nothing else.
+    fn database_url(&self) -> Option<String> {
+        let key = ("store".to_owned(), "database".to_owned());
+        if self.values.get(&key).is_none_or(|value| value != DATABASE) {
+            return None;
+        }
+        self.database.get_or_init(database::create).as_ref().map(Database::url)
+    }
+
     /// The configuration file.
     pub fn text(&self) -> String {
         let mut text = String::new();
         let mut current = "";
+        let url = self.database_url().map(|url| format!("\"{url}\""));
         for ((section, key), value) in &self.values {
+            let value = url.as_ref().filter(|_| value == DATABASE).unwrap_or(value);
             if section != current {
                 write!(text, "\n[{section}]\n").unwrap();
                 current = section;
@@ -253,6 +289,9 @@ impl Setup {
             replace(&directory.join(name), content);
         }
         replace(&directory.join("guarita.toml"), self.text().as_bytes());
+        if let Some(url) = self.database_url() {
+            database::note(directory, &url);
+        }
     }
 
     pub(super) fn users(&self) -> impl Iterator<Item = (&str, Option<&str>, &[String])> {

@@ -280,13 +280,13 @@ async fn logging_leak_003_no_refusal_tells_of_keys_libraries_or_the_reason() {
     }
 }
 
-/// As far as there are such addresses: PostgreSQL, Redis and SMTP are to come, and refused.
+/// As far as there are such addresses; of the servers none is there.
 #[tokio::test]
 async fn logging_leak_004_no_password_in_an_address_is_told() {
     let password = secret("database");
     let of = |scheme: &str| format!("{scheme}://guarita:{password}@127.0.0.1:1/guarita");
     let quoted = |scheme: &str| format!("\"{}\"", of(scheme));
-    let base = || Setup::new().upstream("u", &["http://127.0.0.1:1"]);
+    let base = || Setup::new().upstream("u", &["http://127.0.0.1:1"]).set("store.wait", "\"0s\"");
     let setups = [
         base().set("store.database", &quoted("postgres")),
         base().set("store.database", &quoted("postgresql")),
@@ -303,8 +303,11 @@ async fn logging_leak_004_no_password_in_an_address_is_told() {
         base()
             .environment("DB_DRIVER", "postgres")
             .environment("DB_HOST", "127.0.0.1")
+            .environment("DB_PORT", "1")
+            .environment("DB_DATABASE", "guarita")
             .environment("DB_USERNAME", "guarita")
             .environment("DB_PASSWORD", &password),
+        base().environment("DATABASE_URL", &of("postgres")),
         base().environment("TOTP_ENC_KEY", &password[..20]),
         base().environment("INTROSPECTION_CLIENTS", &password),
         base().environment("SERVICE_API_KEY", &format!("{password} ")),
@@ -318,15 +321,20 @@ async fn logging_leak_004_no_password_in_an_address_is_told() {
             command.args([verb, "--config", "guarita.toml"]);
             command.envs(setup.variables().iter().cloned());
             let outcome = cli::finish(&mut command, "").await;
-            assert_ne!(outcome.code, 0, "{number} {verb}: {}", outcome.output());
+            // What is well written can be checked, whether or not the server is there.
+            let is_well = verb == "check" || outcome.code != 0;
+            assert!(is_well, "{number} {verb}: {}", outcome.output());
             assert!(!outcome.output().contains(MARK), "{verb}: {}", outcome.output());
         }
     }
 }
 
-/// With what there is of it today: what is read is a row of SQLite, not a value of Redis.
+/// About SQLite, which takes a text where a number should be.
 #[tokio::test]
 async fn logging_leak_005_a_session_that_cannot_be_read_is_not_told() {
+    if database::is_postgres() {
+        return;
+    }
     let stage = Stage::with(loud).await;
     for column in ["created_at", "expires_at", "user_id"] {
         let alice = stage.alice().await;

@@ -220,8 +220,7 @@ async fn session_revocation_011_secrets_are_long_unique_and_stored_as_hashes_onl
         refresh.push(token);
     }
     assert_eq!((sessions.len(), tokens.len(), ids.len()), (150, 150, 150));
-    for name in ["guarita.db", "guarita.db-wal"] {
-        let bytes = std::fs::read(stage.gateway.data().join(name)).unwrap_or_default();
+    for (name, bytes) in crate::harness::database::content(&stage.gateway).await {
         for secret in refresh.iter().map(String::as_str).chain([password_of("alice").as_str()]) {
             let found = crate::harness::raw::find(&bytes, &secret.as_bytes()[..20]);
             assert!(found.is_none(), "{name} holds a secret in the clear");

@@ -1,5 +1,8 @@
 //! The names that the replaced systems have used.
 
+use std::net::Ipv6Addr;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use toml::{Table, Value};
 
 use super::super::report::Report;
@@ -44,8 +47,19 @@ const BOUNDS: &[Bound] = &[
 
 const LINK: &str = "must be an http or https URL of at most 2048 bytes, without user and fragment";
 
-const DATABASE: [&str; 6] =
-    ["DB_DRIVER", "DB_DATABASE", "DB_HOST", "DB_PORT", "DB_USERNAME", "DB_PASSWORD"];
+const DATABASE: [&str; 8] = [
+    "DB_DRIVER",
+    "DB_DATABASE",
+    "DB_HOST",
+    "DB_PORT",
+    "DB_USERNAME",
+    "DB_PASSWORD",
+    "DB_SSLMODE",
+    "DB_SSLROOTCERT",
+];
+
+/// Names the database whole.
+const WHOLE: &str = "DATABASE_URL";
 
 /// Checks all of them and writes the database's over the file's `store.database`. An empty variable
 /// counts as not set.
@@ -56,9 +70,7 @@ pub(in super::super) fn apply(variables: &Variables, document: &mut Table, repor
         }
     }
     apply_keys(variables, document, report);
-    if DATABASE.iter().any(|name| get(variables, name).is_some()) {
-        apply_database(variables, document, report);
-    }
+    apply_database(variables, document, report);
 }
 
 /// What a variable becomes as the value of a key.
@@ -123,39 +135,102 @@ fn get<'a>(variables: &'a Variables, name: &str) -> Option<&'a str> {
 }
 
 fn apply_database(variables: &Variables, document: &mut Table, report: &mut Report) {
+    let is_set = |name: &&&str| get(variables, name).is_some();
+    let parts = DATABASE.iter().find(is_set);
+    let whole = Some(&WHOLE).filter(is_set);
+    let Some(variable) = parts.or(whole) else { return };
     for name in ["GUARITA_STORE__DATABASE", "GUARITA_STORE__DATABASE_FILE"] {
         if variables.contains_key(name) {
-            let what = "contradicts the variables DB_* (set one of the two)";
-            report.problem_with(&format!("environment {name}"), what);
+            let what = format!("contradicts the variable {variable} (set one of the two)");
+            report.problem_with(&format!("environment {name}"), &what);
             return;
         }
     }
-    if get(variables, "DB_PORT").is_some_and(|port| !is_within(port, 1, 65_535)) {
-        report.problem_with("environment DB_PORT", "must be 1 to 65535");
-    }
-    let path = match get(variables, "DB_DRIVER") {
-        Some("sqlite") => get(variables, "DB_DATABASE"),
-        // The replaced systems used PostgreSQL where nothing was said.
-        Some("postgres") | None => {
-            let what = "PostgreSQL is not available yet (set DB_DRIVER=sqlite, or none of DB_*)";
-            report.problem_with("environment DB_DRIVER", what);
+    let database = match (parts, get(variables, WHOLE)) {
+        (Some(part), Some(_)) => {
+            let what = format!("contradicts the variable {part} (set one of the two)");
+            report.problem_with(&format!("environment {WHOLE}"), &what);
             return;
         }
-        Some(_) => {
-            report.problem_with("environment DB_DRIVER", "must be postgres or sqlite");
-            return;
-        }
+        (None, whole) => whole.map(str::to_owned),
+        (Some(_), None) => put_together(variables, report),
     };
-    let Some(path) = path else {
-        report.problem_with("environment DB_DATABASE", "must be the path of the database's file");
-        return;
-    };
+    let Some(database) = database else { return };
     let store = document.entry("store").or_insert_with(|| Value::Table(Table::new()));
     if let Value::Table(store) = store {
         store.remove("database_file");
-        store.insert("database".to_owned(), Value::String(format!("sqlite:{path}")));
-        report.places.override_with("store.database", "DB_DATABASE");
+        store.insert("database".to_owned(), Value::String(database));
+        let variable = if parts.is_some() { "DB_DATABASE" } else { WHOLE };
+        report.places.override_with("store.database", variable);
     }
+}
+
+/// The database that the variables `DB_*` name.
+fn put_together(variables: &Variables, report: &mut Report) -> Option<String> {
+    let get = |name: &str| get(variables, name);
+    if get("DB_PORT").is_some_and(|port| !is_within(port, 1, 65_535)) {
+        report.problem_with("environment DB_PORT", "must be 1 to 65535");
+        return None;
+    }
+    // The replaced systems used PostgreSQL where nothing was said.
+    match get("DB_DRIVER").unwrap_or("postgres") {
+        "sqlite" => {
+            let path = get("DB_DATABASE").map(|path| format!("sqlite:{path}"));
+            if path.is_none() {
+                let what = "must be the path of the database's file";
+                report.problem_with("environment DB_DATABASE", what);
+            }
+            path
+        }
+        "postgres" => {
+            let mut named = [("DB_USERNAME", None), ("DB_DATABASE", None)];
+            for (name, value) in &mut named {
+                *value = get(name).map(encode);
+                if value.is_none() {
+                    let what = "must be set, as DB_DRIVER is postgres (or set DB_DRIVER=sqlite)";
+                    report.problem_with(&format!("environment {name}"), what);
+                }
+            }
+            let [(_, Some(user)), (_, Some(database))] = named else { return None };
+            let password = get("DB_PASSWORD").map(|word| format!(":{}", encode(word)));
+            let port = get("DB_PORT").unwrap_or("5432");
+            let server = match get("DB_HOST").unwrap_or("localhost") {
+                socket if socket.starts_with('/') => {
+                    format!("{}:{port}/{database}?", encode(socket))
+                }
+                address if address.parse::<Ipv6Addr>().is_ok() => {
+                    format!("[{address}]:{port}/{database}?")
+                }
+                host if is_host(host) => format!("{host}:{port}/{database}?"),
+                _ => {
+                    let what = "must be a name, an address or the directory of a socket";
+                    report.problem_with("environment DB_HOST", what);
+                    return None;
+                }
+            };
+            let mut url = format!("postgres://{user}{}@{server}", password.unwrap_or_default());
+            for (variable, name) in [("DB_SSLMODE", "sslmode"), ("DB_SSLROOTCERT", "sslrootcert")] {
+                if let Some(value) = get(variable) {
+                    url.push_str(&format!("{name}={}&", encode(value)));
+                }
+            }
+            url.pop();
+            Some(url)
+        }
+        _ => {
+            report.problem_with("environment DB_DRIVER", "must be postgres or sqlite");
+            None
+        }
+    }
+}
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn is_host(text: &str) -> bool {
+    text.len() <= 253
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
 fn is_within(text: &str, least: u32, most: u32) -> bool {
@@ -272,10 +347,44 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_not_there_yet_is_refused() {
+    fn a_server_is_put_together_from_its_parts() {
+        let user = [("DB_USERNAME", "ana:x"), ("DB_DATABASE", "a/b")];
+        for (more, url) in [
+            (&[][..], "postgres://ana%3Ax@localhost:5432/a%2Fb"),
+            (
+                &[("DB_PASSWORD", "p@ss/?#")],
+                "postgres://ana%3Ax:p%40ss%2F%3F%23@localhost:5432/a%2Fb",
+            ),
+            (&[("DB_HOST", "::1"), ("DB_PORT", "6000")], "postgres://ana%3Ax@[::1]:6000/a%2Fb"),
+            (
+                &[
+                    ("DB_HOST", "db.test"),
+                    ("DB_SSLMODE", "verify-full"),
+                    ("DB_SSLROOTCERT", "/ca.pem"),
+                ],
+                "postgres://ana%3Ax@db.test:5432/a%2Fb?sslmode=verify%2Dfull&sslrootcert=%2Fca%2Epem",
+            ),
+            (
+                &[("DB_HOST", "/run/postgresql")],
+                "postgres://ana%3Ax@%2Frun%2Fpostgresql:5432/a%2Fb",
+            ),
+        ] {
+            let (table, problems) = applied(&[&user[..], more].concat());
+            assert_eq!(problems, Vec::<String>::new());
+            assert_eq!(table["store"]["database"].as_str(), Some(url));
+        }
+        let (table, _) = applied(&[("DATABASE_URL", "postgres://a@h/b")]);
+        assert_eq!(table["store"]["database"].as_str(), Some("postgres://a@h/b"));
+    }
+
+    #[test]
+    fn what_names_no_database_is_refused() {
         for variables in [
-            &[("DB_DRIVER", "postgres"), ("DB_PASSWORD", "hunter2")][..],
-            &[("DB_HOST", "db.test")],
+            &[("DB_DRIVER", "postgres"), ("DB_PASSWORD", "hunter2"), ("DB_USERNAME", "a")][..],
+            &[("DB_HOST", "db.test/x"), ("DB_USERNAME", "a"), ("DB_DATABASE", "b")],
+            &[("DB_HOST", "db.test"), ("DB_DATABASE", "b")],
+            &[("DATABASE_URL", "postgres://a:hunter2@h/b"), ("DB_DATABASE", "b")],
+            &[("DATABASE_URL", "postgres://a:hunter2@h/b"), ("GUARITA_STORE__DATABASE", "b")],
             &[("DB_DRIVER", "mysql")],
             &[("DB_DRIVER", "sqlite")],
             &[("DB_DRIVER", "sqlite"), ("DB_DATABASE", "a"), ("GUARITA_STORE__DATABASE", "b")],

@@ -137,7 +137,7 @@ fn problems_of_every_kind_are_told_together_in_the_order_of_the_file() {
     let place = Place::new(
         "mode = \"external\"\npublic_url = \"http://gateway.test\"\ntrusted_proxies = [\"10.0.0.0/33\"]\n\
          [[listeners]]\naddress = \"localhost:80\"\nclient_auth = { mode = \"required\" }\n\
-         [store]\ndatabase = \"postgres://user:hunter2@db/guarita\"\n\
+         [store]\ndatabase = \"postgres://user:hunter2@db\"\n\
          [tokens]\naccess_ttl = \"25h\"\nleeway = \"61s\"\nmax_length = \"65KiB\"\n\
          [lockout]\nduration = \"soon\"\n\
          [[upstreams]]\nname = \"a b\"\nservers = [\"http://a/b\"]\n\
@@ -153,7 +153,7 @@ fn problems_of_every_kind_are_told_together_in_the_order_of_the_file() {
         ("guarita.toml:5: listeners[0].address: ", "IP address"),
         ("guarita.toml:6: listeners[0].client_auth: ", "tls"),
         ("guarita.toml:6: listeners[0].client_auth.ca: ", "is missing"),
-        ("guarita.toml:8: store.database: ", "not available yet"),
+        ("guarita.toml:8: store.database: ", "must name a user, a host and a database"),
         ("guarita.toml:10: tokens.access_ttl: ", "must be 1s to 1d"),
         ("guarita.toml:11: tokens.leeway: ", "must be 0s to 1m"),
         ("guarita.toml:12: tokens.max_length: ", "must be 1KiB to 64KiB"),

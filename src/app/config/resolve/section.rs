@@ -12,7 +12,7 @@ use super::super::values::{AuditSettings, Listener};
 use super::super::written::Written;
 use super::Reader;
 use super::upstreams::host_and_port;
-use crate::adapters::store;
+use crate::adapters::store::{self, OpenFault};
 use crate::live::snapshot::Limits;
 use crate::model::Secret;
 
@@ -96,23 +96,25 @@ pub(super) fn store(
     let (database, path) = reader
         .secret("store.database", text, file)
         .unwrap_or_else(|| (default(), "store".to_owned()));
-    check_database(database.expose(), &path, reader);
-    store::Settings { database }
+    let bounds = Duration::ZERO..=Duration::from_secs(3_600);
+    let wait = reader.time("store.wait", of.wait.as_ref(), Duration::from_secs(60), bounds);
+    let settings = store::Settings { database, wait };
+    check_database(&settings, &path, reader);
+    settings
 }
 
-fn check_database(text: &str, path: &str, reader: &mut Reader<'_>) {
-    if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-        let what = "PostgreSQL is not available yet";
-        reader.report.problem_with_hint(path, what, "use sqlite:PATH");
+fn check_database(settings: &store::Settings, path: &str, reader: &mut Reader<'_>) {
+    let text = settings.database.expose();
+    let hint = "as in sqlite:data/guarita.db or postgres://user:password@host/database, at most 4096 bytes";
+    if text.len() > MAX_PATH || text.chars().any(char::is_control) {
+        reader.report.problem_with_hint(path, "is not a database", hint);
         return;
     }
-    let file = text.strip_prefix("sqlite:").filter(|file| !file.is_empty());
-    if file.is_none() || text.len() > MAX_PATH || text.chars().any(char::is_control) {
-        reader.report.problem_with_hint(
-            path,
-            "is not a database",
-            "as in sqlite:data/guarita.db, at most 4096 bytes",
-        );
+    match settings.check() {
+        Ok(None) => {}
+        Ok(Some(warning)) => reader.report.warning(path, warning),
+        Err(OpenFault::Unsupported(what)) => reader.report.problem_with_hint(path, what, hint),
+        Err(fault) => reader.report.problem_with_hint(path, fault, hint),
     }
 }
 

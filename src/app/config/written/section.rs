@@ -21,8 +21,9 @@ pub struct Ops {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// `sqlite:PATH`. Default `sqlite:<data_dir>/guarita.db`. `postgres://` is not available yet:
-    /// refused.
+    /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE` with the parameters `sslmode` (`disable`,
+    /// `allow`, `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, `sslcert` and `sslkey` (absolute
+    /// paths); the host may be the directory of a socket, percent-encoded. Default `sqlite:<data_dir>/guarita.db`.
     #[schemars(with = "Option<String>")]
     pub database: Option<Secret>,
     /// File that holds the value of `database`.
@@ -34,6 +35,8 @@ pub struct Store {
     pub master_key: Option<Secret>,
     /// File that holds the value of `master_key`.
     pub master_key_file: Option<String>,
+    /// How long the start waits for a server that does not answer, 0s to 1h. Default `1m`.
+    pub wait: Option<Time>,
     /// Redis, where several gateways share one state. Not available yet: refused unless empty.
     #[schemars(with = "Option<String>")]
     pub redis: Option<Secret>,

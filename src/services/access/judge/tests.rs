@@ -16,7 +16,7 @@ struct Asked {
 }
 
 struct Court {
-    _directory: tempfile::TempDir,
+    _directory: crate::adapters::store::sample::Place,
     linking: Linking,
     verified: VerifiedTokens,
     keyring: Keyring,

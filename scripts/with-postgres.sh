@@ -1,0 +1,75 @@
+#!/bin/sh
+# Runs a command while a PostgreSQL server of its own runs, and ends the server with it.
+#
+#   scripts/with-postgres.sh cargo nextest run --lib
+#
+# The command is told by the environment: GUARITA_TEST_DATABASE=postgres, and GUARITA_TEST_POSTGRES, the URL of
+# the server. Everything is in a directory for the time being; nothing survives it, so nothing waits for
+# a disk. PostgreSQL refuses to run as root: there it runs as `postgres`, or `nobody`.
+set -eu
+
+# Debian keeps the server's programs apart, by version; Homebrew's may not be linked.
+for directory in /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin; do
+    [ -x "$directory/initdb" ] && PATH="$PATH:$directory"
+done
+export PATH
+
+directory=$(mktemp -d "${TMPDIR:-/tmp}/guarita-postgres.XXXXXX")
+
+# Runs a command as whoever may run a server.
+as_server() {
+    if [ "$(id -u)" -ne 0 ]; then
+        "$@"
+    elif id postgres >/dev/null 2>&1; then
+        setpriv --reuid=postgres --regid="$(id -g postgres)" --clear-groups -- "$@"
+    else
+        setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups -- "$@"
+    fi
+}
+
+finish() {
+    as_server pg_ctl --pgdata="$directory/data" --mode=immediate --silent stop >/dev/null 2>&1 || true
+    rm -rf "$directory"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+if [ "$(id -u)" -eq 0 ]; then
+    if id postgres >/dev/null 2>&1; then chown postgres "$directory"; else chown nobody "$directory"; fi
+fi
+
+(
+    cd "$directory"
+    as_server initdb --pgdata="$directory/data" --username=guarita --auth=trust --encoding=UTF8 \
+        --locale=C --no-sync >"$directory/initdb.log" 2>&1 ||
+        { cat "$directory/initdb.log" >&2; exit 1; }
+)
+
+# A port that nobody has; somebody may have taken it a moment later, so several are tried.
+attempt=0
+while :; do
+    port=$(python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
+    options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$directory
+        -c max_connections=400 -c fsync=off -c full_page_writes=off -c synchronous_commit=off
+        -c autovacuum=off -c shared_buffers=64MB -c max_wal_size=4GB -c log_min_messages=fatal"
+    # shellcheck disable=SC2086 # one line
+    options=$(echo $options)
+    if (cd "$directory" && as_server pg_ctl --pgdata="$directory/data" --log="$directory/data/server.log" \
+        --options="$options" --wait --silent start >/dev/null); then
+        break
+    fi
+    attempt=$((attempt + 1))
+    if [ "$attempt" -ge 5 ]; then
+        cat "$directory/data/server.log" >&2
+        exit 1
+    fi
+done
+
+status=0
+GUARITA_TEST_DATABASE=postgres GUARITA_TEST_POSTGRES="postgres://guarita@127.0.0.1:$port/postgres" \
+    "$@" || status=$?
+exit "$status"

@@ -1,0 +1,141 @@
+//! A database of one's own, for one test, on the PostgreSQL server of the tests.
+//!
+//! `scripts/with-postgres.sh` starts that server and says where it is. Copying a database that is migrated
+//! already is faster than migrating one.
+
+use std::future::Future;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
+
+/// What all others are copied from.
+const TEMPLATE: &str = "guarita_template";
+/// Held while it is made.
+const LOCK: i64 = 0x7465_7374;
+
+/// A database that ends with this value.
+#[derive(Debug)]
+pub(crate) struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    /// One that is migrated, where tests are to run on PostgreSQL. `migrate` makes the schema at a URL.
+    pub(crate) fn create(migrate: impl FnOnce(&str) + Send + 'static) -> Option<Self> {
+        let database = Self::named(format!("test_{}", uuid::Uuid::new_v4().simple()))?;
+        let (server, name) = (database.server.clone(), database.name.clone());
+        apart(move |runtime| runtime.block_on(copy(&server, &name, migrate)));
+        Some(database)
+    }
+
+    /// One that is empty.
+    pub(crate) fn empty() -> Option<Self> {
+        let database = Self::named(format!("test_{}", uuid::Uuid::new_v4().simple()))?;
+        database.on_server(format!("CREATE DATABASE {} TEMPLATE template0", database.name));
+        Some(database)
+    }
+
+    fn named(name: String) -> Option<Self> {
+        let kind = std::env::var_os("GUARITA_TEST_DATABASE")?;
+        if kind == "sqlite" {
+            return None;
+        }
+        assert_eq!(kind, "postgres", "GUARITA_TEST_DATABASE is sqlite or postgres");
+        let server = std::env::var_os("GUARITA_TEST_POSTGRES");
+        let server = server.expect("run the tests by scripts/with-postgres.sh");
+        Some(Self { server: server.into_string().unwrap(), name })
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        at(&self.server, &self.name)
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs one statement on the server, outside of this database.
+    pub(crate) fn on_server(&self, statement: String) {
+        execute(&self.server, statement);
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        execute(&self.server, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+    }
+}
+
+/// Runs statements at a URL.
+pub(crate) fn execute(url: &str, statements: String) {
+    let url = url.to_owned();
+    apart(move |runtime| {
+        runtime.block_on(async {
+            let mut connection = PgConnection::connect(&url).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        });
+    });
+}
+
+/// Another database of the same server.
+pub(crate) fn at(server: &str, name: &str) -> String {
+    let (server, _) = server.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+async fn copy(server: &str, name: &str, migrate: impl FnOnce(&str) + Send + 'static) {
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    let run = async |connection: &mut PgConnection, statement: String| {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.unwrap();
+    };
+    let is_there = async |connection: &mut PgConnection| {
+        let query = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1").bind(TEMPLATE);
+        query.fetch_optional(connection).await.unwrap().is_some()
+    };
+    if !is_there(&mut connection).await {
+        run(&mut connection, format!("SELECT pg_advisory_lock({LOCK})")).await;
+        if !is_there(&mut connection).await {
+            let new = format!("{TEMPLATE}_new");
+            run(&mut connection, format!("DROP DATABASE IF EXISTS {new} WITH (FORCE)")).await;
+            run(&mut connection, format!("CREATE DATABASE {new} TEMPLATE template0")).await;
+            let url = at(server, &new);
+            let made = std::thread::spawn(move || migrate(&url)).join();
+            assert!(made.is_ok(), "the template could not be migrated");
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+            run(&mut connection, format!("{end} = '{new}'")).await;
+            run(&mut connection, format!("ALTER DATABASE {new} RENAME TO {TEMPLATE}")).await;
+        }
+        run(&mut connection, format!("SELECT pg_advisory_unlock({LOCK})")).await;
+    }
+    run(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+    connection.close().await.unwrap();
+}
+
+/// On a thread of its own: a test may be in a runtime already, and the end of a value waits for nothing.
+fn apart(work: impl FnOnce(&tokio::runtime::Runtime) + Send + 'static) {
+    let done = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        work(&runtime);
+    });
+    if done.join().is_err() && !std::thread::panicking() {
+        panic!("the PostgreSQL server of the tests failed");
+    }
+}
+
+/// Waits for a future on a thread of its own.
+pub(crate) fn wait<T, F>(work: impl FnOnce() -> F + Send + 'static) -> T
+where
+    T: Send + 'static,
+    F: Future<Output = T>,
+{
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(work())
+    })
+    .join()
+    .unwrap()
+}

@@ -1,0 +1,32 @@
+//! What the requests of one route count.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
+
+use super::STATUSES;
+
+/// The counters of one route, ready to be counted on.
+#[derive(Clone, Debug)]
+pub struct RouteMetrics {
+    statuses: [IntCounter; 5],
+    duration: Histogram,
+}
+
+impl RouteMetrics {
+    /// Counts one answered request; `duration` from the head's last byte to the answer's end.
+    pub fn served(&self, status: u16, duration: Duration) {
+        let class = usize::from(status / 100).saturating_sub(1).min(4);
+        if let Some(counter) = self.statuses.get(class) {
+            counter.inc();
+        }
+        self.duration.observe(duration.as_secs_f64());
+    }
+
+    pub(super) fn new(requests: &IntCounterVec, duration: &HistogramVec, label: &str) -> Self {
+        Self {
+            statuses: STATUSES.map(|status| requests.with_label_values(&[label, status])),
+            duration: duration.with_label_values(&[label]),
+        }
+    }
+}
