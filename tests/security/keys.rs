@@ -315,6 +315,13 @@ async fn a_start_with_another_a_short_or_no_master_key_is_refused_and_changes_no
         assert!(refused.contains(told), "{refused}");
         assert!(!refused.contains(value), "{refused}");
     }
+    let doctor = async |masters: &str| {
+        let mut command = cli::command(elsewhere.path());
+        command.args(["doctor", "--config", "guarita.toml"]).env("GUARITA_MASTER_KEY", masters);
+        cli::finish(&mut command, "").await.stdout
+    };
+    assert!(doctor(MASTER).await.contains("ok      keys in the database"));
+    assert!(doctor(OTHER_MASTER).await.contains("WRONG   keys: the master key does not open"));
     let refused = serve("UNRELATED", "x").await.output();
     assert!(refused.contains("no master key is configured"), "{refused}");
     let verb = ["keys", "rotate", "--config", "guarita.toml"];
@@ -357,6 +364,36 @@ async fn what_a_gateway_had_in_files_counts_on_when_its_keys_move_to_the_databas
     let other = gateway.another_node().await;
     assert!(is_let_in(&other, &alice).await);
     assert_eq!(published(&other).await, before);
+}
+
+#[tokio::test]
+async fn a_store_that_was_copied_opens_to_what_was_given_before() {
+    let upstream = Upstream::start().await;
+    let gateway = sealed(&upstream).start().await;
+    let alice = gateway.bearer("alice").await;
+    let browser = Browser::signed_in(&gateway, "root").await;
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let old = format!("sqlite:{}", gateway.data().join("guarita.db").display());
+    let new = format!("sqlite:{}", to.path().join("new.db").display());
+    let copy = ["store", "copy", "--from", &old, "--to", &new];
+    let said = cli::run(from.path(), &copy, "").await.succeeded().stdout;
+    assert!(said.contains("         2  sessions\n") && said.contains("counts agree"), "{said}");
+    let again = cli::run(from.path(), &copy, "").await.failed(1).stderr;
+    assert!(again.contains("the target is not empty"), "{again}");
+    let missing = format!("sqlite:{}", to.path().join("missing.db").display());
+    let none = ["store", "copy", "--from", &missing, "--to", &new];
+    cli::run(from.path(), &none, "").await.failed(1);
+
+    let setup = gateway.setup().set("store.database", &format!("\"{new}\""));
+    setup.write(from.path());
+    let moved = Gateway::start_in(from, setup).await;
+    assert!(is_let_in(&moved, &alice).await);
+    let elsewhere = Browser::new(&moved);
+    elsewhere.keep(SESSION, &browser.cookie(SESSION).unwrap());
+    assert_eq!(elsewhere.get("/api/x").await.status, 200);
+    moved.verb(&["user", "disable", "--username", "alice"], "").await.succeeded();
+    until("the revocation", || async { (!is_let_in(&moved, &alice).await).then_some(()) }).await;
+    assert!(is_let_in(&gateway, &alice).await, "the old one is not touched");
 }
 
 #[tokio::test]

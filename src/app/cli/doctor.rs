@@ -14,6 +14,7 @@ use crate::adapters::mail::{Failure as MailFailure, Letter, Smtp, render};
 use crate::adapters::store::{Probed, Store};
 use crate::adapters::upstream::settings::Server;
 use crate::app::config::{self, Config};
+use crate::app::reload::open_vault;
 use crate::model::{EmailAddress, Timestamp, clock, random};
 use crate::services::federation;
 
@@ -85,6 +86,9 @@ async fn ask(config: &Config, mail_to: Option<&EmailAddress>) -> Vec<Found> {
     let now = clock::now();
     let (database, last) = ask_database(config).await;
     let mut found = vec![Found::Well("configuration".into()), database, judge_clock(now, last)];
+    if matches!(found.get(1), Some(Found::Well(_))) {
+        found.extend(ask_keys(config).await);
+    }
     found.push(ask_mail(config, mail_to).await);
     found.extend(ask_providers(config).await);
     found.extend(ask_upstreams(config).await);
@@ -125,6 +129,22 @@ async fn ask_database(config: &Config) -> (Found, Option<Timestamp>) {
             (wrong(format_args!("database: {fault}"), todo), None)
         }
     }
+}
+
+/// Whether the keys in the database open, where any are to be there.
+async fn ask_keys(config: &Config) -> Option<Found> {
+    let todo = "see store.master_key_file and GUARITA_MASTER_KEY";
+    let store = Store::open(&config.store).await.ok()?;
+    let found = match open_vault(config, &store).await {
+        Ok(None) => None,
+        Ok(Some(vault)) => Some(match vault.read().await {
+            Ok(_) => Found::Well("keys in the database".into()),
+            Err(fault) => wrong(format_args!("keys: {fault}"), todo),
+        }),
+        Err(fault) => Some(wrong(format_args!("keys: {fault}"), todo)),
+    };
+    store.close().await;
+    found
 }
 
 /// Coarse: a clock that is far off makes tokens that nobody takes.

@@ -207,6 +207,7 @@ impl Actor {
                 let generation = snapshot.generation;
                 self.live.swap(snapshot);
                 tracing::info!(event = "keys.taken", generation, "other keys are in force");
+                self.audit.record(&Event::new(Name::KeysChanged), clock::now());
                 self.status.send_modify(|status| status.generation = generation);
             }
             Ok(Err(problems)) => {

@@ -95,6 +95,8 @@ names! {
     ReloadSucceeded = "config.reload.succeeded", false;
     /// A configuration was refused; the old one stays.
     ReloadFailed = "config.reload.failed", true;
+    /// Other keys of the database are in force.
+    KeysChanged = "keys.changed", false;
     /// The newest audit file did not end as a stop leaves it.
     AuditResumed = "audit.resumed", false;
     /// The gateway serves.
