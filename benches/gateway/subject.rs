@@ -128,7 +128,9 @@ pub(crate) fn address_of(name: &str) -> String {
 async fn accounts(folder: &Path, instance: usize) {
     let database = folder.join(format!("data{instance}/guarita.db"));
     let url = Secret::new(format!("sqlite:{}", database.display()));
-    let store = Store::open(&store::Settings { database: url, wait: std::time::Duration::ZERO }).await.unwrap();
+    let store = Store::open(&store::Settings { database: url, wait: std::time::Duration::ZERO })
+        .await
+        .unwrap();
     let hashing =
         Hashing { memory_kib: 19 << 10, iterations: 2, parallelism: 1, concurrency: 1, queue: 1 };
     let passwords = Passwords::new(&hashing).unwrap();
@@ -147,7 +149,9 @@ async fn accounts(folder: &Path, instance: usize) {
 async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyring) -> PathBuf {
     let database = folder.join(format!("data{instance}/guarita.db"));
     let url = Secret::new(format!("sqlite:{}", database.display()));
-    let store = Store::open(&store::Settings { database: url, wait: std::time::Duration::ZERO }).await.unwrap();
+    let store = Store::open(&store::Settings { database: url, wait: std::time::Duration::ZERO })
+        .await
+        .unwrap();
     let now = clock::now();
     let roles = Roles::parse(["Metrics.Reader"]).unwrap();
     let mut transaction = store.begin_write().await.unwrap();

@@ -128,11 +128,9 @@ async fn only_a_server_that_proves_its_name_is_spoken_to() {
         path.display().to_string()
     };
     let (right, wrong) = (ca("ca.pem", &authority), ca("other.pem", &Authority::new("Other CA")));
-    for (host, ca, is_taken) in [
-        ("localhost", &right, true),
-        ("localhost", &wrong, false),
-        ("127.0.0.1", &right, false),
-    ] {
+    for (host, ca, is_taken) in
+        [("localhost", &right, true), ("localhost", &wrong, false), ("127.0.0.1", &right, false)]
+    {
         let url = format!("{}?sslmode=verify-full&sslrootcert={ca}", server.url_at(host));
         let setup = Setup::new().set("store.database", &format!("\"{url}\""));
         setup.write(directory.path());

@@ -139,8 +139,7 @@ impl Transaction {
         match self.dialect() {
             Dialect::Sqlite => Ok(0),
             Dialect::Postgres => {
-                let query =
-                    sqlx::query("SELECT pg_current_xact_id()::text::bigint AS boundary");
+                let query = sqlx::query("SELECT pg_current_xact_id()::text::bigint AS boundary");
                 let row = self.find(query).await?;
                 number(&row.ok_or(Fault::Invalid("boundary"))?, "boundary")
             }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::AnyPool;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
@@ -23,8 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Outside of the transaction that it is about: NOTIFY takes a lock that is one for the whole server, and
 /// keeps it until the commit. A hint need not survive a power loss, so the lock does not wait for the disk.
-const TELL: &str =
-    "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY guarita_changes; COMMIT";
+const TELL: &str = "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY guarita_changes; COMMIT";
 const CHANNEL: &str = "guarita_changes";
 
 /// Tells other processes; a clone tells together with it.
@@ -133,8 +132,6 @@ async fn connect(server: &PgConnectOptions) -> Result<PgListener, sqlx::Error> {
     Ok(listener)
 }
 
-async fn within<T>(
-    work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
+async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     timeout(TIMEOUT, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

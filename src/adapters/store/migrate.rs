@@ -31,9 +31,7 @@ pub(super) async fn applied(
             "SELECT 1 AS found FROM sqlite_master \
              WHERE type = 'table' AND name = '_sqlx_migrations'"
         }
-        Dialect::Postgres => {
-            "SELECT 1 AS found WHERE to_regclass('_sqlx_migrations') IS NOT NULL"
-        }
+        Dialect::Postgres => "SELECT 1 AS found WHERE to_regclass('_sqlx_migrations') IS NOT NULL",
     };
     if sqlx::query(is_there).fetch_optional(&mut *connection).await?.is_none() {
         return Ok(None);

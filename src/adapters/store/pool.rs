@@ -123,8 +123,7 @@ impl Store {
         let mut others = pool.options().get_max_connections();
         loop {
             let connection = pool.acquire().await?;
-            let mut transaction =
-                Transaction::new(connection, self.dialect, self.hints.clone());
+            let mut transaction = Transaction::new(connection, self.dialect, self.hints.clone());
             match transaction.begin(self.dialect.begin(purpose)).await {
                 Ok(()) => return Ok(transaction),
                 Err(Fault::Timeout) => return Err(Fault::Timeout),

@@ -241,7 +241,8 @@ async fn examine(server: &Server, connection: &mut AnyConnection) -> Result<(), 
     );
     let answer = async {
         let row = asked.fetch_one(connection).await?;
-        let (version, encoding): (i64, String) = (row.try_get("version")?, row.try_get("encoding")?);
+        let (version, encoding): (i64, String) =
+            (row.try_get("version")?, row.try_get("encoding")?);
         Ok((version, encoding, row.try_get::<i64, _>("standby")?))
     };
     let (version, encoding, standby) =

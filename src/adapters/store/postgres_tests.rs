@@ -221,8 +221,7 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
     let Some(database) = empty() else { return };
     let store = opened(&database).await;
     let began = tokio::time::Instant::now();
-    let mut transaction =
-        store.begin_write_within(Duration::from_secs(30)).await.unwrap();
+    let mut transaction = store.begin_write_within(Duration::from_secs(30)).await.unwrap();
     let slept = transaction.execute(sqlx::query("SELECT 1 FROM pg_sleep(20)")).await;
     assert!(matches!(slept, Err(crate::adapters::store::Fault::Timeout)), "{slept:?}");
     assert!(began.elapsed() < Duration::from_secs(15));

@@ -10,10 +10,10 @@ use sqlx::{Any, Row as _, SqlStr};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Fault;
 use super::dialect::Dialect;
 use super::fault::is_lost;
 use super::hint::Hints;
-use super::Fault;
 use crate::model::Timestamp;
 
 /// Longest life of a transaction.

@@ -1,6 +1,5 @@
 use std::collections::HashSet;
 
-
 use super::super::{Administration, Grant, Usage};
 use super::*;
 use crate::adapters::store::sample::{self, DAY, NOW};
@@ -32,7 +31,7 @@ impl Node {
     }
 
     async fn hear(&mut self) {
-        self.feed.poll().await.unwrap();
+        self.feed.settle().await;
     }
 
     async fn make(&self, grant: Grant) -> (ApiKeyId, Secret) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Issuer, Rotation, Settings};
-use crate::adapters::store::sample::{self, Place};
 use crate::adapters::store::Store;
+use crate::adapters::store::sample::{self, Place};
 use crate::model::{Secret, Timestamp};
 use crate::rules::token::claims::Expectations;
 use crate::rules::token::{Algorithm, Claims, Keyring, SigningKey};

@@ -351,10 +351,17 @@ mod tests {
         let user = [("DB_USERNAME", "ana:x"), ("DB_DATABASE", "a/b")];
         for (more, url) in [
             (&[][..], "postgres://ana%3Ax@localhost:5432/a%2Fb"),
-            (&[("DB_PASSWORD", "p@ss/?#")], "postgres://ana%3Ax:p%40ss%2F%3F%23@localhost:5432/a%2Fb"),
+            (
+                &[("DB_PASSWORD", "p@ss/?#")],
+                "postgres://ana%3Ax:p%40ss%2F%3F%23@localhost:5432/a%2Fb",
+            ),
             (&[("DB_HOST", "::1"), ("DB_PORT", "6000")], "postgres://ana%3Ax@[::1]:6000/a%2Fb"),
             (
-                &[("DB_HOST", "db.test"), ("DB_SSLMODE", "verify-full"), ("DB_SSLROOTCERT", "/ca.pem")],
+                &[
+                    ("DB_HOST", "db.test"),
+                    ("DB_SSLMODE", "verify-full"),
+                    ("DB_SSLROOTCERT", "/ca.pem"),
+                ],
                 "postgres://ana%3Ax@db.test:5432/a%2Fb?sslmode=verify%2Dfull&sslrootcert=%2Fca%2Epem",
             ),
             (
