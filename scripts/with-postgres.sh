@@ -3,7 +3,7 @@
 #
 #   scripts/with-postgres.sh cargo nextest run --lib
 #
-# The command is told by the environment: GUARITA_TEST_DATABASE=postgres, and GUARITA_TEST_POSTGRES, the URL of
+# The command is told by the environment: TEST_DATABASE=postgres, and TEST_POSTGRES, the URL of
 # the server. Everything is in a directory for the time being; nothing survives it, so nothing waits for
 # a disk. PostgreSQL refuses to run as root: there it runs as `postgres`, or `nobody`.
 set -eu
@@ -70,6 +70,6 @@ print(s.getsockname()[1])')
 done
 
 status=0
-GUARITA_TEST_DATABASE=postgres GUARITA_TEST_POSTGRES="postgres://guarita@127.0.0.1:$port/postgres" \
+TEST_DATABASE=postgres TEST_POSTGRES="postgres://guarita@127.0.0.1:$port/postgres" \
     "$@" || status=$?
 exit "$status"

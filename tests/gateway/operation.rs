@@ -100,7 +100,7 @@ async fn what_cannot_start_says_why_and_touches_nothing() {
     drop(taken);
 
     // PostgreSQL has no file of ours.
-    if std::env::var_os("GUARITA_TEST_DATABASE").is_none_or(|kind| kind == "sqlite") {
+    if std::env::var_os("TEST_DATABASE").is_none_or(|kind| kind == "sqlite") {
         std::fs::create_dir_all(gateway.path("data")).unwrap();
         std::fs::write(gateway.path("data/guarita.db"), "not a database").unwrap();
         assert!(serve(&gateway).starts_with("database: "));

@@ -37,12 +37,12 @@ impl Database {
     }
 
     fn named(name: String) -> Option<Self> {
-        let kind = std::env::var_os("GUARITA_TEST_DATABASE")?;
+        let kind = std::env::var_os("TEST_DATABASE")?;
         if kind == "sqlite" {
             return None;
         }
-        assert_eq!(kind, "postgres", "GUARITA_TEST_DATABASE is sqlite or postgres");
-        let server = std::env::var_os("GUARITA_TEST_POSTGRES");
+        assert_eq!(kind, "postgres", "TEST_DATABASE is sqlite or postgres");
+        let server = std::env::var_os("TEST_POSTGRES");
         let server = server.expect("run the tests by scripts/with-postgres.sh");
         Some(Self { server: server.into_string().unwrap(), name })
     }

@@ -31,7 +31,7 @@ impl Node {
     }
 
     async fn hear(&mut self) {
-        self.feed.poll().await.unwrap();
+        self.feed.settle().await;
     }
 
     async fn make(&self, grant: Grant) -> (ApiKeyId, Secret) {

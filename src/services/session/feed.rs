@@ -97,6 +97,18 @@ impl Feed {
         Ok(())
     }
 
+    /// Applies what was committed, and waits until nothing can come that was under way before the beginning:
+    /// other tests use the same server.
+    #[cfg(test)]
+    pub(crate) async fn settle(&mut self) {
+        loop {
+            self.poll().await.unwrap();
+            if self.place.as_ref().is_some_and(Place::is_settled) {
+                return;
+            }
+        }
+    }
+
     /// Takes the newest place, then empties memory: what it held may be older than that place.
     async fn begin(&mut self) -> Result<(), Fault> {
         // In a transaction of its own, so that the next can see that all others have ended.

@@ -11,7 +11,7 @@ async fn a_revocation_by_another_process_is_learnt() {
     let mut feed = Feed::new(store.clone(), registry.clone());
     let user = sample::user(&store, "alice").await;
     let session = sample::session(&store, user, NOW.plus(DAY)).await;
-    feed.poll().await.unwrap();
+    feed.settle().await;
     registry.ask(session, NOW).await.unwrap();
     feed.poll().await.unwrap();
     assert!(registry.recall(session, NOW).is_some());
@@ -28,7 +28,7 @@ async fn more_changes_than_one_batch_are_applied_at_once() {
     let mut feed = Feed::new(store.clone(), registry.clone());
     let user = sample::user(&store, "alice").await;
     let session = sample::session(&store, user, NOW.plus(DAY)).await;
-    feed.poll().await.unwrap();
+    feed.settle().await;
     registry.ask(session, NOW).await.unwrap();
     let mut transaction = store.begin_write().await.unwrap();
     for _ in 0..=BATCH {
@@ -134,7 +134,7 @@ async fn changes_that_commit_out_of_order_are_all_learnt() {
     let (ana, bob) = (sample::user(&store, "ana").await, sample::user(&store, "bob").await);
     let of_ana = sample::session(&store, ana, NOW.plus(DAY)).await;
     let of_bob = sample::session(&store, bob, NOW.plus(DAY)).await;
-    feed.poll().await.unwrap();
+    feed.settle().await;
     for session in [of_ana, of_bob] {
         registry.ask(session, NOW).await.unwrap();
     }
@@ -188,7 +188,7 @@ async fn what_was_under_way_when_the_feed_began_is_learnt() {
     late.commit().await.unwrap();
     feed.poll().await.unwrap();
     assert!(registry.is_empty(), "a revocation below the beginning was lost");
-    assert!(feed.place.as_ref().unwrap().is_settled());
+    feed.settle().await;
 }
 
 #[tokio::test]

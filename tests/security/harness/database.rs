@@ -35,7 +35,7 @@ const HOLD_ON_SERVER: &str = "SELECT 'held' FROM pg_advisory_lock(1735745906);\n
 
 /// Whether the tests run on PostgreSQL.
 pub fn is_postgres() -> bool {
-    std::env::var_os("GUARITA_TEST_DATABASE").is_some_and(|kind| kind == "postgres")
+    std::env::var_os("TEST_DATABASE").is_some_and(|kind| kind == "postgres")
 }
 
 /// A migrated database of one's own, where the tests run on PostgreSQL.

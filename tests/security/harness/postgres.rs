@@ -31,7 +31,7 @@ impl Server {
         {
             let path = server.data().join(name);
             std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
             own(&path);
         }
         server.run();
