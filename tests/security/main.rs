@@ -34,6 +34,7 @@ mod provider_login;
 mod provider_login_attacks;
 mod providers;
 mod mail;
+mod many_gates;
 mod recovery;
 mod routes;
 mod second_factor;

@@ -1,0 +1,266 @@
+//! Three gateways on one PostgreSQL: whoever is refused at one is refused at all, within the bound.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::harness::postgres::Server;
+use crate::harness::tokens::Genuine;
+use crate::harness::wait::within_minutes;
+use crate::harness::{Gateway, HOST, Request, Setup, Upstream, Wire};
+
+const SESSIONS: usize = 10_000;
+/// Sessions that are revoked, one after another.
+const REVOCATIONS: usize = 500;
+/// Callers beside them.
+const CALLERS: usize = 8;
+/// Contract section 5.3.
+const BOUND: Duration = Duration::from_secs(1);
+
+struct Session {
+    token: String,
+    /// When the answer to its revocation had come, and from which node.
+    revoked: Mutex<Option<(Instant, usize)>>,
+}
+
+/// Nodes, sessions, and what was seen of them.
+struct World {
+    nodes: Vec<Gateway>,
+    sessions: Vec<Session>,
+    over: AtomicBool,
+    asked: AtomicU64,
+    unavailable: AtomicUsize,
+    wrong: Mutex<Vec<String>>,
+}
+
+/// The next of a row of numbers that looks random and is the same each time.
+fn next(state: &mut u64, below: usize) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    usize::try_from(*state >> 33).unwrap() % below
+}
+
+impl World {
+    async fn start(server: &Server, upstream: &Upstream) -> Self {
+        let setup = Setup::standard(&upstream.url())
+            .set("store.database", &format!("\"{}\"", server.url()))
+            .set("limits.connections_per_address", "1000");
+        let one = setup.start().await;
+        let alice = one.bearer("alice").await;
+        let genuine = Genuine::of(&alice);
+        let ids: Vec<_> =
+            (0..SESSIONS).map(|number| format!("0198f000-0000-7000-8000-{number:012x}")).collect();
+        let rows: Vec<_> = ids
+            .iter()
+            .map(|id| {
+                format!(
+                    "('{id}', (SELECT id FROM users WHERE username = 'alice'), {iat}, {iat}, {end})",
+                    iat = genuine.claims["iat"],
+                    end = genuine.claims["exp"]
+                )
+            })
+            .collect();
+        server.execute(&format!(
+            "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at) VALUES {}",
+            rows.join(", ")
+        ));
+        let sessions = ids.iter().map(|id| {
+            let token =
+                Genuine::of(&alice).claim("sid", json!(id)).claim("jti", json!(id)).signed();
+            Session { token, revoked: Mutex::default() }
+        });
+        let sessions = sessions.collect();
+        let (two, three) = tokio::join!(one.another_node(), one.another_node());
+        Self {
+            nodes: vec![one, two, three],
+            sessions,
+            over: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            unavailable: AtomicUsize::new(0),
+            wrong: Mutex::default(),
+        }
+    }
+
+    fn complain(&self, what: String) {
+        self.wrong.lock().unwrap().push(what);
+    }
+
+    /// The status of one request under a session, `None` where the connection broke.
+    async fn ask(&self, wire: &mut Option<Wire>, node: usize, session: &Session) -> Option<u16> {
+        let mut open = match wire.take() {
+            Some(open) => open,
+            None => self.nodes[node].wire().await,
+        };
+        let request = Request::get("/api/x").bearer(&session.token);
+        open.try_send(request.bytes(HOST)).await.ok()?;
+        let answer = open.answer().await?;
+        *wire = Some(open);
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Some(answer.status)
+    }
+
+    /// Asks at random until all is over, and compares each answer with what was known when it was asked.
+    async fn call(self: Arc<Self>, seed: u64) {
+        let mut random = seed;
+        let mut wires: Vec<Option<Wire>> = self.nodes.iter().map(|_| None).collect();
+        while !self.over.load(Ordering::Relaxed) {
+            let node = next(&mut random, self.nodes.len());
+            let session = &self.sessions[next(&mut random, SESSIONS)];
+            let (known, began) = (*session.revoked.lock().unwrap(), Instant::now());
+            match (self.ask(&mut wires[node], node, session).await, known) {
+                (Some(200), Some((at, by))) if by == node || began - at > BOUND => {
+                    self.complain(format!(
+                        "node {node} let in {:?} after node {by} had answered",
+                        began - at
+                    ));
+                }
+                (Some(503) | None, _) => {
+                    self.unavailable.fetch_add(1, Ordering::Relaxed);
+                }
+                // A refusal may be of a revocation that is under way; what stays is asked for at the end.
+                (Some(200 | 401), _) => {}
+                (Some(status), _) => self.complain(format!("{status}")),
+            }
+        }
+    }
+
+    /// Revokes some sessions at random nodes, and waits until the others have heard of each; how long that
+    /// took, sorted.
+    async fn revoke(self: &Arc<Self>, count: usize) -> Vec<Duration> {
+        let mut random = 7;
+        let (mut waits, mut waited) = (JoinSet::new(), Vec::new());
+        for number in 0..count {
+            // Each once: the step has no common divisor with the number of all.
+            let which = (number * 7_919) % SESSIONS;
+            let node = next(&mut random, self.nodes.len());
+            let session = &self.sessions[which];
+            let request = Request::post("/auth/logout").bearer(&session.token).body("");
+            loop {
+                let mut wire = self.nodes[node].wire().await;
+                let answer = match wire.try_send(request.bytes(HOST)).await {
+                    Ok(()) => wire.answer().await,
+                    Err(_) => None,
+                };
+                match answer.map(|answer| answer.status) {
+                    // A revocation whose answer was lost may have been made: then the session is nobody's.
+                    Some(204 | 401) => break,
+                    Some(503) | None => {}
+                    Some(status) => panic!("a revocation was answered with {status}"),
+                }
+            }
+            *session.revoked.lock().unwrap() = Some((Instant::now(), node));
+            for other in (0..self.nodes.len()).filter(|other| *other != node) {
+                waits.spawn(Arc::clone(self).until_refused(which, other));
+            }
+            while waits.len() > 8 {
+                waited.extend(waits.join_next().await.map(Result::unwrap));
+            }
+        }
+        waited.extend(waits.join_all().await);
+        waited.sort();
+        waited
+    }
+
+    async fn until_refused(self: Arc<Self>, which: usize, node: usize) -> Duration {
+        let session = &self.sessions[which];
+        let began = Instant::now();
+        let mut wire = None;
+        while !matches!(self.ask(&mut wire, node, session).await, Some(401 | 503)) {}
+        began.elapsed()
+    }
+}
+
+/// What was seen while sessions were revoked and something else happened.
+async fn observe(world: &Arc<World>, during: impl Future<Output = ()>) -> Vec<Duration> {
+    let mut callers = JoinSet::new();
+    for seed in 0..CALLERS {
+        callers.spawn(Arc::clone(world).call(u64::try_from(seed).unwrap() + 11));
+    }
+    let (waits, ()) = within_minutes("the revocations", async {
+        tokio::join!(world.revoke(REVOCATIONS), during)
+    })
+    .await;
+    world.over.store(true, Ordering::Relaxed);
+    callers.join_all().await;
+    let wrong = world.wrong.lock().unwrap();
+    assert!(
+        wrong.is_empty(),
+        "{} wrong answers: {:#?}",
+        wrong.len(),
+        &wrong[..wrong.len().min(10)]
+    );
+    waits
+}
+
+fn print(what: &str, world: &World, waits: &[Duration]) {
+    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
+    println!(
+        "{what}: {} requests, {} refused for want of knowledge; a revocation reached the other nodes within \
+         {:?} (p50), {:?} (p99), {:?} (all of {})",
+        world.asked.load(Ordering::Relaxed),
+        world.unavailable.load(Ordering::Relaxed),
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        waits.len()
+    );
+}
+
+/// Every session that was not revoked is still let in, everywhere.
+async fn assert_others_stay(world: &World) {
+    for node in 0..world.nodes.len() {
+        let mut wire = None;
+        let others =
+            world.sessions.iter().filter(|session| session.revoked.lock().unwrap().is_none());
+        for session in others.step_by(97) {
+            assert_eq!(world.ask(&mut wire, node, session).await, Some(200));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_reaches_every_gateway_within_the_bound() {
+    let (server, upstream) = (Server::start(""), Upstream::start().await);
+    let world = Arc::new(World::start(&server, &upstream).await);
+    let waits = observe(&world, async {}).await;
+    print("three gateways", &world, &waits);
+    assert!(waits.iter().all(|wait| *wait <= BOUND));
+    assert_eq!(world.unavailable.load(Ordering::Relaxed), 0);
+    assert_others_stay(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_restarts_nobody_is_let_in_who_should_not_be() {
+    let (server, upstream) = (Server::start(""), Upstream::start().await);
+    let world = Arc::new(World::start(&server, &upstream).await);
+    let waits = observe(&world, async {
+        for _ in 0..3 {
+            let asked = world.asked.load(Ordering::Relaxed);
+            crate::harness::until("some requests", || async {
+                (world.asked.load(Ordering::Relaxed) > asked + 500).then_some(())
+            })
+            .await;
+            tokio::task::block_in_place(|| {
+                server.stop();
+                server.run();
+            });
+        }
+    })
+    .await;
+    print("three gateways, the database stopped three times", &world, &waits);
+    crate::harness::until("the gateways to know again", || async {
+        let mut wire = None;
+        let kept = world.sessions.iter().find(|session| session.revoked.lock().unwrap().is_none());
+        for node in 0..world.nodes.len() {
+            if world.ask(&mut wire, node, kept?).await != Some(200) {
+                return None;
+            }
+            wire = None;
+        }
+        Some(())
+    })
+    .await;
+    assert_others_stay(&world).await;
+}
