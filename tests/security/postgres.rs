@@ -120,7 +120,7 @@ async fn a_revocation_reaches_another_gateway_by_a_hint() {
 #[tokio::test]
 async fn only_a_server_that_proves_its_name_is_spoken_to() {
     let authority = Authority::new("Database CA");
-    let server = Server::start_with_tls(&authority.server(&["localhost"]));
+    let server = Server::start_with_tls(&authority.server(&["db.test"]));
     let directory = tempfile::tempdir().unwrap();
     let ca = |name: &str, authority: &Authority| {
         let path = directory.path().join(name);
@@ -129,7 +129,7 @@ async fn only_a_server_that_proves_its_name_is_spoken_to() {
     };
     let (right, wrong) = (ca("ca.pem", &authority), ca("other.pem", &Authority::new("Other CA")));
     for (host, ca, is_taken) in
-        [("localhost", &right, true), ("localhost", &wrong, false), ("127.0.0.1", &right, false)]
+        [("127.0.0.1", &right, true), ("127.0.0.1", &wrong, false), ("localhost", &right, false)]
     {
         let url = format!("{}?sslmode=verify-full&sslrootcert={ca}", server.url_at(host));
         let setup = Setup::new().set("store.database", &format!("\"{url}\""));
@@ -139,7 +139,7 @@ async fn only_a_server_that_proves_its_name_is_spoken_to() {
         assert_eq!(migrated.code == 0, is_taken, "{host} {ca}: {}", migrated.output());
     }
     server.execute("ALTER SYSTEM SET ssl = off; SELECT pg_reload_conf()");
-    let url = format!("{}?sslmode=verify-full&sslrootcert={right}", server.url_at("localhost"));
+    let url = format!("{}?sslmode=verify-full&sslrootcert={right}", server.url_at("127.0.0.1"));
     Setup::new().set("store.database", &format!("\"{url}\"")).write(directory.path());
     let plain = cli::run(directory.path(), &["migrate", "--config", "guarita.toml"], "");
     assert_ne!(plain.await.code, 0, "spoken to in the clear");

@@ -74,10 +74,14 @@ impl Hints {
     pub(super) async fn finish(&self) {
         let Some(teller) = &self.0 else { return };
         let told = async {
-            while teller.waiting.load(Ordering::Acquire) {
+            loop {
+                // Whoever tells something has the turn.
+                drop(teller.turn.lock().await);
+                if !teller.waiting.load(Ordering::Acquire) {
+                    return;
+                }
                 tokio::task::yield_now().await;
             }
-            drop(teller.turn.lock().await);
         };
         // Who closes the store does not wait for a server that is gone.
         let _ = timeout(TIMEOUT, told).await;

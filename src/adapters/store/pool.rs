@@ -133,6 +133,11 @@ impl Store {
         }
     }
 
+    /// Waits until other processes were hinted at what was committed, 2 s at most: for a process that ends.
+    pub async fn hinted(&self) {
+        self.hints.finish().await;
+    }
+
     /// Tells what is left to be told, and closes every connection. SQLite folds its write-ahead log into the
     /// file.
     pub async fn close(&self) {

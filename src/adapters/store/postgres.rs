@@ -60,7 +60,7 @@ const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
 pub(super) struct Server {
     /// As it was written.
     options: AnyConnectOptions,
-    /// Without the password.
+    /// Without user and password: logs tell nobody's name.
     place: String,
 }
 
@@ -90,7 +90,7 @@ impl Server {
             return Err("the URL must name a user, a host and a database".to_owned());
         }
         let port = url.port().unwrap_or(5_432);
-        let place = format!("postgres://{}@{host}:{port}/{database}", url.username());
+        let place = format!("postgres://{host}:{port}/{database}");
         let server = Self { options: options.clone().disable_statement_logging(), place };
         // The library's own view of it: a path that it cannot read, say.
         server.listening().map_err(|_| "the URL has a part that cannot be read".to_owned())?;
@@ -147,9 +147,10 @@ impl Server {
     fn refuse(&self, error: sqlx::Error) -> OpenFault {
         let place = self.place.clone();
         let passing = is_passing(&error);
-        let reason = match error {
-            sqlx::Error::PoolTimedOut => "no answer in time".to_owned(),
-            error => error.to_string(),
+        let reason = if matches!(error, sqlx::Error::PoolTimedOut) {
+            "no answer in time".to_owned()
+        } else {
+            error.to_string()
         };
         if passing {
             OpenFault::Unreachable { place, reason }

@@ -58,7 +58,9 @@ where
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(fault)?.block_on(async {
         let store = Store::open(&config.store).await.map_err(fault)?;
-        work(config, store).await
+        let done = work(config, store.clone()).await;
+        store.hinted().await;
+        done
     })
 }
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::wait::within;
+use super::wait::within_minutes;
 
 /// What a verb ended with.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub async fn finish(command: &mut Command, input: &str) -> Outcome {
     // A verb that reads nothing may have ended already.
     drop(stdin.write_all(input.as_bytes()).await);
     drop(stdin);
-    let output = within("a verb to end", child.wait_with_output()).await.unwrap();
+    let output = within_minutes("a verb to end", child.wait_with_output()).await.unwrap();
     Outcome {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
