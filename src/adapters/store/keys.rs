@@ -132,21 +132,24 @@ impl Transaction {
         self.append_keys_change(now).await
     }
 
-    /// Sets the end of every key of the purpose that signs or signed and has none yet, but for one.
+    /// Sets the end of every key of the purpose that signs or signed and has none yet, and that of `newest`,
+    /// but not that of `but`, which comes after it.
     pub async fn retire_keys(
         &mut self,
         purpose: KeyPurpose,
         but: &str,
+        newest: Option<&str>,
         until: Timestamp,
         now: Timestamp,
     ) -> Result<(), Fault> {
         let query = sqlx::query(
             "UPDATE keys SET verifies_until = $3 WHERE purpose = $1 AND id <> $2 \
-             AND verifies_until IS NULL AND signs_from IS NOT NULL",
+             AND (verifies_until IS NULL OR id = $4) AND signs_from IS NOT NULL",
         )
         .bind(purpose.as_str())
         .bind(but.to_owned())
-        .bind(until.seconds());
+        .bind(until.seconds())
+        .bind(newest.unwrap_or_default().to_owned());
         self.execute(query).await?;
         self.append_keys_change(now).await
     }
@@ -167,15 +170,35 @@ impl Transaction {
         self.append_keys_change(now).await
     }
 
-    /// Removes keys that ended; how many. Each gateway knows the time itself, but forgets them sooner
-    /// when it is told.
+    /// Removes keys that ended, each only where a later one goes on; how many. Each gateway knows the time
+    /// itself, but forgets them sooner when it is told.
     pub async fn prune_keys(&mut self, now: Timestamp) -> Result<u64, Fault> {
-        let query = sqlx::query("DELETE FROM keys WHERE verifies_until <= $1").bind(now.seconds());
+        let query = sqlx::query(
+            "DELETE FROM keys WHERE verifies_until <= $1 AND EXISTS (SELECT 1 FROM keys AS later \
+             WHERE later.purpose = keys.purpose AND later.signs_from > keys.signs_from \
+             AND later.verifies_until IS NULL)",
+        )
+        .bind(now.seconds());
         let removed = self.execute(query).await?;
         if removed > 0 {
             self.append_keys_change(now).await?;
         }
         Ok(removed)
+    }
+
+    /// Removes one key. `last` goes on in its place, where it was to end.
+    pub async fn remove_key(
+        &mut self,
+        id: &str,
+        last: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query("DELETE FROM keys WHERE id = $1").bind(id.to_owned());
+        self.execute(query).await?;
+        let query = sqlx::query("UPDATE keys SET verifies_until = NULL WHERE id = $1")
+            .bind(last.unwrap_or_default().to_owned());
+        self.execute(query).await?;
+        self.append_keys_change(now).await
     }
 
     /// Puts a key encrypted anew in its place.
@@ -229,12 +252,16 @@ mod tests {
             transaction.insert_key(&key, NOW).await.unwrap();
         }
         let end = NOW.plus(Duration::from_secs(90));
-        transaction.retire_keys(purpose, "b", end, NOW).await.unwrap();
+        transaction.retire_keys(purpose, "b", None, end, NOW).await.unwrap();
         let keys = transaction.list_keys().await.unwrap();
         let ends: Vec<_> = keys.iter().map(|key| (&*key.id, key.verifies_until)).collect();
         assert_eq!(ends, [("c", None), ("a", Some(end)), ("b", None)]);
         assert_eq!(transaction.prune_keys(NOW).await.unwrap(), 0);
         assert_eq!(transaction.prune_keys(end).await.unwrap(), 1);
+        // The last one stays, whatever was written of its end.
+        transaction.retire_keys(purpose, "", Some("b"), NOW, NOW).await.unwrap();
+        assert_eq!(transaction.prune_keys(end).await.unwrap(), 0);
+        transaction.remove_key("a", Some("b"), NOW).await.unwrap();
         transaction.reseal_key("b", "anew", "other", NOW).await.unwrap();
         transaction.remove_keys(purpose, "b", NOW).await.unwrap();
         let expected = StoredKey {
@@ -244,7 +271,7 @@ mod tests {
         };
         assert_eq!(transaction.list_keys().await.unwrap(), [key("c", None), expected]);
         let changes = transaction.changes_after(0, 100).await.unwrap();
-        assert_eq!(changes.len(), 7);
+        assert_eq!(changes.len(), 9);
         assert!(changes.iter().all(|noted| noted.change == Change::Keys));
     }
 }

@@ -1,4 +1,4 @@
-//! `guarita keys list|rotate|import|reseal`
+//! `guarita keys list|rotate|import|remove|reseal`
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,16 @@ enum Verb {
         #[arg(long)]
         now: bool,
     },
+    /// Removes a key that does not sign: one that is announced, which takes the announcement back, or one
+    /// that only verifies.
+    Remove {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Its id, as listed.
+        #[arg(value_name = "KID")]
+        id: String,
+    },
     /// Seals the keys in the database anew, under the first of two configured master keys.
     Reseal {
         /// The configuration file.
@@ -93,6 +103,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Import { config, file, now } => {
             with_keys(&config, async |keys| added(keys.import(&file, now, clock::now()).await))
         }
+        Verb::Remove { config, id } => {
+            with_keys(&config, async |keys| removed(keys.remove(&id, clock::now()).await, &id))
+        }
         Verb::Reseal { config } => {
             with_store(&config, async |config, store| reseal(&config, store).await)
         }
@@ -117,6 +130,11 @@ fn added(outcome: Result<Result<Added, Refusal>, VaultFault>) -> Result<(), Fail
         Some(from) => say(&format!("{id} signs from {}", from.rfc3339())),
         None => say(&format!("{id} verifies")),
     }
+}
+
+fn removed(outcome: Result<Result<(), Refusal>, VaultFault>, id: &str) -> Result<(), Failure> {
+    outcome.map_err(fault)?.map_err(|refusal| Failure::Refused(refusal.to_string()))?;
+    say(&format!("removed {id}"))
 }
 
 async fn reseal(config: &Config, store: Store) -> Result<(), Failure> {

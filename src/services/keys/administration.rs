@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::files::KeyDirectory;
 #[cfg(test)]
 use super::schedule::tokens_end;
-use super::vault::{Before, NotAdded, OpenedKey, Vault, VaultFault, generate};
+use super::vault::{Before, NotAdded, OpenedKey, OpenedKeys, Vault, VaultFault, generate};
 use crate::adapters::store::KeyPurpose;
 use crate::model::{Secret, Timestamp};
 use crate::rules::token::{Algorithm, KeyFault, SigningKey, VerifyingKey};
@@ -102,6 +102,12 @@ pub enum Refusal {
     /// A private key or a secret that others may read.
     #[error("{}: others than its owner may read it; chmod 600", .0.display())]
     Exposed(PathBuf),
+    /// There is none of that id.
+    #[error("there is no key {0}")]
+    Unknown(String),
+    /// It signs now.
+    #[error("the key {0} signs: rotate first")]
+    Signs(String),
     /// No key, or one that is too weak.
     #[error(transparent)]
     Unusable(KeyFault),
@@ -136,8 +142,9 @@ impl Administration {
                 }
                 Place::Vault(vault) => vault.read().await?.of(purpose).map(listed_key).collect(),
             };
-            keys.retain(|key| key.verifies_until.is_none_or(|until| now < until));
             judge(&mut keys, now);
+            let counts = |key: &Listed| key.verifies_until.is_none_or(|until| now < until);
+            keys.retain(|key| key.state == State::Signing || counts(key));
             listed.extend(keys);
         }
         Ok(listed)
@@ -226,6 +233,45 @@ impl Administration {
         let (id, purpose) = (id.to_owned(), KeyPurpose::Token);
         let draft = Draft { id, purpose, algorithm, text, signs_from, verifies_until: None };
         self.add(draft, Before::Verify, None, now).await
+    }
+
+    /// Takes away a key that does not sign: one that is announced, which is taken back with that, or one that
+    /// verifies.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub async fn remove(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Result<(), Refusal>, VaultFault> {
+        let listed = self.list(now).await?;
+        let Some(key) = listed.iter().find(|key| key.id == id) else {
+            return Ok(Err(Refusal::Unknown(id.to_owned())));
+        };
+        let signs = || Ok(Err(Refusal::Signs(id.to_owned())));
+        if key.state == State::Signing {
+            return signs();
+        }
+        match &self.place {
+            Place::Vault(vault) => {
+                // It may have begun to sign since.
+                let may_go = |keys: &OpenedKeys| {
+                    let mut keys: Vec<_> = keys.of(key.purpose).map(listed_key).collect();
+                    judge(&mut keys, now);
+                    keys.iter().any(|it| it.id == id && it.state != State::Signing)
+                };
+                if !vault.remove(id, may_go, now).await? {
+                    return signs();
+                }
+            }
+            Place::Directory(directory) => {
+                if let Some(files) = self.files(directory, key.purpose) {
+                    files.remove(id)?;
+                }
+            }
+        }
+        Ok(Ok(()))
     }
 
     async fn add(

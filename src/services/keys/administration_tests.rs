@@ -74,6 +74,26 @@ async fn a_new_key_in_files_is_announced_and_signs_by_time_alone() {
 }
 
 #[tokio::test]
+async fn an_announcement_is_taken_back_and_the_key_before_it_goes_on() {
+    let place = Place::new(Algorithm::Es256, false);
+    let now = clock::now();
+    let first = place.keyring().signing(now).id().to_owned();
+    let made = place.keys.rotate(KeyPurpose::Token, false, now).await.unwrap().unwrap();
+    let refused = place.keys.remove(&first, now).await.unwrap().unwrap_err();
+    assert_eq!(refused.to_string(), format!("the key {first} signs: rotate first"));
+    place.keys.remove(&made.id, now).await.unwrap().unwrap();
+    let unknown = place.keys.remove(&made.id, now).await.unwrap();
+    assert!(matches!(unknown, Err(Refusal::Unknown(_))), "{unknown:?}");
+    // Long after the end that was written of it, it signs, and the next one is announced ahead.
+    let later = now.plus(Duration::from_secs(90 * 86_400));
+    let next = place.keys.rotate(KeyPurpose::Token, false, later).await.unwrap().unwrap();
+    let source = Source::Directory(place.root.path().join("keys"));
+    let keyring = source.keyring(Algorithm::Es256, &Given::default(), later).unwrap();
+    assert_eq!(keyring.signing(later).id(), first);
+    assert_eq!(keyring.signing(later.plus(AHEAD)).id(), next.id);
+}
+
+#[tokio::test]
 async fn stolen_keys_are_gone_at_once() {
     let place = Place::new(Algorithm::EdDsa, false);
     let before = place.keyring();

@@ -104,6 +104,9 @@ impl<'a> Directory<'a> {
         };
         let end = format!(".{}", ending(algorithm));
         let stem = name.strip_suffix(&end).unwrap_or(name);
+        let kept = |(at, part): &(usize, &str)| *at == 0 || !part.starts_with(UNTIL);
+        let parts: Vec<_> = stem.split('.').enumerate().filter(kept).map(|(_, it)| it).collect();
+        let stem = parts.join(".");
         let target = self.0.join(format!("{stem}.{UNTIL}{}{end}", file_time(until)));
         fs::rename(&file.path, &target).map_err(|source| fault(&file.path, source))?;
         self.sync()

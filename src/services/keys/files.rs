@@ -82,8 +82,9 @@ impl KeyDirectory {
                 self.remove_old_assertions(&directory, &files, now)?;
             }
             (Before::Verify, KeyPurpose::Token | KeyPurpose::Outbox) => {
-                for file in files.iter().filter(signed) {
-                    match file.verifies_until {
+                let newest = files.iter().rposition(|file| self.signs(file));
+                for (position, file) in files.iter().enumerate().filter(|(_, it)| signed(it)) {
+                    match file.verifies_until.filter(|_| Some(position) != newest) {
                         None => directory.retire(file, tokens_end(signs_from))?,
                         Some(until) if until <= now => directory.remove(file)?,
                         Some(_) => {}
@@ -92,6 +93,19 @@ impl KeyDirectory {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Takes a key away.
+    pub(super) fn remove(&self, id: &str) -> Result<(), KeyFault> {
+        let directory = Directory::new(&self.path);
+        for file in directory.read()?.iter().filter(|file| self.listed(file).id == id) {
+            directory.remove(file)?;
+        }
+        Ok(())
+    }
+
+    fn signs(&self, file: &KeyFile) -> bool {
+        matches!(&file.key, Found::Private(key) if key.algorithm() == self.algorithm)
     }
 
     /// Those before the one that signs, once nothing lives that they signed.

@@ -206,13 +206,40 @@ impl Vault {
                         KeyPurpose::Token | KeyPurpose::Outbox => tokens_end(signs_from),
                         KeyPurpose::Assertion => assertions_end(signs_from),
                     };
-                    transaction.retire_keys(purpose, &draft.id, end, now).await?;
+                    let newest = keys.of(purpose).rfind(|key| key.stored.signs_from.is_some());
+                    let newest = newest.map(|key| &*key.stored.id);
+                    transaction.retire_keys(purpose, &draft.id, newest, end, now).await?;
                 }
                 Before::Void => transaction.remove_keys(purpose, &draft.id, now).await?,
             }
         }
         transaction.commit().await?;
         Ok(Ok(()))
+    }
+
+    /// Takes a key away that `may_go`; whether it did. Where it was the last to come, the one before it goes
+    /// on.
+    ///
+    /// # Errors
+    /// The database failed, or no master key opens what is there.
+    pub(super) async fn remove(
+        &self,
+        id: &str,
+        may_go: impl FnOnce(&OpenedKeys) -> bool,
+        now: Timestamp,
+    ) -> Result<bool, VaultFault> {
+        let mut transaction = self.store.begin_write().await?;
+        for purpose in KeyPurpose::ALL {
+            transaction.hold_key_set(purpose, now).await?;
+        }
+        let keys = self.open(transaction.list_keys().await?)?;
+        let found = keys.0.iter().find(|key| key.stored.id == id);
+        let Some(found) = found.filter(|_| may_go(&keys)) else { return Ok(false) };
+        let mut others = keys.of(found.stored.purpose).filter(|key| key.stored.id != id);
+        let last = others.rfind(|key| key.stored.signs_from.is_some());
+        transaction.remove_key(id, last.map(|key| &*key.stored.id), now).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Removes keys that ended.

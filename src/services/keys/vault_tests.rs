@@ -138,6 +138,25 @@ async fn one_key_is_announced_at_a_time_and_those_before_it_end() {
 }
 
 #[tokio::test]
+async fn where_an_announcement_is_taken_back_the_key_before_it_never_ends() {
+    let (_directory, store) = sample::open().await;
+    let vault = vault(&store, OLD);
+    let first = ids(&begin(&vault, &EarlierKeys::default()).await.unwrap())[0].clone();
+    let made = draft(KeyPurpose::Token, AHEAD).await;
+    let id = made.id.clone();
+    vault.add(made, Before::Verify, None, NOW).await.unwrap().unwrap();
+    assert!(!vault.remove(&id, |_| false, NOW).await.unwrap());
+    assert!(vault.remove(&id, |_| true, NOW).await.unwrap());
+    assert!(!vault.remove(&id, |_| true, NOW).await.unwrap());
+    let later = NOW.plus(Duration::from_secs(90 * 86_400));
+    vault.prune(later).await.unwrap();
+    let keys = vault.read().await.unwrap();
+    let left: Vec<_> = keys.of(KeyPurpose::Token).map(|key| &key.stored).collect();
+    assert_eq!(left.len(), 1);
+    assert_eq!((&left[0].id, left[0].verifies_until), (&first, None));
+}
+
+#[tokio::test]
 async fn keys_are_bounded() {
     let (_directory, store) = sample::open().await;
     let vault = vault(&store, OLD);
