@@ -24,7 +24,7 @@ quickstart: rust ## Build and run a gateway for a first look, on https://localho
 # nextest runs no documentation tests, so they go first: the closing summary is that of the tests.
 .PHONY: test
 test: rust ## Install what the tests need, then run every test
-	@scripts/install.sh cc cmake curl nginx python3 pip3 aiosmtpd chromium node npm
+	@scripts/install.sh cc cmake curl nginx python3 pip3 aiosmtpd chromium node npm redis-server redis-cli
 	@scripts/browser.sh
 	@scripts/verifiers.sh
 	@if cargo nextest --version >/dev/null 2>&1; then \

@@ -44,6 +44,7 @@ pub struct Metrics {
     outbox_mails: IntGauge,
     outbox_age: IntGauge,
     feed_up: IntGauge,
+    ephemeral_up: IntGauge,
     audit_dropped: IntGauge,
     own: RouteMetrics,
     unmatched: RouteMetrics,
@@ -215,6 +216,10 @@ impl Metrics {
                 "guarita_revocation_feed_up",
                 "Whether revocations made by other processes arrive in time.",
             )?,
+            ephemeral_up: to.gauge(
+                "guarita_ephemeral_up",
+                "Whether rates and tickets are shared with the other gateways, where they are to be.",
+            )?,
             audit_dropped: to.gauge(
                 "guarita_audit_lines_dropped",
                 "Lines that could not be kept for the audit file since the start.",
@@ -354,6 +359,11 @@ impl Metrics {
     /// Sets whether the feed of revocations is alive.
     pub fn feed_up(&self, up: bool) {
         self.feed_up.set(i64::from(up));
+    }
+
+    /// Sets whether what all gateways share can be asked.
+    pub fn ephemeral_up(&self, up: bool) {
+        self.ephemeral_up.set(i64::from(up));
     }
 
     /// Sets the number of audit lines dropped since the start.

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::migrate::{Failure, fault, finish, say};
+use crate::adapters::ephemeral;
 use crate::adapters::mail::{Failure as MailFailure, Letter, Smtp, render};
 use crate::adapters::store::{Probed, Store};
 use crate::adapters::upstream::settings::Server;
@@ -85,6 +86,7 @@ async fn ask(config: &Config, mail_to: Option<&EmailAddress>) -> Vec<Found> {
     let now = clock::now();
     let (database, last) = ask_database(config).await;
     let mut found = vec![Found::Well("configuration".into()), database, judge_clock(now, last)];
+    found.extend(ask_redis(config).await);
     found.push(ask_mail(config, mail_to).await);
     found.extend(ask_providers(config).await);
     found.extend(ask_upstreams(config).await);
@@ -123,6 +125,34 @@ async fn ask_database(config: &Config) -> (Found, Option<Timestamp>) {
         Err(fault) => {
             let todo = "see that the path, its owner and its mode are right";
             (wrong(format_args!("database: {fault}"), todo), None)
+        }
+    }
+}
+
+async fn ask_redis(config: &Config) -> Vec<Found> {
+    let settings = match &config.ephemeral {
+        ephemeral::Settings::Redis(settings) => settings,
+        ephemeral::Settings::Database => {
+            return vec![Found::Unused("Redis: rates and tickets are in the database".into())];
+        }
+        ephemeral::Settings::Memory => {
+            return vec![Found::Unused("Redis: rates and tickets are in memory".into())];
+        }
+    };
+    match ephemeral::examine(settings).await {
+        Ok(found) => {
+            let version = found.version.as_deref().unwrap_or("of a version that it does not tell");
+            let redis = Found::Well(format!("Redis {version}"));
+            let policy = found.evicts.map(|policy| {
+                let what =
+                    format!("Redis: maxmemory-policy {policy} may remove tickets and counts");
+                wrong(what, "set it to noeviction")
+            });
+            std::iter::once(redis).chain(policy).collect()
+        }
+        Err(what) => {
+            let todo = "see store.redis, its user's rights and store.redis_ca";
+            vec![wrong(format_args!("Redis: {what}"), todo)]
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod assertion;
 mod credentials;
+mod ephemeral;
 mod endpoints;
 mod headers;
 mod introspection;
@@ -41,6 +42,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
     let routes = routes::resolve(written, &upstreams, &listeners, &aliases, reader);
     let links = mail::links(written, &public_url, reader);
     let mail = mail::resolve(written, &public_url, reader);
+    let store = section::store(written, &data_dir, reader);
     let (keys, key_places) = tokens::keys(written, reader);
     let tokens = tokens::tokens(written, reader);
     let own = Expectations {
@@ -57,7 +59,8 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         mode,
         public_url,
         ops,
-        store: section::store(written, &data_dir, reader),
+        ephemeral: ephemeral::resolve(written, &store, reader),
+        store,
         tokens,
         algorithm: tokens::algorithm(written),
         keys,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::adapters::{mail, store, upstream};
+use crate::adapters::{ephemeral, mail, store, upstream};
 use crate::doors::endpoints::pages;
 use crate::live::provider;
 use crate::live::rate_limits::RateLimits;
@@ -50,6 +50,8 @@ pub struct Config {
     pub ops: SocketAddr,
     /// `[store]`
     pub store: store::Settings,
+    /// `store.redis` and what goes with it; the database where it is one of several gateways.
+    pub ephemeral: ephemeral::Settings,
     /// `[tokens]` for those that issue.
     pub tokens: grant::Settings,
     /// `tokens.algorithm`

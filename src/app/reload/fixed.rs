@@ -17,6 +17,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     keep(running.data_dir != next.data_dir, "data_dir");
     keep(running.ops != next.ops, "ops.address");
     keep(running.store.database.expose() != next.store.database.expose(), "store");
+    keep(running.ephemeral != next.ephemeral, "store (redis, redis_*)");
     keep(running.tokens != next.tokens, "tokens (issuer, audience, refresh_*, *_ttl)");
     keep(running.login != next.login, "passwords, lockout, sessions or verification.required");
     keep(running.mfa != next.mfa, "mfa");
@@ -34,6 +35,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     next.data_dir.clone_from(&running.data_dir);
     next.ops = running.ops;
     next.store.clone_from(&running.store);
+    next.ephemeral.clone_from(&running.ephemeral);
     next.tokens.clone_from(&running.tokens);
     next.expectations.issuer.clone_from(&running.expectations.issuer);
     next.expectations.audiences.clone_from(&running.expectations.audiences);

@@ -280,7 +280,7 @@ async fn logging_leak_003_no_refusal_tells_of_keys_libraries_or_the_reason() {
     }
 }
 
-/// As far as there are such addresses: PostgreSQL, Redis and SMTP are to come, and refused.
+/// As far as there are such addresses: PostgreSQL and SMTP are to come, and refused; those of Redis here have no database.
 #[tokio::test]
 async fn logging_leak_004_no_password_in_an_address_is_told() {
     let password = secret("database");
