@@ -24,6 +24,8 @@ package() {
     apt-get:cc) echo "gcc libc6-dev" ;;
     apt-get:taskset) echo util-linux ;;
     apt-get:node) echo nodejs ;;
+    apt-get:redis-cli) echo redis-tools ;;
+    brew:redis-server | brew:redis-cli) echo redis ;;
     apt-get:pip3) echo python3-pip ;;
     apt-get:aiosmtpd) echo python3-aiosmtpd ;;
     apt-get:initdb) echo postgresql ;;
@@ -93,7 +95,7 @@ apt-get)
     if [ -d /run/systemd/system ]; then
         for program in $missing; do
             case "$program" in
-            nginx | haproxy)
+            nginx | haproxy | redis-server)
                 say "install: stopping the service $program, which only its installation started"
                 as_root systemctl disable --now "$program" || true
                 ;;

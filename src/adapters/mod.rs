@@ -2,8 +2,8 @@
 
 pub mod background;
 pub mod telemetry;
-pub mod ephemeral;
 pub mod breached;
 pub mod store;
+pub mod ephemeral;
 pub mod upstream;
 pub mod mail;

@@ -39,6 +39,7 @@ mod recovery;
 mod routes;
 mod second_factor;
 mod security;
+mod several_gateways;
 mod sessions;
 mod websockets;
 mod websocket_endings;

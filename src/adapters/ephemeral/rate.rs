@@ -22,7 +22,7 @@ pub struct Rate {
 
 impl Rate {
     /// The time that one costs.
-    fn interval(self) -> Duration {
+    pub(super) fn interval(self) -> Duration {
         self.period / self.count.get()
     }
 }

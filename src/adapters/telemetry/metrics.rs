@@ -48,6 +48,7 @@ pub struct Metrics {
     outbox_age: IntGauge,
     feed_up: IntGauge,
     revocation_lag: Histogram,
+    ephemeral_up: IntGauge,
     audit_dropped: IntGauge,
     own: RouteMetrics,
     unmatched: RouteMetrics,
@@ -208,6 +209,10 @@ impl Metrics {
                 )
                 .buckets(BUCKETS.to_vec()),
             )?)?,
+            ephemeral_up: to.gauge(
+                "guarita_ephemeral_up",
+                "Whether rates and tickets are shared with the other gateways, where they are to be.",
+            )?,
             audit_dropped: to.gauge(
                 "guarita_audit_lines_dropped",
                 "Lines that could not be kept for the audit file since the start.",
@@ -352,6 +357,11 @@ impl Metrics {
     /// Counts a revocation that was learnt of so long after it was written down.
     pub fn revocation_learnt(&self, lag: Duration) {
         self.revocation_lag.observe(lag.as_secs_f64());
+    }
+
+    /// Sets whether what all gateways share can be asked.
+    pub fn ephemeral_up(&self, up: bool) {
+        self.ephemeral_up.set(i64::from(up));
     }
 
     /// Sets the number of audit lines dropped since the start.

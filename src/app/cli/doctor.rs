@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::migrate::{Failure, fault, finish, say};
+use crate::adapters::ephemeral;
 use crate::adapters::mail::{Failure as MailFailure, Letter, Smtp, render};
 use crate::adapters::store::{Probed, Store};
 use crate::adapters::upstream::settings::Server;
@@ -89,6 +90,7 @@ async fn ask(config: &Config, mail_to: Option<&EmailAddress>) -> Vec<Found> {
     if matches!(found.get(1), Some(Found::Well(_))) {
         found.extend(ask_keys(config).await);
     }
+    found.extend(ask_redis(config).await);
     found.push(ask_mail(config, mail_to).await);
     found.extend(ask_providers(config).await);
     found.extend(ask_upstreams(config).await);
@@ -145,6 +147,34 @@ async fn ask_keys(config: &Config) -> Option<Found> {
     };
     store.close().await;
     found
+}
+
+async fn ask_redis(config: &Config) -> Vec<Found> {
+    let settings = match &config.ephemeral {
+        ephemeral::Settings::Redis(settings) => settings,
+        ephemeral::Settings::Database => {
+            return vec![Found::Unused("Redis: rates and tickets are in the database".into())];
+        }
+        ephemeral::Settings::Memory => {
+            return vec![Found::Unused("Redis: rates and tickets are in memory".into())];
+        }
+    };
+    match ephemeral::examine(settings).await {
+        Ok(found) => {
+            let version = found.version.as_deref().unwrap_or("of a version that it does not tell");
+            let redis = Found::Well(format!("Redis {version}"));
+            let policy = found.evicts.map(|policy| {
+                let what =
+                    format!("Redis: maxmemory-policy {policy} may remove tickets and counts");
+                wrong(what, "set it to noeviction")
+            });
+            std::iter::once(redis).chain(policy).collect()
+        }
+        Err(what) => {
+            let todo = "see store.redis, its user's rights and store.redis_ca";
+            vec![wrong(format_args!("Redis: {what}"), todo)]
+        }
+    }
 }
 
 /// Coarse: a clock that is far off makes tokens that nobody takes.

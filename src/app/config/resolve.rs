@@ -2,6 +2,7 @@
 
 mod assertion;
 mod credentials;
+mod ephemeral;
 mod endpoints;
 mod headers;
 mod introspection;
@@ -61,6 +62,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         mode,
         public_url,
         ops,
+        ephemeral: ephemeral::resolve(written, &store, reader),
         store,
         master_key: rotation::master_key(written, reader),
         publish_ahead,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::adapters::{mail, store, upstream};
+use crate::adapters::{ephemeral, mail, store, upstream};
 use crate::doors::endpoints::pages;
 use crate::live::provider;
 use crate::live::rate_limits::RateLimits;
@@ -52,6 +52,8 @@ pub struct Config {
     pub store: store::Settings,
     /// `store.master_key`: one that can be used, or two while it is changed.
     pub master_key: Option<Secret>,
+    /// `store.redis` and what goes with it; the database where it is one of several gateways.
+    pub ephemeral: ephemeral::Settings,
     /// `[tokens]` for those that issue.
     pub tokens: grant::Settings,
     /// `tokens.algorithm`

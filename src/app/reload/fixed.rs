@@ -23,6 +23,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
         rotation != (next.publish_ahead, next.rotate_every),
         "tokens (publish_ahead, rotate_every)",
     );
+    keep(running.ephemeral != next.ephemeral, "store (redis, redis_*)");
     keep(running.tokens != next.tokens, "tokens (issuer, audience, refresh_*, *_ttl)");
     keep(running.login != next.login, "passwords, lockout, sessions or verification.required");
     keep(running.mfa != next.mfa, "mfa");
@@ -42,6 +43,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     next.store.clone_from(&running.store);
     next.master_key.clone_from(&running.master_key);
     (next.publish_ahead, next.rotate_every) = rotation;
+    next.ephemeral.clone_from(&running.ephemeral);
     next.tokens.clone_from(&running.tokens);
     next.expectations.issuer.clone_from(&running.expectations.issuer);
     next.expectations.audiences.clone_from(&running.expectations.audiences);

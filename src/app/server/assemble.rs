@@ -13,6 +13,7 @@ use super::connection::Service;
 use super::listeners::{Acceptor, Listener};
 use super::observer::Observer;
 use super::revocation::Revocation;
+use crate::adapters::ephemeral::Ephemeral;
 use crate::adapters::mail::Smtp;
 use crate::adapters::store::Store;
 use crate::adapters::telemetry::{Audit, Metrics};
@@ -81,6 +82,7 @@ pub(super) struct Gate {
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
     pub(super) store: Store,
+    pub(super) ephemeral: Ephemeral,
     pub(super) reload: Actor,
     pub(super) reload_handle: reload::Handle,
     pub(super) observer: Observer,
@@ -109,6 +111,8 @@ pub(super) async fn assemble(
         .map_err(|e| Fault::part("audit file")(&e))?;
     let store = Store::open_within(&config.store, config.store.wait).await;
     let store = store.map_err(|e| Fault::part("database")(&e))?;
+    let ephemeral = Ephemeral::open(&config.ephemeral, &store, clock::now()).await;
+    let ephemeral = ephemeral.map_err(|e| Fault::part("shared state")(&e))?;
     let registry = Registry::new(store.clone());
     let feed = Feed::new(store.clone(), registry.clone()).measured(Arc::clone(&metrics));
     let reload::Keys { source, vault } =
@@ -128,7 +132,7 @@ pub(super) async fn assemble(
         .demanding(move || required.read().required_factor.clone());
     let issuer = Arc::new(issuer);
     let rates = Arc::clone(&live);
-    let limits = Arc::new(Limits::new(move || rates.read().rate_limits));
+    let limits = Arc::new(Limits::new(&ephemeral, move || rates.read().rate_limits));
     let outbox = Outbox::open_with(config.mail.as_ref(), &config.data_dir, source.outbox());
     let outbox = Arc::new(outbox.map_err(|e| Fault::part("outbox")(&e))?);
     let sender = sender(config, &store, &outbox, &metrics)?.map(|it| (it, shutdown.clone()));
@@ -157,6 +161,7 @@ pub(super) async fn assemble(
         Arc::clone(&passwords),
         config.login.clone(),
         Arc::clone(&limits),
+        &ephemeral,
     );
     let login = Arc::new(login);
     let password = PasswordChange::new(
@@ -170,7 +175,7 @@ pub(super) async fn assemble(
     let challenge = Challenge::new(store.clone(), Arc::clone(&login), Arc::clone(&factor));
     let enrol =
         Enrol::new(store.clone(), Arc::clone(&login), Arc::clone(&factor), config.mfa.recent_login);
-    let tickets = Arc::<Tickets>::default();
+    let tickets = Arc::new(Tickets::new(&ephemeral));
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
         issues: config.mode != Mode::External,
@@ -261,6 +266,7 @@ pub(super) async fn assemble(
         registry,
         audit: audit.clone(),
         metrics: Arc::clone(&metrics),
+        ephemeral: ephemeral.clone(),
         readiness: Arc::clone(&readiness),
         admission: Arc::clone(&acceptor.admission),
         reload: reload_handle.clone(),
@@ -279,6 +285,7 @@ pub(super) async fn assemble(
         metrics,
         audit,
         store,
+        ephemeral,
         feed,
         observer,
         revocation,

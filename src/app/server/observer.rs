@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::admission::Admission;
+use crate::adapters::ephemeral::Ephemeral;
 use crate::adapters::telemetry::{Audit, Metrics};
 use crate::app::reload;
 use crate::doors::ops::Readiness;
@@ -20,6 +21,7 @@ pub(super) struct Observer {
     pub(super) live: Arc<Live>,
     pub(super) registry: Registry,
     pub(super) audit: Audit,
+    pub(super) ephemeral: Ephemeral,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) admission: Arc<Admission>,
@@ -34,6 +36,9 @@ impl Observer {
             let heard = self.registry.silence().is_some_and(|silence| silence <= FEED_BOUND);
             self.metrics.feed_up(heard);
             self.readiness.feed(heard);
+            let shared = self.ephemeral.is_up();
+            self.metrics.ephemeral_up(shared);
+            self.readiness.ephemeral(shared);
             self.metrics.audit_dropped(self.audit.dropped());
             self.readiness.audit(self.audit.is_healthy());
             self.metrics.connections(self.admission.open());

@@ -110,6 +110,7 @@ impl Gate {
         background.spawn(self.sweep.run());
         background.spawn(self.renewal.run());
         background.spawn(self.usage.run());
+        background.spawn(self.ephemeral.run());
         background.spawn(self.reload.run());
         background.spawn(reload::watch::run(self.reload_handle.clone()));
         background.spawn(reload::watch::on_keys(self.reload_handle.clone(), self.keys));

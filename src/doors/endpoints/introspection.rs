@@ -136,7 +136,7 @@ impl Desk {
         let snapshot = self.live.read();
         let client = client::authenticate(&snapshot.introspection, arrival, &headers, &fields);
         let account = client.as_ref().ok().map(|name| Account::Name(name));
-        self.turnstile.admit(arrival, Purpose::Introspection, account)?;
+        self.turnstile.admit(arrival, Purpose::Introspection, account).await?;
         let client = client.map_err(|code| {
             if code != Code::InvalidBody {
                 let reason = Some(code.as_str());

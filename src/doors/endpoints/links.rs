@@ -121,7 +121,7 @@ impl Desk {
         language: Option<Language>,
     ) -> Result<(), Refused> {
         let folded = EmailAddress::fold(email);
-        self.turnstile.admit(arrival, kind.purpose(), Some(Account::Name(&folded)))?;
+        self.turnstile.admit(arrival, kind.purpose(), Some(Account::Name(&folded))).await?;
         let (asked, name) = match kind {
             Kind::Reset => {
                 let asked = self.recovery.request(email, language, clock::now()).await;
@@ -150,7 +150,7 @@ impl Desk {
         password: &Secret,
         language: Option<Language>,
     ) -> Result<(), Refused> {
-        self.turnstile.admit(arrival, Kind::Reset.purpose(), None)?;
+        self.turnstile.admit(arrival, Kind::Reset.purpose(), None).await?;
         let (user, reason, code) =
             match self.recovery.confirm(token, password, language, clock::now()).await {
                 Ok(Ok(user)) => {
@@ -170,7 +170,7 @@ impl Desk {
 
     /// Proves an address by a link, and records it.
     pub(super) async fn verify(&self, arrival: &Arrival, token: &Secret) -> Result<(), Refused> {
-        self.turnstile.admit(arrival, Kind::Verification.purpose(), None)?;
+        self.turnstile.admit(arrival, Kind::Verification.purpose(), None).await?;
         let (reason, code) = match self.verification.confirm(token, clock::now()).await {
             Ok(Ok(user)) => {
                 self.record(arrival, Name::VerificationCompleted, Some(user), None);

@@ -204,6 +204,10 @@ impl Desk {
                 self.record(arrival, Name::LoginFailed, "busy", None);
                 arrival.refuse(Code::RateLimited)
             }
+            Refusal::OutOfReach => {
+                self.record(arrival, Name::LoginFailed, "unavailable", None);
+                arrival.refuse(Code::Unavailable)
+            }
         }
     }
 

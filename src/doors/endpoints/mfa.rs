@@ -124,7 +124,7 @@ async fn recovery_codes(
     Json(proof): Json<Proof>,
 ) -> Result<Response, Refused> {
     let answer = proof.answer(&arrival)?;
-    let (user, session) = desk.changing(&arrival)?;
+    let (user, session) = desk.changing(&arrival).await?;
     let codes = desk.factor.renew_recovery_codes(user, &answer, clock::now()).await;
     let codes = desk.settle(&arrival, user, codes)?;
     desk.record(&arrival, Name::MfaEnrollRenewed, Some(user), Some(session), None);
@@ -170,9 +170,9 @@ impl Desk {
     }
 
     /// Who changes its factor.
-    fn changing(&self, arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
+    async fn changing(&self, arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
         let (user, session) = arrival.signed_in()?;
-        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
+        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
         Ok((user, session))
     }
 
@@ -188,7 +188,7 @@ impl Desk {
         password: Option<&Secret>,
     ) -> Result<Enrolment, Refused> {
         let (user, session) = arrival.half_signed_in()?;
-        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
+        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
         let begun = self.enrol.begin(user, session, password, clock::now()).await;
         let begun = begun.map_err(|fault| arrival.failed(FAILED, &fault))?;
         let enrolment = begun.map_err(|not_begun| self.not_begun(arrival, user, not_begun))?;
@@ -203,7 +203,7 @@ impl Desk {
         code: &Secret,
     ) -> Result<Vec<Secret>, Refused> {
         let (user, session) = arrival.half_signed_in()?;
-        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user)))?;
+        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
         let codes = self.factor.confirm(user, session, code, clock::now()).await;
         let codes = self.settle(arrival, user, codes)?;
         self.record(arrival, Name::MfaEnrollConfirmed, Some(user), Some(session), None);
@@ -212,7 +212,7 @@ impl Desk {
 
     /// Removes the factor.
     pub(super) async fn disable(&self, arrival: &Arrival, answer: &Answer) -> Result<(), Refused> {
-        let (user, session) = self.changing(arrival)?;
+        let (user, session) = self.changing(arrival).await?;
         let disabled = self.factor.disable(user, answer, clock::now()).await;
         self.settle(arrival, user, disabled)?;
         self.record(arrival, Name::MfaEnrollDisabled, Some(user), Some(session), None);
@@ -226,7 +226,7 @@ impl Desk {
         ticket: &Secret,
         answer: &Answer,
     ) -> Result<Tokens, Refused> {
-        self.turnstile.admit(arrival, Purpose::Mfa, None)?;
+        self.turnstile.admit(arrival, Purpose::Mfa, None).await?;
         match self.challenge.complete(ticket, answer, clock::now()).await {
             Ok(Ok(tokens)) => {
                 self.metrics.mfa_challenge("succeeded");
@@ -264,6 +264,9 @@ impl Desk {
             }
             Failure::Refused(user, Refusal::Locked { retry_after }) => {
                 (Some(user), "locked", arrival.refuse(Code::Locked).retry_after(retry_after))
+            }
+            Failure::OutOfReach | Failure::Refused(_, Refusal::OutOfReach) => {
+                (None, "unavailable", arrival.refuse(Code::Unavailable))
             }
             Failure::Refused(_, Refusal::RateLimited(limited)) => {
                 return self.turnstile.refuse(arrival, limited);

@@ -66,7 +66,7 @@ async fn start(
     begin: Result<Query<Begin>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let Query(begin) = begin.map_err(|_| arrival.refuse(Code::BadRequest))?;
-    desk.turnstile.admit(&arrival, Purpose::Login, None)?;
+    desk.turnstile.admit(&arrival, Purpose::Login, None).await?;
     let provider = desk.provider(&arrival, &name)?;
     // A second tab goes on under the secret of the first.
     let known = cookies::read(&headers, cookies::PROVIDER_LOGIN).value();
@@ -99,7 +99,7 @@ async fn callback(
 ) -> Result<Response, Refused> {
     // What comes twice has no single meaning.
     let Query(answer) = answer.map_err(|_| arrival.refuse(Code::BadRequest))?;
-    desk.turnstile.admit(&arrival, Purpose::Login, None)?;
+    desk.turnstile.admit(&arrival, Purpose::Login, None).await?;
     let provider = desk.provider(&arrival, &name)?;
     let browser = cookies::read(&headers, cookies::PROVIDER_LOGIN).value();
     let (Some(state), Some(browser)) = (answer.state, browser) else {

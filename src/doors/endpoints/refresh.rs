@@ -42,7 +42,7 @@ async fn refresh(
     arrival: Arrival,
     Json(presented): Json<Presented>,
 ) -> Result<Response, Refused> {
-    desk.turnstile.admit(&arrival, Purpose::Refresh, None)?;
+    desk.turnstile.admit(&arrival, Purpose::Refresh, None).await?;
     let event = Event { request_id: Some(&arrival.request_id), ..Event::new(Name::RefreshFailed) };
     match desk.refresh.refresh(&presented.refresh_token, clock::now()).await {
         Ok(Ok(Refreshed { tokens, repeated })) => {

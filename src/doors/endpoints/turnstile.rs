@@ -19,22 +19,24 @@ pub struct Turnstile {
 }
 
 impl Turnstile {
-    /// Over the counters of this node.
+    /// Over those counters.
     pub fn new(limits: Arc<Limits>, audit: Audit, metrics: Arc<Metrics>) -> Self {
         Self { limits, audit, metrics }
     }
 
     /// Counts a request by the network it comes from, then by the account where one is named.
-    pub fn admit(
+    pub async fn admit(
         &self,
         arrival: &Arrival,
         purpose: Purpose,
         account: Option<Account<'_>>,
     ) -> Result<(), Refused> {
-        self.limits
-            .source(purpose, arrival.client)
-            .and_then(|()| account.map_or(Ok(()), |account| self.limits.account(purpose, account)))
-            .map_err(|limited| self.refuse(arrival, limited))
+        let refuse = |limited| self.refuse(arrival, limited);
+        self.limits.source(purpose, arrival.client).await.map_err(refuse)?;
+        match account {
+            Some(account) => self.limits.account(purpose, account).await.map_err(refuse),
+            None => Ok(()),
+        }
     }
 
     /// The refusal of what a service found to be too often.
@@ -60,6 +62,7 @@ impl Turnstile {
                 (arrival.refuse(Code::Locked).retry_after(retry_after), Some("locked"))
             }
             Refusal::Busy => (arrival.refuse(Code::RateLimited), Some("busy")),
+            Refusal::OutOfReach => (arrival.refuse(Code::Unavailable), Some("unavailable")),
             Refusal::InvalidCredentials
             | Refusal::EmailUnverified
             | Refusal::SecondFactorRequired { .. } => {

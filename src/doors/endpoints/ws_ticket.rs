@@ -50,6 +50,7 @@ async fn issue(
     let now = (clock::now(), Instant::now());
     let issued = tickets
         .issue(principal, target.host(), target.path(), now)
+        .await
         .map_err(|fault| arrival.failed("a ticket could not be made", &fault))?;
     let ticket = issued.map_err(|refusal| refused(&arrival, refusal))?;
     let given = Given { ticket: Told(ticket), expires_in: ticket::LIFETIME.as_secs() };
@@ -79,7 +80,7 @@ fn refused(arrival: &Arrival, refusal: TicketRefusal) -> Refused {
         TicketRefusal::TooMany { retry_after } => {
             arrival.refuse(Code::RateLimited).retry_after(retry_after)
         }
-        TicketRefusal::Full => arrival.refuse(Code::Unavailable),
+        TicketRefusal::Full | TicketRefusal::OutOfReach => arrival.refuse(Code::Unavailable),
     }
 }
 

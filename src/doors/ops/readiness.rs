@@ -9,6 +9,7 @@ pub struct Readiness {
     draining: AtomicBool,
     feed: AtomicBool,
     audit: AtomicBool,
+    ephemeral: AtomicBool,
     reload: Mutex<Option<String>>,
 }
 
@@ -18,6 +19,7 @@ impl Default for Readiness {
             draining: AtomicBool::new(false),
             feed: AtomicBool::new(true),
             audit: AtomicBool::new(true),
+            ephemeral: AtomicBool::new(true),
             reload: Mutex::new(None),
         }
     }
@@ -39,13 +41,19 @@ impl Readiness {
         self.audit.store(healthy, Ordering::Relaxed);
     }
 
+    /// Whether rates and tickets are shared with the other gateways, where they are to be.
+    pub fn ephemeral(&self, up: bool) {
+        self.ephemeral.store(up, Ordering::Relaxed);
+    }
+
     /// What was wrong with the last configuration; `None` where it is in force.
     pub fn reload(&self, problem: Option<String>) {
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
     /// Each check by name, with what is wrong. A refused configuration is told and does not make
-    /// the gateway unready: the old one is in force.
+    /// the gateway unready: the old one is in force. Neither do rates and tickets that cannot be shared: it
+    /// judges without them.
     pub(super) fn checks(&self) -> serde_json::Map<String, serde_json::Value> {
         let word = |good: bool| if good { "ok" } else { "failed" };
         let reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -53,6 +61,7 @@ impl Readiness {
             ("draining".to_owned(), self.draining.load(Ordering::Relaxed).into()),
             ("revocationFeed".to_owned(), word(self.feed.load(Ordering::Relaxed)).into()),
             ("audit".to_owned(), word(self.audit.load(Ordering::Relaxed)).into()),
+            ("ephemeral".to_owned(), word(self.ephemeral.load(Ordering::Relaxed)).into()),
             ("configuration".to_owned(), reload.unwrap_or_else(|| "ok".into()).into()),
         ]
         .into_iter()
@@ -77,6 +86,9 @@ mod tests {
         readiness.reload(Some("line 3".into()));
         assert!(readiness.is_ready());
         assert_eq!(readiness.checks()["configuration"], "line 3");
+        readiness.ephemeral(false);
+        assert!(readiness.is_ready());
+        assert_eq!(readiness.checks()["ephemeral"], "failed");
         readiness.feed(false);
         assert!(!readiness.is_ready());
     }

@@ -128,7 +128,14 @@ impl Judge {
             linking: &self.linking,
         };
         // Whatever becomes of the request, its ticket is used up.
-        let redeemed = candidates.ticket().and_then(|ticket| self.tickets.redeem(ticket, now));
+        let redeemed = match candidates.ticket() {
+            // Boxed: hardly any request brings one, and its size would be paid on every one.
+            Some(ticket) => match Box::pin(self.tickets.redeem(ticket, now)).await {
+                Ok(redeemed) => redeemed,
+                Err(Unknowable) => return Verdict::Unknowable,
+            },
+            None => None,
+        };
         try_each(known, grounds, candidates.iter(), redeemed, standing, open, identify).await
     }
 }

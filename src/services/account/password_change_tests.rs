@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::adapters::ephemeral::Ephemeral;
 use crate::adapters::store::NewUser;
 use crate::adapters::store::sample::{self, DAY, NOW};
 use crate::live::rate_limits::RateLimits;
@@ -41,7 +42,8 @@ async fn case() -> Case {
         Arc::clone(&house.issuer),
         Arc::clone(&passwords),
         settings,
-        Arc::new(Limits::new(RateLimits::default)),
+        Arc::new(Limits::new(&Ephemeral::memory(), RateLimits::default)),
+        &Ephemeral::memory(),
     ));
     let policy = Arc::new(Policy::new(15, PolicySettings { min_score: 3, breached: None }));
     let outbox = Arc::new(Outbox::open(None, house._directory.path()).unwrap());

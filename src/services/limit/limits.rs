@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use crate::adapters::ephemeral::{Key, Limiter, Rate};
+use crate::adapters::ephemeral::{Counted, Ephemeral, Rate, Rates};
 use crate::live::rate_limits::{Bounds, RateLimits};
 use crate::model::UserId;
 
@@ -95,9 +95,34 @@ pub struct Limited {
     pub retry_after: Duration,
 }
 
-/// Counts requests in memory, on this node.
+/// What one counter counts.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Count<'a> {
+    purpose: Purpose,
+    of: Of<'a>,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+enum Of<'a> {
+    Source(IpAddr),
+    Account(Account<'a>),
+}
+
+impl Counted for Count<'_> {
+    fn name(&self) -> String {
+        let purpose = self.purpose.as_str();
+        match self.of {
+            Of::Source(network) => format!("{purpose} source {network}"),
+            Of::Account(Account::User(user)) => format!("{purpose} user {user}"),
+            Of::Account(Account::Device(digest)) => format!("{purpose} device {digest}"),
+            Of::Account(Account::Name(name)) => format!("{purpose} name {name}"),
+        }
+    }
+}
+
+/// Counts requests, over all gateways that share what they count.
 pub struct Limits {
-    limiter: Limiter,
+    counters: Rates,
     rates: Box<dyn Fn() -> RateLimits + Send + Sync>,
 }
 
@@ -109,27 +134,33 @@ impl fmt::Debug for Limits {
 
 impl Limits {
     /// Asks for the rates in force at each request.
-    pub fn new(rates: impl Fn() -> RateLimits + Send + Sync + 'static) -> Self {
-        Self { limiter: Limiter::new(CAPACITY), rates: Box::new(rates) }
+    pub fn new(
+        ephemeral: &Ephemeral,
+        rates: impl Fn() -> RateLimits + Send + Sync + 'static,
+    ) -> Self {
+        Self { counters: ephemeral.rates(CAPACITY), rates: Box::new(rates) }
     }
 
     /// Counts one request by the network it comes from.
-    pub fn source(&self, purpose: Purpose, address: IpAddr) -> Result<(), Limited> {
+    pub async fn source(&self, purpose: Purpose, address: IpAddr) -> Result<(), Limited> {
         let rate = purpose.bounds(&(self.rates)()).per_source;
-        let key = self.limiter.key((purpose, "source", network(address)));
-        self.take(key, rate).map_err(|wait| limited(purpose, By::Source, wait))
+        let count = Count { purpose, of: Of::Source(network(address)) };
+        self.take(count, rate).await.map_err(|wait| limited(purpose, By::Source, wait))
     }
 
     /// Counts one request by whom it is about. To be asked after [`Self::source`]: what a source
     /// may not send uses up nobody's rate.
-    pub fn account(&self, purpose: Purpose, account: Account<'_>) -> Result<(), Limited> {
+    pub async fn account(&self, purpose: Purpose, account: Account<'_>) -> Result<(), Limited> {
         let rate = purpose.bounds(&(self.rates)()).per_account;
-        let key = self.limiter.key((purpose, "account", account));
-        self.take(key, rate).map_err(|wait| limited(purpose, By::Account, wait))
+        let count = Count { purpose, of: Of::Account(account) };
+        self.take(count, rate).await.map_err(|wait| limited(purpose, By::Account, wait))
     }
 
-    fn take(&self, key: Key, rate: Option<Rate>) -> Result<(), Duration> {
-        rate.map_or(Ok(()), |rate| self.limiter.take(key, rate, Instant::now()))
+    async fn take(&self, count: Count<'_>, rate: Option<Rate>) -> Result<(), Duration> {
+        match rate {
+            Some(rate) => self.counters.take(&count, rate, Instant::now()).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -161,7 +192,7 @@ mod tests {
         let bounds = Bounds { per_source: Some(rate), per_account: Some(rate) };
         let off = Bounds { per_source: None, per_account: None };
         let rates = RateLimits { login: bounds, mfa: off, ..RateLimits::default() };
-        Limits::new(move || rates)
+        Limits::new(&Ephemeral::memory(), move || rates)
     }
 
     fn address(text: &str) -> IpAddr {
@@ -169,25 +200,25 @@ mod tests {
     }
 
     /// Case rate-limit-lockout-002.
-    #[test]
-    fn rate_limit_lockout_002_one_network_has_one_budget_however_it_is_written() {
+    #[tokio::test]
+    async fn rate_limit_lockout_002_one_network_has_one_budget_however_it_is_written() {
         let limits = limits(2);
         for (one, other) in [("1.2.3.4", "::ffff:1.2.3.4"), ("2001:db8::1", "2001:db8::ffff:1:2:3")]
         {
-            limits.source(Purpose::Login, address(one)).unwrap();
-            limits.source(Purpose::Login, address(other)).unwrap();
-            let refused = limits.source(Purpose::Login, address(one)).unwrap_err();
+            limits.source(Purpose::Login, address(one)).await.unwrap();
+            limits.source(Purpose::Login, address(other)).await.unwrap();
+            let refused = limits.source(Purpose::Login, address(one)).await.unwrap_err();
             assert_eq!(refused.by, By::Source);
             assert!((1..=1800).contains(&refused.retry_after.as_secs()), "{refused:?}");
         }
         for other in ["1.2.3.5", "2001:db8:0:1::1"] {
-            assert_eq!(limits.source(Purpose::Login, address(other)), Ok(()));
+            assert_eq!(limits.source(Purpose::Login, address(other)).await, Ok(()));
         }
-        let all = limits.source(Purpose::Login, address("2001:db8:0:2::"));
+        let all = limits.source(Purpose::Login, address("2001:db8:0:2::")).await;
         assert_eq!(all, Ok(()));
         for host in 1..1 << 16 {
             let of_64 = Ipv6Addr::from_bits(address_bits("2001:db8:0:3::") | host);
-            let allowed = limits.source(Purpose::Login, of_64.into()).is_ok();
+            let allowed = limits.source(Purpose::Login, of_64.into()).await.is_ok();
             assert_eq!(allowed, host <= 2, "{of_64}");
         }
     }
@@ -196,17 +227,17 @@ mod tests {
         text.parse::<Ipv6Addr>().unwrap().to_bits()
     }
 
-    #[test]
-    fn accounts_devices_and_names_count_apart_and_off_is_off() {
+    #[tokio::test]
+    async fn accounts_devices_and_names_count_apart_and_off_is_off() {
         let limits = limits(1);
         let all = [Account::User(UserId::new(1)), Account::Device("1"), Account::Name("1")];
         for account in all {
-            assert_eq!(limits.account(Purpose::Login, account), Ok(()));
-            assert!(limits.account(Purpose::Login, account).is_err());
+            assert_eq!(limits.account(Purpose::Login, account).await, Ok(()));
+            assert!(limits.account(Purpose::Login, account).await.is_err());
         }
-        assert_eq!(limits.account(Purpose::Recover, all[0]), Ok(()));
+        assert_eq!(limits.account(Purpose::Recover, all[0]).await, Ok(()));
         for _ in 0..10_000 {
-            assert_eq!(limits.account(Purpose::Mfa, all[0]), Ok(()));
+            assert_eq!(limits.account(Purpose::Mfa, all[0]).await, Ok(()));
         }
     }
 }

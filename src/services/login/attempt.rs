@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::held::Held;
 use super::password::{MAX_LENGTH, Verified};
 use super::unknown::UnknownNames;
 use super::{Fault, Identifier, Opens, Passwords, Refusal, Settings, Tokens, device, lockout};
-use crate::adapters::ephemeral::Memory;
+use crate::adapters::ephemeral::{Ephemeral, Full, Tickets};
 use crate::adapters::store::{Counter, Device, NOBODY, NewRefreshToken, NewSession};
 use crate::adapters::store::{Store, Transaction, User};
 use crate::model::{Roles, Secret, SessionId, Timestamp, random};
@@ -54,17 +55,7 @@ pub struct Login {
     settings: Settings,
     pub(super) limits: Arc<Limits>,
     unknown: UnknownNames,
-    pub(super) tickets: Memory<Held>,
-}
-
-/// A login whose password was right.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) user: User,
-    /// The known device that it comes from.
-    device: Option<Device>,
-    hash: Secret,
-    visit: Attempt,
+    pub(super) tickets: Tickets<Held>,
 }
 
 /// What an attempt is about.
@@ -95,8 +86,9 @@ impl Login {
         passwords: Arc<Passwords>,
         settings: Settings,
         limits: Arc<Limits>,
+        ephemeral: &Ephemeral,
     ) -> Self {
-        let (unknown, tickets) = (UnknownNames::new(), Memory::new(MAX_TICKETS));
+        let (unknown, tickets) = (UnknownNames::new(), ephemeral.tickets("mfa", MAX_TICKETS));
         Self { store, registry, issuer, passwords, settings, limits, unknown, tickets }
     }
 
@@ -110,12 +102,12 @@ impl Login {
             return Ok(Err(Refusal::InvalidCredentials));
         }
         if let Some(address) = attempt.address
-            && let Err(limited) = self.limits.source(Purpose::Login, address)
+            && let Err(limited) = self.limits.source(Purpose::Login, address).await
         {
             return Ok(Err(limited.into()));
         }
         let target = self.find(&attempt, now).await?;
-        if let Err(refusal) = self.admit(&target, &attempt.identifier, now) {
+        if let Err(refusal) = self.admit(&target, &attempt.identifier, now).await {
             return Ok(Err(refusal));
         }
         // A decoy is never tried with what was typed: it is the hash of somebody.
@@ -167,7 +159,7 @@ impl Login {
     }
 
     /// The account's lock, then its rate; those of the known device where there is one.
-    fn admit(
+    async fn admit(
         &self,
         target: &Target,
         identifier: &Identifier,
@@ -186,7 +178,7 @@ impl Login {
         if let Some(retry_after) = remaining {
             return Err(Refusal::Locked { retry_after });
         }
-        Ok(self.limits.account(Purpose::Login, account)?)
+        Ok(self.limits.account(Purpose::Login, account).await?)
     }
 
     /// One transaction: the success is recorded and the session opened, or neither.
@@ -203,18 +195,21 @@ impl Login {
         }
         let mut transaction = self.store.begin_write_for(user.id).await?;
         let visit = Attempt { password: Secret::new(""), ..attempt.clone() };
-        let mut held = Held { user, device, hash: hash.clone(), visit };
-        if transaction.find_totp(held.user.id, None).await?.is_none() {
-            return self.finish(transaction, &held, None, now).await;
+        let verified = user.password_hash.clone();
+        let mut held = Held { user: user.id, verified, device, hash: hash.clone(), visit };
+        if transaction.find_totp(user.id, None).await?.is_none() {
+            return self.finish(transaction, &user, &held, None, now).await;
         }
+        // A ticket may be kept in the same database, where one writes at a time.
+        drop(transaction);
         if held.visit.opens == Opens::AccessToken {
             held.visit.opens = Opens::Tokens;
         }
         let ticket = random::token()?;
-        let (digest, ends) = (opaque::digest(ticket.expose()), now.plus(TICKET_TTL));
-        Ok(Err(match self.tickets.put(digest, held, TICKET_ATTEMPTS, ends, now) {
-            Ok(()) => Refusal::SecondFactorRequired { ticket },
-            Err(crate::adapters::ephemeral::Full) => Refusal::Busy,
+        Ok(Err(match self.tickets.put(&ticket, held, TICKET_ATTEMPTS, TICKET_TTL, now).await {
+            Ok(Ok(())) => Refusal::SecondFactorRequired { ticket },
+            Ok(Err(Full)) => Refusal::Busy,
+            Err(out_of_reach) => out_of_reach.into(),
         }))
     }
 
@@ -222,12 +217,12 @@ impl Login {
     pub(super) async fn finish(
         &self,
         mut transaction: Transaction,
+        user: &User,
         held: &Held,
         second_factor_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Result<Tokens, Refusal>, Fault> {
-        let (user, attempt) = (&held.user, &held.visit);
-        let verified = &user.password_hash;
+        let (verified, attempt) = (&held.verified, &held.visit);
         let recorded = match &held.device {
             Some(device) => {
                 let used = device::used(device, now);

@@ -32,8 +32,10 @@ fn login(house: &House, iterations: u32) -> Login {
     let settings = settings(iterations);
     let passwords = Arc::new(Passwords::new(&settings.hashing).unwrap());
     let issuer = Arc::clone(&house.issuer);
-    let limits = Arc::new(Limits::new(RateLimits::default));
-    Login::new(house.store.clone(), house.registry.clone(), issuer, passwords, settings, limits)
+    let memory = Ephemeral::memory();
+    let limits = Arc::new(Limits::new(&memory, RateLimits::default));
+    let (store, registry) = (house.store.clone(), house.registry.clone());
+    Login::new(store, registry, issuer, passwords, settings, limits, &memory)
 }
 
 async fn case() -> Case {
@@ -139,7 +141,10 @@ async fn fifty_wrong_passwords_at_once_lock_after_exactly_five() {
                 Refusal::InvalidCredentials => counted += 1,
                 Refusal::Locked { .. } => {}
                 Refusal::RateLimited(_) => panic!("the rate is high enough"),
-                Refusal::SecondFactorRequired { .. } | Refusal::EmailUnverified | Refusal::Busy => {
+                Refusal::SecondFactorRequired { .. }
+                | Refusal::EmailUnverified
+                | Refusal::OutOfReach
+                | Refusal::Busy => {
                     panic!("the queue is long enough")
                 }
             }

@@ -6,9 +6,9 @@ use super::Refusal;
 use super::attempt::Login;
 use super::second_factor::{Answer, SecondFactor, Unproven};
 use super::{Fault, Tokens};
+use crate::adapters::ephemeral::OutOfReach;
 use crate::adapters::store::Store;
 use crate::model::{Secret, Timestamp, UserId};
-use crate::rules::token::opaque;
 
 /// Longest ticket that is looked at, in bytes.
 const MAX_TICKET: usize = 64;
@@ -18,6 +18,8 @@ const MAX_TICKET: usize = 64;
 pub enum Failure {
     /// The ticket is unknown, expired, used up or taken.
     InvalidTicket,
+    /// What all gateways share cannot be asked: nobody can say whether the ticket counts.
+    OutOfReach,
     /// The code does not hold.
     Unproven(UserId, Unproven),
     /// The account was locked, disabled or given another password since.
@@ -48,21 +50,27 @@ impl Challenge {
         if ticket.expose().len() > MAX_TICKET {
             return Ok(Err(Failure::InvalidTicket));
         }
-        let digest = opaque::digest(ticket.expose());
-        let Some(held) = self.login.tickets.attempt(&digest, now) else {
-            return Ok(Err(Failure::InvalidTicket));
+        let held = match self.login.tickets.attempt(ticket, now).await {
+            Ok(Some(held)) => held,
+            Ok(None) => return Ok(Err(Failure::InvalidTicket)),
+            Err(OutOfReach) => return Ok(Err(Failure::OutOfReach)),
         };
-        let user = held.user.id;
+        let user = held.user;
         let mut transaction = self.store.begin_write_for(user).await?;
         let proven = self.factor.prove(&mut transaction, user, answer, now).await?;
         if let Err(unproven) = proven {
             let unproven = self.factor.refuse(transaction, user, unproven, now).await?;
             return Ok(Err(Failure::Unproven(user, unproven)));
         }
-        if self.login.tickets.take(&digest, now).is_none() {
-            return Ok(Err(Failure::InvalidTicket));
+        match self.login.tickets.take_within(&mut transaction, ticket, now).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(Err(Failure::InvalidTicket)),
+            Err(OutOfReach) => return Ok(Err(Failure::OutOfReach)),
         }
-        let finished = self.login.finish(transaction, &held, Some(now), now).await?;
+        let Some(account) = transaction.find_user(user).await? else {
+            return Ok(Err(Failure::Refused(user, Refusal::InvalidCredentials)));
+        };
+        let finished = self.login.finish(transaction, &account, &held, Some(now), now).await?;
         Ok(finished.map_err(|refusal| Failure::Refused(user, refusal)))
     }
 }

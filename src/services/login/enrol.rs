@@ -95,7 +95,7 @@ impl Login {
         if let Some(retry_after) = lockout::remaining(account.locked_until, now) {
             return Ok(Err(Refusal::Locked { retry_after }));
         }
-        if let Err(limited) = self.limits.account(Purpose::Login, Account::User(user)) {
+        if let Err(limited) = self.limits.account(Purpose::Login, Account::User(user)).await {
             return Ok(Err(limited.into()));
         }
         match self.passwords.verify(password, Some(&account.password_hash)).await? {

@@ -21,6 +21,7 @@ pub mod unknown;
 
 pub mod opens;
 pub mod argon;
+mod held;
 mod attempt;
 
 pub mod totp;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::password::Busy;
+use crate::adapters::ephemeral;
 use crate::model::Secret;
 use crate::services::limit::Limited;
 
@@ -28,11 +29,19 @@ pub enum Refusal {
     },
     /// The pool of password hashing is full, or too many logins wait for their second factor.
     Busy,
+    /// The password is right, a second factor is active, and what all gateways share cannot be asked.
+    OutOfReach,
 }
 
 impl From<Limited> for Refusal {
     fn from(limited: Limited) -> Self {
         Self::RateLimited(limited)
+    }
+}
+
+impl From<ephemeral::OutOfReach> for Refusal {
+    fn from(_: ephemeral::OutOfReach) -> Self {
+        Self::OutOfReach
     }
 }
 

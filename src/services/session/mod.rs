@@ -16,6 +16,7 @@ pub mod feed;
 pub mod lifecycle;
 pub mod sweep;
 pub mod renewal;
+mod ticket_record;
 pub mod ticket;
 
 pub use crate::adapters::store::Session;

@@ -1,16 +1,23 @@
 //! Tickets for WebSockets (contract section 6): a caller that is proven now takes one along where its
-//! script can set no header. They are in the memory of this node only.
+//! script can set no header. Each is used once, over all gateways that share it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::adapters::ephemeral::{Limiter, Memory, Rate};
+use super::standing::Unknowable;
+use super::ticket_record::Written;
+use crate::adapters::ephemeral::{self, Counted, Ephemeral, Full, OutOfReach, Rate, Rates};
+use serde::{Deserialize, Serialize};
+
 use crate::model::identity::InvalidIdentity;
 use crate::model::random::{self, RandomFault};
 use crate::model::{Identity, Principal, Secret, SessionId, Timestamp};
 use crate::rules::request::PresentedTicket;
 use crate::rules::token::{browser, opaque};
+
+/// What these tickets are kept as.
+const KIND: &str = "websocket";
 
 /// How long a ticket is good.
 pub const LIFETIME: Duration = Duration::from_secs(30);
@@ -22,14 +29,25 @@ const PER_SESSION: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
 const SESSIONS: usize = 65_536;
 
 /// What a ticket stands for.
-#[derive(Clone, Debug)]
-struct Ticket {
-    identity: Arc<Identity>,
-    session: SessionId,
-    as_of: Timestamp,
-    ends_at: Option<Timestamp>,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
+pub(super) struct Ticket {
+    pub(super) identity: Arc<Identity>,
+    pub(super) session: SessionId,
+    pub(super) as_of: Timestamp,
+    pub(super) ends_at: Option<Timestamp>,
     /// A digest of host and path: a long path takes no more room.
-    place: String,
+    pub(super) place: String,
+}
+
+/// The session whose tickets are counted.
+#[derive(Hash)]
+struct Holder(SessionId);
+
+impl Counted for Holder {
+    fn name(&self) -> String {
+        format!("websocket ticket {}", self.0)
+    }
 }
 
 /// What a ticket proved.
@@ -58,6 +76,8 @@ pub enum TicketRefusal {
     },
     /// Too many in all.
     Full,
+    /// What all gateways share cannot be asked.
+    OutOfReach,
 }
 
 /// A ticket could not be made.
@@ -73,8 +93,8 @@ pub enum TicketFault {
 
 /// Makes tickets and takes them back, each once. Only their digests are kept.
 pub struct Tickets {
-    memory: Memory<Ticket>,
-    rates: Limiter,
+    tickets: ephemeral::Tickets<Ticket>,
+    rates: Rates,
 }
 
 impl std::fmt::Debug for Tickets {
@@ -83,18 +103,17 @@ impl std::fmt::Debug for Tickets {
     }
 }
 
-impl Default for Tickets {
-    fn default() -> Self {
-        Self { memory: Memory::new(CAPACITY), rates: Limiter::new(SESSIONS) }
-    }
-}
-
 impl Tickets {
+    /// Kept there.
+    pub fn new(ephemeral: &Ephemeral) -> Self {
+        Self { tickets: ephemeral.tickets(KIND, CAPACITY), rates: ephemeral.rates(SESSIONS) }
+    }
+
     /// A ticket for that canonical host and path, good for [`LIFETIME`].
     ///
     /// # Errors
     /// [`TicketFault`]: ours.
-    pub fn issue(
+    pub async fn issue(
         &self,
         principal: &Principal,
         host: &str,
@@ -104,9 +123,8 @@ impl Tickets {
         let Some(session) = principal.identity().session() else {
             return Ok(Err(TicketRefusal::NoSession));
         };
-        let key = self.rates.key(session);
         let rate = Rate { count: PER_SESSION, period: LIFETIME };
-        if let Err(retry_after) = self.rates.take(key, rate, at) {
+        if let Err(retry_after) = self.rates.take(&Holder(session), rate, at).await {
             return Ok(Err(TicketRefusal::TooMany { retry_after }));
         }
         let ticket = Ticket {
@@ -117,26 +135,35 @@ impl Tickets {
             place: place(host, path),
         };
         let secret = random::token()?;
-        let digest = opaque::digest(secret.expose());
-        let kept = self.memory.put(digest, ticket, 1, now.plus(LIFETIME), now);
-        Ok(kept.map(|()| secret).map_err(|_| TicketRefusal::Full))
+        Ok(match self.tickets.put(&secret, ticket, 1, LIFETIME, now).await {
+            Ok(Ok(())) => Ok(secret),
+            Ok(Err(Full)) => Err(TicketRefusal::Full),
+            Err(OutOfReach) => Err(TicketRefusal::OutOfReach),
+        })
     }
 
     /// What a ticket proves. It is used up, also where it proves nothing: it is late, or for another
     /// host or path.
-    pub fn redeem(&self, presented: PresentedTicket<'_>, now: Timestamp) -> Option<Redeemed> {
-        let secret = presented.secret.expose();
-        if !browser::is_secret(secret) {
-            return None;
+    ///
+    /// # Errors
+    /// [`Unknowable`] where what all gateways share cannot be asked.
+    pub async fn redeem(
+        &self,
+        presented: PresentedTicket<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Redeemed>, Unknowable> {
+        if !browser::is_secret(presented.secret.expose()) {
+            return Ok(None);
         }
-        let ticket = self.memory.take(&opaque::digest(secret), now)?;
+        let ticket = self.tickets.take(presented.secret, now).await;
+        let Some(ticket) = ticket.map_err(|OutOfReach| Unknowable)? else { return Ok(None) };
         let meant = ticket.place == place(presented.host, presented.path);
-        meant.then_some(Redeemed {
+        Ok(meant.then_some(Redeemed {
             identity: ticket.identity,
             session: ticket.session,
             as_of: ticket.as_of,
             ends_at: ticket.ends_at,
-        })
+        }))
     }
 }
 
@@ -163,65 +190,71 @@ mod tests {
         SessionId::new(random::ordered_uuid())
     }
 
-    fn redeem(tickets: &Tickets, secret: &Secret, host: &str, path: &str, now: Timestamp) -> bool {
-        tickets.redeem(PresentedTicket { secret, host, path }, now).is_some()
+    async fn redeem(
+        tickets: &Tickets,
+        secret: &Secret,
+        host: &str,
+        path: &str,
+        now: Timestamp,
+    ) -> bool {
+        tickets.redeem(PresentedTicket { secret, host, path }, now).await.unwrap().is_some()
     }
 
-    #[test]
-    fn a_ticket_is_good_once_for_one_place_and_for_seconds() {
-        let (tickets, at) = (Tickets::default(), Instant::now());
+    #[tokio::test]
+    async fn a_ticket_is_good_once_for_one_place_and_for_seconds() {
+        let (tickets, at) = (Tickets::new(&Ephemeral::memory()), Instant::now());
         let caller = principal(Some(session()));
-        let issue = || tickets.issue(&caller, "app.test", "/a", (NOW, at)).unwrap().unwrap();
-        let ticket = issue();
+        let issue =
+            async || tickets.issue(&caller, "app.test", "/a", (NOW, at)).await.unwrap().unwrap();
+        let ticket = issue().await;
         let found = tickets.redeem(
             PresentedTicket { secret: &ticket, host: "app.test", path: "/a" },
             NOW.plus(Duration::from_secs(29)),
         );
-        assert_eq!(found.unwrap().identity.subject().as_str(), "alice");
-        assert!(!redeem(&tickets, &ticket, "app.test", "/a", NOW), "twice");
+        assert_eq!(found.await.unwrap().unwrap().identity.subject().as_str(), "alice");
+        assert!(!redeem(&tickets, &ticket, "app.test", "/a", NOW).await, "twice");
         for (host, path, now) in [
             ("other.test", "/a", NOW),
             ("app.test", "/b", NOW),
             ("app.test", "/a/", NOW),
             ("app.test", "/a", NOW.plus(LIFETIME)),
         ] {
-            let ticket = issue();
-            assert!(!redeem(&tickets, &ticket, host, path, now), "{host} {path}");
-            assert!(!redeem(&tickets, &ticket, "app.test", "/a", NOW), "it was not used up");
+            let ticket = issue().await;
+            assert!(!redeem(&tickets, &ticket, host, path, now).await, "{host} {path}");
+            assert!(!redeem(&tickets, &ticket, "app.test", "/a", NOW).await, "it was not used up");
         }
         for text in ["", "x", &"x".repeat(43), &"x".repeat(100_000)] {
-            assert!(!redeem(&tickets, &Secret::new(text), "app.test", "/a", NOW));
+            assert!(!redeem(&tickets, &Secret::new(text), "app.test", "/a", NOW).await);
         }
     }
 
-    #[test]
-    fn tickets_are_bounded_for_a_session_and_in_all() {
-        let (tickets, at) = (Tickets::default(), Instant::now());
+    #[tokio::test]
+    async fn tickets_are_bounded_for_a_session_and_in_all() {
+        let (tickets, at) = (Tickets::new(&Ephemeral::memory()), Instant::now());
         let caller = principal(Some(session()));
-        let issue =
-            |caller: &Principal| tickets.issue(caller, "app.test", "/a", (NOW, at)).unwrap();
+        let issue = async |caller: &Principal| {
+            tickets.issue(caller, "app.test", "/a", (NOW, at)).await.unwrap()
+        };
         for _ in 0..PER_SESSION.get() {
-            assert!(issue(&caller).is_ok());
+            assert!(issue(&caller).await.is_ok());
         }
-        assert!(matches!(issue(&caller), Err(TicketRefusal::TooMany { .. })));
-        assert!(issue(&principal(Some(session()))).is_ok(), "others have their own");
-        assert!(matches!(issue(&principal(None)), Err(TicketRefusal::NoSession)));
-        let few = Tickets { memory: Memory::new(1), rates: Limiter::new(1) };
-        assert!(few.issue(&caller, "app.test", "/a", (NOW, at)).unwrap().is_ok());
-        let refused = few.issue(&caller, "app.test", "/a", (NOW, at)).unwrap();
+        assert!(matches!(issue(&caller).await, Err(TicketRefusal::TooMany { .. })));
+        assert!(issue(&principal(Some(session()))).await.is_ok(), "others have their own");
+        assert!(matches!(issue(&principal(None)).await, Err(TicketRefusal::NoSession)));
+        let memory = Ephemeral::memory();
+        let few = Tickets { tickets: memory.tickets(KIND, 1), rates: memory.rates(1) };
+        assert!(few.issue(&caller, "app.test", "/a", (NOW, at)).await.unwrap().is_ok());
+        let refused = few.issue(&caller, "app.test", "/a", (NOW, at)).await.unwrap();
         assert_eq!(refused.unwrap_err(), TicketRefusal::Full);
     }
 
-    #[test]
-    fn of_many_who_bring_one_ticket_one_is_let_in() {
-        let (tickets, at) = (Tickets::default(), Instant::now());
+    #[tokio::test]
+    async fn of_many_who_bring_one_ticket_one_is_let_in() {
+        let (tickets, at) = (Tickets::new(&Ephemeral::memory()), Instant::now());
         let caller = principal(Some(session()));
-        let ticket = tickets.issue(&caller, "app.test", "/a", (NOW, at)).unwrap().unwrap();
-        let let_in: usize = std::thread::scope(|scope| {
-            let bring = || usize::from(redeem(&tickets, &ticket, "app.test", "/a", NOW));
-            let threads: Vec<_> = (0..50).map(|_| scope.spawn(bring)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-        });
-        assert_eq!(let_in, 1);
+        let ticket = tickets.issue(&caller, "app.test", "/a", (NOW, at)).await.unwrap().unwrap();
+        let bring = |_| redeem(&tickets, &ticket, "app.test", "/a", NOW);
+        let let_in = futures_util::future::join_all((0..50).map(bring)).await;
+        assert_eq!(let_in.into_iter().filter(|let_in| *let_in).count(), 1);
     }
 }

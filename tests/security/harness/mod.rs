@@ -19,6 +19,7 @@ pub mod persona;
 pub mod postgres;
 pub mod provider;
 pub mod raw;
+pub mod redis;
 #[path = "../../../src/adapters/store/sample_database.rs"]
 pub mod sample_database;
 pub mod setup;
@@ -38,6 +39,7 @@ pub use mailbox::{Mail, Mailbox, Switch};
 pub use message::{Request, Response};
 pub use persona::Persona;
 pub use raw::Wire;
+pub use redis::Redis;
 pub use setup::{HOST, Setup, password_of};
 pub use upstream::{Answer, Upstream};
 pub use verifier::Verifier;

@@ -11,6 +11,7 @@ use crate::rules::token::Algorithm;
 use crate::services::grant::Rotation;
 
 mod assertion;
+mod ephemeral;
 mod introspection;
 mod mail;
 mod mfa;

@@ -88,9 +88,6 @@ pub(super) fn store(
     reader: &mut Reader<'_>,
 ) -> store::Settings {
     let of = &written.store;
-    if of.redis.as_ref().is_some_and(|redis| !redis.expose().is_empty()) {
-        reader.report.problem("store.redis", "is not available yet");
-    }
     let default = || Secret::new(format!("sqlite:{}", data_dir.join("guarita.db").display()));
     let (text, file) = (of.database.as_ref(), of.database_file.as_ref());
     let (database, path) = reader

@@ -37,9 +37,20 @@ pub struct Store {
     pub master_key_file: Option<String>,
     /// How long the start waits for a server that does not answer, 0s to 1h. Default `1m`.
     pub wait: Option<Time>,
-    /// Redis, where several gateways share one state. Not available yet: refused unless empty.
+    /// Redis, where several gateways share rates and tickets: `redis://user:password@host:6379/0`,
+    /// `redis-sentinel://host:26379,host2:26379/service/0`, `redis-cluster://host:6379,host2:6379`; with TLS
+    /// `rediss…`. Default none.
     #[schemars(with = "Option<String>")]
     pub redis: Option<Secret>,
+    /// File that holds the value of `redis`.
+    pub redis_file: Option<String>,
+    /// File of the CAs in PEM that Redis' certificate may be of. Default those of the system.
+    pub redis_ca: Option<String>,
+    /// What every key in Redis begins with, before a colon; 1 to 64 letters, digits, `.`, `-` or `_`.
+    /// Default `guarita`.
+    pub redis_prefix: Option<String>,
+    /// Longest wait for an answer of Redis; 10 ms to 10 s. Default 250 ms.
+    pub redis_timeout: Option<Time>,
 }
 
 /// The names of the headers that tell an upstream who is calling. Two names may not differ only in

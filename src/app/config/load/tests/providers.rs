@@ -15,7 +15,7 @@ fn a_provider_needs_a_name_an_issuer_and_an_audience_and_has_defaults_for_the_re
     let config = place("").load().result.unwrap();
     let provider = &config.providers[0];
     assert_eq!((&*provider.name, &*provider.expected.token.issuer), ("idp", "https://idp.test/t"));
-    assert_eq!(provider.expected.token.audiences, ["api".into()]);
+    assert_eq!(provider.expected.token.audiences, [std::sync::Arc::<str>::from("api")]);
     assert_eq!(provider.expected.token.leeway, config.expectations.leeway);
     assert!(provider.secret.is_none() && provider.expected.keep_unmapped);
     let published = provider.published.as_ref().unwrap();

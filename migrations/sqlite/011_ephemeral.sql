@@ -1,0 +1,28 @@
+-- What all gateways on one database share where there is no Redis, and the secret that they share.
+
+CREATE TABLE shared_secrets (
+    name TEXT PRIMARY KEY,
+    secret TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+);
+
+-- When the bucket of a key would be empty again, in microseconds; past that it may go.
+CREATE TABLE rates (
+    name TEXT PRIMARY KEY,
+    empty_at INTEGER NOT NULL
+);
+CREATE INDEX rates_by_end ON rates (empty_at);
+
+CREATE TABLE tickets (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+);
+CREATE INDEX tickets_by_end ON tickets (kind, expires_at);
+
+-- The clock of the database: those of the gateways may differ.
+CREATE VIEW server_clock AS
+    SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS micros;

@@ -1,0 +1,308 @@
+//! Where Redis is: one text in the configuration for one server, Sentinel and Cluster.
+//!
+//! | text | meaning |
+//! | --- | --- |
+//! | `redis://user:password@host:6379/0` | one server |
+//! | `redis-sentinel://user:password@host:26379,host2:26379/service/0` | the primary that Sentinel names |
+//! | `redis-cluster://user:password@host:6379,host2:6379` | a cluster, known from these nodes |
+//!
+//! With TLS the scheme begins with `rediss`. User, password, ports and the number of the database may be
+//! left out. `?sentinel_username=` and `?sentinel_password=` are for Sentinels with other credentials.
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+
+use crate::model::Secret;
+
+/// Longest address, in bytes.
+const MAX_LENGTH: usize = 4096;
+/// Most servers that one may name.
+const MAX_PLACES: usize = 32;
+/// Longest host, in bytes (RFC 1035 section 2.3.4).
+const MAX_HOST: usize = 253;
+/// Highest number of a database.
+const MAX_DATABASE: i64 = 65_535;
+const PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26_379;
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// A name or an address, without brackets.
+    pub host: Box<str>,
+    /// The port.
+    pub port: u16,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Who says hello to a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Login {
+    /// The user of its access control list; `default` where there is none.
+    pub username: Option<Box<str>>,
+    /// Its password.
+    pub password: Option<Secret>,
+}
+
+/// How the servers stand to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// There is one.
+    Single(Place),
+    /// Sentinels know the primary.
+    Sentinel {
+        /// Where they are.
+        sentinels: Vec<Place>,
+        /// The name that the primary has there.
+        service: Box<str>,
+        /// Who says hello to them.
+        login: Login,
+    },
+    /// Keys are spread over nodes.
+    Cluster(Vec<Place>),
+}
+
+/// Where Redis is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Its servers.
+    pub topology: Topology,
+    /// Whether each connection is protected by TLS, those to Sentinels too.
+    pub tls: bool,
+    /// Who says hello.
+    pub login: Login,
+    /// The number of the database; 0 in a cluster.
+    pub database: i64,
+}
+
+/// Why a text is no address. Nothing of the text is repeated: it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Empty, too long, or with white space or control characters.
+    #[error("is empty, longer than 4096 bytes, or has white space or control characters")]
+    Text,
+    /// Not one of the six.
+    #[error("begins with no scheme that is known here")]
+    Scheme,
+    /// A host or a port.
+    #[error("has a host or a port that is none")]
+    Host,
+    /// Several where one is meant, or more than 32.
+    #[error("names too many servers")]
+    TooMany,
+    /// Percent-encoding that means nothing.
+    #[error("has a user or a password that is not percent-encoded text")]
+    Login,
+    /// What follows the servers.
+    #[error("has a path that is not what this scheme takes")]
+    Path,
+    /// What follows `?`.
+    #[error("has a parameter that is not known here")]
+    Parameter,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Single,
+    Sentinel,
+    Cluster,
+}
+
+impl Address {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`Malformed`]
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let odd = |letter: char| letter.is_whitespace() || letter.is_control();
+        if !(1..=MAX_LENGTH).contains(&text.len()) || text.chars().any(odd) {
+            return Err(Malformed::Text);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(Malformed::Scheme)?;
+        let (tls, kind) = match scheme {
+            "redis" => (false, Kind::Single),
+            "rediss" => (true, Kind::Single),
+            "redis-sentinel" => (false, Kind::Sentinel),
+            "rediss-sentinel" => (true, Kind::Sentinel),
+            "redis-cluster" => (false, Kind::Cluster),
+            "rediss-cluster" => (true, Kind::Cluster),
+            _ => return Err(Malformed::Scheme),
+        };
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, hosts) = match authority.rsplit_once('@') {
+            Some((login, hosts)) => (credentials(login)?, hosts),
+            None => (Login::default(), authority),
+        };
+        let port = if kind == Kind::Sentinel { SENTINEL_PORT } else { PORT };
+        let mut places = Vec::new();
+        for host in hosts.split(',') {
+            if places.len() >= MAX_PLACES {
+                return Err(Malformed::TooMany);
+            }
+            places.push(place(host, port)?);
+        }
+        let (topology, database) = topology(kind, places, path, query)?;
+        Ok(Self { topology, tls, login, database })
+    }
+}
+
+fn topology(
+    kind: Kind,
+    mut places: Vec<Place>,
+    path: &str,
+    query: &str,
+) -> Result<(Topology, i64), Malformed> {
+    if kind != Kind::Sentinel && !query.is_empty() {
+        return Err(Malformed::Parameter);
+    }
+    match kind {
+        Kind::Single => {
+            let place = places.pop().filter(|_| places.is_empty()).ok_or(Malformed::TooMany)?;
+            Ok((Topology::Single(place), database(path)?))
+        }
+        Kind::Sentinel => {
+            let (service, number) = path.split_once('/').unwrap_or((path, ""));
+            let named = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+            if !(1..=255).contains(&service.len()) || !service.chars().all(named) {
+                return Err(Malformed::Path);
+            }
+            let login = sentinel_login(query)?;
+            let service = service.into();
+            Ok((Topology::Sentinel { sentinels: places, service, login }, database(number)?))
+        }
+        Kind::Cluster if path.is_empty() => Ok((Topology::Cluster(places), 0)),
+        Kind::Cluster => Err(Malformed::Path),
+    }
+}
+
+fn database(text: &str) -> Result<i64, Malformed> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let number = text.parse().ok().filter(|number| (0..=MAX_DATABASE).contains(number));
+    number.ok_or(Malformed::Path)
+}
+
+fn credentials(text: &str) -> Result<Login, Malformed> {
+    let (username, password) = text.split_once(':').unwrap_or((text, ""));
+    let (username, password) = (decoded(username)?, decoded(password)?);
+    Ok(Login {
+        username: (!username.is_empty()).then(|| username.into()),
+        password: (!password.is_empty()).then(|| Secret::new(password)),
+    })
+}
+
+fn sentinel_login(query: &str) -> Result<Login, Malformed> {
+    let mut login = Login::default();
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').ok_or(Malformed::Parameter)?;
+        let value = decoded(value)?;
+        match name {
+            "sentinel_username" => login.username = Some(value.into()),
+            "sentinel_password" => login.password = Some(Secret::new(value)),
+            _ => return Err(Malformed::Parameter),
+        }
+    }
+    Ok(login)
+}
+
+fn decoded(text: &str) -> Result<String, Malformed> {
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| Malformed::Login)?;
+    Ok(text.into_owned())
+}
+
+fn place(text: &str, default: u16) -> Result<Place, Malformed> {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or(Malformed::Host)?)),
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let bracketed = text.starts_with('[');
+    let is_address = host.parse::<std::net::Ipv6Addr>().is_ok();
+    let named = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+    let is_name = (1..=MAX_HOST).contains(&host.len()) && host.chars().all(named);
+    if !(if bracketed { is_address } else { is_name }) {
+        return Err(Malformed::Host);
+    }
+    let port = port.map_or(Ok(default), |port| port.parse().map_err(|_| Malformed::Host))?;
+    if port == 0 { Err(Malformed::Host) } else { Ok(Place { host: host.into(), port }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(texts: &[&str]) -> Vec<Place> {
+        texts.iter().map(|text| place(text, 1).unwrap()).collect()
+    }
+
+    #[test]
+    fn one_server_sentinels_and_a_cluster_are_written_alike() {
+        let one = Address::parse("redis://cache").unwrap();
+        assert_eq!(one.topology, Topology::Single(place("cache:6379", 1).unwrap()));
+        assert_eq!((one.tls, one.database, one.login), (false, 0, Login::default()));
+        let one = Address::parse("rediss://gate:p%40ss%2Fw%3Ard@[::1]:7000/3").unwrap();
+        assert_eq!(one.topology, Topology::Single(place("[::1]:7000", 1).unwrap()));
+        assert_eq!((one.tls, one.database), (true, 3));
+        assert_eq!(one.login.username.as_deref(), Some("gate"));
+        assert_eq!(one.login.password.unwrap().expose(), "p@ss/w:rd");
+        let watched = "redis-sentinel://:hunter2@a,b:5/main/2?sentinel_password=x%26y";
+        let watched = Address::parse(watched).unwrap();
+        assert_eq!((watched.database, watched.login.username), (2, None));
+        let Topology::Sentinel { sentinels, service, login } = watched.topology else {
+            panic!("no Sentinel")
+        };
+        assert_eq!((sentinels, &*service), (places(&["a:26379", "b:5"]), "main"));
+        assert_eq!(login.password.unwrap().expose(), "x&y");
+        let spread = Address::parse("rediss-cluster://a:1,b:2,c").unwrap();
+        assert_eq!(spread.topology, Topology::Cluster(places(&["a:1", "b:2", "c:6379"])));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_never_repeated() {
+        let many = format!("redis-cluster://{}a", "a,".repeat(MAX_PLACES));
+        let long = format!("redis://{}", "a".repeat(MAX_LENGTH));
+        for (text, fault) in [
+            ("", Malformed::Text),
+            (long.as_str(), Malformed::Text),
+            ("redis://a b", Malformed::Text),
+            ("redis://a\n", Malformed::Text),
+            ("redis:a", Malformed::Scheme),
+            ("http://a", Malformed::Scheme),
+            ("REDIS://a", Malformed::Scheme),
+            ("redis://", Malformed::Host),
+            ("redis://a:0", Malformed::Host),
+            ("redis://a:65536", Malformed::Host),
+            ("redis://[a]", Malformed::Host),
+            ("redis://[::1", Malformed::Host),
+            ("redis://::1", Malformed::Host),
+            ("redis-cluster://a,,b", Malformed::Host),
+            ("redis://a,b", Malformed::TooMany),
+            (many.as_str(), Malformed::TooMany),
+            ("redis://u:%ff@a", Malformed::Login),
+            ("redis://a/x", Malformed::Path),
+            ("redis://a/-1", Malformed::Path),
+            ("redis://a/65536", Malformed::Path),
+            ("redis-sentinel://a", Malformed::Path),
+            ("redis-sentinel://a/one two", Malformed::Text),
+            ("redis-sentinel://a/main/x", Malformed::Path),
+            ("redis-cluster://a/1", Malformed::Path),
+            ("redis://a?x=1", Malformed::Parameter),
+            ("redis-sentinel://a/main?password=1", Malformed::Parameter),
+        ] {
+            assert_eq!(Address::parse(text), Err(fault), "{text}");
+        }
+        let told = format!("{:?}", Address::parse("redis://u:hunter2@a").unwrap());
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}

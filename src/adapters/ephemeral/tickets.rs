@@ -1,0 +1,207 @@
+//! Tickets over all gateways: what waits to be used once. While what they share cannot be asked, none counts.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::ephemeral::Place;
+use super::seal::Seal;
+use super::{Full, Memory, OutOfReach};
+use crate::adapters::store::{NewTicket, Transaction};
+use crate::model::{Secret, Timestamp};
+use crate::rules::token::opaque;
+
+/// Tickets of one kind.
+pub struct Tickets<T> {
+    place: Place,
+    kind: &'static str,
+    capacity: usize,
+    memory: Memory<T>,
+}
+
+impl<T> fmt::Debug for Tickets<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Tickets")
+            .field("place", &self.place)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
+    pub(super) fn new(place: Place, kind: &'static str, capacity: usize) -> Self {
+        // Where it is not in force it holds nothing.
+        Self { place, kind, capacity, memory: Memory::new(capacity) }
+    }
+
+    /// Keeps the value for so long and so many attempts, under a ticket that was made for it.
+    ///
+    /// # Errors
+    /// [`OutOfReach`]
+    pub async fn put(
+        &self,
+        ticket: &Secret,
+        value: T,
+        attempts: u32,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<Result<(), Full>, OutOfReach> {
+        let (kind, most) = (self.kind, self.capacity);
+        match &self.place {
+            Place::Memory => {
+                let digest = opaque::digest(ticket.expose());
+                Ok(self.memory.put(digest, value, attempts, now.plus(life), now))
+            }
+            Place::Redis(link, seal) => {
+                let (name, value) =
+                    (seal.name(kind, ticket.expose()), sealed(seal, kind, ticket, &value)?);
+                let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+                let [key, all] = keys(link, kind, &name);
+                let put: i64 = link
+                    .run_script(&link.scripts.put, &[&key, &all], |command| {
+                        command.arg(&value).arg(attempts).arg(life).arg(most).arg(&name);
+                    })
+                    .await?;
+                Ok(if put == 1 { Ok(()) } else { Err(Full) })
+            }
+            Place::Database(table, seal) => {
+                let (name, value) =
+                    (seal.name(kind, ticket.expose()), sealed(seal, kind, ticket, &value)?);
+                let asked = async {
+                    let new = NewTicket { kind, name: &name, value: &value, attempts, life };
+                    let most = i64::try_from(most).unwrap_or(i64::MAX);
+                    let mut transaction = table.store.begin_write().await?;
+                    let kept = transaction.insert_ticket(new, most).await?;
+                    transaction.commit().await?;
+                    Ok(kept)
+                };
+                Ok(if table.heard(asked.await)? { Ok(()) } else { Err(Full) })
+            }
+        }
+    }
+
+    /// Spends one attempt; `None` where there is none left, nothing, or it has ended.
+    ///
+    /// # Errors
+    /// [`OutOfReach`]
+    pub async fn attempt(&self, ticket: &Secret, now: Timestamp) -> Result<Option<T>, OutOfReach> {
+        match &self.place {
+            Place::Memory => Ok(self.memory.attempt(&opaque::digest(ticket.expose()), now)),
+            Place::Redis(link, seal) => {
+                let name = seal.name(self.kind, ticket.expose());
+                let [key, all] = keys(link, self.kind, &name);
+                let named = |command: &mut redis::Cmd| {
+                    command.arg(&name);
+                };
+                let found: Option<String> =
+                    link.run_script(&link.scripts.attempt, &[&key, &all], named).await?;
+                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
+            }
+            Place::Database(table, seal) => {
+                let name = seal.name(self.kind, ticket.expose());
+                let asked = async {
+                    let mut transaction = table.store.begin_write().await?;
+                    let found = transaction.attempt_ticket(self.kind, &name).await?;
+                    transaction.commit().await?;
+                    Ok(found)
+                };
+                let found = table.heard(asked.await)?;
+                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
+            }
+        }
+    }
+
+    /// Takes the value out: one caller gets it.
+    ///
+    /// # Errors
+    /// [`OutOfReach`]
+    pub async fn take(&self, ticket: &Secret, now: Timestamp) -> Result<Option<T>, OutOfReach> {
+        match &self.place {
+            Place::Memory | Place::Redis(..) => self.take_elsewhere(ticket, now).await,
+            Place::Database(table, seal) => {
+                let name = seal.name(self.kind, ticket.expose());
+                let asked = async {
+                    let mut transaction = table.store.begin_write().await?;
+                    let found = transaction.take_ticket(self.kind, &name).await?;
+                    transaction.commit().await?;
+                    Ok(found)
+                };
+                let found = table.heard(asked.await)?;
+                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
+            }
+        }
+    }
+
+    /// As [`Tickets::take`], while a transaction is open: where tickets are in the database, it is taken in that
+    /// one.
+    ///
+    /// # Errors
+    /// [`OutOfReach`]
+    pub async fn take_within(
+        &self,
+        transaction: &mut Transaction,
+        ticket: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<T>, OutOfReach> {
+        match &self.place {
+            Place::Memory | Place::Redis(..) => self.take_elsewhere(ticket, now).await,
+            Place::Database(table, seal) => {
+                let name = seal.name(self.kind, ticket.expose());
+                let found = table.heard(transaction.take_ticket(self.kind, &name).await)?;
+                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
+            }
+        }
+    }
+
+    async fn take_elsewhere(
+        &self,
+        ticket: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<T>, OutOfReach> {
+        match &self.place {
+            Place::Memory => Ok(self.memory.take(&opaque::digest(ticket.expose()), now)),
+            Place::Redis(link, seal) => {
+                let name = seal.name(self.kind, ticket.expose());
+                let [key, all] = keys(link, self.kind, &name);
+                let named = |command: &mut redis::Cmd| {
+                    command.arg(&name);
+                };
+                let found: Option<String> =
+                    link.run_script(&link.scripts.take, &[&key, &all], named).await?;
+                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
+            }
+            Place::Database(..) => Err(OutOfReach),
+        }
+    }
+}
+
+/// The keys of a ticket and of all of its kind. In a cluster they are on one node: what is between braces
+/// decides.
+fn keys(link: &super::remote::Link, kind: &str, name: &str) -> [String; 2] {
+    [name, "all"].map(|name| link.key(&["{ticket:", kind, "}:", name].concat()))
+}
+
+/// Of no value here holds the outcome: what cannot be sealed is not kept.
+fn sealed<T: Serialize>(
+    seal: &Seal,
+    kind: &str,
+    ticket: &Secret,
+    value: &T,
+) -> Result<String, OutOfReach> {
+    let plain = serde_json::to_vec(value).map_err(|_| OutOfReach)?;
+    seal.seal(kind, ticket, plain).ok_or(OutOfReach)
+}
+
+/// What another version or somebody else wrote is as good as nothing.
+fn opened<T: DeserializeOwned>(seal: &Seal, kind: &str, ticket: &Secret, value: &str) -> Option<T> {
+    let plain: Option<Zeroizing<Vec<u8>>> = seal.open(kind, ticket, value);
+    let value = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
+    if value.is_none() {
+        tracing::warn!(kind, "a ticket was not of this gateway's making and does not count");
+    }
+    value
+}

@@ -1,0 +1,70 @@
+//! `store.redis` and what goes with it.
+
+use std::time::Duration;
+
+use super::super::written::Written;
+use super::Reader;
+use crate::adapters::ephemeral::{Address, Settings, settings};
+use crate::adapters::store;
+use crate::model::Secret;
+
+/// Longest prefix, in bytes.
+const MAX_PREFIX: usize = 64;
+const TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Where rates and tickets are kept: in Redis where one is named, else in a database that several gateways may
+/// have, else in memory.
+pub(super) fn resolve(
+    written: &Written,
+    database: &store::Settings,
+    reader: &mut Reader<'_>,
+) -> Settings {
+    let of = &written.store;
+    let text = of.redis.as_ref().filter(|redis| !redis.expose().is_empty());
+    let ca = of.redis_ca.as_ref().and_then(|name| reader.file("store.redis_ca", name));
+    let prefix = reader.text("store.redis_prefix", of.redis_prefix.as_ref(), "guarita", MAX_PREFIX);
+    let named = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+    if !prefix.chars().all(named) {
+        let hint = "letters, digits, dots, hyphens and underscores";
+        reader.report.problem_with_hint("store.redis_prefix", "is not a prefix", hint);
+    }
+    let timeout = reader.time(
+        "store.redis_timeout",
+        of.redis_timeout.as_ref(),
+        TIMEOUT,
+        Duration::from_millis(10)..=Duration::from_secs(10),
+    );
+    let Some((redis, path)) = reader.secret("store.redis", text, of.redis_file.as_ref()) else {
+        return without(database);
+    };
+    match parse(&redis, ca.is_some(), &path, reader) {
+        Some(address) => {
+            Settings::Redis(Box::new(settings::Redis { address, ca, prefix, timeout }))
+        }
+        None => Settings::Memory,
+    }
+}
+
+fn without(database: &store::Settings) -> Settings {
+    let database = database.database.expose();
+    let several = database.starts_with("postgres:") || database.starts_with("postgresql:");
+    if several { Settings::Database } else { Settings::Memory }
+}
+
+fn parse(redis: &Secret, ca: bool, path: &str, reader: &mut Reader<'_>) -> Option<Address> {
+    match Address::parse(redis.expose()) {
+        Ok(address) if ca && !address.tls => {
+            let what = "is of no use without TLS";
+            let hint = "store.redis with TLS begins with rediss";
+            reader.report.problem_with_hint("store.redis_ca", what, hint);
+            None
+        }
+        Ok(address) => Some(address),
+        Err(malformed) => {
+            let hint = "as in redis://user:password@host:6379/0, \
+                        redis-sentinel://host:26379/service or redis-cluster://host:6379";
+            reader.report.problem_with_hint(path, malformed, hint);
+            None
+        }
+    }
+}

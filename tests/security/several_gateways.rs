@@ -1,0 +1,212 @@
+//! Gateways that share a Redis: what is counted and what is used once is so over all of them.
+
+use serde_json::json;
+
+use crate::harness::authenticator::{complete, ticket, with_factors};
+use crate::harness::{Answer, Authenticator, Gateway, Persona, Redis, Setup, Socket, Upstream};
+use crate::harness::{password_of, until};
+
+/// Answers may be late where many tests run at once, and that must not change what is counted.
+fn on(redis: &Redis, setup: Setup) -> Setup {
+    setup.set("store.redis", &format!("\"{}\"", redis.url())).set("store.redis_timeout", "\"10s\"")
+}
+
+async fn up(gateway: &Gateway, value: f64) {
+    until("the state of Redis to be told", || async {
+        let told = gateway.metric("guarita_ephemeral_up", "").await;
+        ((told - value).abs() < 0.5).then_some(())
+    })
+    .await;
+}
+
+/// Two gateways on one Redis and one database.
+async fn pair(redis: &Redis, setup: Setup) -> (Gateway, Gateway) {
+    let one = on(redis, setup).start().await;
+    let other = one.another_node().await;
+    for gateway in [&one, &other] {
+        up(gateway, 1.0).await;
+    }
+    (one, other)
+}
+
+async fn websocket_ticket(caller: &Persona) -> String {
+    let answer = caller.post("/auth/ws-ticket", &json!({ "path": "/api/ws" })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["ticket"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_guesser_has_one_budget_over_all_gateways() {
+    let (redis, upstream) = (Redis::start().await, Upstream::start().await);
+    let setup = Setup::standard(&upstream.url())
+        .set("rate_limits.login", "{ per_source = \"off\", per_account = \"6/1h\" }");
+    let (one, other) = pair(&redis, setup).await;
+    let (here, there) = (one.anonymous(), other.anonymous());
+    for at in [&here, &there, &here, &there, &there, &there] {
+        assert_eq!(at.log_in("alice", &password_of("alice")).await.status, 200);
+    }
+    for at in [&here, &there] {
+        let refused = at.log_in("alice", &password_of("alice")).await;
+        refused.assert_problem(429, "rate_limited");
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=600).contains(&wait), "{wait}");
+        assert_eq!(at.log_in("root", &password_of("root")).await.status, 200, "others are free");
+    }
+    let keys = redis.keys().await.join(" ");
+    assert!(keys.contains("guarita:rate:"), "{keys}");
+    assert!(!keys.contains("alice") && !keys.contains("127.0.0.1"), "{keys}");
+}
+
+#[tokio::test]
+async fn a_login_that_began_at_one_gateway_ends_once_at_another() {
+    let (redis, upstream) = (Redis::start().await, Upstream::start().await);
+    let (one, other) = pair(&redis, with_factors(Setup::standard(&upstream.url()))).await;
+    let (_, application, codes) = Authenticator::enrol(&one, "alice").await;
+    let began = ticket(&one, "alice").await;
+    let wrong = complete(&other, &began, "totp", &application.wrong()).await;
+    wrong.assert_problem(401, "invalid_code");
+    let pair = complete(&other, &began, "totp", &application.code(0)).await;
+    assert_eq!(pair.status, 200, "{}", pair.text());
+    let alice = one.anonymous().holding(&pair.json());
+    assert_eq!(alice.get("/api/x").await.status, 200);
+    for (gateway, code) in [(&one, &codes[0]), (&other, &codes[1])] {
+        let again = complete(gateway, &began, "recovery_code", code).await;
+        again.assert_problem(401, "invalid_mfa_token");
+    }
+    // Five codes, wherever they are tried; the lock of the factor apart.
+    let tried = ticket(&other, "alice").await;
+    let mut refusals = Vec::new();
+    for number in 0..6 {
+        let gateway = if number % 2 == 0 { &one } else { &other };
+        let answer = complete(gateway, &tried, "recovery_code", "wrong").await;
+        refusals.push(answer.json()["code"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(refusals.last().map(String::as_str), Some("invalid_mfa_token"), "{refusals:?}");
+}
+
+#[tokio::test]
+async fn a_websocket_ticket_opens_one_over_all_gateways() {
+    let redis = Redis::start().await;
+    let upstream = Upstream::answering(|_| Answer::WebSocket).await;
+    let (one, other) = pair(&redis, Setup::standard(&upstream.url())).await;
+    let alice = one.bearer("alice").await;
+    for (maker, user) in [(&one, &other), (&other, &one)] {
+        let caller = maker.anonymous().like(&alice);
+        let target = format!("/api/ws?ticket={}", websocket_ticket(&caller).await);
+        let attempts = [user, maker, user, maker].map(|at| Socket::open(at, &target, &[]));
+        let opened = futures_util::future::join_all(attempts).await;
+        let (opened, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+        assert_eq!(opened.len(), 1);
+        assert!(refused.iter().all(|refused| refused.as_ref().err() == Some(&401)));
+        let request = upstream.last();
+        assert_eq!(request.one("sub").as_deref(), Some("alice"));
+        assert_eq!(request.one("app_roles").as_deref(), Some("user"));
+        assert_eq!(request.one("x-auth-source").as_deref(), Some("bearer"));
+        assert_eq!(request.one("x-auth-sid"), alice.sid);
+        for socket in opened {
+            socket.unwrap().echoes("hello").await;
+        }
+    }
+    assert_eq!(upstream.count(), 2);
+}
+
+#[tokio::test]
+async fn without_redis_logins_go_on_tickets_wait_and_all_is_well_once_it_is_back() {
+    let mut redis = Redis::start().await;
+    let upstream = Upstream::answering(|request| {
+        if request.target().starts_with("/api/ws") {
+            Answer::WebSocket
+        } else {
+            Answer::status(204)
+        }
+    })
+    .await;
+    let setup = with_factors(Setup::standard(&upstream.url()))
+        .set("rate_limits.login", "{ per_source = \"off\", per_account = \"8/1h\" }");
+    let (one, other) = pair(&redis, setup).await;
+    let (alice, application, _) = Authenticator::enrol(&one, "alice").await;
+    let (began, waiting) = (ticket(&one, "alice").await, websocket_ticket(&alice).await);
+    redis.kill().await;
+    for gateway in [&one, &other] {
+        up(gateway, 0.0).await;
+    }
+
+    // Forwarded requests do not care, and logins are limited, by each gateway.
+    assert_eq!(alice.get("/api/x").await.status, 204);
+    for gateway in [&one, &other] {
+        let mut opened = 0;
+        let refused = loop {
+            let answer = gateway.anonymous().log_in("root", &password_of("root")).await;
+            if answer.status != 200 {
+                break answer;
+            }
+            opened += 1;
+        };
+        refused.assert_problem(429, "rate_limited");
+        assert_eq!(opened, 8);
+    }
+    // No ticket is made, and none counts.
+    let unavailable = |answer: crate::harness::Response| {
+        answer.assert_problem(503, "unavailable");
+        assert!(answer.header("retry-after").is_some());
+    };
+    let login = one.anonymous().log_in("alice", &password_of("alice")).await;
+    unavailable(login);
+    unavailable(complete(&one, &began, "totp", &application.code(0)).await);
+    unavailable(alice.post("/auth/ws-ticket", &json!({ "path": "/api/ws" })).await);
+    let target = format!("/api/ws?ticket={waiting}");
+    assert_eq!(Socket::open(&other, &target, &[]).await.err(), Some(503));
+    // It is told, and does not make the gateway unready.
+    let ready = one.operations("/readyz").await;
+    assert_eq!((ready.status, &ready.json()["ephemeral"]), (200, &json!("failed")));
+    let told = |event: &str| one.log.events().iter().filter(|line| line["event"] == event).count();
+    assert_eq!(told("ephemeral.down"), 1);
+
+    redis.restart().await;
+    for gateway in [&one, &other] {
+        up(gateway, 1.0).await;
+    }
+    assert_eq!(told("ephemeral.up"), 1);
+    assert_eq!(one.operations("/readyz").await.json()["ephemeral"], "ok");
+    // What was kept is gone, and nothing of it counts.
+    assert_eq!(Socket::open(&other, &target, &[]).await.err(), Some(401));
+    let late = complete(&one, &began, "totp", &application.code(0)).await;
+    late.assert_problem(401, "invalid_mfa_token");
+    let pair = complete(&other, &ticket(&one, "alice").await, "totp", &application.code(0)).await;
+    assert_eq!(pair.status, 200, "{}", pair.text());
+    let target = format!("/api/ws?ticket={}", websocket_ticket(&alice).await);
+    Socket::open(&other, &target, &[]).await.unwrap().echoes("hello").await;
+}
+
+#[tokio::test]
+async fn a_gateway_may_start_before_its_redis() {
+    let mut redis = Redis::start().await;
+    redis.kill().await;
+    let upstream = Upstream::start().await;
+    let gateway = on(&redis, Setup::standard(&upstream.url())).start().await;
+    up(&gateway, 0.0).await;
+    assert_eq!(gateway.bearer("alice").await.get("/api/x").await.status, 200);
+    redis.restart().await;
+    up(&gateway, 1.0).await;
+    gateway.bearer("alice").await;
+    assert!(redis.keys().await.iter().any(|key| key.starts_with("guarita:rate:")));
+}
+
+#[tokio::test]
+async fn an_operator_hears_how_redis_is() {
+    let mut redis = Redis::start().await;
+    let upstream = Upstream::start().await;
+    let gateway = on(&redis, Setup::standard(&upstream.url())).start().await;
+    let well = gateway.verb(&["doctor"], "").await.succeeded();
+    assert!(well.stdout.contains("ok      Redis "), "{}", well.stdout);
+    redis.ask(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await;
+    let evicting = gateway.verb(&["doctor"], "").await.failed(1);
+    assert!(
+        evicting.stdout.contains("WRONG   Redis: maxmemory-policy volatile-lru"),
+        "{}",
+        evicting.stdout
+    );
+    redis.kill().await;
+    let gone = gateway.verb(&["doctor"], "").await.failed(1);
+    assert!(gone.stdout.contains("WRONG   Redis: "), "{}", gone.stdout);
+}
