@@ -5,6 +5,7 @@
 
 use super::transaction::{number, text};
 use super::{Fault, Transaction};
+use crate::model::token_mark::{Mark, RevokedMark};
 use crate::model::{ApiKeyId, SessionId, Timestamp, UserId};
 
 /// What changed.
@@ -17,6 +18,10 @@ pub enum Change {
     User(UserId),
     /// The key was revoked.
     ApiKey(ApiKeyId),
+    /// A secret of some client was made or revoked.
+    Clients,
+    /// Tokens of a provider count no more.
+    Tokens(RevokedMark),
     /// Written by a newer version: whoever reads it must doubt everything.
     Unknown,
 }
@@ -27,10 +32,21 @@ impl Change {
             "session" => SessionId::parse(key).map(Self::Session),
             "user" => key.parse().ok().map(|id| Self::User(UserId::new(id))),
             "api_key" => key.parse().ok().map(|id| Self::ApiKey(ApiKeyId::new(id))),
+            "client" => Some(Self::Clients),
+            "tokens" => revoked_mark(key).map(Self::Tokens),
             _ => None,
         };
         change.unwrap_or(Self::Unknown)
     }
+}
+
+/// A mark and its two times, as [`Transaction::append_token_change`] writes them.
+fn revoked_mark(key: &str) -> Option<RevokedMark> {
+    let mut parts = key.split(' ');
+    let mark = Mark::parse(parts.next()?)?;
+    let mut time = || parts.next()?.parse().ok().map(Timestamp::from_seconds);
+    let (revoked_at, keep_until) = (time()?, time()?);
+    Some(RevokedMark { mark, revoked_at, keep_until })
 }
 
 impl Transaction {
@@ -56,6 +72,24 @@ impl Transaction {
         now: Timestamp,
     ) -> Result<(), Fault> {
         self.append("api_key", key.to_string(), now).await
+    }
+
+    pub(super) async fn append_client_change(
+        &mut self,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        self.append("client", name.to_owned(), now).await
+    }
+
+    pub(super) async fn append_token_change(
+        &mut self,
+        revoked: RevokedMark,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let RevokedMark { mark, revoked_at, keep_until } = revoked;
+        let (from, until) = (revoked_at.seconds(), keep_until.seconds());
+        self.append("tokens", format!("{} {from} {until}", mark.text()), now).await
     }
 
     async fn append(
@@ -118,9 +152,16 @@ mod tests {
     fn what_cannot_be_read_is_doubted() {
         assert_eq!(Change::parse("user", "7"), Change::User(UserId::new(7)));
         assert_eq!(Change::parse("api_key", "7"), Change::ApiKey(ApiKeyId::new(7)));
-        for (kind, key) in
-            [("user", "x"), ("session", "7"), ("api_key", "x"), ("client", "7"), ("", "")]
-        {
+        assert_eq!(Change::parse("client", "portal"), Change::Clients);
+        for (kind, key) in [
+            ("user", "x"),
+            ("session", "7"),
+            ("api_key", "x"),
+            ("tokens", "x 1 2"),
+            ("tokens", ""),
+            ("something", "7"),
+            ("", ""),
+        ] {
             assert_eq!(Change::parse(kind, key), Change::Unknown, "{kind} {key}");
         }
     }

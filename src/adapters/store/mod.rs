@@ -7,6 +7,7 @@
 
 pub mod api_keys;
 pub mod changes;
+pub mod clients;
 pub mod devices;
 pub mod fault;
 pub mod file;
@@ -16,6 +17,7 @@ pub mod pool;
 pub mod profiles;
 pub mod provider_links;
 pub mod refresh_tokens;
+pub mod revoked_tokens;
 pub mod sessions;
 pub mod settings;
 pub mod totp_factors;
@@ -27,6 +29,7 @@ pub(crate) mod sample;
 
 pub use api_keys::{ApiKey, NewApiKey, WhichKeys};
 pub use changes::Change;
+pub use clients::{ClientSecret, MostClients, NewClient, WhichClients};
 pub use devices::{Counter, Device, Failures};
 pub use fault::{Fault, OpenFault};
 pub use links::{Link, LinkPurpose, NOBODY, NewLink};

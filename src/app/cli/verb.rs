@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::{
-    apikey, audit, check, completions, doctor, healthcheck, migrate, quickstart, schema, serve,
-    session, user,
+    apikey, audit, check, client, completions, doctor, healthcheck, migrate, quickstart, schema,
+    serve, session, user,
 };
 
 /// An authentication gateway in front of the APIs you already have.
@@ -38,6 +38,8 @@ enum Verb {
     /// Manage the API keys of services
     #[command(name = "apikey")]
     ApiKey(apikey::Arguments),
+    /// Manage the clients that ask about tokens
+    Client(client::Arguments),
     /// Verify the audit files
     Audit(audit::Arguments),
     /// Print the JSON Schema of the configuration
@@ -63,6 +65,7 @@ pub fn run() -> ExitCode {
         Verb::User(arguments) => user::run(arguments),
         Verb::Session(arguments) => session::run(arguments),
         Verb::ApiKey(arguments) => apikey::run(arguments),
+        Verb::Client(arguments) => client::run(arguments),
         Verb::Audit(arguments) => audit::run(arguments),
         Verb::Schema(arguments) => schema::run(arguments),
         Verb::Healthcheck(arguments) => healthcheck::run(arguments),
