@@ -39,6 +39,12 @@ test: rust ## Install what the tests need, then run every test, on SQLite and on
 		scripts/with-postgres.sh cargo test --lib --test gateway --test security --no-fail-fast; \
 	fi
 
+# Tests that say #[ignore] because they last: `make test` leaves them out.
+.PHONY: faults
+faults: rust ## Run the tests of faults that last for minutes, and print what they counted
+	@scripts/install.sh cc cmake
+	cargo test --test security -- --ignored --nocapture --test-threads=1 faults::
+
 .PHONY: check
 check: rust ## Format, lints, documentation and the rules of the house
 	@scripts/install.sh cc cmake

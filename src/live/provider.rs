@@ -49,6 +49,8 @@ pub struct Client {
     pub scopes: Vec<Box<str>>,
     /// What people know the provider by.
     pub label: Box<str>,
+    /// Whether who signs out here signs out there too.
+    pub logout: bool,
 }
 
 /// How accounts are found for a provider's subjects that have none yet.

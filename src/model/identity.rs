@@ -5,9 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use uuid::Uuid;
 
-use super::{ApiKeyId, Scopes};
+use super::{ApiKeyId, Scopes, SessionId, TokenMarks, UserId};
 
 /// Most roles that one identity may carry.
 pub const MAX_ROLES: usize = 256;
@@ -32,53 +31,6 @@ pub enum InvalidIdentity {
     /// More than 256 roles.
     #[error("more than 256 roles")]
     TooManyRoles,
-}
-
-/// The numeric id of a local user row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(i64);
-
-impl UserId {
-    /// From the row's id.
-    pub const fn new(id: i64) -> Self {
-        Self(id)
-    }
-
-    /// The row's id.
-    pub const fn get(self) -> i64 {
-        self.0
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-/// The id of a session (`sid`): a UUID, written with hyphens in lower case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(Uuid);
-
-impl SessionId {
-    /// From a UUID.
-    pub const fn new(id: Uuid) -> Self {
-        Self(id)
-    }
-
-    /// Parses the hyphenated lower-case form and nothing else, so that one session has one spelling.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 36 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return None;
-        }
-        Uuid::try_parse(text).ok().map(Self)
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(formatter)
-    }
 }
 
 /// The subject of a token (`sub`), fit to be written into a header: 1 to 255 bytes, no control
@@ -243,6 +195,7 @@ pub struct Identity {
     provider_roles: bool,
     scopes: Scopes,
     api_key: Option<ApiKeyId>,
+    marks: Option<Arc<TokenMarks>>,
     record: OnceLock<Box<str>>,
 }
 
@@ -279,6 +232,7 @@ impl Identity {
             provider_roles: false,
             scopes: Scopes::none(),
             api_key: None,
+            marks: None,
             record: OnceLock::new(),
         })
     }
@@ -302,6 +256,7 @@ impl Identity {
             provider_roles: self.provider_roles,
             scopes: self.scopes.clone(),
             api_key: self.api_key,
+            marks: self.marks.clone(),
             ..again
         })
     }
@@ -340,6 +295,12 @@ impl Identity {
         Self { api_key: Some(key), ..self }
     }
 
+    /// The same, proven by a provider's token that can be revoked by these.
+    #[must_use]
+    pub fn with_marks(self, marks: Arc<TokenMarks>) -> Self {
+        Self { marks: Some(marks), ..self }
+    }
+
     /// The subject.
     pub const fn subject(&self) -> &Subject {
         &self.subject
@@ -372,6 +333,10 @@ impl Identity {
     /// The named key that proved it, where one did.
     pub const fn api_key(&self) -> Option<ApiKeyId> {
         self.api_key
+    }
+    /// What its credential can be revoked by, where a provider issued it.
+    pub const fn marks(&self) -> Option<&Arc<TokenMarks>> {
+        self.marks.as_ref()
     }
     /// The token's `jti`, where there is one.
     pub fn token_id(&self) -> Option<&str> {
@@ -421,13 +386,5 @@ mod tests {
             assert!(Subject::parse(subject).is_err(), "{subject:?}");
         }
         assert!(Subject::parse("joão@example.test").is_ok());
-    }
-
-    #[test]
-    fn a_session_id_has_one_spelling() {
-        let text = "01932c07-7f0c-7d5e-8a00-0123456789ab";
-        assert_eq!(SessionId::parse(text).unwrap().to_string(), text);
-        assert!(SessionId::parse(&text.to_uppercase()).is_none());
-        assert!(SessionId::parse(&text.replace('-', "")).is_none());
     }
 }

@@ -3,6 +3,7 @@
 pub mod limit;
 pub mod session;
 pub mod api_key;
+pub mod client;
 pub mod keys;
 pub mod federation;
 pub mod access;

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { createServer } from "node:http";
 import { pathToFileURL } from "node:url";
 
-const { modules, shape, client, redirectUri, audience, people } = JSON.parse(process.env.PROVIDER);
+const { modules, shape, client, redirectUri, afterLogout, audience, people } = JSON.parse(process.env.PROVIDER);
 const require = createRequire(`${modules}/`);
 const { default: Provider } = await import(pathToFileURL(require.resolve("oidc-provider")));
 
@@ -23,6 +23,7 @@ server.listen(0, "127.0.0.1", () => {
         client_id: client.id,
         client_secret: client.secret,
         redirect_uris: [redirectUri],
+        post_logout_redirect_uris: [afterLogout],
         grant_types: ["authorization_code", "client_credentials"],
         response_types: ["code"],
       },

@@ -19,6 +19,15 @@ for (const { name, label } of given.providers) {
     const cookies = await page.context().cookies(ORIGIN);
     const session = cookies.find((cookie) => cookie.name === "__Host-guarita-session");
     if (!session?.httpOnly || !session.secure || session.sameSite !== "Lax") fail("no safe cookie");
+    // Whoever signs out is asked at the provider too, and has to log in there anew.
+    await page.goto(`${ORIGIN}/account`);
+    await page.getByRole("button", { name: "Sign out", exact: true }).click();
+    await page.locator("button[name=logout]").click();
+    await page.waitForURL(`${ORIGIN}/login`);
+    const left = await page.context().cookies(ORIGIN);
+    if (left.some((cookie) => cookie.name === "__Host-guarita-session")) fail("still signed in");
+    await page.getByRole("link", { name: label }).click();
+    await page.locator("input[name=login]").waitFor();
     await page.context().close();
   }
 }

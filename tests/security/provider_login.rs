@@ -83,7 +83,9 @@ async fn what_the_provider_is_asked_comes_from_the_configuration_alone() {
         assert!(location.contains(part), "{part} {location}");
     }
     let cookie = answer.header("set-cookie").unwrap();
-    assert!(cookie.starts_with("__Host-guarita-provider=") && cookie.contains("HttpOnly"));
+    let (name, _) = cookie.split_once('=').unwrap();
+    assert!(name.starts_with("__Host-guarita-provider-"), "{cookie}");
+    assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600"), "{cookie}");
     for (target, status) in [
         ("/auth/oidc/unknown/start", 401),
         ("/auth/oidc/okta/callback", 400),
@@ -92,11 +94,11 @@ async fn what_the_provider_is_asked_comes_from_the_configuration_alone() {
     ] {
         assert_eq!(anonymous.get(target).await.status, status, "{target}");
     }
-    // The state without the browser that began, and with another.
+    // The state without the browser that began, and with one that made something up.
     let state = location.split("state=").nth(1).unwrap().split('&').next().unwrap();
     let callback = format!("/auth/oidc/okta/callback?code=a&state={state}");
     assert_eq!(anonymous.get(&callback).await.status, 400);
-    let other = format!("__Host-guarita-provider={}", "x".repeat(43));
+    let other = format!("{name}=9999999999.{}", "x".repeat(200));
     let request = Request::get(&callback).header("cookie", &other);
     assert_eq!(anonymous.send(request).await.status, 400);
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::provider::{Key, Provider};
 use crate::harness::tokens::{Signer, token};
-use crate::harness::{Gateway, Request, Response, Setup, Upstream};
+use crate::harness::{Gateway, HOST, Request, Response, Setup, Upstream};
 
 const CLIENT: &str = "our-client";
 const SECRET: &str = "the-secret-of-our-client-at-the-provider";
@@ -24,6 +24,8 @@ struct Begun {
     state: String,
     nonce: String,
     cookie: String,
+    /// The cookies that gave way to it.
+    gone: Vec<String>,
 }
 
 impl Stage {
@@ -42,16 +44,27 @@ impl Stage {
     }
 
     async fn begin(&self) -> Begun {
+        self.begin_with("").await
+    }
+
+    /// In a browser that has these cookies already.
+    async fn begin_with(&self, cookies: &str) -> Begun {
         let target = "/auth/oidc/idp/start?return_to=/api/after";
-        let answer = self.gateway.anonymous().get(target).await;
+        let request = Request::get(target).header("cookie", cookies);
+        let answer = self.gateway.anonymous().send(request).await;
         assert_eq!(answer.status, 303, "{}", answer.text());
         let location = answer.header("location").unwrap();
         let part = |name: &str| {
             let rest = location.split(&format!("{name}=")).nth(1).unwrap();
             rest.split('&').next().unwrap().to_owned()
         };
-        let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-        Begun { state: part("state"), nonce: part("nonce"), cookie }
+        let mut fields = answer.all("set-cookie").into_iter();
+        let cookie = fields.next().unwrap().split(';').next().unwrap().to_owned();
+        let gone = fields.map(|field| {
+            assert!(field.ends_with("Max-Age=0"), "{field}");
+            field.split_once('=').unwrap().0.to_owned()
+        });
+        Begun { state: part("state"), nonce: part("nonce"), cookie, gone: gone.collect() }
     }
 
     /// Claims of a good ID token.
@@ -171,14 +184,87 @@ async fn a_login_is_finished_once_and_by_the_browser_that_began_it() {
     let crossed = Begun { cookie: other.cookie.clone(), ..one };
     let good = stage.key.sign(&stage.claims("eve", &crossed));
     assert_eq!(stage.finish(&crossed, &good, "").await.status, 400);
-    // Two tabs of one browser.
-    let first = stage.begin().await;
-    let request = Request::get("/auth/oidc/idp/start").header("cookie", &first.cookie);
-    let second = stage.gateway.anonymous().send(request).await;
-    let cookie = second.header("set-cookie").unwrap();
-    assert!(cookie.starts_with(&first.cookie), "{cookie}");
-    let good = stage.key.sign(&stage.claims("ada", &first));
-    assert_eq!(stage.finish(&first, &good, "").await.status, 303);
+    // One login under the name of another: what is kept is bound to its state.
+    let (one, other) = (stage.begin().await, stage.begin().await);
+    let (name, _) = one.cookie.split_once('=').unwrap();
+    let (_, value) = other.cookie.split_once('=').unwrap();
+    let renamed = Begun { cookie: format!("{name}={value}"), ..one };
+    let good = stage.key.sign(&stage.claims("eve", &renamed));
+    assert_eq!(stage.finish(&renamed, &good, "").await.status, 400);
+    // A refusal ends it too.
+    let begun = stage.begin().await;
+    refused(&stage.call_back(&begun, "unknown", "").await, "an unknown code");
+    let good = stage.key.sign(&stage.claims("ada", &begun));
+    assert_eq!(stage.finish(&begun, &good, "").await.status, 400);
+}
+
+#[tokio::test]
+async fn logins_of_several_tabs_stand_beside_each_other_and_the_oldest_give_way() {
+    let stage = Stage::new().await;
+    let mut jar: Vec<Begun> = Vec::new();
+    for number in 0..7 {
+        let all = jar.iter().map(|begun| begun.cookie.clone()).collect::<Vec<_>>().join("; ");
+        let begun = stage.begin_with(&all).await;
+        let gone = begun.gone.clone();
+        jar.push(begun);
+        jar.retain(|kept| !gone.iter().any(|name| kept.cookie.starts_with(name)));
+        assert_eq!(jar.len(), (number + 1).min(5));
+    }
+    let all = jar.iter().map(|begun| begun.cookie.clone()).collect::<Vec<_>>().join("; ");
+    for begun in jar {
+        let good = stage.key.sign(&stage.claims("ada", &begun));
+        let (name, _) = begun.cookie.split_once('=').unwrap();
+        let name = name.to_owned();
+        let whole = Begun { cookie: all.clone(), ..begun };
+        let answer = stage.finish(&whole, &good, "").await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        let removed = format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
+        assert!(answer.all("set-cookie").contains(&removed.as_str()), "{name}");
+    }
+}
+
+/// Whoever has the keys goes on with what another began: nothing of it is kept on either.
+#[tokio::test]
+async fn another_gateway_with_the_same_keys_takes_the_callback() {
+    let stage = Stage::new().await;
+    let other = stage.gateway.another_node().await;
+    let begun = stage.begin().await;
+    stage.provider.exchange("code", &stage.key.sign(&stage.claims("ada", &begun)));
+    let target = format!("/auth/oidc/idp/callback?code=code&state={}", begun.state);
+    let request = Request::get(&target).header("cookie", &begun.cookie);
+    let answer = other.anonymous().send(request).await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    assert_eq!(answer.header("location"), Some("/api/after"));
+    assert_eq!(stage.subject(&answer, "/api/ada").await.as_deref(), Some("ada"));
+}
+
+#[tokio::test]
+async fn logins_that_never_end_lock_nobody_out() {
+    let stage = Stage::new().await;
+    let setup = stage.gateway.setup();
+    let setup = setup.set("rate_limits.login.per_source", "\"20000/1m\"");
+    let gateway = setup.set("trusted_proxies", "[\"127.0.0.0/8\"]").start().await;
+    let stage = Stage { gateway, ..stage };
+    let before = stage.begin().await;
+    let flood = (0..4).map(|part| {
+        let gateway = &stage.gateway;
+        async move {
+            let source = format!("203.0.{}.7", part % 2);
+            let mut wire = gateway.wire().await;
+            for _ in 0..5_000 {
+                let request = Request::get("/auth/oidc/idp/start");
+                let request = request.header("x-forwarded-for", &source);
+                assert_eq!(wire.exchange(&request, HOST).await.status, 303);
+            }
+        }
+    });
+    futures_util::future::join_all(flood).await;
+    let after = stage.begin().await;
+    for (name, begun) in [("ada", before), ("bob", after)] {
+        let good = stage.key.sign(&stage.claims(name, &begun));
+        let answer = stage.finish(&begun, &good, "").await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+    }
 }
 
 /// oidc-client-008

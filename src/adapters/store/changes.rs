@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 use super::dialect::Dialect;
 use super::transaction::{number, text};
 use super::{Fault, Transaction};
+use crate::model::token_mark::{Mark, RevokedMark};
 use crate::model::{ApiKeyId, SessionId, Timestamp, UserId};
 
 /// Numbers asked for by one statement.
@@ -47,6 +48,10 @@ pub enum Change {
     ApiKey(ApiKeyId),
     /// Keys came, went or were sealed anew.
     Keys,
+    /// A secret of some client was made or revoked.
+    Clients,
+    /// Tokens of a provider count no more.
+    Tokens(RevokedMark),
     /// Written by a newer version: whoever reads it must doubt everything.
     Unknown,
 }
@@ -58,6 +63,8 @@ impl Change {
             "user" => key.parse().ok().map(|id| Self::User(UserId::new(id))),
             "api_key" => key.parse().ok().map(|id| Self::ApiKey(ApiKeyId::new(id))),
             "keys" => Some(Self::Keys),
+            "client" => Some(Self::Clients),
+            "tokens" => revoked_mark(key).map(Self::Tokens),
             _ => None,
         };
         change.unwrap_or(Self::Unknown)
@@ -70,6 +77,15 @@ fn noted(row: &AnyRow) -> Result<NotedChange, Fault> {
         change: Change::parse(&text(row, "kind")?, &text(row, "key")?),
         noted_ms: number(row, "noted_ms")?,
     })
+}
+
+/// A mark and its two times, as [`Transaction::append_token_change`] writes them.
+fn revoked_mark(key: &str) -> Option<RevokedMark> {
+    let mut parts = key.split(' ');
+    let mark = Mark::parse(parts.next()?)?;
+    let mut time = || parts.next()?.parse().ok().map(Timestamp::from_seconds);
+    let (revoked_at, keep_until) = (time()?, time()?);
+    Some(RevokedMark { mark, revoked_at, keep_until })
 }
 
 impl Transaction {
@@ -99,6 +115,24 @@ impl Transaction {
 
     pub(super) async fn append_keys_change(&mut self, now: Timestamp) -> Result<(), Fault> {
         self.append("keys", String::new(), now).await
+    }
+
+    pub(super) async fn append_client_change(
+        &mut self,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        self.append("client", name.to_owned(), now).await
+    }
+
+    pub(super) async fn append_token_change(
+        &mut self,
+        revoked: RevokedMark,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let RevokedMark { mark, revoked_at, keep_until } = revoked;
+        let (from, until) = (revoked_at.seconds(), keep_until.seconds());
+        self.append("tokens", format!("{} {from} {until}", mark.text()), now).await
     }
 
     async fn append(
@@ -215,9 +249,16 @@ mod tests {
     fn what_cannot_be_read_is_doubted() {
         assert_eq!(Change::parse("user", "7"), Change::User(UserId::new(7)));
         assert_eq!(Change::parse("api_key", "7"), Change::ApiKey(ApiKeyId::new(7)));
-        for (kind, key) in
-            [("user", "x"), ("session", "7"), ("api_key", "x"), ("client", "7"), ("", "")]
-        {
+        assert_eq!(Change::parse("client", "portal"), Change::Clients);
+        for (kind, key) in [
+            ("user", "x"),
+            ("session", "7"),
+            ("api_key", "x"),
+            ("tokens", "x 1 2"),
+            ("tokens", ""),
+            ("something", "7"),
+            ("", ""),
+        ] {
             assert_eq!(Change::parse(kind, key), Change::Unknown, "{kind} {key}");
         }
     }

@@ -8,6 +8,7 @@
 
 pub mod api_keys;
 pub mod changes;
+pub mod clients;
 pub mod copy;
 pub mod devices;
 mod dialect;
@@ -24,6 +25,7 @@ pub mod profiles;
 pub mod provider_links;
 pub mod rates;
 pub mod refresh_tokens;
+pub mod revoked_tokens;
 pub mod sessions;
 pub mod settings;
 pub mod shared_secrets;
@@ -40,6 +42,7 @@ pub(crate) mod sample_database;
 
 pub use api_keys::{ApiKey, NewApiKey, WhichKeys};
 pub use changes::{Change, Horizon, NotedChange};
+pub use clients::{ClientSecret, MostClients, NewClient, WhichClients};
 pub use copy::{Copied, CopyFault};
 pub use devices::{Counter, Device, Failures};
 pub use fault::{Fault, OpenFault};

@@ -3,9 +3,9 @@
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
-use super::transaction::number;
+use super::transaction::{number, text};
 use super::{Fault, NewSession, Transaction};
-use crate::model::{Cpf, Timestamp, UserId};
+use crate::model::{Cpf, SessionId, Timestamp, UserId};
 
 fn user(row: &AnyRow) -> Result<UserId, Fault> {
     number(row, "user_id").map(UserId::new)
@@ -96,6 +96,40 @@ impl Transaction {
         .bind(issuer.to_owned())
         .bind(keep_until.seconds());
         self.execute(query).await.map(|_| ())
+    }
+
+    /// A browser's session was opened by a provider's word.
+    pub async fn set_session_issuer(&mut self, id: SessionId, issuer: &str) -> Result<(), Fault> {
+        let query = sqlx::query("UPDATE sessions SET issuer = $2 WHERE id = $1")
+            .bind(id.to_string())
+            .bind(issuer.to_owned());
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// By whose word a browser's session was opened, and the subject that its account is linked to there, where
+    /// it is one.
+    pub async fn find_session_issuer(
+        &mut self,
+        id: SessionId,
+    ) -> Result<Option<(String, Option<String>)>, Fault> {
+        let query = sqlx::query(
+            "SELECT issuer FROM sessions \
+             WHERE id = $1 AND issuer IS NOT NULL AND cookie_digest IS NOT NULL",
+        )
+        .bind(id.to_string());
+        let Some(row) = self.find(query).await? else { return Ok(None) };
+        let issuer = text(&row, "issuer")?;
+        let query = sqlx::query(
+            "SELECT subject FROM provider_links WHERE issuer = $1 \
+             AND user_id = (SELECT user_id FROM sessions WHERE id = $2) LIMIT 2",
+        )
+        .bind(issuer.clone())
+        .bind(id.to_string());
+        let subject = match self.all(query).await?.as_slice() {
+            [one] => Some(text(one, "subject")?),
+            _ => None,
+        };
+        Ok(Some((issuer, subject)))
     }
 
     /// Whether an account is linked to any subject of an issuer.

@@ -3,6 +3,7 @@
 pub mod apikey;
 pub mod audit;
 pub mod check;
+pub mod client;
 pub mod completions;
 pub mod demo_upstream;
 pub mod doctor;

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 use super::migrate::{Failure, fault, finish, say, with_store};
 use crate::adapters::store::{Session, Store};
+use crate::app::config::Config;
+use crate::live::provider::Settings;
+use crate::model::token_mark::{MAX_VALUE, Mark, MarkKind, RevokedMark};
 use crate::model::{SessionId, UserId, clock};
 use crate::services::session::{Registry, Sessions};
 
@@ -34,13 +37,36 @@ enum Verb {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// The session's id.
-        #[arg(long, value_name = "SID", required_unless_present = "username")]
-        sid: Option<String>,
-        /// Every session of this user.
-        #[arg(long, conflicts_with = "sid")]
-        username: Option<String>,
+        #[command(flatten)]
+        which: Which,
+        /// A provider, by its `iss`: then tokens of it are meant, with the session or subject that they say.
+        #[arg(long, value_name = "ISS", conflicts_with = "username", value_parser = parse_value)]
+        issuer: Option<String>,
     },
+}
+
+/// What is revoked.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The session's id; with --issuer, the `sid` of the provider's tokens.
+    #[arg(long, value_name = "SID", value_parser = parse_value)]
+    sid: Option<String>,
+    /// Every session of this user.
+    #[arg(long)]
+    username: Option<String>,
+    /// Every token of this `sub` that was issued up to now; needs --issuer.
+    #[arg(long, value_name = "SUB", requires = "issuer", value_parser = parse_value)]
+    subject: Option<String>,
+    /// The token with this `jti`; needs --issuer.
+    #[arg(long, value_name = "JTI", requires = "issuer", value_parser = parse_value)]
+    jti: Option<String>,
+}
+
+/// What a claim can be that names a token, its session or its subject.
+fn parse_value(text: &str) -> Result<String, &'static str> {
+    let fits = (1..=MAX_VALUE).contains(&text.len()) && !text.chars().any(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 255 bytes without controls") }
 }
 
 /// Runs the verb.
@@ -49,13 +75,38 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::List { config, username, json } => {
             with_store(&config, async |_, store| list(store, &username, json).await)
         }
-        Verb::Revoke { config, sid: Some(sid), username: _ } => {
-            with_store(&config, async |_, store| revoke(store, &sid).await)
+        Verb::Revoke { config, which, issuer } => {
+            with_store(&config, async |settings, store| match (issuer, which) {
+                (Some(issuer), which) => revoke_tokens(settings, store, &issuer, which).await,
+                (None, Which { username: Some(username), .. }) => {
+                    revoke_all(store, &username).await
+                }
+                (None, which) => revoke(store, which.sid.as_deref().unwrap_or_default()).await,
+            })
         }
-        Verb::Revoke { config, sid: None, username } => with_store(&config, async |_, store| {
-            revoke_all(store, username.as_deref().unwrap_or_default()).await
-        }),
     })
+}
+
+/// Holds for tokens whether or not accounts stand behind them.
+async fn revoke_tokens(
+    config: Config,
+    store: Store,
+    issuer: &str,
+    which: Which,
+) -> Result<(), Failure> {
+    let known = |it: &Settings| &*it.expected.token.issuer == issuer;
+    if !config.providers.iter().any(known) {
+        return Err(Failure::Refused("there is no provider with that issuer".into()));
+    }
+    let (kind, value) = match (which.jti, which.sid, which.subject) {
+        (Some(jti), ..) => (MarkKind::Token, jti),
+        (None, Some(sid), _) => (MarkKind::Session, sid),
+        (None, None, subject) => (MarkKind::Subject, subject.unwrap_or_default()),
+    };
+    let now = clock::now();
+    let revoked = RevokedMark::now(Mark::of(issuer, kind, &value), now);
+    sessions(store).revoke_tokens(revoked, now).await.map_err(fault)?;
+    say("revoked")
 }
 
 fn sessions(store: Store) -> Sessions {

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::{
-    apikey, audit, check, completions, doctor, healthcheck, keys, migrate, quickstart, schema,
-    serve, session, store, user,
+    apikey, audit, check, client, completions, doctor, healthcheck, keys, migrate, quickstart,
+    schema, serve, session, store, user,
 };
 
 /// An authentication gateway in front of the APIs you already have.
@@ -40,6 +40,8 @@ enum Verb {
     /// Manage the API keys of services
     #[command(name = "apikey")]
     ApiKey(apikey::Arguments),
+    /// Manage the clients that ask about tokens
+    Client(client::Arguments),
     /// List and change the keys that sign
     Keys(keys::Arguments),
     /// Verify the audit files
@@ -68,6 +70,7 @@ pub fn run() -> ExitCode {
         Verb::User(arguments) => user::run(arguments),
         Verb::Session(arguments) => session::run(arguments),
         Verb::ApiKey(arguments) => apikey::run(arguments),
+        Verb::Client(arguments) => client::run(arguments),
         Verb::Keys(arguments) => keys::run(arguments),
         Verb::Audit(arguments) => audit::run(arguments),
         Verb::Schema(arguments) => schema::run(arguments),

@@ -31,6 +31,7 @@ use crate::services::account::{
 };
 use crate::services::api_key;
 use crate::services::assertion::Assertions;
+use crate::services::client;
 use crate::services::federation::{Linking, ProviderLogin};
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::keys;
@@ -175,6 +176,10 @@ pub(super) async fn assemble(
     let challenge = Challenge::new(store.clone(), Arc::clone(&login), Arc::clone(&factor));
     let enrol =
         Enrol::new(store.clone(), Arc::clone(&login), Arc::clone(&factor), config.mfa.recent_login);
+    let keys = Arc::clone(&live);
+    let provider_login =
+        ProviderLogin::new(config.public_url.clone(), move || Arc::clone(&keys.read().keyring));
+    let linking = Linking::new(store.clone(), audit.clone());
     let tickets = Arc::new(Tickets::new(&ephemeral));
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
@@ -183,7 +188,7 @@ pub(super) async fn assemble(
         enrol: Arc::new(enrol),
         factor,
         challenge: Arc::new(challenge),
-        provider_login: Arc::new(ProviderLogin::new(config.public_url.clone())),
+        provider_login: Arc::new(provider_login),
         refresh: Arc::new(refresh),
         password: Arc::new(password),
         overviews: Arc::new(Overviews::new(store.clone())),
@@ -191,7 +196,8 @@ pub(super) async fn assemble(
         recovery: Arc::new(recovery),
         verification: Arc::new(Verification::new(links)),
         turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
-        introspection: Arc::new(Introspection::new(registry.clone())),
+        introspection: Arc::new(Introspection::new(registry.clone(), linking.clone())),
+        clients: Arc::new(client::Registry::new(store.clone(), registry.clone())),
         tickets: Arc::clone(&tickets),
         sessions,
         live: Arc::clone(&live),
@@ -207,7 +213,7 @@ pub(super) async fn assemble(
         opened,
         Arc::clone(&api_keys),
         tickets,
-        Linking::new(store.clone(), audit.clone()),
+        linking,
         VERIFIED_TOKENS,
     );
     let sockets = Arc::<Sockets>::default();

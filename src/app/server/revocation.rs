@@ -1,5 +1,5 @@
-//! Ends what is under way when its session ends or its API key is revoked, and WebSockets that expire or
-//! fall silent.
+//! Ends what is under way when its session ends or its API key or provider's token is revoked, and WebSockets
+//! that expire or fall silent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +130,9 @@ impl Revocation {
             Change::User(user) => Some(*user) == held.user,
             Change::ApiKey(key) => Some(*key) == held.api_key,
             Change::Keys => false,
+            // A client asks and is answered: nothing of it goes on.
+            Change::Clients => false,
+            Change::Tokens(revoked) => held.hangs_on(&revoked.mark),
             Change::Unknown => true,
         };
         if !changes.iter().any(concerns) {
@@ -138,6 +141,11 @@ impl Revocation {
         let now = clock::now();
         if let Some(session) = held.session
             && !matches!(self.registry.ask(session, now).await, Ok(Standing::Active { .. }))
+        {
+            return true;
+        }
+        if let Some(marks) = &held.marks
+            && self.registry.is_token_revoked(Arc::clone(marks)).await.unwrap_or(true)
         {
             return true;
         }

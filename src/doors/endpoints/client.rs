@@ -12,10 +12,10 @@ use super::refusal::Refused;
 use crate::live::IntrospectionClients;
 use crate::model::{Code, Secret};
 
-/// A client's name and secret.
-struct Claimed {
-    id: String,
-    secret: Secret,
+/// A client's name and secret, as somebody brings them.
+pub(super) struct Claimed {
+    pub(super) id: String,
+    pub(super) secret: Secret,
 }
 
 /// Reads the form. All that is wrong with one is 400, as RFC 6749 section 5.2 has it, but its size.
@@ -30,10 +30,8 @@ pub(super) async fn fields(arrival: &Arrival, request: Request) -> Result<Fields
 pub(super) fn authenticate(
     clients: &IntrospectionClients,
     arrival: &Arrival,
-    headers: &HeaderMap,
-    fields: &Fields,
+    claims: &[Claimed],
 ) -> Result<Box<str>, Code> {
-    let claims = claimed(headers, fields)?;
     if !claims.is_empty() {
         let right = |it: &&Claimed| clients.is_secret_of(&it.id, it.secret.expose());
         let found = claims.iter().find(right).ok_or(Code::InvalidClient)?;
@@ -47,7 +45,7 @@ pub(super) fn authenticate(
 }
 
 /// One way of proof and not two (RFC 6749 section 2.3); none where there is only a certificate.
-fn claimed(headers: &HeaderMap, fields: &Fields) -> Result<Vec<Claimed>, Code> {
+pub(super) fn claimed(headers: &HeaderMap, fields: &Fields) -> Result<Vec<Claimed>, Code> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
     let (line, further) = (lines.next(), lines.next());
     let secret = fields.text("client_secret");
@@ -116,7 +114,8 @@ mod tests {
         for line in lines {
             headers.append(header::AUTHORIZATION, HeaderValue::from_str(line).unwrap());
         }
-        authenticate(&clients(), &arrival(common_name), &headers, &Fields::read(form).unwrap())
+        let claims = claimed(&headers, &Fields::read(form).unwrap())?;
+        authenticate(&clients(), &arrival(common_name), &claims)
     }
 
     fn basic(text: &str) -> String {

@@ -7,18 +7,18 @@ use http::{HeaderValue, header};
 
 /// How a cookie is kept. All are for this host, for TLS and for every path, and no script reads them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cookie {
+pub(super) struct Cookie<'a> {
     /// One of [`crate::rules::request::cookies`].
-    pub(super) name: &'static str,
+    pub(super) name: &'a str,
     /// `Lax` goes along when a link elsewhere leads here, `Strict` never does.
     pub(super) same_site: &'static str,
     /// How long it is kept; until the browser closes where it is left out.
     pub(super) lifetime: Option<Duration>,
 }
 
-impl Cookie {
+impl<'a> Cookie<'a> {
     /// `Lax`, until the browser closes.
-    pub(super) const fn new(name: &'static str) -> Self {
+    pub(super) const fn new(name: &'a str) -> Self {
         Self { name, same_site: "Lax", lifetime: None }
     }
 

@@ -6,25 +6,28 @@ use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Router, extract::State};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::arrival::Arrival;
-use super::client;
+use super::client::{self, Claimed};
+use super::form::Fields;
 use super::refusal::Refused;
 use super::router::{empty, no_store};
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Name};
-use crate::live::Live;
-use crate::model::{Code, Secret, Timestamp, clock};
-use crate::services::access::{Active, Introspection};
+use crate::live::{Live, Snapshot};
+use crate::model::{Code, Secret, SessionId, Timestamp, clock};
+use crate::services::access::{Active, Ending, Introspection};
+use crate::services::client::Registry;
 use crate::services::limit::{Account, Purpose};
-use crate::services::session::Sessions;
+use crate::services::session::{Sessions, Unknowable};
 
 /// What clients ask.
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) introspection: Arc<Introspection>,
+    pub(super) clients: Arc<Registry>,
     pub(super) live: Arc<Live>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) audit: Audit,
@@ -58,8 +61,12 @@ struct Said {
     iat: i64,
     nbf: i64,
     exp: i64,
-    jti: Box<str>,
-    sid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<Box<str>>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
     app_roles: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
@@ -68,23 +75,25 @@ struct Said {
 }
 
 impl From<Active> for Said {
-    fn from(Active { claims, principal }: Active) -> Self {
-        let subject = claims.subject.as_str();
+    fn from(active: Active) -> Self {
+        let identity = active.principal.identity();
+        let subject = identity.subject().as_str();
         Self {
             token_type: "Bearer",
-            iss: claims.issuer,
             sub: subject.to_owned(),
             username: subject.to_owned(),
-            uid: claims.user.map(crate::model::UserId::get),
-            aud: claims.audience,
-            iat: claims.issued_at.seconds(),
-            nbf: claims.not_before.seconds(),
-            exp: claims.expires_at.seconds(),
-            jti: claims.token_id,
-            sid: claims.session.to_string(),
-            app_roles: principal.roles().iter().map(str::to_owned).collect(),
-            auth_time: claims.second_factor_at.map(Timestamp::seconds),
-            amr: claims.second_factor_at.map(|_| ["mfa"]),
+            uid: identity.user().map(crate::model::UserId::get),
+            scope: identity.scopes().to_string(),
+            app_roles: active.principal.roles().iter().map(str::to_owned).collect(),
+            iss: active.issuer,
+            aud: active.audience,
+            iat: active.issued_at.seconds(),
+            nbf: active.not_before.seconds(),
+            exp: active.expires_at.seconds(),
+            jti: active.token_id,
+            sid: active.session,
+            auth_time: active.second_factor_at.map(Timestamp::seconds),
+            amr: active.second_factor_at.map(|_| ["mfa"]),
         }
     }
 }
@@ -102,7 +111,7 @@ async fn introspect(
     Ok(no_store(axum::Json(answer).into_response()))
 }
 
-/// Ends the session of the token. 200 for one that is unknown too (RFC 7009 section 2.2).
+/// Ends the session of the token, ours or a provider's. 200 for one that is unknown too (RFC 7009 section 2.2).
 async fn revoke(
     State(desk): State<Desk>,
     arrival: Arrival,
@@ -110,21 +119,56 @@ async fn revoke(
 ) -> Result<Response, Refused> {
     let (client, token) = desk.question(&arrival, request).await?;
     let now = clock::now();
-    let session = desk.introspection.session_of(&desk.live.read(), token.expose(), now);
-    let ended = match session {
-        Some(session) => desk.sessions.revoke(session, now).await.map(|()| Some(session)),
-        None => desk.sessions.revoke_by_refresh_token(&token, now).await,
-    };
+    let ended = desk.end(&token, now).await;
     let ended = ended.map_err(|fault| arrival.failed("revocation failed", &fault))?;
-    if ended.is_some() {
+    if let Some(session) = ended {
         let reason = Some(&*client);
-        let event = Event { session: ended, reason, ..arrival.event(Name::TokenRevoked) };
-        desk.audit.record(&event, now);
+        desk.audit.record(&Event { session, reason, ..arrival.event(Name::TokenRevoked) }, now);
     }
     Ok(empty(StatusCode::OK))
 }
 
 impl Desk {
+    /// Ends what a token hangs on; the inner session is ours, where it is one of ours.
+    async fn end(
+        &self,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<Option<SessionId>>, Unknowable> {
+        let snapshot = self.live.read();
+        match self.introspection.ending_of(&snapshot, token.expose(), now).await? {
+            Some(Ending::Session(session)) => {
+                self.sessions.revoke(session, now).await.map(|()| Some(Some(session)))
+            }
+            Some(Ending::Tokens(revoked)) => {
+                self.sessions.revoke_tokens(revoked, now).await.map(|()| Some(None))
+            }
+            None => self.sessions.revoke_by_refresh_token(token, now).await.map(|it| it.map(Some)),
+        }
+    }
+
+    /// The name of the client, of the configuration or of the store.
+    async fn client(
+        &self,
+        arrival: &Arrival,
+        snapshot: &Snapshot,
+        headers: &HeaderMap,
+        fields: &Fields,
+    ) -> Result<Box<str>, Code> {
+        let claims = client::claimed(headers, fields)?;
+        let configured = client::authenticate(&snapshot.introspection, arrival, &claims);
+        if configured != Err(Code::InvalidClient) {
+            return configured;
+        }
+        for Claimed { id, secret } in &claims {
+            let found = self.clients.is_secret_of(id, secret.expose(), clock::now()).await;
+            if found.map_err(|_| Code::Unavailable)? {
+                return Ok(id.as_str().into());
+            }
+        }
+        Err(Code::InvalidClient)
+    }
+
     /// Who asks, and about which token.
     async fn question(
         &self,
@@ -134,11 +178,11 @@ impl Desk {
         let headers = request.headers().clone();
         let fields = client::fields(arrival, request).await?;
         let snapshot = self.live.read();
-        let client = client::authenticate(&snapshot.introspection, arrival, &headers, &fields);
+        let client = self.client(arrival, &snapshot, &headers, &fields).await;
         let account = client.as_ref().ok().map(|name| Account::Name(name));
         self.turnstile.admit(arrival, Purpose::Introspection, account).await?;
         let client = client.map_err(|code| {
-            if code != Code::InvalidBody {
+            if code != Code::InvalidBody && code != Code::Unavailable {
                 let reason = Some(code.as_str());
                 let event = Event { reason, ..arrival.event(Name::ClientRefused) };
                 self.audit.record(&event, clock::now());

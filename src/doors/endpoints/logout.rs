@@ -12,7 +12,7 @@ use super::refresh::Presented;
 use super::refusal::Refused;
 use super::sessions::Desk;
 use crate::adapters::telemetry::Name;
-use crate::model::{Code, clock};
+use crate::model::{Code, Identity, Principal, clock};
 use crate::rules::request::{Brought, cookies};
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -33,13 +33,20 @@ async fn logout(
     let now = clock::now();
     let bearer = arrival.enrolling().and_then(|caller| caller.identity().session());
     let proven = arrival.enrolling().is_some();
-    let ended = match (&body, bearer) {
-        (Some(body), _) => desk.sessions.revoke_by_refresh_token(&body.refresh_token, now).await,
-        (None, Some(session)) => desk.sessions.revoke(session, now).await.map(|()| Some(session)),
+    let marks = arrival.enrolling().and_then(|caller| caller.identity().marks());
+    let ended = match (&body, bearer, marks) {
+        (Some(body), ..) => desk.sessions.revoke_by_refresh_token(&body.refresh_token, now).await,
+        (None, Some(session), _) => {
+            desk.sessions.revoke(session, now).await.map(|()| Some(session))
+        }
+        // A provider's token behind which there is no session of ours: it counts no more.
+        (None, None, Some(marks)) => {
+            desk.sessions.revoke_tokens(marks.ending(now), now).await.map(|()| None)
+        }
         // A token of a session that has ended already: twice is 204 too.
-        (None, None) if arrival.presented && !arrival.unknowable && !proven => Ok(None),
+        (None, None, None) if arrival.presented && !arrival.unknowable && !proven => Ok(None),
         // Nor where a credential counts that hangs on no session: it would go on counting.
-        (None, None) => return Err(arrival.refuse(Code::Unauthorized)),
+        (None, None, None) => return Err(arrival.refuse(Code::Unauthorized)),
     };
     let session = ended.map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
     desk.record(&arrival, Name::Logout, session, None);
@@ -54,7 +61,16 @@ async fn logout_all(
     OptionalJson(body): OptionalJson<Presented>,
 ) -> Result<Response, Refused> {
     let now = clock::now();
-    let bearer = arrival.principal.as_ref().and_then(|caller| caller.identity().user());
+    let identity = arrival.principal.as_ref().map(Principal::identity);
+    let bearer = identity.and_then(Identity::user);
+    let marks = identity.and_then(Identity::marks).filter(|_| body.is_none() && bearer.is_none());
+    // All tokens of the provider's subject, where no account stands behind it.
+    if let Some(all) = marks.and_then(|marks| marks.ending_all(now)) {
+        let ended = desk.sessions.revoke_tokens(all, now).await;
+        ended.map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
+        desk.record(&arrival, Name::LogoutAll, None, None);
+        return Ok(gone(&headers));
+    }
     let user = match (&body, bearer) {
         (_, Some(user)) => Some(user),
         (Some(body), None) => desk

@@ -20,16 +20,16 @@ use super::sessions;
 use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::live::{Live, Provider};
-use crate::model::{Code, Secret, clock, random};
+use crate::model::{Code, Secret, SessionId, clock};
 use crate::rules::request::{ReturnTo, cookies};
-use crate::services::federation::{Callback, Failure, PENDING_TTL, ProviderLogin};
+use crate::services::federation::{Callback, Failure, Kept, PENDING_TTL, ProviderLogin};
 use crate::services::limit::Purpose;
 use crate::services::login::{Login, VouchedSession};
 
-/// Length of the secret that a browser keeps while it is at the provider: a random token's.
-const BROWSER_LENGTH: usize = 43;
-const BROWSER: Cookie =
-    Cookie { lifetime: Some(PENDING_TTL), ..Cookie::new(cookies::PROVIDER_LOGIN) };
+/// Logins under way in one browser; the oldest give way.
+const MAX_PENDING: usize = 5;
+/// Most of them that give way at once.
+const MAX_DISPLACED: usize = 32;
 
 /// What logging in at a provider takes.
 #[derive(Clone)]
@@ -43,6 +43,13 @@ pub(super) struct Desk {
     pub(super) turnstile: Turnstile,
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
+}
+
+/// Where somebody signs out at a provider.
+pub(super) struct WayOut {
+    pub(super) target: String,
+    /// What people know the provider by.
+    pub(super) label: Box<str>,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -68,18 +75,32 @@ async fn start(
     let Query(begin) = begin.map_err(|_| arrival.refuse(Code::BadRequest))?;
     desk.turnstile.admit(&arrival, Purpose::Login, None).await?;
     let provider = desk.provider(&arrival, &name)?;
-    // A second tab goes on under the secret of the first.
-    let known = cookies::read(&headers, cookies::PROVIDER_LOGIN).value();
-    let browser = match known.filter(|known| known.len() == BROWSER_LENGTH) {
-        Some(known) => Secret::new(known),
-        None => random::token().map_err(|fault| arrival.failed("no randomness", &fault))?,
-    };
     let return_to = begin.return_to.as_deref().and_then(ReturnTo::parse);
-    let started = desk.logins.start(&provider, &browser, return_to, clock::now()).await;
-    let target = started.map_err(|failure| desk.refused(&arrival, &name, &failure))?;
-    let mut response = redirect(&arrival, &target)?;
-    cookie::set(&mut response, BROWSER.field(browser.expose()));
+    let started = desk.logins.start(&provider, return_to, clock::now()).await;
+    let started = started.map_err(|failure| desk.refused(&arrival, &name, &failure))?;
+    let mut response = redirect(&arrival, &started.target)?;
+    let name = cookie_name(&started.kept.name);
+    let kept = Cookie { lifetime: Some(PENDING_TTL), ..Cookie::new(&name) };
+    cookie::set(&mut response, kept.field(started.kept.value.expose()));
+    for name in displaced(&headers) {
+        cookie::set(&mut response, Cookie::new(&cookie_name(name)).removal());
+    }
     Ok(response)
+}
+
+fn cookie_name(name: &str) -> String {
+    format!("{}{name}", cookies::PROVIDER_LOGIN)
+}
+
+/// Those of the logins under way in this browser that give way to one more.
+fn displaced(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let all = cookies::beginning_with(headers, cookies::PROVIDER_LOGIN);
+    let mut kept: Vec<_> = all.filter(|(name, _)| Kept::is_name(name)).collect();
+    // Browsers bring the older ones first (RFC 6265 section 5.4).
+    kept.reverse();
+    kept.sort_by_key(|(_, value)| std::cmp::Reverse(Kept::ends_at(value)));
+    let displaced = kept.into_iter().skip(MAX_PENDING - 1).take(MAX_DISPLACED);
+    displaced.map(|(name, _)| name)
 }
 
 #[derive(Deserialize)]
@@ -101,34 +122,17 @@ async fn callback(
     let Query(answer) = answer.map_err(|_| arrival.refuse(Code::BadRequest))?;
     desk.turnstile.admit(&arrival, Purpose::Login, None).await?;
     let provider = desk.provider(&arrival, &name)?;
-    let browser = cookies::read(&headers, cookies::PROVIDER_LOGIN).value();
-    let (Some(state), Some(browser)) = (answer.state, browser) else {
+    let kept_as = answer.state.as_ref().map(|state| cookie_name(&Kept::name(state)));
+    let kept = kept_as.as_deref().and_then(|kept_as| cookies::read(&headers, kept_as).value());
+    let (Some(state), Some(kept), Some(kept_as)) = (answer.state, kept, &kept_as) else {
         return Err(desk.refused(&arrival, &name, &Failure::Unknown));
     };
     // What has no code is the provider's error: the login ends all the same.
     let code = answer.code.unwrap_or_else(|| Secret::new(""));
     let callback = Callback { code, state, issuer: answer.iss };
-    let now = clock::now();
-    let finished = desk.logins.finish(&provider, &Secret::new(browser), callback, now).await;
-    let vouched = finished.map_err(|failure| desk.refused(&arrival, &name, &failure))?;
-    let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let visit = (Some(arrival.client), user_agent.map(str::to_owned));
-    let settings = provider.settings();
-    let Some(accounts) = &settings.accounts else {
-        return Err(desk.refused(&arrival, &name, &Failure::NoClient));
-    };
-    let opened = desk.login.vouched(settings, accounts, &vouched.claims, visit, now).await;
-    let opened =
-        opened.map_err(|fault| arrival.failed("login through a provider failed", &fault))?;
-    let Some(session) = opened else {
-        let unknown = Failure::Refused("no account may be used".into());
-        return Err(desk.refused(&arrival, &name, &unknown));
-    };
-    desk.record(&arrival, &session);
-    desk.sessions.replace(&arrival, Some(&session.cookie)).await;
-    let target = vouched.return_to.as_ref().map_or(desk.home, ReturnTo::as_str);
-    let mut response = redirect(&arrival, target)?;
-    login::remember(&mut response, Some(&session.cookie), None);
+    let ended = desk.finish(&arrival, &headers, &provider, kept, callback).await;
+    let mut response = ended.unwrap_or_else(Refused::into_response);
+    cookie::set(&mut response, Cookie::new(kept_as).removal());
     Ok(response)
 }
 
@@ -139,6 +143,35 @@ fn redirect(arrival: &Arrival, target: &str) -> Result<Response, Refused> {
 }
 
 impl Desk {
+    /// Opens a session for the person whom the provider vouches for.
+    async fn finish(
+        &self,
+        arrival: &Arrival,
+        headers: &HeaderMap,
+        provider: &Provider,
+        kept: &str,
+        callback: Callback,
+    ) -> Result<Response, Refused> {
+        let (settings, now) = (provider.settings(), clock::now());
+        let refused = |failure: &Failure| self.refused(arrival, &settings.name, failure);
+        let vouched = self.logins.finish(provider, kept, callback, now).await;
+        let vouched = vouched.map_err(|failure| refused(&failure))?;
+        let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let visit = (Some(arrival.client), user_agent.map(str::to_owned));
+        let accounts = settings.accounts.as_ref().ok_or_else(|| refused(&Failure::NoClient))?;
+        let opened = self.login.vouched(settings, accounts, &vouched.claims, visit, now).await;
+        let opened =
+            opened.map_err(|fault| arrival.failed("login through a provider failed", &fault))?;
+        let unknown = || refused(&Failure::Refused("no account may be used".into()));
+        let session = opened.ok_or_else(unknown)?;
+        self.record(arrival, &session);
+        self.sessions.replace(arrival, Some(&session.cookie)).await;
+        let target = vouched.return_to.as_ref().map_or(self.home, ReturnTo::as_str);
+        let mut response = redirect(arrival, target)?;
+        login::remember(&mut response, Some(&session.cookie), None);
+        Ok(response)
+    }
+
     fn provider(&self, arrival: &Arrival, name: &str) -> Result<Arc<Provider>, Refused> {
         let live = self.live.read();
         let provider = live.providers.named(name).filter(|it| it.settings().client.is_some());
@@ -148,13 +181,22 @@ impl Desk {
         provider.cloned().ok_or_else(|| arrival.refuse(code))
     }
 
+    /// Where the browser goes to sign out at the provider too by whose word its session was opened, if it is to.
+    pub(super) async fn way_out(&self, session: SessionId) -> Option<WayOut> {
+        let (issuer, subject) = self.sessions.sessions.find_issuer(session).await.ok()??;
+        let live = self.live.read();
+        let provider = live.providers.of_issuer(&issuer)?;
+        let label = provider.settings().client.as_ref()?.label.clone();
+        let target = self.logins.logout_target(provider, subject.as_deref()).await?;
+        Some(WayOut { target, label })
+    }
+
     /// What a person hears says nothing of why; the log does.
     fn refused(&self, arrival: &Arrival, provider: &str, failure: &Failure) -> Refused {
         let (code, result) = match failure {
             Failure::NoClient => return arrival.refuse(Code::NotFound),
             Failure::Unknown => (Code::BadRequest, "unknown_state"),
             Failure::Refused(_) => (Code::InvalidCredentials, "provider_refused"),
-            Failure::Full => (Code::RateLimited, "busy"),
             Failure::Unavailable(_) => (Code::Unavailable, "provider_unavailable"),
         };
         let request_id = &*arrival.request_id;

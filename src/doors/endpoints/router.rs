@@ -18,6 +18,7 @@ use crate::live::Live;
 use crate::model::{Code, Language};
 use crate::services::access::Introspection;
 use crate::services::account::{Overviews, PasswordChange, Recovery, Verification};
+use crate::services::client;
 use crate::services::federation::ProviderLogin;
 use crate::services::grant::Refresh;
 use crate::services::login::{Challenge, Enrol, Login, SecondFactor};
@@ -48,6 +49,8 @@ pub struct Services {
     pub turnstile: Turnstile,
     /// What tokens say.
     pub introspection: Arc<Introspection>,
+    /// Clients of the store.
+    pub clients: Arc<client::Registry>,
     /// Tickets for WebSockets.
     pub tickets: Arc<Tickets>,
     /// The end of sessions.
@@ -80,6 +83,7 @@ pub fn router(services: Services) -> Router {
         verification,
         turnstile,
         introspection,
+        clients,
         tickets,
         sessions,
         overviews,
@@ -121,6 +125,7 @@ pub fn router(services: Services) -> Router {
     let password = password::Desk { password, audit: audit.clone(), turnstile: turnstile.clone() };
     let introspection = introspection::Desk {
         introspection,
+        clients,
         live: Arc::clone(&live),
         sessions: Arc::clone(&sessions.sessions),
         audit: audit.clone(),
@@ -135,6 +140,7 @@ pub fn router(services: Services) -> Router {
         password: password.clone(),
         overviews,
         live: Arc::clone(&live),
+        providers: oidc.clone(),
     };
     let accounts = if issues {
         Router::new()

@@ -1,4 +1,5 @@
-//! What ties an exchange that is under way to the session, or the API key, it was permitted for.
+//! What ties an exchange that is under way to the session, the API key or the provider's token it was permitted
+//! for.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,8 @@ use tokio::task::AbortHandle;
 use super::request_id::RequestId;
 use super::socket::Socket;
 use crate::adapters::telemetry::{Event, Name};
-use crate::model::{ApiKeyId, Identity, SessionId, UserId};
+use crate::model::token_mark::Mark;
+use crate::model::{ApiKeyId, Identity, SessionId, TokenMarks, UserId};
 
 /// For whom an exchange goes on.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct Held {
     pub session: Option<SessionId>,
     /// The named key, where it hangs on one.
     pub api_key: Option<ApiKeyId>,
+    /// What the provider's token can be revoked by, where it hangs on one.
+    pub marks: Option<Arc<TokenMarks>>,
     /// Whose.
     pub user: Option<UserId>,
     /// Under which request.
@@ -36,10 +40,16 @@ impl Held {
         Self {
             session: identity.and_then(Identity::session),
             api_key: identity.and_then(Identity::api_key),
+            marks: identity.and_then(Identity::marks).cloned(),
             user: identity.and_then(Identity::user),
             request_id: request_id.clone(),
             socket,
         }
+    }
+
+    /// Whether tokens with that mark are what it hangs on.
+    pub fn hangs_on(&self, mark: &Mark) -> bool {
+        self.marks.iter().any(|marks| marks.iter().any(|own| own == mark))
     }
 
     /// What happened to it, for the audit.

@@ -13,8 +13,8 @@ pub const CSRF: &str = "__Host-guarita-csrf";
 pub const DEVICE: &str = "__Host-guarita-device";
 /// The ticket of a login that waits for its second factor.
 pub const TICKET: &str = "__Host-guarita-mfa";
-/// What a browser keeps while a person logs in at a provider.
-pub const PROVIDER_LOGIN: &str = "__Host-guarita-provider";
+/// How the names begin under which a browser keeps the logins that wait for a provider, one each.
+pub const PROVIDER_LOGIN: &str = "__Host-guarita-provider-";
 /// The language that a person chose.
 pub const LANGUAGE: &str = "__Host-guarita-language";
 
@@ -58,6 +58,19 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Brought<'a> {
         };
     }
     brought
+}
+
+/// The cookies whose names begin so, each with the rest of its name and its value.
+pub fn beginning_with<'a>(
+    headers: &'a HeaderMap,
+    prefix: &'static str,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let fields = headers.get_all(header::COOKIE);
+    let pairs = fields.iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
+        let pair = str::from_utf8(pair.trim_ascii()).ok()?.strip_prefix(prefix)?;
+        pair.split_once('=')
+    })
 }
 
 /// The field without our own cookies: `None` where none of them is in it, an empty value where
@@ -114,6 +127,18 @@ mod tests {
         ] {
             assert_eq!(sets_own(&HeaderValue::from_static(field)), own, "{field}");
         }
+    }
+
+    #[test]
+    fn cookies_are_found_by_how_their_names_begin() {
+        let mut headers = HeaderMap::new();
+        for field in ["a=1; __Host-guarita-provider-x=1.y=; b=2", "__Host-guarita-provider-z=2"] {
+            headers.append(header::COOKIE, HeaderValue::from_static(field));
+        }
+        let bytes = HeaderValue::from_bytes(b"__Host-guarita-provider-\xe9=1").unwrap();
+        headers.append(header::COOKIE, bytes);
+        let found: Vec<_> = beginning_with(&headers, PROVIDER_LOGIN).collect();
+        assert_eq!(found, [("x", "1.y="), ("z", "2")]);
     }
 
     /// csrf-origin-006

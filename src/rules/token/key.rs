@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::{KeySize, PublicKey as RsaPublicKey};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
@@ -154,6 +155,13 @@ impl SigningKey {
     /// Its public half.
     pub fn verifying_key(&self) -> VerifyingKey {
         self.verifying.clone()
+    }
+
+    /// A secret that whoever has the private key can make, and nobody else: what gateways with one key seal,
+    /// each of them opens. It tells nothing of the key.
+    pub fn seed(&self) -> Secret {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"guarita seed");
+        Secret::new(URL_SAFE_NO_PAD.encode(hmac::sign(&key, self.encoding.as_bytes())))
     }
 
     fn rsa(text: &Secret) -> Result<Self, KeyFault> {

@@ -14,7 +14,10 @@ use super::object::Members;
 use super::signed::Signed;
 use super::{Invalid, SignatureAlgorithm, VerifyingKey};
 use crate::model::api_key::is_of_service;
-use crate::model::{Cpf, EmailAddress, Role, Roles, Scopes, SessionId, Subject, Timestamp};
+use crate::model::token_mark::Said;
+use crate::model::{
+    Cpf, EmailAddress, Role, Roles, Scopes, SessionId, Subject, Timestamp, TokenMarks,
+};
 
 /// Longest session id of a provider, in bytes.
 pub const MAX_SESSION_LENGTH: usize = 255;
@@ -83,6 +86,8 @@ pub struct ProviderClaims {
     pub verified_email: Option<EmailAddress>,
     /// `cpf`, where it is one.
     pub cpf: Option<Cpf>,
+    /// That of `aud` which was expected.
+    pub audience: Box<str>,
     /// `iat`
     pub issued_at: Timestamp,
     /// `nbf`; where it is missing, `iat`
@@ -102,6 +107,19 @@ pub struct ProviderClaims {
 }
 
 impl ProviderClaims {
+    /// What a token that says this can be revoked by.
+    pub fn marks(&self, issuer: &str) -> TokenMarks {
+        TokenMarks::new(Said {
+            issuer,
+            token_id: self.token_id.as_deref(),
+            session: self.session.as_deref(),
+            subject: self.provider_subject.as_str(),
+            named: self.subject.as_str(),
+            issued_at: self.issued_at,
+            expires_at: self.expires_at,
+        })
+    }
+
     /// The id of the session of ours that hangs on the provider's: the same for every token of one person in
     /// one. A token that names none is a session of its own, by its `jti`, else by when it was issued.
     pub fn session_id(&self, issuer: &str) -> SessionId {
@@ -186,7 +204,7 @@ pub fn read_id_token(
     if members.get("azp").is_some_and(|azp| azp.as_str() != Some(client)) {
         return Err(Invalid::Audience);
     }
-    collect(&members, expected, now)
+    collect(&members, expected, client, now)
 }
 
 fn check_type(kind: Kind, expected: Option<TokenType>) -> Result<(), Invalid> {
@@ -207,13 +225,14 @@ fn read(
 ) -> Result<ProviderClaims, Invalid> {
     claims::check_purpose(members)?;
     claims::issuer(members, &expected.token)?;
-    claims::audience(members, &expected.token)?;
-    collect(members, expected, now)
+    let audience = claims::audience(members, &expected.token)?;
+    collect(members, expected, audience, now)
 }
 
 fn collect(
     members: &Members,
     expected: &ProviderExpectations,
+    audience: &str,
     now: Timestamp,
 ) -> Result<ProviderClaims, Invalid> {
     let (issued_at, not_before, expires_at) = claims::times(members, &expected.token, now)?;
@@ -228,6 +247,7 @@ fn collect(
         provider_subject: subject(members, &ClaimPath::new("sub"))?,
         verified_email: verified_email(members),
         cpf: members.get("cpf").and_then(Value::as_str).and_then(|cpf| Cpf::parse(cpf).ok()),
+        audience: audience.into(),
         issued_at,
         not_before,
         expires_at,

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use super::opened::{OpenedSession, OpenedSessions};
 use super::proof::Proof;
-use super::verified::{Issuers, VerifiedToken, VerifiedTokens};
-use crate::live::provider::Unverified;
-use crate::live::{Provider, RequiredFactor, ServiceKey, Snapshot};
-use crate::model::{Identity, Principal, SessionId, Source, Timestamp};
+use super::verification::verify;
+use super::verified::{Issuers, VerifiedTokens};
+use crate::live::{RequiredFactor, ServiceKey, Snapshot};
+use crate::model::{Identity, Principal, SessionId, Source, Timestamp, TokenMarks};
 use crate::rules::request::{Candidates, Credential};
-use crate::rules::token::{Invalid, unproven_issuer};
 use crate::services::api_key;
 use crate::services::federation::Linking;
 use crate::services::session::{Redeemed, Registry, Standing, Tickets, Unknowable};
@@ -120,6 +119,7 @@ impl Judge {
             now,
         };
         let standing = |session| self.registry.standing(session, now);
+        let revoked = |marks| self.registry.is_token_revoked(marks);
         let open = |cookie| self.opened.open(cookie, now);
         let identify = |key| self.api_keys.identify(key, client(), now);
         let known = Known {
@@ -136,7 +136,8 @@ impl Judge {
             },
             None => None,
         };
-        try_each(known, grounds, candidates.iter(), redeemed, standing, open, identify).await
+        try_each(known, grounds, candidates.iter(), redeemed, standing, revoked, open, identify)
+            .await
     }
 }
 
@@ -159,17 +160,19 @@ impl<'a> Known<'a> {
 }
 
 /// Goes through the credentials until one holds, or until one decides otherwise.
-async fn try_each<'a, Answer, Opening, Identifying>(
+async fn try_each<'a, Answer, Revoked, Opening, Identifying>(
     known: Known<'_>,
     grounds: Grounds<'_>,
     credentials: impl Iterator<Item = Credential<'a>>,
     mut redeemed: Option<Redeemed>,
     standing: impl Fn(SessionId) -> Answer,
+    revoked: impl Fn(Arc<TokenMarks>) -> Revoked,
     open: impl Fn(&'a str) -> Opening,
     identify: impl Fn(&'a str) -> Identifying,
 ) -> Verdict
 where
     Answer: Future<Output = Result<Standing, Unknowable>>,
+    Revoked: Future<Output = Result<bool, Unknowable>>,
     Opening: Future<Output = Result<Option<Arc<OpenedSession>>, Unknowable>>,
     Identifying: Future<Output = Result<Option<Arc<Identity>>, Unknowable>>,
 {
@@ -212,15 +215,10 @@ where
             Credential::Unusable => None,
         };
         if let Some(proof) = proof {
-            let verdict = match proof.session {
-                Some(session) => match standing(session).await {
-                    Ok(standing) => prove(proof, &standing, grounds.required_factor),
-                    Err(Unknowable) => return Verdict::Unknowable,
-                },
-                None => Some(prove_alone(proof, grounds.required_factor)),
-            };
-            if let Some(verdict) = verdict {
-                return verdict;
+            match settle(proof, grounds.required_factor, &standing, &revoked).await {
+                Ok(Some(verdict)) => return verdict,
+                Ok(None) => {}
+                Err(Unknowable) => return Verdict::Unknowable,
             }
         }
         if grounds.reject_invalid {
@@ -228,6 +226,28 @@ where
         }
     }
     Verdict::Anonymous { presented }
+}
+
+/// What a proof comes to now, by how its session stands and what was revoked; `None` where it counts no more.
+pub(super) async fn settle<Answer, Revoked>(
+    proof: Proof,
+    required_factor: &RequiredFactor,
+    standing: impl Fn(SessionId) -> Answer,
+    revoked: impl Fn(Arc<TokenMarks>) -> Revoked,
+) -> Result<Option<Verdict>, Unknowable>
+where
+    Answer: Future<Output = Result<Standing, Unknowable>>,
+    Revoked: Future<Output = Result<bool, Unknowable>>,
+{
+    if let Some(marks) = proof.identity.marks()
+        && revoked(Arc::clone(marks)).await?
+    {
+        return Ok(None);
+    }
+    match proof.session {
+        Some(session) => Ok(prove(proof, &standing(session).await?, required_factor)),
+        None => Ok(Some(prove_alone(proof, required_factor))),
+    }
 }
 
 /// What a token proves: out of the cache, else verified now and remembered.
@@ -241,92 +261,13 @@ async fn proof_of(
         return Ok(Some(found.proof()));
     }
     // Boxed: most tokens are known, and its size would be paid on every request.
-    let fresh = Box::pin(verify(known.linking, grounds, token, source)).await?;
+    let fresh = verify(known.linking, grounds.issuers, token, source, grounds.now);
+    let fresh = Box::pin(fresh).await?;
     Ok(fresh.map(|fresh| {
         let fresh = Arc::new(fresh);
         known.of(source).remember(token, Arc::clone(&fresh));
         fresh.proof()
     }))
-}
-
-/// Verifies a token by the keys of whom it says to be of. In a cookie only those of providers come whose
-/// libraries have cookies. Why a bad one is bad goes to the log only.
-async fn verify(
-    linking: &Linking,
-    grounds: Grounds<'_>,
-    token: &str,
-    source: Source,
-) -> Result<Option<VerifiedToken>, Unknowable> {
-    let Grounds { issuers, now, .. } = grounds;
-    let of_cookie = source == Source::Session;
-    match provider_of(issuers, token) {
-        Some(provider) if !of_cookie || provider.settings().cookie_name.is_some() => {
-            verify_foreign(linking, provider, token, source, now).await
-        }
-        None if !of_cookie => Ok(verify_own(issuers, token, source, now)),
-        Some(_) | None => Ok(None),
-    }
-}
-
-fn verify_own(
-    issuers: Issuers<'_>,
-    token: &str,
-    source: Source,
-    now: Timestamp,
-) -> Option<VerifiedToken> {
-    let Issuers { keyring, expectations, .. } = issuers;
-    match keyring.verify(token, expectations, now) {
-        Ok(claims) => VerifiedToken::new(claims, source, keyring, expectations).ok(),
-        Err(reason) => {
-            tracing::debug!(reason = reason.as_str(), "a token was refused");
-            None
-        }
-    }
-}
-
-/// Who says of itself to have issued a token, if it is a provider. Its keys decide.
-fn provider_of<'a>(issuers: Issuers<'a>, token: &str) -> Option<&'a Arc<Provider>> {
-    if issuers.providers.is_empty() {
-        return None;
-    }
-    let issuer = unproven_issuer(token, issuers.expectations.max_length)?;
-    issuers.providers.of_issuer(&issuer)
-}
-
-/// By the provider's keys; where they lack the one that is named, once more by fresh ones.
-async fn verify_foreign(
-    linking: &Linking,
-    provider: &Arc<Provider>,
-    token: &str,
-    source: Source,
-    now: Timestamp,
-) -> Result<Option<VerifiedToken>, Unknowable> {
-    let before = provider.fingerprint();
-    let mut told = provider.verify(token, now);
-    let lacks_key =
-        matches!(told, Err(Unverified::Unknowable | Unverified::Invalid(Invalid::UnknownKey)));
-    if lacks_key && provider.renewed(before).await {
-        told = provider.verify(token, now);
-    }
-    match told {
-        Ok((claims, fingerprint)) => {
-            let settings = provider.settings();
-            let admitted = match &settings.accounts {
-                None => None,
-                Some(accounts) => match linking.admit(settings, accounts, &claims, now).await? {
-                    Some(admitted) => Some(admitted),
-                    None => return Ok(None),
-                },
-            };
-            Ok(VerifiedToken::foreign(claims, admitted, source, provider, fingerprint).ok())
-        }
-        Err(Unverified::Unknowable) => Err(Unknowable),
-        Err(Unverified::Invalid(reason)) => {
-            let provider = &*provider.settings().name;
-            tracing::debug!(provider, reason = reason.as_str(), "a provider's token was refused");
-            Ok(None)
-        }
-    }
 }
 
 /// The caller whom a provider's token names: its session is not ours, and no account is.
@@ -355,11 +296,7 @@ fn conclude(
 /// The caller, if the session is active and its user is the one the credential names. One that
 /// is not younger than the last change of roles carries stale ones, and one without any may have
 /// been issued before the second factor: those in the store count.
-pub(super) fn prove(
-    proof: Proof,
-    standing: &Standing,
-    required_factor: &RequiredFactor,
-) -> Option<Verdict> {
+fn prove(proof: Proof, standing: &Standing, required_factor: &RequiredFactor) -> Option<Verdict> {
     let (user, second_factor) = match standing {
         Standing::Active { user, second_factor, .. } => (user, *second_factor),
         Standing::Inactive => return None,

@@ -9,13 +9,14 @@ mod proof;
 pub mod judge;
 pub mod introspection;
 pub mod opened;
+mod verification;
 #[cfg(test)]
 mod sample;
 pub mod verified;
 
 pub use authorize::{Caller, Denial, Permit, authorize};
 pub use forgery::Asked;
-pub use introspection::{Active, Introspection};
+pub use introspection::{Active, Ending, Introspection};
 pub use judge::{Judge, Verdict};
 pub use opened::OpenedSessions;
 pub use verified::{Issuers, VerifiedToken, VerifiedTokens};

@@ -102,6 +102,7 @@ impl VerifiedToken {
         provider: &Arc<Provider>,
         fingerprint: u64,
     ) -> Result<Self, InvalidIdentity> {
+        let marks = Arc::new(claims.marks(provider.issuer()));
         let session = admitted.as_ref().map(|admitted| admitted.session);
         let user = admitted.as_ref().map(|admitted| admitted.user);
         // With an account, its name: one person is one subject, however they come.
@@ -111,6 +112,7 @@ impl VerifiedToken {
             .with_second_factor(claims.second_factor)
             .with_scopes(claims.scopes)
             .with_provider_roles()
+            .with_marks(marks)
             .of_provider();
         Ok(Self {
             identity: Arc::new(identity),

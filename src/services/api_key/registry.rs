@@ -139,7 +139,7 @@ impl Registry {
     /// What memory knows; `None` must be followed by [`Registry::ask`]. The inner `None` is that of a
     /// digest that no key has.
     fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Option<Arc<KnownKey>>> {
-        let generation = self.sessions.generation_of_api_keys()?;
+        let generation = self.sessions.generation_of_credentials()?;
         if let Some(known) = self.known.get(digest).filter(|it| it.generation == generation) {
             return Some(Some(known.what));
         }
@@ -158,7 +158,7 @@ impl Registry {
             return Ok(known);
         }
         for _ in 0..MAX_LOADS {
-            let generation = self.sessions.generation_of_api_keys();
+            let generation = self.sessions.generation_of_credentials();
             let find =
                 async { self.store.read().await?.find_api_key_by_digest(digest.text()).await };
             let found = load(find).await?;
@@ -168,7 +168,7 @@ impl Registry {
                 Unknowable
             })?;
             let known = known.map(Arc::new);
-            if self.sessions.generation_of_api_keys() == generation {
+            if self.sessions.generation_of_credentials() == generation {
                 self.remember(*digest, generation, known.as_ref(), now);
                 return Ok(known);
             }

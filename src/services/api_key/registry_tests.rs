@@ -153,7 +153,7 @@ async fn what_is_no_key_is_remembered_briefly_and_within_bounds() {
     assert!(!node.counts(&guess, HERE, NOW).await);
     assert_eq!(node.recalls(&guess, NOW).await, Some(false));
     assert_eq!(node.recalls(&guess, NOW.plus(ABSENT_TTL)).await, None);
-    let generation = node.keys.sessions.generation_of_api_keys();
+    let generation = node.keys.sessions.generation_of_credentials();
     let mut made = HashSet::new();
     for _ in 0..ABSENT_CAPACITY * 2 {
         let guess = api_key::key(&random::token().unwrap());

@@ -36,8 +36,8 @@ pub struct Admitted {
     pub session: SessionId,
 }
 
-/// Finds accounts for provider's subjects, links them and begins their sessions.
-#[derive(Debug)]
+/// Finds accounts for provider's subjects, links them and begins their sessions. A clone shares its turns.
+#[derive(Clone, Debug)]
 pub struct Linking {
     store: Store,
     audit: Audit,

@@ -72,6 +72,7 @@ fn claims(subject: &str, session: &str) -> ProviderClaims {
         provider_subject: Subject::parse(subject).unwrap(),
         verified_email: None,
         cpf: None,
+        audience: "api".into(),
         issued_at: NOW,
         not_before: NOW,
         expires_at: NOW.plus(Duration::from_secs(600)),

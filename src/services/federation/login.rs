@@ -1,20 +1,19 @@
 //! Login through a provider (OpenID Connect Core 1.0, authorization code flow) with PKCE (RFC 7636),
 //! state, nonce and the issuer check of RFC 9207.
 //!
-//! What a login needs on its way back is kept here, under the digest of its state and of a secret of the
-//! browser that began it: another browser cannot finish it, and nobody finishes it twice.
+//! What a login needs on its way back is with the browser that began it ([`super::pending`]): another browser
+//! cannot finish it.
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openidconnect::core::{
-    CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm, CoreProviderMetadata,
-};
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm};
 use openidconnect::{
     AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IssuerUrl,
-    Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _,
+    LogoutHint, LogoutRequest, Nonce, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
+    ProviderMetadataWithLogout, RedirectUrl, Scope, TokenResponse as _,
 };
 
 use tokio::sync::Semaphore;
@@ -22,17 +21,14 @@ use tokio::time::timeout;
 
 use super::fetch::Fetcher;
 use super::keys::{Fault, is_as_safe};
-use crate::adapters::ephemeral::Memory;
+use super::pending::{Keeping, Kept, Pending};
 use crate::live::Provider;
 use crate::live::provider::{Client, Settings};
 use crate::model::{Secret, Timestamp, random};
 use crate::rules::request::ReturnTo;
-use crate::rules::token::{ProviderClaims, opaque, read_id_token};
+use crate::rules::token::{Keyring, ProviderClaims, read_id_token};
+use crate::services::keys::Unopened;
 
-/// How long a person may take at the provider.
-pub const PENDING_TTL: Duration = Duration::from_secs(600);
-/// Logins under way.
-const CAPACITY: usize = 10_000;
 /// How long a provider's metadata is used before it is fetched again.
 const METADATA_TTL: Duration = Duration::from_secs(300);
 /// Least time between two fetches of it, whatever people do.
@@ -45,6 +41,8 @@ const LONGEST_TURN: Duration = Duration::from_secs(2);
 const MAX_FETCHERS: usize = 100;
 /// Longest wait for a fetch that another login began.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait of somebody who signs out.
+const LOGOUT_PATIENCE: Duration = Duration::from_secs(3);
 /// Longest code, state or issuer that is looked at, in bytes.
 const MAX_PARAMETER: usize = 2048;
 /// What an ID token may be signed with: never a secret, never nothing.
@@ -59,15 +57,6 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::EcdsaP384Sha384,
     CoreJwsSigningAlgorithm::EdDsa,
 ];
-
-/// A login that waits for the provider.
-#[derive(Clone)]
-struct Pending {
-    provider: Box<str>,
-    nonce: Secret,
-    verifier: Secret,
-    return_to: Option<ReturnTo>,
-}
 
 /// What came back.
 #[derive(Debug)]
@@ -101,10 +90,7 @@ pub enum Failure {
     /// The provider said something that does not hold.
     #[error("the provider's answer does not hold: {0}")]
     Refused(String),
-    /// Too many logins are under way.
-    #[error("too many logins are under way")]
-    Full,
-    /// The provider cannot be asked.
+    /// The provider cannot be asked, or something of ours is missing.
     #[error("the provider cannot be asked: {0}")]
     Unavailable(String),
 }
@@ -121,18 +107,33 @@ impl From<random::RandomFault> for Failure {
     }
 }
 
+impl From<Unopened> for Failure {
+    fn from(fault: Unopened) -> Self {
+        Self::Unavailable(fault.to_string())
+    }
+}
+
+/// A login that began.
+#[derive(Debug)]
+pub struct Started {
+    /// Where the browser goes.
+    pub target: String,
+    /// What it keeps until it is back.
+    pub kept: Kept,
+}
+
 /// Metadata of a provider, and when it was fetched or tried to be. Held while it is fetched, so that all
 /// who need it wait for one fetch.
 #[derive(Debug, Default)]
 struct Known {
-    metadata: Option<Arc<CoreProviderMetadata>>,
+    metadata: Option<Arc<ProviderMetadataWithLogout>>,
     tried_at: Option<Instant>,
 }
 
 /// Logins through providers.
 #[derive(Debug)]
 pub struct ProviderLogin {
-    pending: Memory<Pending>,
+    keeping: Keeping,
     /// By issuer; as many as there are providers.
     metadata: Mutex<HashMap<Box<str>, Arc<tokio::sync::Mutex<Known>>>>,
     /// By their CAs.
@@ -142,10 +143,13 @@ pub struct ProviderLogin {
 }
 
 impl ProviderLogin {
-    /// For callbacks at this origin.
-    pub fn new(public_url: Box<str>) -> Self {
+    /// For callbacks at this origin. What browsers keep is sealed under the keyring in force.
+    pub fn new(
+        public_url: Box<str>,
+        keyring: impl Fn() -> Arc<Keyring> + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            pending: Memory::new(CAPACITY),
+            keeping: Keeping::new(keyring),
             metadata: Mutex::default(),
             fetchers: Mutex::default(),
             exchanges: Semaphore::new(EXCHANGES),
@@ -153,17 +157,16 @@ impl ProviderLogin {
         }
     }
 
-    /// Where a browser goes to log in at the provider. `browser` is a secret that only it keeps.
+    /// Where a browser goes to log in at the provider, and what it keeps until it is back.
     ///
     /// # Errors
     /// Why not.
     pub async fn start(
         &self,
         provider: &Provider,
-        browser: &Secret,
         return_to: Option<ReturnTo>,
         now: Timestamp,
-    ) -> Result<String, Failure> {
+    ) -> Result<Started, Failure> {
         let settings = provider.settings();
         let client = settings.client.as_ref().ok_or(Failure::NoClient)?;
         let metadata = self.metadata(settings, false).await?;
@@ -195,21 +198,19 @@ impl ProviderLogin {
         if !is_as_safe(url.as_str(), &settings.expected.token.issuer) {
             return Err(Fault::Url.into());
         }
-        let pending = Pending { provider: settings.name.clone(), nonce, verifier, return_to };
-        self.pending
-            .put(digest(&state, browser), pending, 1, now.plus(PENDING_TTL), now)
-            .map_err(|_| Failure::Full)?;
-        Ok(url.into())
+        let pending = Pending { nonce, verifier, return_to };
+        let kept = self.keeping.seal(&state, &settings.name, &pending, now)?;
+        Ok(Started { target: url.into(), kept })
     }
 
-    /// Whom the provider vouches for, once per login that was begun by this browser.
+    /// Whom the provider vouches for, once per login. `kept` is what the browser that began it brought back.
     ///
     /// # Errors
     /// Why nobody is.
     pub async fn finish(
         &self,
         provider: &Provider,
-        browser: &Secret,
+        kept: &str,
         callback: Callback,
         now: Timestamp,
     ) -> Result<Vouched, Failure> {
@@ -217,10 +218,11 @@ impl ProviderLogin {
         let client = settings.client.as_ref().ok_or(Failure::NoClient)?;
         let long =
             [&callback.code, &callback.state].iter().any(|it| it.expose().len() > MAX_PARAMETER);
-        let pending = self.pending.take(&digest(&callback.state, browser), now);
-        let Some(pending) = pending.filter(|it| it.provider == settings.name && !long) else {
+        if long {
             return Err(Failure::Unknown);
-        };
+        }
+        let pending = self.keeping.open(&callback.state, &settings.name, kept, now);
+        let pending = pending.ok_or(Failure::Unknown)?;
         let issuer = &*settings.expected.token.issuer;
         if callback.issuer.is_some_and(|said| said != issuer) {
             return Err(Failure::Refused("the answer is another issuer's (RFC 9207)".into()));
@@ -237,11 +239,36 @@ impl ProviderLogin {
         Ok(Vouched { claims, return_to: pending.return_to })
     }
 
+    /// Where a browser goes to sign out at the provider too, as that subject, and then to come back to `/login`;
+    /// `None` where the provider has no such place, or does not say it in time.
+    pub async fn logout_target(
+        &self,
+        provider: &Provider,
+        subject: Option<&str>,
+    ) -> Option<String> {
+        let settings = provider.settings();
+        let client = settings.client.as_ref().filter(|client| client.logout)?;
+        let metadata = timeout(LOGOUT_PATIENCE, self.metadata(settings, false)).await.ok()?.ok()?;
+        let end = metadata.additional_metadata().end_session_endpoint.clone()?;
+        if !is_as_safe(end.as_str(), &settings.expected.token.issuer) {
+            return None;
+        }
+        let back = PostLogoutRedirectUrl::new(format!("{}/login", self.public_url)).ok()?;
+        let request = LogoutRequest::from(end)
+            .set_client_id(ClientId::new(client.id.to_string()))
+            .set_post_logout_redirect_uri(back);
+        let request = match subject {
+            Some(subject) => request.set_logout_hint(LogoutHint::new(subject.to_owned())),
+            None => request,
+        };
+        Some(request.http_get_url().into())
+    }
+
     async fn exchange(
         &self,
         settings: &Settings,
         client: &Client,
-        metadata: &CoreProviderMetadata,
+        metadata: &ProviderMetadataWithLogout,
         code: &Secret,
         pending: &Pending,
     ) -> Result<openidconnect::core::CoreIdToken, Failure> {
@@ -281,7 +308,7 @@ impl ProviderLogin {
         &self,
         settings: &Settings,
         fresh: bool,
-    ) -> Result<Arc<CoreProviderMetadata>, Failure> {
+    ) -> Result<Arc<ProviderMetadataWithLogout>, Failure> {
         let issuer = &*settings.expected.token.issuer;
         let known = {
             let mut all = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,7 +331,7 @@ impl ProviderLogin {
         let url = IssuerUrl::new(issuer.to_owned())
             .map_err(|error| Failure::Unavailable(error.to_string()))?;
         let http = self.http(settings).await?;
-        match (CoreProviderMetadata::discover_async(url, &http).await, &known.metadata) {
+        match (ProviderMetadataWithLogout::discover_async(url, &http).await, &known.metadata) {
             (Ok(metadata), _) => {
                 let metadata = Arc::new(metadata);
                 known.metadata = Some(Arc::clone(&metadata));
@@ -358,7 +385,7 @@ impl ProviderLogin {
 /// Signature, issuer, audience, times and nonce of an ID token (OpenID Connect Core 1.0 section
 /// 3.1.3.7); what is wrong, if anything is.
 fn verify(
-    metadata: &CoreProviderMetadata,
+    metadata: &ProviderMetadataWithLogout,
     client: &Client,
     token: &openidconnect::core::CoreIdToken,
     nonce: &Secret,
@@ -368,11 +395,6 @@ fn verify(
     let verifier = oidc.id_token_verifier().set_allowed_algs(ALGORITHMS);
     let nonce = Nonce::new(nonce.expose().into());
     token.claims(&verifier, &nonce).map(|_| ()).map_err(|error| error.to_string())
-}
-
-/// Where a login is kept: only who has both finds it.
-fn digest(state: &Secret, browser: &Secret) -> String {
-    opaque::digest(&format!("{} {}", state.expose(), browser.expose()))
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<HttpResponse, Fault>> + Send>>;

@@ -7,9 +7,11 @@
 mod fetch;
 pub mod keys;
 pub mod linking;
+pub mod pending;
 pub mod login;
 pub mod refresh;
 
 pub use keys::{Fault, fetch_keys};
 pub use linking::{Admitted, Linking, link};
-pub use login::{Callback, Failure, PENDING_TTL, ProviderLogin, Vouched};
+pub use login::{Callback, Failure, ProviderLogin, Started, Vouched};
+pub use pending::{Kept, PENDING_TTL};

@@ -54,7 +54,10 @@ impl Follower {
                 _ = slow_look.tick() => self.prune().await,
                 change = self.changes.recv() => match change {
                     Ok(Change::Keys | Change::Unknown) | Err(RecvError::Lagged(_)) => {}
-                    Ok(Change::Session(_) | Change::User(_) | Change::ApiKey(_)) => continue,
+                    Ok(
+                        Change::Session(_) | Change::User(_) | Change::ApiKey(_) | Change::Clients
+                        | Change::Tokens(_),
+                    ) => continue,
                     Err(RecvError::Closed) => return,
                 },
             }

@@ -55,6 +55,7 @@ impl Login {
         let second_factor_at = claims.second_factor.then_some(now);
         let opened = self.open(&mut transaction, &user, &attempt, second_factor_at, now).await?;
         let Some(cookie) = opened.cookie else { return Ok(None) };
+        transaction.set_session_issuer(opened.session, issuer).await?;
         if !claims.roles.is_empty() {
             transaction.set_session_roles(opened.session, &claims.roles).await?;
         }

@@ -1,7 +1,8 @@
 //! Sessions begin and end.
 
 use super::{Registry, Unknowable};
-use crate::adapters::store::{Fault, Session, Store};
+use crate::adapters::store::{Change, Fault, Session, Store};
+use crate::model::token_mark::RevokedMark;
 use crate::model::{Secret, SessionId, Timestamp, UserId};
 use crate::rules::token::opaque;
 
@@ -58,6 +59,18 @@ impl Sessions {
         outcome.map_err(unknowable)
     }
 
+    /// Revokes tokens of a provider by what they say.
+    pub async fn revoke_tokens(
+        &self,
+        revoked: RevokedMark,
+        now: Timestamp,
+    ) -> Result<(), Unknowable> {
+        let outcome = self.write_token_revocation(revoked, now).await;
+        // After a fault too: it may have been committed.
+        self.registry.apply(&[Change::Tokens(revoked)]);
+        outcome.map_err(unknowable)
+    }
+
     /// The user's live sessions, newest first, at most 1,000.
     pub async fn list(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, Unknowable> {
         let found = async { self.store.read().await?.list_sessions(user, now).await };
@@ -67,6 +80,18 @@ impl Sessions {
     /// The session, also when it is over.
     pub async fn find(&self, session: SessionId) -> Result<Option<Session>, Unknowable> {
         let found = async { self.store.read().await?.find_session(session).await };
+        found.await.map_err(unknowable)
+    }
+
+    /// By which issuer's word a browser's session was opened, and as which of its subjects.
+    ///
+    /// # Errors
+    /// [`Unknowable`] where the store does not say.
+    pub async fn find_issuer(
+        &self,
+        session: SessionId,
+    ) -> Result<Option<(String, Option<String>)>, Unknowable> {
+        let found = async { self.store.read().await?.find_session_issuer(session).await };
         found.await.map_err(unknowable)
     }
 
@@ -81,6 +106,16 @@ impl Sessions {
         let revoked = transaction.revoke_sessions_of(user, now).await?;
         transaction.commit().await?;
         Ok(revoked)
+    }
+
+    async fn write_token_revocation(
+        &self,
+        revoked: RevokedMark,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let mut transaction = self.store.begin_write().await?;
+        transaction.revoke_tokens(revoked, now).await?;
+        transaction.commit().await
     }
 
     async fn find_session(&self, token: &Secret) -> Result<Option<SessionId>, Fault> {

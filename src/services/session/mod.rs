@@ -9,6 +9,7 @@ pub mod flight;
 mod hearing;
 
 mod standing;
+mod revoked_tokens;
 pub mod registry;
 mod place;
 

@@ -11,9 +11,10 @@ use tokio::time::timeout;
 
 use super::flight::{Answer, Flights};
 use super::hearing::Hearing;
+use super::revoked_tokens::RevokedTokens;
 use super::standing::{Standing, Unknowable, UserStanding};
 use crate::adapters::store::{Change, Fault, Store};
-use crate::model::{ApiKeyId, SessionId, Timestamp, UserId};
+use crate::model::{ApiKeyId, SessionId, Timestamp, TokenMarks, UserId};
 
 /// Sessions kept in memory.
 const CAPACITY: u64 = 1_000_000;
@@ -72,8 +73,9 @@ struct Memory {
     flights: Mutex<Flights<Asked>>,
     turns: Semaphore,
     generation: AtomicU64,
-    /// Grows with every change of an API key.
-    api_keys: AtomicU64,
+    /// Grows with every change of an API key or a client.
+    credentials: AtomicU64,
+    tokens: Arc<RevokedTokens>,
     hearing: Hearing,
     applied: broadcast::Sender<Change>,
 }
@@ -93,7 +95,8 @@ impl Registry {
             flights: Mutex::default(),
             turns: Semaphore::new(CONCURRENCY),
             generation: AtomicU64::new(0),
-            api_keys: AtomicU64::new(0),
+            credentials: AtomicU64::new(0),
+            tokens: Arc::new(RevokedTokens::new()),
             hearing: Hearing::new(),
             applied: broadcast::channel(CHANGES).0,
         }))
@@ -161,11 +164,25 @@ impl Registry {
         self.apply(&[Change::ApiKey(key)]);
     }
 
-    /// A number that every change of an API key changes: what was learnt of keys under another is not
+    /// A number that every change of an API key or a client changes: what was learnt of them under another is not
     /// to be believed. `None` while the feed of changes is silent beyond its bound of 1 s.
-    pub fn generation_of_api_keys(&self) -> Option<u64> {
-        let Memory { hearing, api_keys, .. } = &*self.0;
-        hearing.is_recent().then(|| api_keys.load(Ordering::Acquire))
+    pub fn generation_of_credentials(&self) -> Option<u64> {
+        let Memory { hearing, credentials, .. } = &*self.0;
+        hearing.is_recent().then(|| credentials.load(Ordering::Acquire))
+    }
+
+    /// Whether a provider's token was revoked by anything that it says: by memory, or else by the store.
+    ///
+    /// # Errors
+    /// [`Unknowable`] where neither says within 3 s.
+    pub async fn is_token_revoked(&self, marks: Arc<TokenMarks>) -> Result<bool, Unknowable> {
+        let memory = &*self.0;
+        let known = memory.hearing.is_recent().then(|| memory.tokens.recall(&marks)).flatten();
+        match known {
+            Some(revoked) => Ok(revoked),
+            // Boxed: a miss is rare, and its size would be paid on every hit.
+            None => Box::pin(memory.tokens.ask(&memory.store, &marks)).await,
+        }
     }
 
     /// How long ago the moment is that the feed of changes covers; `None` before its first answer.
@@ -196,9 +213,10 @@ impl Registry {
                     memory.users.remove(&user);
                     flights.doubt_user(user);
                 }
-                Change::ApiKey(_) => memory.doubt_api_keys(),
                 // No session hangs on them: whoever follows the changes reads them anew.
                 Change::Keys => {}
+                Change::ApiKey(_) | Change::Clients => memory.doubt_credentials(),
+                Change::Tokens(revoked) => memory.tokens.add(revoked),
                 Change::Unknown => memory.forget_all(&mut flights),
             }
         }
@@ -265,15 +283,16 @@ impl Memory {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn doubt_api_keys(&self) {
-        self.api_keys.fetch_add(1, Ordering::AcqRel);
+    fn doubt_credentials(&self) {
+        self.credentials.fetch_add(1, Ordering::AcqRel);
     }
 
     fn forget_all(&self, flights: &mut Flights<Asked>) {
         self.sessions.clear();
         self.users.clear();
         self.absent.clear();
-        self.doubt_api_keys();
+        self.doubt_credentials();
+        self.tokens.forget_all();
         flights.doubt_all();
     }
 

@@ -21,7 +21,8 @@ const KEEP_ENDED: Duration = Duration::from_secs(86_400);
 /// What a used refresh token's successor is derived from is kept so long: the longest grace.
 pub const KEEP_SUCCESSOR_SEEDS: Duration = Duration::from_secs(60);
 
-/// Removes old changes, and sessions, refresh tokens, known devices, links, mails, rates and tickets that ended.
+/// Removes old changes, and sessions, refresh tokens, revoked tokens of providers, known devices, links, mails, rates
+/// and tickets that ended.
 #[derive(Debug)]
 pub struct Sweep {
     store: Store,
@@ -61,6 +62,7 @@ impl Sweep {
                     .await?
                 + transaction.remove_ended_refresh_tokens(ended, BATCH).await?
                 + transaction.remove_ended_sessions(ended).await?
+                + transaction.prune_revoked_tokens(now, BATCH).await?
                 + transaction.prune_devices(now, BATCH).await?
                 + transaction.prune_links(ended, BATCH).await?
                 + transaction.prune_rates(BATCH).await?

@@ -30,6 +30,7 @@ impl RealProvider {
             "shape": shape,
             "client": {"id": CLIENT, "secret": SECRET},
             "redirectUri": format!("https://app.example.test/auth/oidc/{shape}/callback"),
+            "afterLogout": "https://app.example.test/login",
             "audience": audience,
             "people": people,
         });
@@ -54,7 +55,7 @@ impl RealProvider {
             "[[providers]]\nname = \"{name}\"\nissuer = \"{issuer}\"\n\
              audience = [\"{audience}\"]\nrole_map = {role_map}\n\
              users = \"create\"\nsubject_from = \"sub\"\nclient_id = \"{CLIENT}\"\n\
-             client_secret = \"{SECRET}\"\nlabel = \"{}\"\n",
+             client_secret = \"{SECRET}\"\nlogout = true\nlabel = \"{}\"\n",
             name.to_uppercase()
         )
     }

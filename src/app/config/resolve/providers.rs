@@ -133,7 +133,8 @@ impl Context<'_> {
             reader.report.problem(path, "must be 1 to 4096 bytes");
         }
         let Some(id) = &of.client_id else {
-            if secret.is_some() || of.scopes.is_some() || of.label.is_some() {
+            if secret.is_some() || of.scopes.is_some() || of.label.is_some() || of.logout.is_some()
+            {
                 reader.report.problem(self.path, "has no client_id");
             }
             return None;
@@ -153,6 +154,7 @@ impl Context<'_> {
             secret: secret.map(|(secret, _)| secret),
             scopes: scopes.unwrap_or(default),
             label: reader.text(&self.at("label"), of.label.as_ref(), name, MAX_NAME),
+            logout: of.logout == Some(true),
         })
     }
 

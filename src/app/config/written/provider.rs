@@ -78,6 +78,9 @@ pub struct Provider {
     pub scopes: Option<Vec<String>>,
     /// What people know it by, on the page to sign in: 1 to 64 bytes. Default its name.
     pub label: Option<String>,
+    /// Whether who signs out on the account page is led to the provider to sign out there too (OpenID Connect
+    /// RP-Initiated Logout 1.0). Needs `client_id`; register `<public_url>/login` for after it. Default false.
+    pub logout: Option<bool>,
     /// How long a session lasts that hangs on one of the provider's: `1m` to `365d`. Default `90d`.
     pub session_ttl: Option<Time>,
     /// How often its keys are fetched: `1s` to `1d`. Default `5m`.

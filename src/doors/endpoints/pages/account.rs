@@ -8,14 +8,16 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
 use super::super::arrival::Arrival;
 use super::super::cookie::{self, Cookie};
+use super::super::oidc::{self, WayOut};
 use super::super::refusal::Refused;
 use super::super::{mfa, password, sessions};
 use super::device;
 use super::form::{Fields, Form};
+use super::links::Message;
 use super::page::{Page, Pages, moment};
 use super::sign_in::{answer, typed};
 use crate::model::{Code, Secret, SessionId};
@@ -32,6 +34,7 @@ pub(super) struct Desk {
     pub(super) sessions: sessions::Desk,
     pub(super) password: password::Desk,
     pub(super) overviews: Arc<Overviews>,
+    pub(super) providers: oidc::Desk,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -279,7 +282,12 @@ impl Desk {
         if arrival.enrolling().is_some() || arrival.unknowable {
             self.sessions.sign_out(arrival).await?;
         }
-        Ok(signed_out(&page))
+        let session = arrival.enrolling().and_then(|caller| caller.identity().session());
+        let way_out = match session {
+            Some(session) => self.providers.way_out(session).await,
+            None => None,
+        };
+        Ok(way_out.map_or_else(|| signed_out(&page), |way_out| leaving(&page, &way_out)))
     }
 
     async fn failed(
@@ -298,6 +306,24 @@ const SIGN_IN: &str = "/login?return_to=/account";
 
 fn signed_out(page: &Page) -> Response {
     let mut response = page.redirect("/login");
+    cookie::set(&mut response, Cookie::new(cookies::SESSION).removal());
+    response
+}
+
+/// Signed out here, and on the way to the provider. It is a page: no form of ours may lead to another site.
+fn leaving(page: &Page, way_out: &WayOut) -> Response {
+    let WayOut { target, label } = way_out;
+    let message = Message {
+        page,
+        heading: page.words.sign_out,
+        text: page.words.signed_out_here,
+        target,
+        label: &format!("{} {label}", page.words.go_on_with),
+    };
+    let mut response = page.render(StatusCode::OK, &message);
+    if let Ok(refresh) = HeaderValue::try_from(format!("0; url={target}")) {
+        response.headers_mut().insert(header::REFRESH, refresh);
+    }
     cookie::set(&mut response, Cookie::new(cookies::SESSION).removal());
     response
 }

@@ -59,12 +59,12 @@ struct Verify<'a> {
 /// Tells how it ended, and where to go on.
 #[derive(Template)]
 #[template(path = "doors/endpoints/pages/message.html")]
-struct Message<'a> {
-    page: &'a Page,
-    heading: &'a str,
-    text: &'a str,
-    target: &'a str,
-    label: &'a str,
+pub(super) struct Message<'a> {
+    pub(super) page: &'a Page,
+    pub(super) heading: &'a str,
+    pub(super) text: &'a str,
+    pub(super) target: &'a str,
+    pub(super) label: &'a str,
 }
 
 impl Desk {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use super::super::{links as mailed, login, mfa, password, sessions};
+use super::super::{links as mailed, login, mfa, oidc, password, sessions};
 use super::page::Pages;
 use super::settings::Settings;
 use super::{account, links, sign_in, style};
@@ -22,17 +22,33 @@ pub struct Desks {
     pub(in super::super) password: password::Desk,
     pub(in super::super) overviews: Arc<Overviews>,
     pub(in super::super) live: Arc<Live>,
+    pub(in super::super) providers: oidc::Desk,
 }
 
 /// Builds the router, once.
 pub fn routes(desks: Desks) -> Router {
-    let Desks { settings, login, factor, sessions, links: mailed, password, overviews, live } =
-        desks;
+    let Desks {
+        settings,
+        login,
+        factor,
+        sessions,
+        links: mailed,
+        password,
+        overviews,
+        live,
+        providers,
+    } = desks;
     // What signs in has no session yet that a form could be bound to.
     let pages = Pages::new(Arc::clone(&settings), Bound::ToBrowser);
     let own_pages = Pages::new(Arc::clone(&settings), Bound::ToSession);
-    let own =
-        account::Desk { pages: own_pages, factor: factor.clone(), sessions, password, overviews };
+    let own = account::Desk {
+        pages: own_pages,
+        factor: factor.clone(),
+        sessions,
+        password,
+        overviews,
+        providers,
+    };
     Router::new()
         .merge(style::routes(settings))
         .merge(sign_in::routes(sign_in::Desk {

@@ -23,7 +23,7 @@ use crate::services::login::{Answer, Identifier, Opens, TICKET_TTL, Tokens};
 /// Where a person goes who did not come from anywhere.
 const HOME: &str = "/account";
 /// As long as the ticket holds.
-const TICKET: Cookie =
+const TICKET: Cookie<'static> =
     Cookie { same_site: "Strict", lifetime: Some(TICKET_TTL), ..Cookie::new(cookies::TICKET) };
 /// Digits of a code of an authenticator.
 const DIGITS: usize = 6;

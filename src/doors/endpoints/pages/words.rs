@@ -19,6 +19,7 @@ words! {
     choose_language: "Idioma", "Idioma", "Language";
     sign_in: "Entrar", "Iniciar sesión", "Sign in";
     sign_out: "Sair", "Cerrar sesión", "Sign out";
+    signed_out_here: "Você saiu daqui. Falta sair também de onde você entrou.", "Ha cerrado la sesión aquí. Falta cerrarla también donde la inició.", "You are signed out here. What is left is to sign out where you signed in.";
     name_or_email: "Usuário ou e-mail", "Usuario o correo electrónico", "User name or e-mail";
     email: "E-mail", "Correo electrónico", "E-mail";
     password: "Senha", "Contraseña", "Password";

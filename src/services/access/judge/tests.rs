@@ -7,6 +7,7 @@ use crate::adapters::telemetry::Audit;
 use crate::live::Providers;
 use crate::model::{Role, Roles, UserId};
 use crate::rules::token::{Claims, Expectations, Keyring};
+use crate::services::access::VerifiedToken;
 use crate::services::session::UserStanding;
 
 /// A registry's answer, and how often it was asked.
@@ -70,6 +71,7 @@ impl Court {
                 asked.times.set(asked.times.get() + 1);
                 std::future::ready(asked.answer.clone())
             },
+            |_| std::future::ready(Ok(false)),
             |_| std::future::ready(Ok(None)),
             |_| std::future::ready(Ok(None)),
         )

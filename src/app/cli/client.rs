@@ -1,0 +1,146 @@
+//! `guarita client create|list|revoke`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::migrate::{Failure, fault, finish, say, with_store};
+use crate::adapters::store::{ClientSecret, Store};
+use crate::app::config::parse_time;
+use crate::model::{Timestamp, clock};
+use crate::services::client::{Administration, Refusal};
+
+/// `guarita client`
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Makes a secret for a client and prints it, once. A second one takes the place of the first, which counts
+    /// until it is revoked.
+    Create {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The client: its client_id.
+        #[arg(long)]
+        name: String,
+        /// How long the secret counts, 1s to 3650d, as in 90d; without an end where it is left out.
+        #[arg(long, value_name = "TIME", value_parser = parse_lifetime)]
+        expires_in: Option<Duration>,
+    },
+    /// Lists secrets that were not revoked, in the order of their creation; never the secrets themselves, and
+    /// not those of the configuration.
+    List {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Those that were revoked too.
+        #[arg(long)]
+        all: bool,
+        /// Only secrets with ids above this one; at most 1000 are listed at once.
+        #[arg(long, value_name = "ID", default_value_t = 0)]
+        after: i64,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revokes a secret, or a client with all of them; holds on running gateways within 1 s.
+    Revoke {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The secret's id, as listed; or the client's name: then all of it.
+        #[arg(value_name = "ID|NAME")]
+        which: String,
+    },
+}
+
+fn parse_lifetime(text: &str) -> Result<Duration, &'static str> {
+    parse_time(text).ok_or("must be a whole number with s, m, h or d, as in 90d")
+}
+
+/// Runs the verb.
+pub fn run(arguments: Arguments) -> ExitCode {
+    finish(match arguments.verb {
+        Verb::Create { config, name, expires_in } => {
+            with_store(&config, async |_, store| create(store, &name, expires_in).await)
+        }
+        Verb::List { config, all, after, json } => {
+            with_store(&config, async |_, store| list(store, after, all, json).await)
+        }
+        Verb::Revoke { config, which } => {
+            with_store(&config, async |_, store| revoke(store, &which).await)
+        }
+    })
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    Failure::Refused(refusal.to_string())
+}
+
+async fn create(store: Store, name: &str, lifetime: Option<Duration>) -> Result<(), Failure> {
+    let made = Administration::new(store).create(name, lifetime, clock::now()).await;
+    say(made.map_err(fault)?.map_err(refused)?.expose())
+}
+
+async fn revoke(store: Store, which: &str) -> Result<(), Failure> {
+    let revoked = Administration::new(store).revoke(which, clock::now()).await;
+    let count = revoked.map_err(fault)?.map_err(refused)?;
+    say(&format!("revoked {count} {}", if count == 1 { "secret" } else { "secrets" }))
+}
+
+async fn list(store: Store, after: i64, all: bool, json: bool) -> Result<(), Failure> {
+    let now = clock::now();
+    let found = Administration::new(store).list(after, all).await.map_err(fault)?;
+    if json {
+        let rows: Vec<_> = found.iter().map(|secret| as_json(secret, now)).collect();
+        return say(&serde_json::Value::from(rows).to_string());
+    }
+    say(&format!("{:>6}  {:<24}  {:<7}  {:<20}  {}", "ID", "NAME", "STATE", "CREATED", "EXPIRES"))?;
+    for secret in &found {
+        say(&format!(
+            "{:>6}  {:<24}  {:<7}  {:<20}  {}",
+            secret.id,
+            secret.name,
+            state(secret, now),
+            secret.created_at.rfc3339(),
+            secret.expires_at.map_or("-".to_owned(), Timestamp::rfc3339),
+        ))?;
+    }
+    Ok(())
+}
+
+fn state(secret: &ClientSecret, now: Timestamp) -> &'static str {
+    match secret.revoked_at {
+        Some(_) => "revoked",
+        None if secret.is_live(now) => "active",
+        None => "expired",
+    }
+}
+
+fn as_json(secret: &ClientSecret, now: Timestamp) -> serde_json::Value {
+    serde_json::json!({
+        "id": secret.id,
+        "name": secret.name,
+        "state": state(secret, now),
+        "createdAt": secret.created_at.rfc3339(),
+        "expiresAt": secret.expires_at.map(Timestamp::rfc3339),
+        "revokedAt": secret.revoked_at.map(Timestamp::rfc3339),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::augment_args(clap::Command::new("client")).debug_assert();
+    }
+}

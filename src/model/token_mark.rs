@@ -1,0 +1,264 @@
+//! What the token of a provider can be revoked by: what it says, not its bytes, of which one token may have
+//! several.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::Timestamp;
+
+/// How long a revoked session or subject is remembered: longer than any token is in use.
+pub const KEEP: Duration = Duration::from_secs(400 * 86_400);
+/// Longest time that a token counts beyond its `exp`, and more.
+const MARGIN: Duration = Duration::from_secs(120);
+/// Longest value that is marked, in bytes.
+pub const MAX_VALUE: usize = 255;
+
+/// A kind of claim that tokens are revoked by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkKind {
+    /// `jti`: one token.
+    Token,
+    /// `sid` or `session_id`: all tokens of a session, whenever they were issued.
+    Session,
+    /// `sub`, or what the provider's `subject_from` names: the tokens that were issued before.
+    Subject,
+    /// What takes the place of a `jti` that is not there: subject and times.
+    Times,
+}
+
+impl MarkKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "jti",
+            Self::Session => "sid",
+            Self::Subject => "sub",
+            Self::Times => "times",
+        }
+    }
+}
+
+/// SHA-256 of an issuer, a kind of claim and its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mark([u8; 32]);
+
+impl Mark {
+    /// Of what a token of that issuer says.
+    pub fn of(issuer: &str, kind: MarkKind, value: &str) -> Self {
+        let mut context = Context::new(&SHA256);
+        for text in [issuer, kind.as_str(), value] {
+            context.update(text.as_bytes());
+            context.update(b"\0");
+        }
+        Self(context.finish().as_ref().first_chunk().copied().unwrap_or_default())
+    }
+
+    /// As the store has it: base64url without padding.
+    pub fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// As the store has it.
+    pub fn parse(text: &str) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+}
+
+/// A mark whose tokens count no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevokedMark {
+    /// Which.
+    pub mark: Mark,
+    /// When: matters for subjects.
+    pub revoked_at: Timestamp,
+    /// From then on no such token would count anyway.
+    pub keep_until: Timestamp,
+}
+
+impl RevokedMark {
+    /// Revoked now, and remembered for 400 days.
+    pub fn now(mark: Mark, now: Timestamp) -> Self {
+        Self { mark, revoked_at: now, keep_until: now.plus(KEEP) }
+    }
+
+    /// Both together: the later moment, the longer memory.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        Self {
+            revoked_at: self.revoked_at.max(other.revoked_at),
+            keep_until: self.keep_until.max(other.keep_until),
+            ..self
+        }
+    }
+}
+
+/// All that one token can be revoked by.
+#[derive(Debug)]
+pub struct TokenMarks {
+    /// Its session, where it names one.
+    session: Option<Mark>,
+    /// Itself.
+    token: Mark,
+    /// `sub` first, then what names it here, where that is something else.
+    subjects: Vec<Mark>,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+/// What a token says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    /// `iss`
+    pub issuer: &'a str,
+    /// `jti`
+    pub token_id: Option<&'a str>,
+    /// `sid`
+    pub session: Option<&'a str>,
+    /// `sub`
+    pub subject: &'a str,
+    /// What names its subject here.
+    pub named: &'a str,
+    /// `iat`
+    pub issued_at: Timestamp,
+    /// `exp`
+    pub expires_at: Timestamp,
+}
+
+impl TokenMarks {
+    /// Those of a token that says this.
+    pub fn new(said: Said<'_>) -> Self {
+        let Said { issuer, subject, named, issued_at, expires_at, .. } = said;
+        let of = |kind, value: &str| Mark::of(issuer, kind, value);
+        let times = || format!("{} {} {subject}", issued_at.seconds(), expires_at.seconds());
+        let mut subjects = vec![of(MarkKind::Subject, subject)];
+        if named != subject {
+            subjects.push(of(MarkKind::Subject, named));
+        }
+        Self {
+            session: said.session.map(|session| of(MarkKind::Session, session)),
+            token: match said.token_id {
+                Some(id) => of(MarkKind::Token, id),
+                None => of(MarkKind::Times, &times()),
+            },
+            subjects,
+            issued_at,
+            expires_at,
+        }
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Mark> {
+        self.session.iter().chain([&self.token]).chain(&self.subjects)
+    }
+
+    /// Whether the token counts no more, by what was revoked.
+    pub fn are_revoked(&self, find: impl Fn(&Mark) -> Option<RevokedMark>) -> bool {
+        self.session.iter().chain([&self.token]).any(|mark| find(mark).is_some())
+            || self
+                .subjects
+                .iter()
+                .filter_map(find)
+                .any(|revoked| self.issued_at <= revoked.revoked_at)
+    }
+
+    /// What ends the token's session now; the token alone, where it names none.
+    pub fn ending(&self, now: Timestamp) -> RevokedMark {
+        match self.session {
+            Some(session) => RevokedMark::now(session, now),
+            None => RevokedMark {
+                mark: self.token,
+                revoked_at: now,
+                keep_until: self.expires_at.plus(MARGIN),
+            },
+        }
+    }
+
+    /// What ends all tokens of its subject that were issued up to now.
+    pub fn ending_all(&self, now: Timestamp) -> Option<RevokedMark> {
+        self.subjects.first().map(|subject| RevokedMark::now(*subject, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn said() -> Said<'static> {
+        Said {
+            issuer: "i",
+            token_id: Some("t"),
+            session: Some("s"),
+            subject: "u",
+            named: "ada",
+            issued_at: NOW,
+            expires_at: NOW.plus(Duration::from_secs(600)),
+        }
+    }
+
+    fn ends(revoked: RevokedMark, said: Said<'_>) -> bool {
+        TokenMarks::new(said).are_revoked(|mark| (*mark == revoked.mark).then_some(revoked))
+    }
+
+    #[test]
+    fn a_token_is_revoked_by_each_thing_that_it_says_and_by_no_other() {
+        let (late, early) = (NOW.plus(Duration::from_secs(1)), NOW.minus(Duration::from_secs(1)));
+        for (issuer, kind, value, at, revoked) in [
+            ("i", MarkKind::Token, "t", early, true),
+            ("i", MarkKind::Session, "s", early, true),
+            ("i", MarkKind::Subject, "u", NOW, true),
+            ("i", MarkKind::Subject, "u", late, true),
+            ("i", MarkKind::Subject, "u", early, false),
+            ("i", MarkKind::Subject, "ada", NOW, true),
+            ("j", MarkKind::Session, "s", NOW, false),
+            ("i", MarkKind::Session, "t", NOW, false),
+            ("i", MarkKind::Token, "s", NOW, false),
+            ("i", MarkKind::Token, "u", NOW, false),
+        ] {
+            let mark = RevokedMark::now(Mark::of(issuer, kind, value), at);
+            assert_eq!(ends(mark, said()), revoked, "{issuer} {kind:?} {value}");
+        }
+    }
+
+    #[test]
+    fn what_ends_a_token_ends_its_session_or_else_itself_alone() {
+        let of = |said| TokenMarks::new(said).ending(NOW);
+        let other = |session| Said { token_id: Some("t2"), session, ..said() };
+        let whole = of(said());
+        assert!(ends(whole, said()) && ends(whole, other(Some("s"))));
+        assert!(!ends(whole, other(Some("s2"))));
+        let alone = of(Said { session: None, ..said() });
+        assert!(ends(alone, said()) && !ends(alone, other(Some("s"))));
+        assert!(alone.keep_until > said().expires_at && alone.keep_until < whole.keep_until);
+        // Without a `jti` it is known by its subject and its times.
+        let bare = Said { session: None, token_id: None, ..said() };
+        let later = Said { issued_at: NOW.plus(Duration::from_secs(1)), ..bare };
+        assert!(ends(of(bare), bare));
+        for other in [later, Said { subject: "v", ..bare }] {
+            assert!(!ends(of(bare), other));
+        }
+    }
+
+    #[test]
+    fn a_subject_s_tokens_end_up_to_a_moment() {
+        let all = TokenMarks::new(said()).ending_all(NOW).unwrap();
+        let later = Said { issued_at: NOW.plus(Duration::from_secs(1)), ..said() };
+        assert!(ends(all, said()) && !ends(all, later));
+        let again = RevokedMark::now(all.mark, later.issued_at);
+        assert_eq!(all.joined(again), again);
+        assert_eq!(again.joined(all), again);
+    }
+
+    #[test]
+    fn a_mark_has_one_spelling() {
+        let mark = Mark::of("i", MarkKind::Token, "t");
+        assert_eq!(Mark::parse(&mark.text()), Some(mark));
+        for text in ["", "AAAA", &format!("{}A", mark.text())] {
+            assert_eq!(Mark::parse(text), None);
+        }
+        assert_ne!(Mark::of("i", MarkKind::Token, "t"), Mark::of("ijti", MarkKind::Token, "t"));
+    }
+}

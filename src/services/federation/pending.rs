@@ -1,0 +1,267 @@
+//! A login that waits for the provider, in the keeping of the browser that began it.
+//!
+//! It is sealed under a key that comes of the signing key, for its state and its provider, so that nobody can read
+//! or make one, and every gateway with the same keys opens it. Nothing of it is kept here: no number of logins that
+//! are begun and never end shuts anybody out. Of those that came back a trace is kept for as long as they could come
+//! back again, as far as there is room; behind it stands the provider, which takes a code once.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::model::{Secret, Timestamp};
+use crate::rules::request::ReturnTo;
+use crate::rules::token::{Keyring, opaque};
+use crate::services::keys::{SealingKey, Unopened};
+
+/// How long a person may take at the provider.
+pub const PENDING_TTL: Duration = Duration::from_secs(600);
+/// Length of [`Kept::name`]: 132 bits of a digest.
+const NAME_LENGTH: usize = 22;
+/// What the key is for.
+const PURPOSE: &str = "provider-login";
+/// Keys that open: that of the signing key in force, and the one before it.
+const MAX_KEYS: usize = 2;
+/// Traces of logins that came back, in each of two halves.
+const MAX_TRACES: usize = 16_384;
+
+/// What is needed when the person comes back.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) nonce: Secret,
+    pub(super) verifier: Secret,
+    pub(super) return_to: Option<ReturnTo>,
+}
+
+/// What a browser keeps of a login under way.
+#[derive(Debug)]
+pub struct Kept {
+    /// Under which name: of its state.
+    pub name: String,
+    /// When it is of no use any more, in seconds since the epoch, a dot, and what is sealed.
+    pub value: Secret,
+}
+
+impl Kept {
+    /// The name under which the login of that state is kept.
+    pub fn name(state: &Secret) -> String {
+        let mut name = opaque::digest(state.expose());
+        name.truncate(NAME_LENGTH);
+        name
+    }
+
+    /// Whether it can be such a name.
+    pub fn is_name(text: &str) -> bool {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        text.len() == NAME_LENGTH && text.bytes().all(allowed)
+    }
+
+    /// When a value is of no use any more; 0 where it does not say.
+    pub fn ends_at(value: &str) -> i64 {
+        value.split_once('.').and_then(|(end, _)| end.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// Seals and opens logins under way.
+pub(super) struct Keeping {
+    keyring: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
+    /// The newest first, each with the id of the signing key that it comes of.
+    keys: Mutex<Vec<(Box<str>, Arc<SealingKey>)>>,
+    traces: Mutex<Traces>,
+}
+
+impl fmt::Debug for Keeping {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Keeping").finish_non_exhaustive()
+    }
+}
+
+impl Keeping {
+    pub(super) fn new(keyring: impl Fn() -> Arc<Keyring> + Send + Sync + 'static) -> Self {
+        Self { keyring: Box::new(keyring), keys: Mutex::default(), traces: Mutex::default() }
+    }
+
+    /// For this state and provider, for ten minutes.
+    pub(super) fn seal(
+        &self,
+        state: &Secret,
+        provider: &str,
+        pending: &Pending,
+        now: Timestamp,
+    ) -> Result<Kept, Unopened> {
+        let ends_at = now.plus(PENDING_TTL).seconds();
+        let keys = self.keys(now)?;
+        let key = keys.first().ok_or(Unopened)?;
+        let Pending { nonce, verifier, return_to } = pending;
+        let target = return_to.as_ref().map_or("", ReturnTo::as_str);
+        let plain = Secret::new(format!("{}\n{}\n{target}", nonce.expose(), verifier.expose()));
+        let sealed = key.seal(&bound_to(state, provider, ends_at), plain.expose().as_bytes())?;
+        Ok(Kept { name: Kept::name(state), value: Secret::new(format!("{ends_at}.{sealed}")) })
+    }
+
+    /// What was sealed for this state and provider, once, and within ten minutes.
+    pub(super) fn open(
+        &self,
+        state: &Secret,
+        provider: &str,
+        kept: &str,
+        now: Timestamp,
+    ) -> Option<Pending> {
+        let ends_at = Kept::ends_at(kept);
+        let (_, sealed) = kept.split_once('.')?;
+        if now.seconds() >= ends_at {
+            return None;
+        }
+        let bound_to = bound_to(state, provider, ends_at);
+        let keys = self.keys(now).ok()?;
+        let plain = keys.iter().find_map(|key| key.open(&bound_to, sealed).ok())?;
+        let mut parts = str::from_utf8(&plain).ok()?.splitn(3, '\n');
+        let (nonce, verifier, target) = (parts.next()?, parts.next()?, parts.next()?);
+        let first = lock(&self.traces).is_first(opaque::digest(state.expose()), now);
+        first.then(|| Pending {
+            nonce: Secret::new(nonce),
+            verifier: Secret::new(verifier),
+            return_to: ReturnTo::parse(target),
+        })
+    }
+
+    /// The keys that open, first the one that seals.
+    fn keys(&self, now: Timestamp) -> Result<Vec<Arc<SealingKey>>, Unopened> {
+        let keyring = (self.keyring)();
+        let signing = keyring.signing(now);
+        let mut keys = lock(&self.keys);
+        if keys.first().is_none_or(|(id, _)| **id != *signing.id()) {
+            let key = SealingKey::derive(PURPOSE, &signing.seed())?;
+            keys.insert(0, (signing.id().into(), Arc::new(key)));
+            keys.truncate(MAX_KEYS);
+        }
+        Ok(keys.iter().map(|(_, key)| Arc::clone(key)).collect())
+    }
+}
+
+fn bound_to(state: &Secret, provider: &str, ends_at: i64) -> String {
+    format!("{PURPOSE}:{provider}:{ends_at}:{}", opaque::digest(state.expose()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Logins that came back, by their states: for ten minutes at least, but no more than there is room for.
+#[derive(Default)]
+struct Traces {
+    current: HashSet<String>,
+    previous: HashSet<String>,
+    since: i64,
+}
+
+impl Traces {
+    /// Whether it comes for the first time, as far as is remembered.
+    fn is_first(&mut self, state: String, now: Timestamp) -> bool {
+        let old = now.seconds().saturating_sub(self.since).unsigned_abs() >= PENDING_TTL.as_secs();
+        if old || self.current.len() >= MAX_TRACES {
+            self.previous = std::mem::take(&mut self.current);
+            self.since = now.seconds();
+        }
+        !self.previous.contains(&state) && self.current.insert(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::token::{Algorithm, SigningKey};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn keyring() -> Arc<Keyring> {
+        let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
+        let key = SigningKey::parse(Algorithm::EdDsa, &key).unwrap();
+        Arc::new(Keyring::new(key, Vec::new()).unwrap())
+    }
+
+    fn keeping(keyring: &Arc<Keyring>) -> Keeping {
+        let keyring = Arc::clone(keyring);
+        Keeping::new(move || Arc::clone(&keyring))
+    }
+
+    fn pending(target: &str) -> Pending {
+        Pending {
+            nonce: Secret::new("nonce"),
+            verifier: Secret::new("verifier"),
+            return_to: ReturnTo::parse(target),
+        }
+    }
+
+    fn state(text: &str) -> Secret {
+        Secret::new(text)
+    }
+
+    #[test]
+    fn a_login_opens_once_for_its_state_its_provider_and_its_time() {
+        let keyring = keyring();
+        let keeping = keeping(&keyring);
+        let kept = keeping.seal(&state("s"), "idp", &pending("/after?a=b"), NOW).unwrap();
+        assert_eq!((kept.name.len(), &kept.name), (NAME_LENGTH, &Kept::name(&state("s"))));
+        let value = kept.value.expose().to_owned();
+        assert!(!value.contains("after"), "{value}");
+        let later = NOW.plus(PENDING_TTL);
+        let open = |of: &str, provider, value: &str, now| {
+            keeping.open(&state(of), provider, value, now).is_some()
+        };
+        assert!(!open("other", "idp", &value, NOW));
+        assert!(!open("s", "other", &value, NOW));
+        assert!(!open("s", "idp", &value, later));
+        let (_, sealed) = value.split_once('.').unwrap();
+        let longer = format!("{}.{sealed}", later.plus(PENDING_TTL).seconds());
+        assert!(!open("s", "idp", &longer, later));
+        for bad in ["", ".", "9999999999.", "9999999999.AAAA", sealed] {
+            assert!(!open("s", "idp", bad, NOW), "{bad}");
+        }
+        let opened = keeping.open(&state("s"), "idp", &value, NOW).unwrap();
+        assert_eq!(opened.nonce, Secret::new("nonce"));
+        assert_eq!(opened.verifier, Secret::new("verifier"));
+        assert_eq!(opened.return_to, ReturnTo::parse("/after?a=b"));
+        assert!(!open("s", "idp", &value, NOW));
+    }
+
+    #[test]
+    fn every_gateway_with_the_key_opens_it_and_no_other() {
+        let keyring_of_two = keyring();
+        let (one, two) = (keeping(&keyring_of_two), keeping(&keyring_of_two));
+        let kept = one.seal(&state("s"), "idp", &pending(""), NOW).unwrap();
+        let value = kept.value.expose();
+        assert!(keeping(&keyring()).open(&state("s"), "idp", value, NOW).is_none());
+        assert!(two.open(&state("s"), "idp", value, NOW).unwrap().return_to.is_none());
+    }
+
+    #[test]
+    fn a_login_outlives_a_rotation_of_the_signing_key() {
+        let current = Arc::new(Mutex::new(keyring()));
+        let read = Arc::clone(&current);
+        let keeping = Keeping::new(move || Arc::clone(&lock(&read)));
+        let first = keeping.seal(&state("1"), "idp", &pending("/"), NOW).unwrap();
+        *lock(&current) = keyring();
+        let second = keeping.seal(&state("2"), "idp", &pending("/"), NOW).unwrap();
+        assert!(keeping.open(&state("1"), "idp", first.value.expose(), NOW).is_some());
+        assert!(keeping.open(&state("2"), "idp", second.value.expose(), NOW).is_some());
+        let third = keeping.seal(&state("3"), "idp", &pending("/"), NOW).unwrap();
+        for _ in 0..2 {
+            *lock(&current) = keyring();
+            keeping.seal(&state("x"), "idp", &pending("/"), NOW).unwrap();
+        }
+        assert!(keeping.open(&state("3"), "idp", third.value.expose(), NOW).is_none());
+    }
+
+    #[test]
+    fn traces_are_bounded_and_last_as_long_as_a_login() {
+        let mut traces = Traces::default();
+        assert!(traces.is_first("a".into(), NOW));
+        assert!(!traces.is_first("a".into(), NOW.plus(PENDING_TTL)));
+        for number in 0..3 * MAX_TRACES {
+            assert!(traces.is_first(number.to_string(), NOW.plus(PENDING_TTL)));
+        }
+        assert!(traces.current.len() + traces.previous.len() <= 2 * MAX_TRACES);
+    }
+}
