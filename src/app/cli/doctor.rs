@@ -127,7 +127,8 @@ async fn ask_database(config: &Config) -> (Found, Option<Timestamp>) {
             (wrong("database: its schema is older or newer", "run guarita migrate"), None)
         }
         Err(fault) => {
-            let todo = "see that the path, its owner and its mode are right";
+            let todo = "see store.database: the path, owner and mode of a file; of a server, that it runs, \
+                        its role and password, and firewalls on the way";
             (wrong(format_args!("database: {fault}"), todo), None)
         }
     }
