@@ -19,7 +19,7 @@ pub mod persona;
 pub mod postgres;
 pub mod provider;
 pub mod raw;
-#[path = "../../../src/adapters/store/sample_database.rs"]
+#[path = "../../../src/adapters/store/sample/database.rs"]
 pub mod sample_database;
 pub mod setup;
 pub mod tokens;
