@@ -37,8 +37,6 @@ pub mod users;
 
 #[cfg(test)]
 pub(crate) mod sample;
-#[cfg(test)]
-pub(crate) mod sample_database;
 
 pub use api_keys::{ApiKey, NewApiKey, WhichKeys};
 pub use changes::{Change, Horizon, NotedChange};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::adapters::store::sample_database::{Database, execute};
+use crate::adapters::store::sample::database::{Database, execute};
 use crate::adapters::store::{Settings, Store, Transaction};
 use crate::model::{Secret, Timestamp, UserId};
 
@@ -122,7 +122,7 @@ async fn a_database_in_another_encoding_is_refused() {
     database.on_server(format!(
         "CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
     ));
-    let url = crate::adapters::store::sample_database::at(&database.url(), &name);
+    let url = crate::adapters::store::sample::database::at(&database.url(), &name);
     let refused = Store::open(&settings(&url)).await;
     database.on_server(format!("DROP DATABASE {name} WITH (FORCE)"));
     assert!(matches!(refused, Err(OpenFault::Unsuitable { .. })), "{refused:?}");

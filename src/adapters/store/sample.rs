@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::sample_database::Database;
+use self::database::Database;
 use super::{NewSession, NewUser, Settings, Store};
 use crate::model::{Secret, SessionId, Subject, Timestamp, UserId, random};
+
+pub(crate) mod database;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -34,7 +36,7 @@ impl Place {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::create(|url| {
             let settings = settings(url.to_owned());
-            super::sample_database::wait(async move || {
+            database::wait(async move || {
                 Store::open(&settings).await.unwrap().close().await;
             });
         });

@@ -7,7 +7,7 @@ mod certificates;
 mod gateway;
 mod persona;
 mod raw;
-#[path = "../../../src/adapters/store/sample_database.rs"]
+#[path = "../../../src/adapters/store/sample/database.rs"]
 #[expect(dead_code, reason = "it belongs to tests of the store too")]
 mod sample_database;
 mod upstream;

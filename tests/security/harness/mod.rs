@@ -20,7 +20,7 @@ pub mod postgres;
 pub mod provider;
 pub mod raw;
 pub mod redis;
-#[path = "../../../src/adapters/store/sample_database.rs"]
+#[path = "../../../src/adapters/store/sample/database.rs"]
 pub mod sample_database;
 pub mod setup;
 pub mod tokens;
