@@ -183,7 +183,10 @@ async fn a_gateway_may_start_before_its_redis() {
     let mut redis = Redis::start().await;
     redis.kill().await;
     let upstream = Upstream::start().await;
-    let gateway = on(&redis, Setup::standard(&upstream.url())).start().await;
+    // A key ends with its bucket: this one lives for long enough to be seen.
+    let setup = Setup::standard(&upstream.url())
+        .set("rate_limits.login", "{ per_source = \"off\", per_account = \"9/1h\" }");
+    let gateway = on(&redis, setup).start().await;
     up(&gateway, 0.0).await;
     assert_eq!(gateway.bearer("alice").await.get("/api/x").await.status, 200);
     redis.restart().await;

@@ -18,21 +18,21 @@ pub mod remote;
 pub mod rates;
 pub mod tickets;
 pub mod hint;
-pub mod ephemeral;
+pub mod place;
 
 #[cfg(test)]
 #[path = "../../../tests/security/harness/redis.rs"]
 #[expect(unreachable_pub, reason = "the tests of the executable use it too")]
 mod sample;
 #[cfg(test)]
-mod suite;
+mod tests;
 
 pub use address::Address;
 pub use bounded::{bounded, weight_of};
-pub use ephemeral::{Ephemeral, OpenFault};
 pub use hint::Hints;
 pub use memory::{Full, Memory};
 pub use out_of_reach::OutOfReach;
+pub use place::{Ephemeral, OpenFault};
 pub use rate::{Key, Limiter, Rate};
 pub use rates::{Counted, Rates};
 pub use remote::{Examined, examine};

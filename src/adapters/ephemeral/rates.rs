@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-use super::ephemeral::{Place, Table};
+use super::place::{Place, Table};
 use super::remote::Link;
 use super::{Limiter, OutOfReach, Rate};
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::ephemeral::Place;
+use super::place::Place;
 use super::seal::Seal;
 use super::{Full, Memory, OutOfReach};
 use crate::adapters::store::{NewTicket, Transaction};
