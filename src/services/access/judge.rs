@@ -129,7 +129,7 @@ impl Judge {
         };
         // Whatever becomes of the request, its ticket is used up.
         let redeemed = candidates.ticket().and_then(|ticket| self.tickets.redeem(ticket, now));
-        try_each(known, grounds, candidates.iter(), redeemed, standing, revoked, open, identify)
+        try_each(known, grounds, candidates.iter(), redeemed, (standing, revoked), open, identify)
             .await
     }
 }
@@ -158,8 +158,7 @@ async fn try_each<'a, Answer, Revoked, Opening, Identifying>(
     grounds: Grounds<'_>,
     credentials: impl Iterator<Item = Credential<'a>>,
     mut redeemed: Option<Redeemed>,
-    standing: impl Fn(SessionId) -> Answer,
-    revoked: impl Fn(Arc<TokenMarks>) -> Revoked,
+    (standing, revoked): (impl Fn(SessionId) -> Answer, impl Fn(Arc<TokenMarks>) -> Revoked),
     open: impl Fn(&'a str) -> Opening,
     identify: impl Fn(&'a str) -> Identifying,
 ) -> Verdict
