@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::harness::certificates::{Authority, Client};
 use crate::harness::{Gateway, HOST, Request, Setup, Upstream, Wire, cli, until};
 use crate::introspection::{INTROSPECT, by, form};
 
 const RELOADS: usize = 1_000;
+/// Between two questions of one caller: reloads have a core, too.
+const BETWEEN: Duration = Duration::from_millis(10);
 /// Who is removed is never let in from then on.
 const REMOVED_FOR: Duration = Duration::from_secs(1);
 
@@ -77,12 +80,15 @@ async fn a_thousand_reloads_of_both_lists_under_load_give_no_wrong_answer() {
         let (gateway, stop, answers) =
             (Arc::clone(&gateway), Arc::clone(&stop), Arc::clone(&answers));
         load.spawn(async move {
+            let mut ticks = tokio::time::interval(BETWEEN);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while !stop.load(Ordering::Relaxed) {
                 let mut wire = match &tls {
                     Some(tls) => Wire::tls(gateway.https(), tls).await,
                     None => gateway.wire().await,
                 };
                 for _ in 0..200 {
+                    ticks.tick().await;
                     assert_eq!(status(&mut wire, name).await, expected, "{certificate:?} {name:?}");
                     answers.fetch_add(1, Ordering::Relaxed);
                 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::database::seize;
 use crate::harness::provider::{AUDIENCE, Key, Provider};
-use crate::harness::{Answer, Gateway, Setup, Socket, Upstream, until};
+use crate::harness::{Answer, Gateway, Request, Setup, Socket, Upstream, until};
 use crate::introspection::{ask, by, form, inactive, with_clients};
 
 const REVOKE: &str = "/oauth2/revoke";
@@ -127,7 +127,7 @@ async fn all_tokens_of_a_subject_end_that_were_issued_before_and_later_ones_coun
         assert!(is_in(stage.status(token).await));
     }
     let ada = stage.gateway.anonymous().with_token(&before[0]);
-    assert_eq!(ada.post("/auth/logout-all", &json!({})).await.status, 204);
+    assert_eq!(ada.send(Request::post("/auth/logout-all").body("")).await.status, 204);
     assert_eq!((stage.status(&before[0]).await, stage.status(&before[1]).await), (401, 401));
     assert!(is_in(stage.status(&before[2]).await));
     // Within the leeway: issued after the moment.

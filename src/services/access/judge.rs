@@ -136,7 +136,7 @@ impl Judge {
             },
             None => None,
         };
-        try_each(known, grounds, candidates.iter(), redeemed, standing, revoked, open, identify)
+        try_each(known, grounds, candidates.iter(), redeemed, (standing, revoked), open, identify)
             .await
     }
 }
@@ -165,8 +165,7 @@ async fn try_each<'a, Answer, Revoked, Opening, Identifying>(
     grounds: Grounds<'_>,
     credentials: impl Iterator<Item = Credential<'a>>,
     mut redeemed: Option<Redeemed>,
-    standing: impl Fn(SessionId) -> Answer,
-    revoked: impl Fn(Arc<TokenMarks>) -> Revoked,
+    (standing, revoked): (impl Fn(SessionId) -> Answer, impl Fn(Arc<TokenMarks>) -> Revoked),
     open: impl Fn(&'a str) -> Opening,
     identify: impl Fn(&'a str) -> Identifying,
 ) -> Verdict

@@ -66,12 +66,14 @@ impl Court {
             grounds,
             credentials,
             None,
-            |id| {
-                assert_eq!(id, session());
-                asked.times.set(asked.times.get() + 1);
-                std::future::ready(asked.answer.clone())
-            },
-            |_| std::future::ready(Ok(false)),
+            (
+                |id| {
+                    assert_eq!(id, session());
+                    asked.times.set(asked.times.get() + 1);
+                    std::future::ready(asked.answer.clone())
+                },
+                |_| std::future::ready(Ok(false)),
+            ),
             |_| std::future::ready(Ok(None)),
             |_| std::future::ready(Ok(None)),
         )
