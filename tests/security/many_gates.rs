@@ -195,15 +195,15 @@ async fn observe(world: &Arc<World>, during: impl Future<Output = ()>) -> Vec<Du
 }
 
 fn print(what: &str, world: &World, waits: &[Duration]) {
-    let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
-    println!(
+    let at = |percent: usize| waits[(waits.len() - 1) * percent / 100];
+    eprintln!(
         "{what}: {} requests, {} refused for want of knowledge; a revocation reached the other nodes within \
          {:?} (p50), {:?} (p99), {:?} (all of {})",
         world.asked.load(Ordering::Relaxed),
         world.unavailable.load(Ordering::Relaxed),
-        at(0.5),
-        at(0.99),
-        at(1.0),
+        at(50),
+        at(99),
+        at(100),
         waits.len()
     );
 }

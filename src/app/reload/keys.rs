@@ -64,7 +64,7 @@ pub async fn open_vault(config: &Config, store: &Store) -> Result<Option<Vault>,
 /// For operators, wherever the keys are.
 pub fn administration(config: &Config, vault: Option<Vault>) -> Administration {
     let place = match vault {
-        Some(vault) => Place::Vault(vault),
+        Some(vault) => Place::Vault(Box::new(vault)),
         None => Place::Directory(config.data_dir.join("keys")),
     };
     Administration::new(place, config.keys_settings())

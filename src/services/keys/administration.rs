@@ -48,7 +48,7 @@ pub enum Place {
     /// Files in this directory.
     Directory(PathBuf),
     /// The database.
-    Vault(Vault),
+    Vault(Box<Vault>),
 }
 
 /// A key as it is listed.
