@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
@@ -41,7 +42,8 @@ impl MarkKind {
 }
 
 /// SHA-256 of an issuer, a kind of claim and its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Mark([u8; 32]);
 
 impl Mark {
@@ -63,6 +65,25 @@ impl Mark {
     /// As the store has it.
     pub fn parse(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+}
+
+impl From<Mark> for String {
+    fn from(mark: Mark) -> Self {
+        mark.text()
+    }
+}
+
+/// A text is none that [`Mark::text`] wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a mark")]
+pub struct InvalidMark;
+
+impl TryFrom<String> for Mark {
+    type Error = InvalidMark;
+
+    fn try_from(text: String) -> Result<Self, InvalidMark> {
+        Self::parse(&text).ok_or(InvalidMark)
     }
 }
 
@@ -95,7 +116,7 @@ impl RevokedMark {
 }
 
 /// All that one token can be revoked by.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenMarks {
     /// Its session, where it names one.
     session: Option<Mark>,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ticket::Ticket;
-use crate::model::{Identity, Roles, Scopes, SessionId, Source, Subject, Timestamp, UserId};
+use crate::model::{
+    Identity, Roles, Scopes, SessionId, Source, Subject, Timestamp, TokenMarks, UserId,
+};
 
 /// The facts, as plain text and numbers.
 #[derive(Serialize, Deserialize)]
@@ -20,6 +22,7 @@ pub(super) struct Written {
     of_provider: bool,
     provider_roles: bool,
     scopes: Vec<String>,
+    marks: Option<Arc<TokenMarks>>,
     as_of: i64,
     ends_at: Option<i64>,
     place: String,
@@ -51,6 +54,7 @@ impl std::convert::From<Ticket> for Written {
             of_provider: identity.is_of_provider(),
             provider_roles: identity.has_provider_roles(),
             scopes: identity.scopes().iter().map(str::to_owned).collect(),
+            marks: identity.marks().cloned(),
             as_of: ticket.as_of.seconds(),
             ends_at: ticket.ends_at.map(Timestamp::seconds),
             place: ticket.place,
@@ -89,6 +93,10 @@ impl TryFrom<Written> for Ticket {
         let identity = if written.of_provider { identity.of_provider() } else { identity };
         let identity =
             if written.provider_roles { identity.with_provider_roles() } else { identity };
+        let identity = match written.marks {
+            Some(marks) => identity.with_marks(marks),
+            None => identity,
+        };
         Ok(Self {
             identity: Arc::new(identity),
             session,
@@ -102,6 +110,7 @@ impl TryFrom<Written> for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::token_mark::Said;
     use crate::model::{Scope, random};
 
     #[test]
@@ -117,7 +126,16 @@ mod tests {
             .with_second_factor(true)
             .with_scopes(scopes)
             .of_provider()
-            .with_provider_roles();
+            .with_provider_roles()
+            .with_marks(Arc::new(TokenMarks::new(Said {
+                issuer: "https://login.test",
+                token_id: Some("t"),
+                session: Some("s"),
+                subject: "alice",
+                named: "7",
+                issued_at: Timestamp::from_seconds(5),
+                expires_at: Timestamp::from_seconds(9),
+            })));
         let ticket = Ticket {
             identity: Arc::new(identity),
             session,
@@ -130,6 +148,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
         assert_eq!(read.identity.subject_header(), "alice");
         assert_eq!(read.identity.roles().header(), "a,b");
+        assert_eq!(read.identity.marks(), ticket.identity.marks());
         assert!(read.identity.is_of_provider() && read.identity.has_provider_roles());
         assert_eq!(
             (read.as_of, read.ends_at, read.session),
