@@ -138,8 +138,8 @@ async fn only_a_server_that_proves_its_name_is_spoken_to() {
             cli::run(directory.path(), &["migrate", "--config", "guarita.toml"], "").await;
         assert_eq!(migrated.code == 0, is_taken, "{host} {ca}: {}", migrated.output());
     }
-    server.execute("ALTER SYSTEM SET ssl = off; SELECT pg_reload_conf()");
-    let url = format!("{}?sslmode=verify-full&sslrootcert={right}", server.url_at("127.0.0.1"));
+    let in_the_clear = Server::start("");
+    let url = format!("{}?sslmode=verify-full&sslrootcert={right}", in_the_clear.url());
     Setup::new().set("store.database", &format!("\"{url}\"")).write(directory.path());
     let plain = cli::run(directory.path(), &["migrate", "--config", "guarita.toml"], "");
     assert_ne!(plain.await.code, 0, "spoken to in the clear");

@@ -282,15 +282,15 @@ impl Administration {
         now: Timestamp,
     ) -> Result<Result<Added, Refusal>, VaultFault> {
         let purpose = draft.purpose;
-        let added = Added { id: draft.id.clone(), signs_from: draft.signs_from };
+        let (id, from) = (draft.id.clone(), draft.signs_from);
         let done = match &self.place {
             Place::Vault(vault) => vault.add(draft, before, unless_younger, now).await?,
             Place::Directory(directory) => match self.files(directory, purpose) {
-                Some(files) => files.add(&draft, before, now)?,
+                Some(files) => files.add(&draft, before, now)?.map(|()| from),
                 None => return Err(VaultFault::Seal),
             },
         };
-        Ok(done.map(|()| added).map_err(Refusal::NotAdded))
+        Ok(done.map(|signs_from| Added { id, signs_from }).map_err(Refusal::NotAdded))
     }
 
     /// `None` of the outbox, whose file has no others beside it.

@@ -170,7 +170,7 @@ impl Vault {
             let signs_from = now.plus(publish_ahead);
             let draft = generate(KeyPurpose::Token, algorithm, signs_from).await?;
             match self.add(draft, Before::Verify, None, now).await? {
-                Ok(()) => tracing::info!(event = "keys.announced", algorithm = algorithm.as_str()),
+                Ok(_) => tracing::info!(event = "keys.announced", algorithm = algorithm.as_str()),
                 Err(why) => tracing::warn!(event = "keys.algorithm", %why, "keys stay as they are"),
             }
             keys = self.read().await?;
@@ -178,18 +178,19 @@ impl Vault {
         Ok(keys)
     }
 
-    /// Adds a key, and says when those before it end. `unless_younger`: not before the newest is that old
-    /// at the moment when this one signs.
+    /// Adds a key, and says when those before it end; since when it signs. That is in a second of its own: of two
+    /// keys of one second nobody could tell the newer. `unless_younger`: not before the newest is that old at
+    /// the moment when this one signs.
     ///
     /// # Errors
     /// The database failed, or no master key opens what is there.
     pub(super) async fn add(
         &self,
-        draft: Draft,
+        mut draft: Draft,
         before: Before,
         unless_younger: Option<Duration>,
         now: Timestamp,
-    ) -> Result<Result<(), NotAdded>, VaultFault> {
+    ) -> Result<Result<Option<Timestamp>, NotAdded>, VaultFault> {
         let purpose = draft.purpose;
         let mut transaction = self.store.begin_write().await?;
         transaction.hold_key_set(purpose, now).await?;
@@ -198,6 +199,10 @@ impl Vault {
         if let Some(why) = refuse(&keys, &draft, before, unless_younger, now) {
             return Ok(Err(why));
         }
+        let newest = keys.of(purpose).filter_map(|key| key.stored.signs_from).max();
+        let second = newest.map(|newest| newest.plus(Duration::from_secs(1)));
+        draft.signs_from =
+            draft.signs_from.map(|from| second.map_or(from, |second| from.max(second)));
         self.insert(&mut transaction, &draft, now).await?;
         if let Some(signs_from) = draft.signs_from {
             match before {
@@ -214,7 +219,7 @@ impl Vault {
             }
         }
         transaction.commit().await?;
-        Ok(Ok(()))
+        Ok(Ok(draft.signs_from))
     }
 
     /// Takes a key away that `may_go`; whether it did. Where it was the last to come, the one before it goes

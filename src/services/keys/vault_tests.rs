@@ -118,7 +118,7 @@ async fn one_key_is_announced_at_a_time_and_those_before_it_end() {
     let add = async |after, before, every| {
         let draft = draft(purpose, after).await;
         let id = draft.id.clone();
-        vault.add(draft, before, every, NOW).await.unwrap().map(|()| id)
+        vault.add(draft, before, every, NOW).await.unwrap().map(|_| id)
     };
     let day = Duration::from_secs(86_400);
     assert_eq!(add(AHEAD, Before::Verify, Some(day)).await, Err(NotAdded::NotDue));
@@ -161,12 +161,17 @@ async fn keys_are_bounded() {
     let (_directory, store) = sample::open().await;
     let vault = vault(&store, OLD);
     begin(&vault, &EarlierKeys::default()).await.unwrap();
+    // Each in a second of its own.
+    let mut now = NOW;
+    let mut add = async || {
+        now = now.plus(Duration::from_secs(1));
+        let draft = draft(KeyPurpose::Token, NOW.until(now)).await;
+        vault.add(draft, Before::Verify, None, now).await.unwrap()
+    };
     for _ in 1..MAX_KEYS {
-        let draft = draft(KeyPurpose::Token, Duration::ZERO).await;
-        assert_eq!(vault.add(draft, Before::Verify, None, NOW).await.unwrap(), Ok(()));
+        assert!(add().await.is_ok());
     }
-    let draft = draft(KeyPurpose::Token, Duration::ZERO).await;
-    let refused = vault.add(draft, Before::Verify, None, NOW).await.unwrap();
+    let refused = add().await;
     assert_eq!(refused, Err(NotAdded::TooMany));
 }
 
@@ -209,4 +214,20 @@ async fn another_algorithm_is_a_rotation() {
     // One that was not restarted yet, or was before, does not take the announced key back.
     let keys = begin(&vault, &files).await.unwrap();
     assert_eq!(keyring(keys).signing(NOW.plus(AHEAD)).algorithm(), Algorithm::EdDsa);
+}
+
+/// A key that signs at once may be added in the very second in which the first was made.
+#[tokio::test]
+async fn of_two_keys_of_one_second_the_later_one_signs() {
+    let (_directory, store) = sample::open().await;
+    let vault = vault(&store, OLD);
+    begin(&vault, &EarlierKeys::default()).await.unwrap();
+    for _ in 0..4 {
+        let mut made = draft(KeyPurpose::Token, AHEAD).await;
+        made.signs_from = Some(NOW);
+        let (id, at) = (made.id.clone(), NOW.plus(Duration::from_secs(60)));
+        vault.add(made, Before::Verify, None, at).await.unwrap().unwrap();
+        let keys = vault.read().await.unwrap();
+        assert_eq!(keys.of(KeyPurpose::Token).next_back().unwrap().stored.id, id);
+    }
 }
