@@ -261,6 +261,8 @@ async fn every_preset_says_who_is_calling_and_lets_nobody_else_say_it() {
     ];
     let upstream = Upstream::start().await;
     let mut gateway = Setup::standard(&upstream.url())
+        // Its keys of assertions are in files.
+        .on_file()
         .set("assertion.enabled", "true")
         .user("both", &["user", "admin"])
         .start()

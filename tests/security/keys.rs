@@ -106,6 +106,7 @@ async fn what_one_gateway_gives_another_takes() {
 
 /// A store with accounts, and what gateways on it are started with.
 async fn prepared(setup: &Setup, directory: &Path) -> Setup {
+    let setup = setup.clone().on_file();
     setup.write(directory);
     let create =
         ["user", "create", "--config", "guarita.toml", "--password-stdin", "--username", "alice"];
@@ -113,7 +114,7 @@ async fn prepared(setup: &Setup, directory: &Path) -> Setup {
     command.args(create).args(["--role", "user"]).envs(setup.variables().iter().cloned());
     cli::finish(&mut command, &password_of("alice")).await.succeeded();
     let database = directory.join("data/guarita.db");
-    setup.clone().set("store.database", &format!("\"sqlite:{}\"", database.display()))
+    setup.set("store.database", &format!("\"sqlite:{}\"", database.display()))
 }
 
 async fn start_at_once(setup: &Setup, count: usize) -> Vec<Gateway> {
@@ -249,7 +250,7 @@ async fn stolen_keys_are_void_on_every_gateway_whatever_its_configuration_says_b
 #[tokio::test]
 async fn a_gateway_that_is_killed_between_announcement_and_switch_goes_on_with_both_keys() {
     let upstream = Upstream::start().await;
-    for setup in [sealed(&upstream), without_given_keys(&upstream)] {
+    for setup in [sealed(&upstream), without_given_keys(&upstream).on_file()] {
         let gateway = setup.start().await;
         let alice = gateway.bearer("alice").await;
         let new = rotate(&gateway, &[]).await;
@@ -267,7 +268,7 @@ async fn a_gateway_that_is_killed_between_announcement_and_switch_goes_on_with_b
 #[tokio::test]
 async fn a_rotation_that_is_killed_happens_or_does_not() {
     let upstream = Upstream::start().await;
-    for setup in [sealed(&upstream), without_given_keys(&upstream)] {
+    for setup in [sealed(&upstream), without_given_keys(&upstream).on_file()] {
         let gateway = setup.start().await;
         let variables: Vec<_> = gateway.setup.variables().to_vec();
         for wait in 0..10 {
@@ -296,7 +297,7 @@ async fn a_rotation_that_is_killed_happens_or_does_not() {
 #[tokio::test]
 async fn a_start_with_another_a_short_or_no_master_key_is_refused_and_changes_nothing() {
     let upstream = Upstream::start().await;
-    let gateway = sealed(&upstream).start().await;
+    let gateway = sealed(&upstream).on_file().start().await;
     let before = rows(&gateway).await;
     let elsewhere = tempfile::tempdir().unwrap();
     let database = format!("\"sqlite:{}\"", gateway.data().join("guarita.db").display());
@@ -355,7 +356,7 @@ async fn the_master_key_is_changed_while_gateways_run() {
 #[tokio::test]
 async fn what_a_gateway_had_in_files_counts_on_when_its_keys_move_to_the_database() {
     let upstream = Upstream::start().await;
-    let mut gateway = without_given_keys(&upstream).start().await;
+    let mut gateway = without_given_keys(&upstream).on_file().start().await;
     let alice = gateway.bearer("alice").await;
     let before = published(&gateway).await;
     gateway.setup = gateway.setup().environment("GUARITA_MASTER_KEY", MASTER);
@@ -369,7 +370,7 @@ async fn what_a_gateway_had_in_files_counts_on_when_its_keys_move_to_the_databas
 #[tokio::test]
 async fn a_store_that_was_copied_opens_to_what_was_given_before() {
     let upstream = Upstream::start().await;
-    let gateway = sealed(&upstream).start().await;
+    let gateway = sealed(&upstream).on_file().start().await;
     let alice = gateway.bearer("alice").await;
     let browser = Browser::signed_in(&gateway, "root").await;
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -399,7 +400,7 @@ async fn a_store_that_was_copied_opens_to_what_was_given_before() {
 #[tokio::test]
 async fn a_key_in_files_is_announced_and_then_signs() {
     let upstream = Upstream::start().await;
-    let setup = without_given_keys(&upstream).set("tokens.publish_ahead", "\"3s\"");
+    let setup = without_given_keys(&upstream).on_file().set("tokens.publish_ahead", "\"3s\"");
     let gateway = setup.start().await;
     let alice = gateway.bearer("alice").await;
     let new = rotate(&gateway, &[]).await;

@@ -370,6 +370,7 @@ fn migrate(url: &str) {
         .arg(&config)
         .current_dir(directory.path())
         .env("GUARITA_STORE__DATABASE", url)
+        .env("GUARITA_MASTER_KEY", "0123456789abcdefghijklmnopqrstuv")
         .output()
         .unwrap();
     assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));

@@ -49,6 +49,8 @@ pub fn create() -> Option<Database> {
             .arg(&config)
             .current_dir(directory.path())
             .env("GUARITA_STORE__DATABASE", url)
+            // A configuration of several gateways is none without; nothing is sealed here.
+            .env("GUARITA_MASTER_KEY", "0123456789abcdefghijklmnopqrstuv")
             .output()
             .unwrap();
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));

@@ -16,6 +16,8 @@ use super::tokens;
 
 /// What stands for the database of the test, wherever that is.
 const DATABASE: &str = "\"sqlite:data/guarita.db\"";
+/// The same file, whatever the other tests have.
+const FILE: &str = "\"sqlite:./data/guarita.db\"";
 
 /// The host that most tests ask for.
 pub const HOST: &str = "app.example.test";
@@ -235,10 +237,17 @@ impl Setup {
         Self { database: Arc::clone(&other.database), ..self }
     }
 
+    /// On SQLite in any round: the test is about files.
+    pub fn on_file(self) -> Self {
+        self.set("store.database", FILE)
+    }
+
     /// Whether the database is the SQLite file in the directory.
     pub(super) fn is_on_file(&self) -> bool {
         let key = ("store".to_owned(), "database".to_owned());
-        self.values.get(&key).is_some_and(|value| value == DATABASE) && !database::is_postgres()
+        self.values
+            .get(&key)
+            .is_some_and(|value| value == FILE || (value == DATABASE && !database::is_postgres()))
     }
 
     /// Where the database is, where that is PostgreSQL and the test says nothing else.
