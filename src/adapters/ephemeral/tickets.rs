@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::place::Place;
+use super::remote::{Link, Script};
 use super::seal::Seal;
 use super::{Full, Memory, OutOfReach};
 use crate::adapters::store::{NewTicket, Transaction};
@@ -91,16 +92,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
     pub async fn attempt(&self, ticket: &Secret, now: Timestamp) -> Result<Option<T>, OutOfReach> {
         match &self.place {
             Place::Memory => Ok(self.memory.attempt(&opaque::digest(ticket.expose()), now)),
-            Place::Redis(link, seal) => {
-                let name = seal.name(self.kind, ticket.expose());
-                let [key, all] = keys(link, self.kind, &name);
-                let named = |command: &mut redis::Cmd| {
-                    command.arg(&name);
-                };
-                let found: Option<String> =
-                    link.run_script(&link.scripts.attempt, &[&key, &all], named).await?;
-                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
-            }
+            Place::Redis(link, seal) => self.ask(link, seal, &link.scripts.attempt, ticket).await,
             Place::Database(table, seal) => {
                 let name = seal.name(self.kind, ticket.expose());
                 let asked = async {
@@ -109,8 +101,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
                     transaction.commit().await?;
                     Ok(found)
                 };
-                let found = table.heard(asked.await)?;
-                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
+                Ok(self.opened(seal, ticket, table.heard(asked.await)?))
             }
         }
     }
@@ -121,7 +112,8 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
     /// [`OutOfReach`]
     pub async fn take(&self, ticket: &Secret, now: Timestamp) -> Result<Option<T>, OutOfReach> {
         match &self.place {
-            Place::Memory | Place::Redis(..) => self.take_elsewhere(ticket, now).await,
+            Place::Memory => Ok(self.memory.take(&opaque::digest(ticket.expose()), now)),
+            Place::Redis(link, seal) => self.ask(link, seal, &link.scripts.take, ticket).await,
             Place::Database(table, seal) => {
                 let name = seal.name(self.kind, ticket.expose());
                 let asked = async {
@@ -130,8 +122,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
                     transaction.commit().await?;
                     Ok(found)
                 };
-                let found = table.heard(asked.await)?;
-                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
+                Ok(self.opened(seal, ticket, table.heard(asked.await)?))
             }
         }
     }
@@ -147,41 +138,47 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         ticket: &Secret,
         now: Timestamp,
     ) -> Result<Option<T>, OutOfReach> {
-        match &self.place {
-            Place::Memory | Place::Redis(..) => self.take_elsewhere(ticket, now).await,
-            Place::Database(table, seal) => {
-                let name = seal.name(self.kind, ticket.expose());
-                let found = table.heard(transaction.take_ticket(self.kind, &name).await)?;
-                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
-            }
-        }
+        let Place::Database(table, seal) = &self.place else {
+            return self.take(ticket, now).await;
+        };
+        let name = seal.name(self.kind, ticket.expose());
+        let found = table.heard(transaction.take_ticket(self.kind, &name).await)?;
+        Ok(self.opened(seal, ticket, found))
     }
 
-    async fn take_elsewhere(
+    /// What a script answers of a ticket.
+    async fn ask(
         &self,
+        link: &Link,
+        seal: &Seal,
+        script: &Script,
         ticket: &Secret,
-        now: Timestamp,
     ) -> Result<Option<T>, OutOfReach> {
-        match &self.place {
-            Place::Memory => Ok(self.memory.take(&opaque::digest(ticket.expose()), now)),
-            Place::Redis(link, seal) => {
-                let name = seal.name(self.kind, ticket.expose());
-                let [key, all] = keys(link, self.kind, &name);
-                let named = |command: &mut redis::Cmd| {
-                    command.arg(&name);
-                };
-                let found: Option<String> =
-                    link.run_script(&link.scripts.take, &[&key, &all], named).await?;
-                Ok(found.and_then(|value| opened(seal, self.kind, ticket, &value)))
-            }
-            Place::Database(..) => Err(OutOfReach),
+        let name = seal.name(self.kind, ticket.expose());
+        let [key, all] = keys(link, self.kind, &name);
+        let named = |command: &mut redis::Cmd| {
+            command.arg(&name);
+        };
+        let found: Option<String> = link.run_script(script, &[&key, &all], named).await?;
+        Ok(self.opened(seal, ticket, found))
+    }
+
+    /// What another version or somebody else wrote is as good as nothing.
+    fn opened(&self, seal: &Seal, ticket: &Secret, sealed: Option<String>) -> Option<T> {
+        let sealed = sealed?;
+        let plain: Option<Zeroizing<Vec<u8>>> = seal.open(self.kind, ticket, &sealed);
+        let value = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
+        if value.is_none() {
+            let kind = self.kind;
+            tracing::warn!(kind, "a ticket was not of this gateway's making and does not count");
         }
+        value
     }
 }
 
 /// The keys of a ticket and of all of its kind. In a cluster they are on one node: what is between braces
 /// decides.
-fn keys(link: &super::remote::Link, kind: &str, name: &str) -> [String; 2] {
+fn keys(link: &Link, kind: &str, name: &str) -> [String; 2] {
     [name, "all"].map(|name| link.key(&["{ticket:", kind, "}:", name].concat()))
 }
 
@@ -194,14 +191,4 @@ fn sealed<T: Serialize>(
 ) -> Result<String, OutOfReach> {
     let plain = serde_json::to_vec(value).map_err(|_| OutOfReach)?;
     seal.seal(kind, ticket, plain).ok_or(OutOfReach)
-}
-
-/// What another version or somebody else wrote is as good as nothing.
-fn opened<T: DeserializeOwned>(seal: &Seal, kind: &str, ticket: &Secret, value: &str) -> Option<T> {
-    let plain: Option<Zeroizing<Vec<u8>>> = seal.open(kind, ticket, value);
-    let value = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
-    if value.is_none() {
-        tracing::warn!(kind, "a ticket was not of this gateway's making and does not count");
-    }
-    value
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::credential::{self, Listing, parse_lifetime};
 use super::migrate::{Failure, fault, finish, say, with_store};
 use crate::adapters::store::Store;
-use crate::app::config::parse_time;
 use crate::model::{ApiKeyId, ApiKeyName, Role, Roles, Scope, Scopes, Timestamp, clock};
 use crate::services::api_key::{Administration, ApiKey, Grant, Refusal};
 use crate::services::session::Registry;
@@ -46,20 +46,7 @@ enum Verb {
         expires_in: Option<Duration>,
     },
     /// Lists keys that were not revoked, in the order of their creation; never the keys themselves.
-    List {
-        /// The configuration file.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// Those that were revoked too.
-        #[arg(long)]
-        all: bool,
-        /// Only keys with ids above this one; at most 1000 are listed at once.
-        #[arg(long, value_name = "ID", default_value_t = 0)]
-        after: i64,
-        /// JSON instead of a table.
-        #[arg(long)]
-        json: bool,
-    },
+    List(Listing),
     /// Revokes a key, or every key of a name; holds on running gateways within 1 s.
     Revoke {
         /// The configuration file.
@@ -90,10 +77,6 @@ fn parse_network(text: &str) -> Result<IpNet, &'static str> {
     network.map(|network| network.trunc()).map_err(|_| "is neither an address nor a network")
 }
 
-fn parse_lifetime(text: &str) -> Result<Duration, &'static str> {
-    parse_time(text).ok_or("must be a whole number with s, m, h or d, as in 90d")
-}
-
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
@@ -101,8 +84,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
             parse_grant(name, roles, scopes, networks, expires_in)
                 .and_then(|grant| with_store(&config, async |_, store| create(store, grant).await))
         }
-        Verb::List { config, all, after, json } => {
-            with_store(&config, async |_, store| list(store, after, all, json).await)
+        Verb::List(listing) => {
+            with_store(&listing.config, async |_, store| list(store, &listing).await)
         }
         Verb::Revoke { config, which } => {
             with_store(&config, async |_, store| revoke(store, &which).await)
@@ -141,10 +124,13 @@ async fn revoke(store: Store, which: &str) -> Result<(), Failure> {
     say(&format!("revoked {count} {}", if count == 1 { "key" } else { "keys" }))
 }
 
-async fn list(store: Store, after: i64, all: bool, json: bool) -> Result<(), Failure> {
+async fn list(store: Store, listing: &Listing) -> Result<(), Failure> {
     let now = clock::now();
-    let found = administration(store).list(ApiKeyId::new(after), all).await.map_err(fault)?;
-    if json {
+    let found = administration(store)
+        .list(ApiKeyId::new(listing.after), listing.all)
+        .await
+        .map_err(fault)?;
+    if listing.json {
         let rows: Vec<_> = found.iter().map(|key| as_json(key, now)).collect();
         return say(&serde_json::Value::from(rows).to_string());
     }
@@ -171,11 +157,7 @@ async fn list(store: Store, after: i64, all: bool, json: bool) -> Result<(), Fai
 }
 
 fn state(key: &ApiKey, now: Timestamp) -> &'static str {
-    match key.revoked_at {
-        Some(_) => "revoked",
-        None if key.is_live(now) => "active",
-        None => "expired",
-    }
+    credential::state(key.revoked_at.is_some(), key.is_live(now))
 }
 
 fn networks(key: &ApiKey) -> Vec<String> {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::credential::{self, Listing, parse_lifetime};
 use super::migrate::{Failure, fault, finish, say, with_store};
 use crate::adapters::store::{ClientSecret, Store};
-use crate::app::config::parse_time;
 use crate::model::{Timestamp, clock};
 use crate::services::client::{Administration, Refusal};
 
@@ -34,20 +34,7 @@ enum Verb {
     },
     /// Lists secrets that were not revoked, in the order of their creation; never the secrets themselves, and
     /// not those of the configuration.
-    List {
-        /// The configuration file.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// Those that were revoked too.
-        #[arg(long)]
-        all: bool,
-        /// Only secrets with ids above this one; at most 1000 are listed at once.
-        #[arg(long, value_name = "ID", default_value_t = 0)]
-        after: i64,
-        /// JSON instead of a table.
-        #[arg(long)]
-        json: bool,
-    },
+    List(Listing),
     /// Revokes a secret, or a client with all of them; holds on running gateways within 1 s.
     Revoke {
         /// The configuration file.
@@ -59,18 +46,14 @@ enum Verb {
     },
 }
 
-fn parse_lifetime(text: &str) -> Result<Duration, &'static str> {
-    parse_time(text).ok_or("must be a whole number with s, m, h or d, as in 90d")
-}
-
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::Create { config, name, expires_in } => {
             with_store(&config, async |_, store| create(store, &name, expires_in).await)
         }
-        Verb::List { config, all, after, json } => {
-            with_store(&config, async |_, store| list(store, after, all, json).await)
+        Verb::List(listing) => {
+            with_store(&listing.config, async |_, store| list(store, &listing).await)
         }
         Verb::Revoke { config, which } => {
             with_store(&config, async |_, store| revoke(store, &which).await)
@@ -93,10 +76,10 @@ async fn revoke(store: Store, which: &str) -> Result<(), Failure> {
     say(&format!("revoked {count} {}", if count == 1 { "secret" } else { "secrets" }))
 }
 
-async fn list(store: Store, after: i64, all: bool, json: bool) -> Result<(), Failure> {
+async fn list(store: Store, listing: &Listing) -> Result<(), Failure> {
     let now = clock::now();
-    let found = Administration::new(store).list(after, all).await.map_err(fault)?;
-    if json {
+    let found = Administration::new(store).list(listing.after, listing.all).await.map_err(fault)?;
+    if listing.json {
         let rows: Vec<_> = found.iter().map(|secret| as_json(secret, now)).collect();
         return say(&serde_json::Value::from(rows).to_string());
     }
@@ -115,11 +98,7 @@ async fn list(store: Store, after: i64, all: bool, json: bool) -> Result<(), Fai
 }
 
 fn state(secret: &ClientSecret, now: Timestamp) -> &'static str {
-    match secret.revoked_at {
-        Some(_) => "revoked",
-        None if secret.is_live(now) => "active",
-        None => "expired",
-    }
+    credential::state(secret.revoked_at.is_some(), secret.is_live(now))
 }
 
 fn as_json(secret: &ClientSecret, now: Timestamp) -> serde_json::Value {

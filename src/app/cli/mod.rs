@@ -5,6 +5,7 @@ pub mod audit;
 pub mod check;
 pub mod client;
 pub mod completions;
+pub mod credential;
 pub mod demo_upstream;
 pub mod doctor;
 pub mod healthcheck;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::canary;
 use super::certificates::Authority;
+use super::migration::migrate;
 use super::sample_database::Database;
 use super::wait::{eventually, within};
 
@@ -359,21 +360,6 @@ pub(crate) fn signing_key() -> &'static str {
         let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&key);
         pem::encode(&pem::Pem::new("PRIVATE KEY", der.unwrap().as_ref()))
     })
-}
-
-/// Makes the schema at a URL.
-fn migrate(url: &str) {
-    let directory = tempfile::tempdir().unwrap();
-    let config = directory.path().join("guarita.toml");
-    std::fs::write(&config, "[[listeners]]\naddress = \"127.0.0.1:8080\"\n").unwrap();
-    let migrated = guarita(&["migrate", "--config"])
-        .arg(&config)
-        .current_dir(directory.path())
-        .env("GUARITA_STORE__DATABASE", url)
-        .env("GUARITA_MASTER_KEY", "0123456789abcdefghijklmnopqrstuv")
-        .output()
-        .unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
 }
 
 fn preamble(directory: &Path, address: IpAddr, url: Option<String>) -> String {

@@ -5,6 +5,8 @@
 mod canary;
 mod certificates;
 mod gateway;
+#[path = "../../security/harness/migration.rs"]
+mod migration;
 mod persona;
 mod raw;
 #[path = "../../../src/adapters/store/sample/database.rs"]

@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::gateway::Gateway;
+use super::migration::migrate;
 use super::sample_database::{self, Database};
 use super::wait::within;
 
@@ -40,21 +41,7 @@ pub fn is_postgres() -> bool {
 
 /// A migrated database of one's own, where the tests run on PostgreSQL.
 pub fn create() -> Option<Database> {
-    Database::create(|url| {
-        let directory = tempfile::tempdir().unwrap();
-        let config = directory.path().join("guarita.toml");
-        std::fs::write(&config, "[[listeners]]\naddress = \"127.0.0.1:8080\"\n").unwrap();
-        let migrated = std::process::Command::new(env!("CARGO_BIN_EXE_guarita"))
-            .args(["migrate", "--config"])
-            .arg(&config)
-            .current_dir(directory.path())
-            .env("GUARITA_STORE__DATABASE", url)
-            // A configuration of several gateways is none without; nothing is sealed here.
-            .env("GUARITA_MASTER_KEY", "0123456789abcdefghijklmnopqrstuv")
-            .output()
-            .unwrap();
-        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-    })
+    Database::create(migrate)
 }
 
 /// Notes where the database of a directory is.

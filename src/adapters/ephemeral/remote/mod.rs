@@ -7,3 +7,4 @@ pub mod script;
 
 pub use examine::{Examined, examine};
 pub use link::Link;
+pub use script::Script;
