@@ -25,7 +25,7 @@ quickstart: rust ## Build and run a gateway for a first look, on https://localho
 # round is of all that has to do with the store, on PostgreSQL (.config/nextest.toml).
 .PHONY: test
 test: rust ## Install what the tests need, then run every test, on SQLite and on PostgreSQL
-	@scripts/install.sh cc cmake curl nginx python3 pip3 aiosmtpd chromium node npm initdb psql redis-server redis-cli
+	@scripts/install.sh cc cmake curl nginx caddy python3 pip3 aiosmtpd chromium node npm initdb psql redis-server redis-cli
 	@scripts/browser.sh
 	@scripts/verifiers.sh
 	@if cargo nextest --version >/dev/null 2>&1; then \

@@ -1,6 +1,9 @@
 //! Another proxy asks at `/oauth2/auth` whether a request may pass.
 
+use std::net::SocketAddr;
+
 use crate::harness::browser::SESSION;
+use crate::harness::caddy::Caddy;
 use crate::harness::nginx::Nginx;
 use crate::harness::{Browser, Gateway, HOST, Persona, Request, Response, Setup, Upstream, Wire};
 
@@ -136,15 +139,26 @@ async fn the_path_may_be_appended_to_the_question() {
     }
 }
 
-/// A request to nginx itself.
-async fn through(nginx: &Nginx, request: Request) -> Response {
-    Wire::plain(nginx.address).await.exchange(&request, HOST).await
+/// A request to the proxy that asks, with all that a caller can say of itself.
+async fn through(proxy: SocketAddr, mut request: Request) -> Response {
+    for (name, value) in [
+        ("x-forwarded-uri", "/public/x"),
+        ("x-forwarded-host", "other.test"),
+        ("sub", "mallory"),
+        ("app-roles", "mallory"),
+        ("app_roles", "mallory"),
+        ("x-auth-uid", "mallory"),
+        ("x-auth-sid", "mallory"),
+        ("x-auth-source", "mallory"),
+        ("x-auth-assertion", "mallory"),
+    ] {
+        request = request.header(name, value);
+    }
+    Wire::plain(proxy).await.exchange(&request, HOST).await
 }
 
-#[tokio::test]
-async fn nginx_lets_pass_whom_the_gateway_vouches_for() {
-    let (upstream, gateway) = trusting().await;
-    let nginx = Nginx::guarded_by(gateway.http(), &upstream.url()).await;
+/// Whom the gateway vouches for passes the proxy with the identity that it told, and nobody else.
+async fn vouched_for_by(gateway: &Gateway, upstream: &Upstream, proxy: SocketAddr) {
     let (alice, root) = (gateway.bearer("alice").await, gateway.bearer("root").await);
     let token = |persona: &Persona| persona.token.clone().unwrap();
     for (target, token, status, subject) in [
@@ -156,37 +170,39 @@ async fn nginx_lets_pass_whom_the_gateway_vouches_for() {
         ("/admin/x", Some(token(&alice)), 403, None),
     ] {
         upstream.forget();
-        // Told by the caller: nginx puts its own in their place.
         let mut request = Request::get(target);
-        for (name, value) in [
-            ("x-forwarded-uri", "/public/x"),
-            ("x-forwarded-host", "other.test"),
-            ("sub", "mallory"),
-            ("app-roles", "mallory"),
-            ("app_roles", "mallory"),
-            ("x-auth-uid", "mallory"),
-            ("x-auth-sid", "mallory"),
-            ("x-auth-source", "mallory"),
-        ] {
-            request = request.header(name, value);
-        }
         if let Some(token) = &token {
             request = request.bearer(token);
         }
-        let answer = through(&nginx, request).await;
+        let answer = through(proxy, request).await;
         assert_eq!(answer.status, status, "{target}: {}", answer.text());
         if status == 200 {
             let seen = upstream.only();
             assert_eq!(seen.one("sub").as_deref(), subject, "{target}");
+            assert!(!seen.text().contains("{http"), "{}", seen.text());
             assert!(!seen.text().contains("mallory"), "{}", seen.text());
         } else {
             assert_eq!(upstream.count(), 0, "{target}");
         }
     }
-    // The host by which nginx chose its server is the one that is judged.
+    // The host by which the proxy chose its server is the one that is judged.
     let other = Request::get(&format!("http://other.test{}", "/api/x")).bearer(&token(&alice));
-    assert_eq!(through(&nginx, other).await.status, 403);
+    assert_eq!(through(proxy, other).await.status, 403);
     alice.log_out().await;
-    let gone = through(&nginx, Request::get("/api/x").bearer(&token(&alice))).await;
+    let gone = through(proxy, Request::get("/api/x").bearer(&token(&alice))).await;
     assert_eq!(gone.status, 401);
+}
+
+#[tokio::test]
+async fn nginx_lets_pass_whom_the_gateway_vouches_for() {
+    let (upstream, gateway) = trusting().await;
+    let nginx = Nginx::guarded_by(gateway.http(), &upstream.url()).await;
+    vouched_for_by(&gateway, &upstream, nginx.address).await;
+}
+
+#[tokio::test]
+async fn caddy_lets_pass_whom_the_gateway_vouches_for() {
+    let (upstream, gateway) = trusting().await;
+    let caddy = Caddy::guarded_by(gateway.http(), upstream.address).await;
+    vouched_for_by(&gateway, &upstream, caddy.address).await;
 }

@@ -2,6 +2,7 @@
 
 pub mod authenticator;
 pub mod browser;
+pub mod caddy;
 pub mod canary;
 pub mod certificates;
 pub mod chromium;
