@@ -63,6 +63,16 @@ async fn health_and_metrics_are_on_the_ops_address_only() {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
     assert_eq!(gateway.anonymous().status("/metrics").await, 401);
+    // What an own endpoint refuses is a refusal too.
+    assert_eq!(gateway.anonymous().status("/auth/sessions").await, 401);
+    assert_eq!(gateway.anonymous().status("/auth/login").await, 405);
+    let metrics = gateway.metrics().await;
+    for line in [
+        "guarita_refusals_total{code=\"unauthorized\"} 3",
+        "guarita_refusals_total{code=\"method_not_allowed\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
 }
 
 #[tokio::test]

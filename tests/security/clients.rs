@@ -114,7 +114,7 @@ async fn every_client_that_does_not_count_gets_the_same_answer() {
     ] {
         let request = by(form(INTROSPECT, &[("token", "x")]), name, secret);
         let answer = gateway.anonymous().send(request).await;
-        answer.assert_problem(401, "invalid_client");
+        answer.assert_client_refused(401, "invalid_client", "invalid_client");
         let mut body = answer.json();
         body["requestId"] = Value::Null;
         bodies.push(body);

@@ -108,7 +108,7 @@ async fn a_client_ends_a_session_by_either_token_and_hears_200_of_an_unknown_one
         let token =
             if by_refresh_token { alice.refresh_token.clone() } else { alice.token.clone() };
         let token = token.unwrap();
-        revoke(&token, "x").await.assert_problem(401, "invalid_client");
+        revoke(&token, "x").await.assert_client_refused(401, "invalid_client", "invalid_client");
         assert_eq!(alice.get("/api/x").await.status, 200);
         assert_eq!(revoke(&token, SECRET).await.status, 200);
         assert_eq!(alice.get("/api/x").await.status, 401);
@@ -131,7 +131,7 @@ async fn refusals_are_alike_and_written_down_without_a_secret() {
     {
         let request = by(form(INTROSPECT, &[("token", &token)]), id, secret);
         let answer = gateway.anonymous().send(request).await;
-        answer.assert_problem(401, "invalid_client");
+        answer.assert_client_refused(401, "invalid_client", "invalid_client");
         assert_eq!(answer.header("www-authenticate"), Some("Basic realm=\"guarita\""));
         let mut body = answer.json();
         body.as_object_mut().unwrap().remove("requestId");
@@ -166,15 +166,31 @@ async fn a_certificate_counts_by_its_verified_name_and_never_by_a_header() {
     let asked = || form(INTROSPECT, &[("token", &token)]);
     let allowed = certified(&gateway, &clients, "gateway", asked()).await;
     assert_eq!((allowed.status, &allowed.json()["active"]), (200, &json!(true)));
-    certified(&gateway, &clients, "alice", asked()).await.assert_problem(403, "forbidden");
+    certified(&gateway, &clients, "alice", asked()).await.assert_client_refused(
+        403,
+        "forbidden",
+        "unauthorized_client",
+    );
     for name in ["x-ssl-client-cn", "x-client-cn", "ssl-client-s-dn", "x-forwarded-client-cert"] {
         let forged = asked().header(name, "CN=gateway");
-        gateway.anonymous().send(forged.clone()).await.assert_problem(401, "invalid_client");
-        certified(&gateway, &clients, "alice", forged).await.assert_problem(403, "forbidden");
+        gateway.anonymous().send(forged.clone()).await.assert_client_refused(
+            401,
+            "invalid_client",
+            "invalid_client",
+        );
+        certified(&gateway, &clients, "alice", forged).await.assert_client_refused(
+            403,
+            "forbidden",
+            "unauthorized_client",
+        );
     }
     // A secret that does not count is not mended by a certificate that does.
     let wrong = by(asked(), "gateway", "x");
-    certified(&gateway, &clients, "gateway", wrong).await.assert_problem(401, "invalid_client");
+    certified(&gateway, &clients, "gateway", wrong).await.assert_client_refused(
+        401,
+        "invalid_client",
+        "invalid_client",
+    );
 }
 
 #[tokio::test]
@@ -217,7 +233,7 @@ async fn a_client_that_asks_too_often_is_told_when_to_come_again() {
         assert_eq!(ask(&gateway, "x").await.status, 200);
     }
     let answer = ask(&gateway, "x").await;
-    answer.assert_problem(429, "rate_limited");
+    answer.assert_client_refused(429, "rate_limited", "temporarily_unavailable");
     assert!(answer.header("retry-after").is_some());
     let request = by(form(INTROSPECT, &[("token", "x")]), "jobs", OTHER);
     assert_eq!(gateway.anonymous().send(request).await.status, 200);
@@ -235,9 +251,9 @@ async fn strangers_are_counted_by_where_they_come_from() {
         gateway.anonymous().send(request).await
     };
     for _ in 0..3 {
-        stranger().await.assert_problem(401, "invalid_client");
+        stranger().await.assert_client_refused(401, "invalid_client", "invalid_client");
     }
-    stranger().await.assert_problem(429, "rate_limited");
+    stranger().await.assert_client_refused(429, "rate_limited", "temporarily_unavailable");
 }
 
 #[tokio::test]

@@ -52,6 +52,29 @@ async fn a_server_that_is_stopped_and_started_needs_no_restart_of_the_gateway() 
 }
 
 #[tokio::test]
+async fn one_gateway_needs_nothing_but_to_know_where_the_server_is() {
+    let (server, upstream) = (Server::start(""), Upstream::start().await);
+    let url = reqwest::Url::parse(&server.url()).unwrap();
+    let setup = Setup::standard(&upstream.url())
+        .unset("tokens.signing_key_file")
+        .unset("store.database")
+        .environment("DB_DRIVER", "postgres")
+        .environment("DB_HOST", url.host_str().unwrap())
+        .environment("DB_PORT", &url.port().unwrap().to_string())
+        .environment("DB_USERNAME", url.username())
+        .environment("DB_PASSWORD", "not asked for here")
+        .environment("DB_DATABASE", url.path().trim_start_matches('/'));
+    let gateway = setup.start().await;
+    let alice = gateway.bearer("alice").await;
+    assert_eq!(alice.get("/api/x").await.status, 200);
+    let told = |line: &serde_json::Value| line.to_string().contains("one gateway alone");
+    gateway.log.wait_for("what it lacks for company", told).await;
+    let gateway = gateway.crash_and_restart().await;
+    let again = gateway.anonymous().with_token(alice.token.as_deref().unwrap());
+    assert_eq!(again.get("/api/x").await.status, 200, "its key is in its data_dir");
+}
+
+#[tokio::test]
 async fn a_server_that_starts_later_is_waited_for() {
     let (server, upstream) = (Server::prepare(""), Upstream::start().await);
     let directory = tempfile::tempdir().unwrap();

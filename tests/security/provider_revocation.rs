@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::database::seize;
 use crate::harness::provider::{AUDIENCE, Key, Provider};
-use crate::harness::{Answer, Gateway, Request, Setup, Socket, Upstream, until};
+use crate::harness::{Answer, Gateway, HOST, Request, Setup, Socket, Upstream, until, within};
 use crate::introspection::{ask, by, form, inactive, with_clients};
 
 const REVOKE: &str = "/oauth2/revoke";
@@ -15,7 +15,7 @@ struct Stage {
     key: Key,
     provider: Provider,
     gateway: Gateway,
-    _upstream: Upstream,
+    upstream: Upstream,
 }
 
 impl Stage {
@@ -29,7 +29,7 @@ impl Stage {
         let upstream = upstream.await;
         let setup = Setup::standard(&upstream.url()).table(&provider.table(more));
         let gateway = with_clients(setup).start().await;
-        Self { key, provider, gateway, _upstream: upstream }
+        Self { key, provider, gateway, upstream }
     }
 
     /// A token that says this beside what all say.
@@ -221,6 +221,32 @@ async fn a_client_hears_of_a_provider_s_token_what_counts_and_ends_it() {
         let line = stage.gateway.audited("it", |line| line["event"] == "auth.token.revoked").await;
         assert_eq!(line["reason"], json!("portal"));
     }
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_revocation_of_its_token() {
+    let stage = Stage::new("").await;
+    stage.upstream.script(|request| match &*request.target() {
+        "/api/events" => {
+            let (answer, end) = Answer::events();
+            end.send("first".into()).unwrap();
+            // It would never end by itself.
+            std::mem::forget(end);
+            answer
+        }
+        _ => Answer::Echo,
+    });
+    let token = stage.token("ada", &json!({"jti": "1"}));
+    let caller = stage.gateway.anonymous().with_token(&token);
+    let mut events = caller.wire().await;
+    events.send(caller.signed(Request::get("/api/events")).bytes(HOST)).await;
+    assert_eq!(events.read_head().await.unwrap().status, 200);
+    assert!(events.chunk().await.unwrap().is_some());
+    assert_eq!(stage.log_out(&token).await, 204);
+    let rest = within("the end of the stream", events.closed()).await;
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "it was cut, not completed");
+    let told = |line: &serde_json::Value| line["event"] == "session.stream_closed";
+    stage.gateway.audited("the end", told).await;
 }
 
 /// websocket-006, for a token behind which there is no session.

@@ -45,3 +45,18 @@ async fn a_caller_sees_and_ends_its_own_sessions_and_nobody_else_s() {
     assert_eq!(end(&here, here.sid.as_deref().unwrap()).await, 204);
     assert_eq!(here.get("/auth/sessions").await.status, 401);
 }
+
+#[tokio::test]
+async fn a_logout_whose_body_names_no_session_is_about_the_caller_s() {
+    let upstream = Upstream::start().await;
+    let gateway = Setup::standard(&upstream.url()).start().await;
+    for body in ["{}", "{\"refreshToken\":null}", ""] {
+        for path in ["/auth/logout", "/auth/logout-all"] {
+            let alice = gateway.bearer("alice").await;
+            let request = Request::post(path).header("content-type", "application/json").body(body);
+            assert_eq!(alice.send(request.clone()).await.status, 204, "{path} {body}");
+            assert_eq!(alice.get("/api/x").await.status, 401, "{path} {body}");
+            gateway.anonymous().send(request).await.assert_problem(401, "unauthorized");
+        }
+    }
+}

@@ -96,6 +96,10 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
             Place::Database(table, seal) => {
                 let name = seal.name(self.kind, ticket.expose());
                 let asked = async {
+                    // Anybody may guess, and writers wait for each other.
+                    if !table.store.read().await?.has_ticket(self.kind, &name).await? {
+                        return Ok(None);
+                    }
                     let mut transaction = table.store.begin_write().await?;
                     let found = transaction.attempt_ticket(self.kind, &name).await?;
                     transaction.commit().await?;
@@ -117,6 +121,10 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
             Place::Database(table, seal) => {
                 let name = seal.name(self.kind, ticket.expose());
                 let asked = async {
+                    // Anybody may guess, and writers wait for each other.
+                    if !table.store.read().await?.has_ticket(self.kind, &name).await? {
+                        return Ok(None);
+                    }
                     let mut transaction = table.store.begin_write().await?;
                     let found = transaction.take_ticket(self.kind, &name).await?;
                     transaction.commit().await?;

@@ -65,6 +65,17 @@ impl Transaction {
         self.find(query).await?.map(|row| text(&row, "value")).transpose()
     }
 
+    /// Whether there is one that has not ended.
+    pub async fn has_ticket(&mut self, kind: &str, name: &str) -> Result<bool, Fault> {
+        let query = sqlx::query(
+            "SELECT 1 FROM tickets WHERE kind = $1 AND name = $2
+             AND expires_at > (SELECT micros FROM server_clock)",
+        )
+        .bind(kind.to_owned())
+        .bind(name.to_owned());
+        self.find(query).await.map(|row| row.is_some())
+    }
+
     /// Removes at most `limit` tickets that ended; how many.
     pub async fn prune_tickets(&mut self, limit: i64) -> Result<u64, Fault> {
         let query = sqlx::query(

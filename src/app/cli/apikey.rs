@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::credential::{self, Listing, parse_lifetime};
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::verb::CONFIG;
 use crate::adapters::store::Store;
 use crate::model::{ApiKeyId, ApiKeyName, Role, Roles, Scope, Scopes, Timestamp, clock};
 use crate::services::api_key::{Administration, ApiKey, Grant, Refusal};
@@ -27,7 +28,7 @@ enum Verb {
     /// counts until it is revoked.
     Create {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// What it is called: letters, digits, ".", "_" and "-"; upstreams are told apikey:NAME.
         #[arg(long, value_parser = parse_name)]
@@ -50,7 +51,7 @@ enum Verb {
     /// Revokes a key, or every key of a name; holds on running gateways within 1 s.
     Revoke {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// The key's id or prefix, as listed; or a name: then all of it.
         #[arg(value_name = "ID|PREFIX|NAME")]

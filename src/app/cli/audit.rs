@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::migrate::{Failure, fault, finish, say};
+use super::verb::CONFIG;
 use crate::adapters::telemetry::audit::{Report, Seal, verify};
 use crate::app::config;
 use crate::model::clock;
@@ -26,7 +27,7 @@ enum Verb {
     /// Says whether the audit files are as they were written, or where they are not.
     Verify {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// A seal that the log told, which the files must have; may be given again.
         #[arg(long, value_name = "NUMBER:HASH", value_parser = seal)]

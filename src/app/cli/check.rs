@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::verb::CONFIG;
 use crate::app::config::{self, Config, Problems};
 use crate::app::reload::compile;
 
@@ -14,7 +15,7 @@ const UNUSABLE: u8 = 2;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
 }
 

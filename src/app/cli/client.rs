@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::credential::{self, Listing, parse_lifetime};
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::verb::CONFIG;
 use crate::adapters::store::{ClientSecret, Store};
 use crate::model::{Timestamp, clock};
 use crate::services::client::{Administration, Refusal};
@@ -23,7 +24,7 @@ enum Verb {
     /// until it is revoked.
     Create {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// The client: its client_id.
         #[arg(long)]
@@ -38,7 +39,7 @@ enum Verb {
     /// Revokes a secret, or a client with all of them; holds on running gateways within 1 s.
     Revoke {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// The secret's id, as listed; or the client's name: then all of it.
         #[arg(value_name = "ID|NAME")]

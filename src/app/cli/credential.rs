@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::verb::CONFIG;
 use crate::app::config::parse_time;
 
 /// Which of them to list, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct Listing {
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub(super) config: PathBuf,
     /// Those that were revoked too.
     #[arg(long)]

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::migrate::{Failure, fault, finish, say};
+use super::verb::CONFIG;
 use crate::adapters::ephemeral;
 use crate::adapters::mail::{Failure as MailFailure, Letter, Smtp, render};
 use crate::adapters::store::{Probed, Store};
@@ -30,7 +31,7 @@ const AT_ONCE: usize = 64;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
     /// Sends a test mail to this address.
     #[arg(long, value_name = "ADDRESS")]

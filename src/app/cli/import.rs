@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::migrate::{Failure, fault, say};
+use super::verb::CONFIG;
 use crate::model::clock;
 use crate::services::account::Accounts;
 use crate::services::account::import::{Format, MAX_FILE, read};
@@ -13,7 +14,7 @@ use crate::services::account::import::{Format, MAX_FILE, read};
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArguments {
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub(super) config: PathBuf,
     /// How the file is written.
     #[arg(long)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::verb::CONFIG;
 use crate::adapters::store::Store;
 use crate::app::config::Config;
 use crate::app::reload::{administration, open_vault};
@@ -25,7 +26,7 @@ enum Verb {
     /// Lists keys: id, algorithm, since when, and what each does; never the keys themselves.
     List {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// JSON instead of a table.
         #[arg(long)]
@@ -35,7 +36,7 @@ enum Verb {
     /// assertion.publish_ahead) has passed, and those before it verify what they signed.
     Rotate {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// What the key is for.
         #[arg(long = "for", value_name = "WHAT", default_value = "tokens")]
@@ -48,7 +49,7 @@ enum Verb {
     /// does, a public one only verifies. What is no PEM is a secret for HS256.
     Import {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// The key.
         #[arg(value_name = "PEM")]
@@ -61,7 +62,7 @@ enum Verb {
     /// that only verifies.
     Remove {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// Its id, as listed.
         #[arg(value_name = "KID")]
@@ -70,7 +71,7 @@ enum Verb {
     /// Seals the keys in the database anew, under the first of two configured master keys.
     Reseal {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
     },
 }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::verb::CONFIG;
 use crate::adapters::store::Store;
 use crate::app::config::{self, Config};
 
@@ -12,7 +13,7 @@ use crate::app::config::{self, Config};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
 }
 

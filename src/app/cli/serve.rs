@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::verb::CONFIG;
 use crate::app::server;
 
 /// Run the gateway.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, default_value = "conf/guarita.toml")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::verb::CONFIG;
 use crate::adapters::store::{Session, Store};
 use crate::app::config::Config;
 use crate::live::provider::Settings;
@@ -23,7 +24,7 @@ enum Verb {
     /// Lists a user's live sessions, newest first.
     List {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// The user name.
         #[arg(long)]
@@ -35,7 +36,7 @@ enum Verb {
     /// Revokes one session, or all of a user; holds on running gateways within 1 s.
     Revoke {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         #[command(flatten)]
         which: Which,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::import::{ImportArguments, import};
 use super::migrate::{Failure, fault, finish, say, with_store};
 use super::profile::{ProfileArguments, members};
+use super::verb::CONFIG;
 use crate::adapters::store::Store;
 use crate::app::config::Config;
 use crate::app::reload::open_keys;
@@ -52,7 +53,7 @@ enum Verb {
     /// Lists users in the order of their creation.
     List {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// Only users with ids above this one.
         #[arg(long, value_name = "ID", default_value_t = 0)]
@@ -97,7 +98,7 @@ enum Verb {
     /// Demands a second factor of a user, or no longer.
     RequireMfa {
         /// The configuration file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// The user name.
         username: String,
@@ -132,7 +133,7 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 struct Target {
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
     /// The user name.
     #[arg(long)]

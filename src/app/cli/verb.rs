@@ -11,6 +11,9 @@ use super::{
     schema, serve, session, store, user,
 };
 
+/// The configuration file, where none is named (contract section 2).
+pub(super) const CONFIG: &str = "conf/guarita.toml";
+
 /// An authentication gateway in front of the APIs you already have.
 #[derive(Debug, Parser)]
 #[command(name = "guarita", version, propagate_version = true, arg_required_else_help = true)]

@@ -155,7 +155,7 @@ pub struct Written {
 pub enum Mode {
     /// Guarita itself.
     Local,
-    /// Only others. Not available yet: refused.
+    /// Only providers: nothing is issued here.
     External,
     /// Nobody, and nobody is judged: for development, on loopback only, with `allow_insecure = true`.
     Off,

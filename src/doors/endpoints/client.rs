@@ -2,6 +2,7 @@
 //! section 2.1).
 
 use axum::extract::{FromRequest as _, Request};
+use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
@@ -16,6 +17,21 @@ use crate::model::{Code, Secret};
 pub(super) struct Claimed {
     pub(super) id: String,
     pub(super) secret: Secret,
+}
+
+/// A refusal in the words of RFC 6749 section 5.2.
+pub(super) struct ClientRefused(Refused);
+
+impl From<Refused> for ClientRefused {
+    fn from(refused: Refused) -> Self {
+        Self(refused)
+    }
+}
+
+impl IntoResponse for ClientRefused {
+    fn into_response(self) -> Response {
+        self.0.for_client()
+    }
 }
 
 /// Reads the form. All that is wrong with one is 400, as RFC 6749 section 5.2 has it, but its size.

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::arrival::Arrival;
-use super::client::{self, Claimed};
+use super::client::{self, Claimed, ClientRefused};
 use super::form::Fields;
 use super::refusal::Refused;
 use super::router::{empty, no_store};
@@ -102,7 +102,7 @@ async fn introspect(
     State(desk): State<Desk>,
     arrival: Arrival,
     request: Request,
-) -> Result<Response, Refused> {
+) -> Result<Response, ClientRefused> {
     let (_, token) = desk.question(&arrival, request).await?;
     let snapshot = desk.live.read();
     let active = desk.introspection.introspect(&snapshot, token.expose(), clock::now()).await;
@@ -116,7 +116,7 @@ async fn revoke(
     State(desk): State<Desk>,
     arrival: Arrival,
     request: Request,
-) -> Result<Response, Refused> {
+) -> Result<Response, ClientRefused> {
     let (client, token) = desk.question(&arrival, request).await?;
     let now = clock::now();
     let ended = desk.end(&token, now).await;

@@ -4,16 +4,23 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, extract::State};
 use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 
 use super::arrival::Arrival;
 use super::cookie::{self, Cookie};
 use super::extract::OptionalJson;
-use super::refresh::Presented;
 use super::refusal::Refused;
 use super::sessions::Desk;
 use crate::adapters::telemetry::Name;
-use crate::model::{Code, Identity, Principal, clock};
+use crate::model::{Code, Identity, Principal, Secret, clock};
 use crate::rules::request::{Brought, cookies};
+
+/// Whose session is meant, where not the caller's.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    refresh_token: Option<Secret>,
+}
 
 pub(super) fn routes(desk: Desk) -> Router {
     Router::new()
@@ -28,14 +35,15 @@ async fn logout(
     State(desk): State<Desk>,
     arrival: Arrival,
     headers: HeaderMap,
-    OptionalJson(body): OptionalJson<Presented>,
+    OptionalJson(body): OptionalJson<Named>,
 ) -> Result<Response, Refused> {
     let now = clock::now();
+    let named = body.and_then(|body| body.refresh_token);
     let bearer = arrival.enrolling().and_then(|caller| caller.identity().session());
     let proven = arrival.enrolling().is_some();
     let marks = arrival.enrolling().and_then(|caller| caller.identity().marks());
-    let ended = match (&body, bearer, marks) {
-        (Some(body), ..) => desk.sessions.revoke_by_refresh_token(&body.refresh_token, now).await,
+    let ended = match (&named, bearer, marks) {
+        (Some(token), ..) => desk.sessions.revoke_by_refresh_token(token, now).await,
         (None, Some(session), _) => {
             desk.sessions.revoke(session, now).await.map(|()| Some(session))
         }
@@ -58,12 +66,13 @@ async fn logout_all(
     State(desk): State<Desk>,
     arrival: Arrival,
     headers: HeaderMap,
-    OptionalJson(body): OptionalJson<Presented>,
+    OptionalJson(body): OptionalJson<Named>,
 ) -> Result<Response, Refused> {
     let now = clock::now();
+    let named = body.and_then(|body| body.refresh_token);
     let identity = arrival.principal.as_ref().map(Principal::identity);
     let bearer = identity.and_then(Identity::user);
-    let marks = identity.and_then(Identity::marks).filter(|_| body.is_none() && bearer.is_none());
+    let marks = identity.and_then(Identity::marks).filter(|_| named.is_none() && bearer.is_none());
     // All tokens of the provider's subject, where no account stands behind it.
     if let Some(all) = marks.and_then(|marks| marks.ending_all(now)) {
         let ended = desk.sessions.revoke_tokens(all, now).await;
@@ -71,11 +80,11 @@ async fn logout_all(
         desk.record(&arrival, Name::LogoutAll, None, None);
         return Ok(gone(&headers));
     }
-    let user = match (&body, bearer) {
+    let user = match (&named, bearer) {
         (_, Some(user)) => Some(user),
-        (Some(body), None) => desk
+        (Some(token), None) => desk
             .sessions
-            .find_user_by_refresh_token(&body.refresh_token, now)
+            .find_user_by_refresh_token(token, now)
             .await
             .map_err(|unknowable| arrival.failed("logout failed", &unknowable))?,
         (None, None)

@@ -10,7 +10,7 @@ use crate::model::Code;
 /// Trees and pages of contract section 6, also those that this version does not serve yet: what is
 /// ours tomorrow is not forwarded today.
 const TREES: [&str; 4] = ["/auth", "/oauth2", "/admin/api", "/.well-known/guarita"];
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/login",
     "/mfa",
     "/recover",
@@ -19,6 +19,7 @@ const PAGES: [&str; 11] = [
     "/verify-email",
     "/verify-email/confirm",
     "/account",
+    "/openapi.json",
     "/.well-known/openid-configuration",
     "/.well-known/oauth-authorization-server",
     "/.well-known/jwks.json",
@@ -84,7 +85,14 @@ mod tests {
 
     #[test]
     fn trees_and_pages_are_ours_and_nothing_beside_them() {
-        for path in ["/auth", "/auth/login", "/auth/x/y", "/login", "/.well-known/jwks.json"] {
+        for path in [
+            "/auth",
+            "/auth/login",
+            "/auth/x/y",
+            "/login",
+            "/openapi.json",
+            "/.well-known/jwks.json",
+        ] {
             assert!(owns(path), "{path}");
         }
         for path in ["/", "/authx", "/login/x", "/api/auth/token", "/.well-known/acme", "/admin"] {

@@ -37,7 +37,23 @@ pub const fn challenge(code: Code, presented: bool) -> Option<HeaderValue> {
         (Code::SecondFactorRequired, _) => Some(HeaderValue::from_static(
             r#"Bearer realm="guarita", error="insufficient_user_authentication""#,
         )),
+        // Every 401 says what would be taken (RFC 9110 section 15.5.2).
+        (code, _) if code.status() == 401 => {
+            Some(HeaderValue::from_static(r#"Bearer realm="guarita""#))
+        }
         _ => None,
+    }
+}
+
+/// `error` of a refusal that a client reads (RFC 6749 section 5.2).
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is left is a request that is not one")]
+pub const fn client_error(code: Code) -> &'static str {
+    match code {
+        Code::InvalidClient => "invalid_client",
+        Code::Forbidden => "unauthorized_client",
+        Code::RateLimited | Code::Unavailable => "temporarily_unavailable",
+        Code::Internal => "server_error",
+        _ => "invalid_request",
     }
 }
 

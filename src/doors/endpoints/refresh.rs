@@ -33,8 +33,8 @@ pub(super) fn routes(desk: Desk) -> Router {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Presented {
-    pub(super) refresh_token: Secret,
+struct Presented {
+    refresh_token: Secret,
 }
 
 async fn refresh(

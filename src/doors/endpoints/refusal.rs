@@ -63,13 +63,25 @@ impl Refused {
     fn body(&self) -> bytes::Bytes {
         let body = problem::body(self.code, &self.request_id);
         let Some(ticket) = &self.mfa_token else { return body };
-        let mut text = String::from_utf8_lossy(&body).into_owned();
-        text.pop();
         // A ticket is base64url: nothing in it needs escaping.
-        text.push_str(r#","mfaToken":""#);
-        text.push_str(ticket.expose());
-        text.push_str(r#"","methods":["totp","recovery_code"]}"#);
-        text.into()
+        let ticket = ticket.expose();
+        let more = format!(r#","mfaToken":"{ticket}","methods":["totp","recovery_code"]}}"#);
+        with_more(&body, &more)
+    }
+
+    /// As a client of `/oauth2` reads it (RFC 6749 section 5.2), our own words beside.
+    pub(super) fn for_client(self) -> Response {
+        let (code, body) = (self.code, self.body());
+        let error = problem::client_error(code);
+        let mut response = self.into_response();
+        *response.body_mut() = with_more(&body, &format!(r#","error":"{error}"}}"#)).into();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // What it may not it may not with any scope.
+        if code != Code::InvalidClient {
+            headers.remove(header::WWW_AUTHENTICATE);
+        }
+        response
     }
 
     /// Says when to try again, in whole seconds, at least one.
@@ -92,4 +104,10 @@ impl IntoResponse for Refused {
         }
         self.goes_with(response)
     }
+}
+
+/// A body with further members, which close it.
+fn with_more(body: &[u8], more: &str) -> bytes::Bytes {
+    let open = body.strip_suffix(b"}").unwrap_or(body);
+    [open, more.as_bytes()].concat().into()
 }

@@ -81,10 +81,11 @@ impl Gateway {
     }
 }
 
-/// What a permitted request hangs on: a session, or a named key.
+/// What a permitted request hangs on: a session, a named key, or a provider's token.
 fn held(passage: &Passage, request_id: &RequestId) -> Option<Held> {
     let identity = passage.permit.principal()?.identity();
-    let hangs = identity.session().is_some() || identity.api_key().is_some();
+    let hangs =
+        identity.session().is_some() || identity.api_key().is_some() || identity.marks().is_some();
     hangs.then(|| Held::of(Some(identity), request_id, None))
 }
 
@@ -125,7 +126,10 @@ impl ProxyHttp for Gateway {
                 // Boxed: this way is rare, and its size would be paid on the usual one.
                 let served = Box::pin(local::serve(&self.endpoints, session, context, call));
                 match served.await? {
-                    Ok(()) => Ok(true),
+                    Ok(refused) => {
+                        context.refused = refused;
+                        Ok(true)
+                    }
                     Err(code) => self.refuse(session, context, &code.into()).await,
                 }
             }

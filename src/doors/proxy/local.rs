@@ -29,14 +29,14 @@ pub(super) struct Call {
     pub(super) caller: receive::Judged,
 }
 
-/// Reads the body, calls the endpoint, writes its answer. The inner error is a refusal to be
-/// rendered by the caller.
+/// Reads the body, calls the endpoint, writes its answer; the code of that, where it is a refusal. The
+/// inner error is a refusal to be rendered by the caller.
 pub(super) async fn serve(
     endpoints: &axum::Router,
     session: &mut Session,
     context: &Context,
     call: Call,
-) -> Result<Result<(), Code>> {
+) -> Result<Result<Option<Code>, Code>> {
     let body = match read_body(session, context).await {
         Ok(body) => body,
         Err(code) => return Ok(Err(code)),
@@ -46,7 +46,8 @@ pub(super) async fn serve(
     };
     let answer = endpoints.clone().oneshot(request).await;
     let response = answer.unwrap_or_else(|never| match never {});
-    write(session, context, response).await.map(Ok)
+    let refused = response.extensions().get::<Code>().copied();
+    write(session, context, response).await.map(|()| Ok(refused))
 }
 
 /// The whole body, bounded in size; pingora bounds each wait by the body time-out.

@@ -74,8 +74,11 @@ pub(super) async fn begin(
     let socket = Arc::new(Socket::new(limits.websocket_idle_timeout, credential_end));
     let held = Held::of(identity, &context.request_id, Some(Arc::clone(&socket)));
     Connection::hold(Some(held.clone()));
-    // It may last: a session that ended after it was judged, and before it was tied to this, would
-    // not end it.
+    // It may last: what ended after it was judged, and before this was tied to it, would not end it.
+    let stands = judge.still_stands(held.marks.as_ref(), held.api_key, clock::now()).await;
+    if !stands.map_err(|_| Code::Unavailable)? {
+        return Err(Code::Unauthorized);
+    }
     if let Some(session) = held.session {
         match judge.session_end(session, clock::now()).await {
             Ok(Some(end)) => socket.session_ends_at(end),

@@ -48,8 +48,8 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Puts keys together, at most 64. The signing key verifies too; two keys with one id are
-    /// refused.
+    /// Puts keys together, at most 64. The signing key verifies too, and may be given once more to
+    /// do so; other keys of one id are refused.
     pub fn new(signing: SigningKey, verifying: Vec<VerifyingKey>) -> Result<Self, KeyFault> {
         let signs_from = Timestamp::from_seconds(0);
         Self::scheduled(
@@ -73,7 +73,11 @@ impl Keyring {
             .map(|it| Verifying { key: it.key.verifying_key(), until: it.verifies_until });
         let others = verifying.into_iter().map(|(key, until)| Verifying { key, until });
         for it in signs.chain(others) {
-            if keys.iter().any(|known| known.key.id() == it.key.id()) {
+            if let Some(known) = keys.iter().find(|known| known.key.id() == it.key.id()) {
+                // The public half beside its private one says nothing new.
+                if known.key == it.key && known.until.is_none() {
+                    continue;
+                }
                 return Err(KeyFault::Duplicate(it.key.id().to_owned()));
             }
             keys.push(it);

@@ -8,7 +8,7 @@ use super::proof::Proof;
 use super::verification::verify;
 use super::verified::{Issuers, VerifiedTokens};
 use crate::live::{RequiredFactor, ServiceKey, Snapshot};
-use crate::model::{Identity, Principal, SessionId, Source, Timestamp, TokenMarks};
+use crate::model::{ApiKeyId, Identity, Principal, SessionId, Source, Timestamp, TokenMarks};
 use crate::rules::request::{Candidates, Credential};
 use crate::services::api_key;
 use crate::services::federation::Linking;
@@ -93,6 +93,27 @@ impl Judge {
             Standing::Active { expires_at, .. } => Some(expires_at),
             Standing::Inactive => None,
         })
+    }
+
+    /// Whether a provider's token with these marks is not revoked, and a named key counts, as they stand now.
+    ///
+    /// # Errors
+    /// [`Unknowable`] where neither memory nor the store can say.
+    pub async fn still_stands(
+        &self,
+        marks: Option<&Arc<TokenMarks>>,
+        api_key: Option<ApiKeyId>,
+        now: Timestamp,
+    ) -> Result<bool, Unknowable> {
+        if let Some(marks) = marks
+            && self.registry.is_token_revoked(Arc::clone(marks)).await?
+        {
+            return Ok(false);
+        }
+        match api_key {
+            Some(key) => self.api_keys.is_live(key, now).await,
+            None => Ok(true),
+        }
     }
 
     /// Tries the candidates in order. `client` says the caller's address, as limits and logs know it, where

@@ -126,8 +126,25 @@ impl Response {
     /// Fails the test unless this is a refusal as the contract has it (section 5.5).
     #[track_caller]
     pub fn assert_problem(&self, status: u16, code: &str) {
-        assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        self.assert_refused(status, code);
+        // RFC 9110 section 15.5.2.
+        assert!(status != 401 || self.header("www-authenticate").is_some());
+    }
+
+    /// Fails the test unless this is a refusal as clients of `/oauth2` read it (RFC 6749 section 5.2).
+    #[track_caller]
+    pub fn assert_client_refused(&self, status: u16, code: &str, error: &str) {
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        self.assert_refused(status, code);
+        assert_eq!(self.json()["error"], error);
+        let challenge = self.header("www-authenticate");
+        assert_eq!(challenge, (status == 401).then_some("Basic realm=\"guarita\""));
+    }
+
+    #[track_caller]
+    fn assert_refused(&self, status: u16, code: &str) {
+        assert_eq!(self.status, status, "{}", self.text());
         let body = self.json();
         assert_eq!(body["code"], code, "{body}");
         assert_eq!(body["status"], status, "{body}");

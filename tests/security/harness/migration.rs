@@ -1,6 +1,6 @@
 //! The schema of the executable under test, at a URL.
 
-/// Makes it. A configuration on PostgreSQL is none without a master key; nothing is sealed here.
+/// Makes it.
 pub(crate) fn migrate(url: &str) {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("guarita.toml");
@@ -10,7 +10,6 @@ pub(crate) fn migrate(url: &str) {
         .arg(&config)
         .current_dir(directory.path())
         .env("GUARITA_STORE__DATABASE", url)
-        .env("GUARITA_MASTER_KEY", "0123456789abcdefghijklmnopqrstuv")
         .output()
         .unwrap();
     assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));

@@ -18,7 +18,7 @@ async fn introspection_001_nobody_asks_without_being_a_client() {
     let root = stage.gateway.bearer("root").await;
     let token = root.token.clone().unwrap();
     let answer = stage.gateway.anonymous().send(form(INTROSPECT, &[("token", &token)])).await;
-    answer.assert_problem(401, "invalid_client");
+    answer.assert_client_refused(401, "invalid_client", "invalid_client");
     assert!(!answer.text().contains("active"), "{}", answer.text());
 }
 
@@ -29,7 +29,7 @@ async fn introspection_002_a_user_is_no_client() {
     for name in ["alice", "root"] {
         let caller = stage.gateway.bearer(name).await;
         let answer = caller.send(form(INTROSPECT, &[("token", &token)])).await;
-        answer.assert_problem(401, "invalid_client");
+        answer.assert_client_refused(401, "invalid_client", "invalid_client");
     }
 }
 
@@ -41,7 +41,11 @@ async fn introspection_003_a_token_never_stands_in_the_target() {
     let answer = stage.gateway.anonymous().send(by(Request::get(&target), "portal", SECRET)).await;
     answer.assert_problem(405, "method_not_allowed");
     let posted = by(form(&target, &[]), "portal", SECRET);
-    stage.gateway.anonymous().send(posted).await.assert_problem(400, "invalid_body");
+    stage.gateway.anonymous().send(posted).await.assert_client_refused(
+        400,
+        "invalid_body",
+        "invalid_request",
+    );
 }
 
 #[tokio::test]
@@ -110,7 +114,11 @@ async fn introspection_007_a_parameter_comes_once_and_in_a_form() {
     }
     let json =
         by(Request::post(INTROSPECT).json(&json!({ "token": root.token })), "portal", SECRET);
-    stage.gateway.anonymous().send(json).await.assert_problem(400, "invalid_body");
+    stage.gateway.anonymous().send(json).await.assert_client_refused(
+        400,
+        "invalid_body",
+        "invalid_request",
+    );
 }
 
 #[tokio::test]

@@ -33,6 +33,9 @@ pub(super) fn aliases(written: &Written, reader: &mut Reader<'_>) -> Vec<(Box<st
     let (alias, target) = TOKEN_ALIAS;
     let mut aliases = vec![(alias.into(), target.into())];
     for (alias, target) in written.endpoints.aliases.iter().flatten() {
+        if (alias.as_str(), target.as_str()) == TOKEN_ALIAS {
+            continue;
+        }
         let path = format!("endpoints.aliases.{alias}");
         if !is_plain(alias) || is_own(alias) || alias == TOKEN_ALIAS.0 {
             let what =

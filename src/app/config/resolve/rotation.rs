@@ -24,7 +24,7 @@ pub(super) fn master_key(written: &Written, reader: &mut Reader<'_>) -> Option<S
     Some(key)
 }
 
-/// Gateways on a database server would not know each other's keys.
+/// Several gateways on a database server would not know each other's keys.
 pub(super) fn check_keys_are_alike(
     written: &Written,
     database: &Secret,
@@ -39,16 +39,20 @@ pub(super) fn check_keys_are_alike(
     if !is_server || configured {
         return;
     }
-    let hint = "set store.master_key_file to a file with the output of openssl rand -base64 32, the same on \
-                every gateway";
-    if mode != Mode::External && given.signing.is_none() {
-        let what = "several gateways on one database need the same signing keys";
-        let hint = format!("{hint}; or tokens.signing_key_file");
-        reader.report.problem_with_hint("store.master_key_file", what, hint);
-    }
-    if written.assertion.enabled == Some(true) {
-        let what = "several gateways on one database need the same keys of assertions";
-        reader.report.problem_with_hint("assertion.enabled", what, hint);
+    let keys = match (mode, &given.signing) {
+        (Mode::External, _) | (_, Some(_)) => None,
+        (Mode::Local | Mode::Off, None) => Some("tokens"),
+    };
+    let assertions = (written.assertion.enabled == Some(true)).then_some("assertions");
+    for of in keys.into_iter().chain(assertions) {
+        reader.report.warning(
+            "store.database",
+            format!(
+                "one gateway alone may use this database: the keys of {of} are in its data_dir. Set \
+                 store.master_key_file to a file with the output of openssl rand -base64 32, the same on \
+                 every gateway, and they are shared"
+            ),
+        );
     }
 }
 

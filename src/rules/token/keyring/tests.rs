@@ -114,10 +114,21 @@ fn without_a_key_id_the_key_must_be_the_only_one() {
 }
 
 #[test]
-fn one_key_twice_is_refused_and_so_are_too_many() {
+fn the_public_half_may_be_given_beside_its_private_one_and_is_published_once() {
     let key = signing_key(Algorithm::Es256);
-    let double = key.verifying_key();
-    assert!(matches!(Keyring::new(key, vec![double]), Err(KeyFault::Duplicate(_))));
+    let (public, id) = (key.verifying_key(), key.verifying_key().id().to_owned());
+    let keyring = Keyring::new(key, vec![public]).unwrap();
+    let published = String::from_utf8(keyring.jwks(now()).to_vec()).unwrap();
+    assert_eq!(published.matches(&id).count(), 1);
+}
+
+#[test]
+fn one_key_with_two_ends_is_refused_and_so_are_too_many() {
+    let key = signing_key(Algorithm::Es256);
+    let double = (key.verifying_key(), None);
+    let ending = ScheduledKey { key, signs_from: now(), verifies_until: Some(now()) };
+    let refused = Keyring::scheduled(vec![ending], vec![double]);
+    assert!(matches!(refused, Err(KeyFault::Duplicate(_))));
     let many = (0..MAX_KEYS).map(|_| signing_key(Algorithm::EdDsa).verifying_key()).collect();
     assert!(matches!(Keyring::new(signing_key(Algorithm::EdDsa), many), Err(KeyFault::TooMany)));
 }
