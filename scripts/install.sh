@@ -22,7 +22,7 @@ say() {
 package() {
     case "$1:$2" in
     apt-get:cc) echo "gcc libc6-dev" ;;
-    apt-get:taskset) echo util-linux ;;
+    apt-get:taskset | apt-get:prlimit) echo util-linux ;;
     apt-get:node) echo nodejs ;;
     apt-get:redis-cli) echo redis-tools ;;
     brew:redis-server | brew:redis-cli) echo redis ;;

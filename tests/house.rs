@@ -17,7 +17,7 @@ mod scan;
 const FLOORS: [&str; 7] = ["model", "rules", "adapters", "live", "services", "doors", "app"];
 
 /// Who may name a foreign crate, tests apart. A trailing `_` stands for a family of crates.
-const LANDLORDS: [(&str, &[&str]); 22] = [
+const LANDLORDS: [(&str, &[&str]); 24] = [
     ("sqlx", &["src/adapters/store/"]),
     ("jsonwebtoken", &["src/rules/token/"]),
     ("argon2", &["src/services/login/"]),
@@ -49,6 +49,8 @@ const LANDLORDS: [(&str, &[&str]); 22] = [
     ("lettre", &["src/adapters/mail/"]),
     ("askama", &["src/adapters/mail/", "src/doors/endpoints/pages/"]),
     ("zxcvbn", &["src/services/account/"]),
+    ("listenfd", &["src/app/server/"]),
+    ("sd_notify", &["src/app/server/"]),
 ];
 
 /// Names that say nothing of what is inside.
@@ -307,6 +309,19 @@ fn says_secret(name: &str) -> bool {
     !ABOUT.contains(&last) && words.split('_').any(|word| SECRET.contains(&word))
 }
 
+/// PostgreSQL refuses a prepared `SELECT *` once a newer version has added a column (docs/decisions/0023).
+fn check_columns(file: &str, text: &str) -> Vec<Violation> {
+    if !text.contains("SELECT *") {
+        return Vec::new();
+    }
+    let source = Source::new(file, text);
+    let stars = text.lines().enumerate().map(|(number, line)| (number + 1, line));
+    stars
+        .filter(|(number, line)| line.contains("SELECT *") && !source.is_test(*number))
+        .map(|(number, _)| violation(file, number, "name the columns that are read"))
+        .collect()
+}
+
 fn check(file: &str, text: &str, plan: &Plan) -> Vec<Violation> {
     let mut found = check_sleep(file, text);
     found.extend(check_names(file, text));
@@ -317,6 +332,7 @@ fn check(file: &str, text: &str, plan: &Plan) -> Vec<Violation> {
         found.extend(check_doors(file, text));
         found.extend(check_environment(file, text));
         found.extend(check_secrets(file, text));
+        found.extend(check_columns(file, text));
     }
     found
 }
@@ -358,6 +374,55 @@ fn the_sources_keep_the_rules_of_the_house() {
         .map(|violation| violation.to_string())
         .collect();
     assert!(broken.is_empty(), "{} rules broken:\n{}\n", broken.len(), broken.join("\n"));
+}
+
+/// The tests that a row of the matrix names: `` `file::name` ``.
+fn named_tests(row: &str) -> Vec<(&str, &str)> {
+    let quoted = row.split('`').skip(1).step_by(2);
+    quoted.filter_map(|text| text.split_once("::")).collect()
+}
+
+/// Whether a file of that name, with or without a folder, has a test of that name.
+fn has_test(sources: &[(String, String)], file: &str, name: &str) -> bool {
+    let mut files = sources.iter().filter(|(path, _)| {
+        Path::new(path).file_stem().is_some_and(|stem| stem.to_string_lossy() == file)
+    });
+    files.any(|(_, text)| {
+        let lines: Vec<&str> = text.lines().collect();
+        let found = lines.iter().position(|line| line.contains(&format!("fn {name}(")));
+        found.is_some_and(|at| {
+            let attributes = lines.iter().take(at).rev().take(3);
+            attributes
+                .map(|line| line.trim())
+                .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+        })
+    })
+}
+
+#[test]
+fn every_fault_of_the_matrix_has_a_test_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let matrix = fs::read_to_string(root.join("docs/faults.md")).unwrap();
+    let mut sources = files(root, "src");
+    sources.extend(files(root, "tests"));
+    let rows: Vec<&str> = matrix.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert!(rows.len() > 20);
+    for row in rows {
+        let tests = named_tests(row);
+        assert!(!tests.is_empty(), "no test shows: {row}");
+        for (file, name) in tests {
+            assert!(has_test(&sources, file, name), "there is no test {file}::{name}: {row}");
+        }
+    }
+    assert!(!has_test(&sources, "postgres", "a_test_that_nobody_wrote"));
+    assert!(!has_test(&sources, "house", "has_test"));
+}
+
+#[test]
+fn a_statement_that_reads_whatever_there_is_is_found() {
+    let text = "const A: &str = \"SELECT * FROM users\";\n#[cfg(test)]\nmod tests {\n    \
+                const B: &str = \"SELECT * FROM users\";\n}\n";
+    assert_eq!(lines(&check_columns("src/adapters/store/x.rs", text)), [1]);
 }
 
 /// The lines that a rule tells.

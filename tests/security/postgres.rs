@@ -1,9 +1,12 @@
-//! PostgreSQL as the store: what a caller sees while the server is stopped, starts late, has no
-//! connections left or is not who it should be; and how fast other gateways learn of a revocation.
+//! PostgreSQL as the store: what a caller sees while the server is stopped, starts late, fails over, is slow, has no
+//! connections left, is migrated by a newer version or is not who it should be; and how fast other gateways
+//! learn of a revocation.
+
+use std::time::{Duration, Instant};
 
 use crate::harness::gateway::Gateway;
 use crate::harness::postgres::Server;
-use crate::harness::{Authority, Setup, Upstream, cli, until};
+use crate::harness::{Authority, Persona, Relay, Setup, Upstream, cli, password_of, until};
 
 /// A gateway on a server of its own.
 fn on(server: &Server, upstream: &Upstream) -> Setup {
@@ -90,6 +93,117 @@ async fn a_server_that_starts_later_is_waited_for() {
     assert_eq!(gateway.anonymous().get("/public/x").await.status, 200);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_takes_over_has_every_session_and_every_revocation() {
+    let (primary, upstream) = (Server::start(""), Upstream::start().await);
+    let standby = tokio::task::block_in_place(|| primary.standby());
+    let way = Relay::to(primary.address()).await;
+    let url = format!("postgres://guarita@{}/postgres", way.address);
+    let setup = on(&primary, &upstream).set("store.database", &format!("\"{url}\""));
+    let gateway = setup.start().await;
+    let (alice, revoked) = (gateway.bearer("alice").await, gateway.bearer("alice").await);
+    assert_eq!(revoked.get("/api/x").await.status, 200);
+    let last = gateway.bearer("alice").await;
+    assert_eq!(revoked.log_out().await.status, 204);
+    tokio::task::block_in_place(|| primary.stop());
+    way.lead_to(standby.address());
+    // Before it is promoted it can be read, and takes no change.
+    let refused = until("a refusal", || async {
+        let answer = alice.log_out().await;
+        (answer.status == 503).then_some(answer)
+    });
+    refused.await.assert_problem(503, "unavailable");
+    assert_ne!(revoked.get("/api/x").await.status, 200);
+    tokio::task::block_in_place(|| standby.promote());
+    for known in [&alice, &last] {
+        until("the gateway to go on", || async {
+            (known.get("/api/x").await.status == 200).then_some(())
+        })
+        .await;
+    }
+    revoked.get("/api/x").await.assert_problem(401, "unauthorized");
+    until("a login", || async {
+        let answer = gateway.anonymous().log_in("root", &password_of("root")).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(alice.log_out().await.status, 204);
+    alice.get("/api/x").await.assert_problem(401, "unauthorized");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_slow_server_nobody_is_let_in_who_was_revoked_elsewhere() {
+    let (server, upstream) = (Server::start(""), Upstream::start().await);
+    let way = Relay::to(server.address()).await;
+    let url = format!("postgres://guarita@{}/postgres", way.address);
+    let swift = on(&server, &upstream).start().await;
+    let slow = on(&server, &upstream).set("store.database", &format!("\"{url}\""));
+    let directory = tempfile::tempdir().unwrap();
+    slow.write(directory.path());
+    let slow = Gateway::start_in(directory, slow).await;
+    let (alice, gone) = (swift.bearer("alice").await, swift.bearer("alice").await);
+    let there = |caller: &Persona| slow.anonymous().like(caller);
+    for caller in [&alice, &gone] {
+        assert_eq!(there(caller).get("/api/x").await.status, 200);
+    }
+    way.slow_down(Duration::from_secs(1));
+    assert_eq!(gone.log_out().await.status, 204);
+    let revoked = Instant::now();
+    loop {
+        let asked = revoked.elapsed();
+        let status = there(&gone).get("/api/x").await.status;
+        assert!(status != 200 || asked <= Duration::from_secs(1), "let in {asked:?} after");
+        if asked > Duration::from_secs(4) {
+            break;
+        }
+    }
+    // Who is known waits for an answer of the server, or is told to come again.
+    let answer = there(&alice).get("/api/x").await;
+    assert!(matches!(answer.status, 200 | 503), "{}", answer.status);
+    assert_eq!(slow.anonymous().get("/public/x").await.status, 200);
+    assert_eq!(alice.get("/api/x").await.status, 200, "others do not wait");
+    way.slow_down(Duration::ZERO);
+    until("the gateway to go on", || async {
+        (there(&alice).get("/api/x").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(there(&gone).get("/api/x").await.status, 401);
+}
+
+/// What reads and writes most tables, as often as there are connections.
+async fn use_all(gateway: &Gateway) {
+    let work = (0..8).map(|_| async {
+        let alice = gateway.bearer("alice").await;
+        let renewed = alice.refresh().await;
+        assert_eq!(renewed.status, 200, "{}", renewed.text());
+        let alice = alice.holding(&renewed.json());
+        assert_eq!(alice.get("/api/x").await.status, 200);
+        let sessions = alice.get("/auth/sessions").await;
+        assert_eq!(sessions.status, 200, "{}", sessions.text());
+        let by_key = crate::harness::Request::get("/api/x").header("x-service-api-key", "unknown");
+        assert_eq!(alice.without_token().send(by_key).await.status, 401);
+        assert_eq!(alice.log_out().await.status, 204);
+    });
+    futures_util::future::join_all(work).await;
+}
+
+#[tokio::test]
+async fn columns_that_a_newer_version_adds_disturb_no_gateway_that_runs() {
+    let (server, upstream) = (Server::start(""), Upstream::start().await);
+    let setup = on(&server, &upstream)
+        .set("rate_limits.login", "{ per_source = \"off\", per_account = \"off\" }");
+    let gateway = setup.start().await;
+    use_all(&gateway).await;
+    server.execute(
+        "DO $$ DECLARE it record; BEGIN \
+         FOR it IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP \
+         EXECUTE format('ALTER TABLE %I ADD COLUMN later BIGINT', it.tablename); \
+         END LOOP; END $$",
+    );
+    use_all(&gateway).await;
+    assert_eq!(gateway.verb(&["user", "list"], "").await.code, 0);
+}
+
 #[tokio::test]
 async fn a_server_without_a_connection_left_is_a_503_and_no_more() {
     let (server, upstream) = (Server::start(""), Upstream::start().await);
@@ -111,6 +225,57 @@ async fn a_server_without_a_connection_left_is_a_503_and_no_more() {
         (alice.get("/api/x").await.status == 200).then_some(())
     })
     .await;
+}
+
+/// The largest file that a process may write, in bytes; beyond it a write takes a part or nothing, as on a full disk.
+#[cfg(target_os = "linux")]
+async fn limit_files(process: u32, most: &str) {
+    let process = process.to_string();
+    let mut command = tokio::process::Command::new("prlimit");
+    let limited = command.args(["--pid", &process, &format!("--fsize={most}:unlimited")]).status();
+    assert!(limited.await.expect("prlimit is needed").success());
+}
+
+/// On a server, so that the audit file is the only one that grows.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn while_the_audit_file_cannot_grow_requests_go_on_and_its_lines_wait() {
+    let (server, upstream) = (Server::start(""), Upstream::start().await);
+    let gateway = on(&server, &upstream).before("trap '' XFSZ").start().await;
+    let alice = gateway.bearer("alice").await;
+    let ask = async |id: &str| {
+        let request = crate::harness::Request::get("/api/x").header("x-request-id", id);
+        assert_eq!(alice.send(request).await.status, 200);
+    };
+    ask("before").await;
+    gateway.audited("a line", |line| line["requestId"] == "before").await;
+    limit_files(gateway.process, "4096").await;
+    let mut sent = 0;
+    until("the audit file to be full", || {
+        sent += 1;
+        let id = format!("full-{sent}");
+        let (ask, gateway) = (&ask, &gateway);
+        async move {
+            ask(&id).await;
+            let ready = gateway.operations("/readyz").await;
+            (ready.status == 503 && ready.json()["audit"] == "failed").then_some(())
+        }
+    })
+    .await;
+    ask("last").await;
+    limit_files(gateway.process, "unlimited").await;
+    gateway.audited("the last line", |line| line["requestId"] == "last").await;
+    until("the gateway to be ready", || async {
+        (gateway.operations("/readyz").await.status == 200).then_some(())
+    })
+    .await;
+    let lines = gateway.audit();
+    for number in 1..=sent {
+        let id = format!("full-{number}");
+        assert_eq!(lines.iter().filter(|line| line["requestId"] == id.as_str()).count(), 1, "{id}");
+    }
+    assert!(gateway.metric("guarita_audit_lines_dropped", "").await.abs() < 0.5);
+    gateway.verb(&["audit", "verify"], "").await.succeeded();
 }
 
 #[tokio::test]

@@ -179,6 +179,37 @@ async fn without_redis_logins_go_on_tickets_wait_and_all_is_well_once_it_is_back
 }
 
 #[tokio::test]
+async fn a_wiped_redis_costs_counts_and_tickets_and_nobody_s_session() {
+    let (redis, upstream) = (Redis::start().await, Upstream::start().await);
+    let setup = with_factors(Setup::standard(&upstream.url()))
+        .set("rate_limits.login", "{ per_source = \"off\", per_account = \"6/1h\" }");
+    let (one, other) = pair(&redis, setup).await;
+    let (alice, application, _) = Authenticator::enrol(&one, "alice").await;
+    let root = other.bearer("root").await;
+    let began = ticket(&one, "alice").await;
+    redis.ask(&["FLUSHALL"]).await;
+    let late = complete(&other, &began, "totp", &application.code(0)).await;
+    late.assert_problem(401, "invalid_mfa_token");
+    let anew = complete(&other, &ticket(&one, "alice").await, "totp", &application.code(0)).await;
+    assert_eq!(anew.status, 200, "{}", anew.text());
+    for caller in [&alice, &root] {
+        assert_eq!(caller.get("/api/x").await.status, 200);
+    }
+    // The budget begins anew, once and over both.
+    let mut opened = 0;
+    while one.anonymous().log_in("root", &password_of("root")).await.status == 200 {
+        opened += 1;
+        if opened == 2 {
+            redis.ask(&["FLUSHALL"]).await;
+        }
+    }
+    assert_eq!(opened, 2 + 6);
+    let elsewhere = other.anonymous().log_in("root", &password_of("root")).await;
+    elsewhere.assert_problem(429, "rate_limited");
+    up(&one, 1.0).await;
+}
+
+#[tokio::test]
 async fn a_gateway_may_start_before_its_redis() {
     let mut redis = Redis::start().await;
     redis.kill().await;

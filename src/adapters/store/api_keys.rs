@@ -83,6 +83,13 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').filter(|part| !part.is_empty())
 }
 
+/// What `api_key` reads.
+macro_rules! columns {
+    () => {
+        "id, name, prefix, roles, scopes, networks, created_at, expires_at, revoked_at, last_used_at"
+    };
+}
+
 fn api_key(row: &AnyRow) -> Result<ApiKey, Fault> {
     let networks = text(row, "networks")?;
     let networks = parts(&networks).map(str::parse).collect::<Result<_, _>>();
@@ -136,13 +143,15 @@ impl Transaction {
         &mut self,
         digest: String,
     ) -> Result<Option<ApiKey>, Fault> {
-        let query = sqlx::query("SELECT * FROM api_keys WHERE digest = $1").bind(digest);
+        let query = sqlx::query(concat!("SELECT ", columns!(), " FROM api_keys WHERE digest = $1"))
+            .bind(digest);
         self.find(query).await?.as_ref().map(api_key).transpose()
     }
 
     /// The key with that id, also when it counts no more.
     pub async fn find_api_key(&mut self, key: ApiKeyId) -> Result<Option<ApiKey>, Fault> {
-        let query = sqlx::query("SELECT * FROM api_keys WHERE id = $1").bind(key.get());
+        let query = sqlx::query(concat!("SELECT ", columns!(), " FROM api_keys WHERE id = $1"))
+            .bind(key.get());
         self.find(query).await?.as_ref().map(api_key).transpose()
     }
 
@@ -153,10 +162,12 @@ impl Transaction {
         after: ApiKeyId,
         revoked: bool,
     ) -> Result<Vec<ApiKey>, Fault> {
-        let query = sqlx::query(
-            "SELECT * FROM api_keys WHERE id > $1 AND (revoked_at IS NULL OR $2 = 1) \
-             ORDER BY id LIMIT $3",
-        )
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM api_keys WHERE id > $1 AND (revoked_at IS NULL OR $2 = 1) \
+             ORDER BY id LIMIT $3"
+        ))
         .bind(after.get())
         .bind(i64::from(revoked))
         .bind(MOST);

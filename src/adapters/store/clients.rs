@@ -60,6 +60,13 @@ pub struct MostClients {
     pub in_all: i64,
 }
 
+/// What a client is read from.
+macro_rules! columns {
+    () => {
+        "id, name, digest, created_at, expires_at, revoked_at"
+    };
+}
+
 fn client(row: &AnyRow) -> Result<ClientSecret, Fault> {
     Ok(ClientSecret {
         id: number(row, "id")?,
@@ -104,10 +111,12 @@ impl Transaction {
         &mut self,
         now: Timestamp,
     ) -> Result<Vec<(String, ClientSecret)>, Fault> {
-        let query = sqlx::query(
-            "SELECT * FROM clients WHERE revoked_at IS NULL \
-             AND (expires_at IS NULL OR expires_at > $1) ORDER BY id LIMIT $2",
-        )
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM clients WHERE revoked_at IS NULL \
+             AND (expires_at IS NULL OR expires_at > $1) ORDER BY id LIMIT $2"
+        ))
         .bind(now.seconds())
         .bind(MOST);
         let rows = self.all(query).await?;
@@ -121,10 +130,12 @@ impl Transaction {
         after: i64,
         revoked: bool,
     ) -> Result<Vec<ClientSecret>, Fault> {
-        let query = sqlx::query(
-            "SELECT * FROM clients WHERE id > $1 AND (revoked_at IS NULL OR $2 = 1) \
-             ORDER BY id LIMIT $3",
-        )
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM clients WHERE id > $1 AND (revoked_at IS NULL OR $2 = 1) \
+             ORDER BY id LIMIT $3"
+        ))
         .bind(after)
         .bind(i64::from(revoked))
         .bind(MOST);

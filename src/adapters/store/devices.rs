@@ -53,7 +53,10 @@ fn count(row: &AnyRow, column: &str) -> Result<u32, Fault> {
 impl Transaction {
     /// The device with that digest.
     pub async fn find_device(&mut self, digest: &str) -> Result<Option<Device>, Fault> {
-        let query = sqlx::query("SELECT * FROM devices WHERE digest = $1").bind(digest.to_owned());
+        let query = sqlx::query(
+            "SELECT digest, user_id, expires_at, locked_until FROM devices WHERE digest = $1",
+        )
+        .bind(digest.to_owned());
         self.find(query).await?.as_ref().map(device).transpose()
     }
 

@@ -108,7 +108,8 @@ impl Transaction {
     /// All keys, at most 1,000, in the order in which they come to sign.
     pub async fn list_keys(&mut self) -> Result<Vec<StoredKey>, Fault> {
         let query = sqlx::query(
-            "SELECT * FROM keys ORDER BY COALESCE(signs_from, 0), created_at, id LIMIT $1",
+            "SELECT id, purpose, algorithm, sealed, sealed_by, signs_from, verifies_until, created_at \
+             FROM keys ORDER BY COALESCE(signs_from, 0), created_at, id LIMIT $1",
         )
         .bind(MOST);
         self.all(query).await?.iter().map(stored_key).collect()

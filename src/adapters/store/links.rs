@@ -64,7 +64,11 @@ macro_rules! statements {
                 " (id, user_id, email, secret_hash, created_at, expires_at) \
                  VALUES ($1, $2, $3, $4, $5, $6)"
             ),
-            find: concat!("SELECT * FROM ", $table, " WHERE id = $1"),
+            find: concat!(
+                "SELECT user_id, email, secret_hash, expires_at, used_at FROM ",
+                $table,
+                " WHERE id = $1"
+            ),
             take: concat!(
                 "UPDATE ",
                 $table,

@@ -101,7 +101,8 @@ impl Transaction {
         now: Timestamp,
     ) -> Result<Vec<WaitingMail>, Fault> {
         let query = sqlx::query(
-            "SELECT * FROM outbox WHERE next_attempt_at <= $1 AND expires_at > $2 \
+            "SELECT id, user_id, kind, language, recipient, sealed, attempts, created_at FROM outbox \
+             WHERE next_attempt_at <= $1 AND expires_at > $2 \
              AND user_id <> $3 AND (sealed IS NULL OR key_id = $4) \
              ORDER BY next_attempt_at, id LIMIT $5",
         )

@@ -89,6 +89,12 @@ impl Server {
         if [url.username(), host, database].contains(&"") || database.contains('/') {
             return Err("the URL must name a user, a host and a database".to_owned());
         }
+        // Who moves the address knows which server takes changes (docs/decisions/0023).
+        if host.contains([',', ';']) || host.contains("%2C") || host.contains("%2c") {
+            return Err(
+                "the URL must name one host: an address that is moved at a failover".to_owned()
+            );
+        }
         let port = url.port().unwrap_or(5_432);
         let place = format!("postgres://{host}:{port}/{database}");
         let server = Self { options: options.clone().disable_statement_logging(), place };

@@ -27,6 +27,8 @@ fn only_a_whole_url_names_a_server() {
         "postgres://ana:hunter2@db.test/a/b",
         "postgres://:hunter2@db.test/guarita",
         "postgres://ana:hunter2@/guarita",
+        "postgres://ana:hunter2@db1.test,db2.test/guarita",
+        "postgres://ana:hunter2@db1.test%2Cdb2.test/guarita",
         "postgres://ana:hunter2@db.test:99999/guarita",
         "postgres://ana:hunter2@db.test/guarita?host=/tmp",
         "postgres://ana:hunter2@db.test/guarita?sslmode=no",

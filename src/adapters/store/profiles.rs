@@ -53,7 +53,10 @@ impl Transaction {
 
     /// The profile of an account; an empty one where nothing was ever said.
     pub async fn profile_of(&mut self, id: UserId) -> Result<Profile, Fault> {
-        let query = sqlx::query("SELECT * FROM profiles WHERE user_id = $1").bind(id.get());
+        let query = sqlx::query(
+            "SELECT nome_completo, cpf, oab, uf_oab, auth_user_id FROM profiles WHERE user_id = $1",
+        )
+        .bind(id.get());
         match self.find(query).await? {
             Some(row) => profile(&row),
             None => Ok(Profile::default()),

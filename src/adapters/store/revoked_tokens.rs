@@ -41,7 +41,9 @@ impl Transaction {
     pub async fn are_tokens_revoked(&mut self, marks: &TokenMarks) -> Result<bool, Fault> {
         let mut found = Vec::new();
         for mark in marks.iter() {
-            let query = sqlx::query("SELECT * FROM revoked_tokens WHERE mark = $1");
+            let query = sqlx::query(
+                "SELECT mark, revoked_at, keep_until FROM revoked_tokens WHERE mark = $1",
+            );
             found.extend(
                 self.find(query.bind(mark.text())).await?.as_ref().map(revoked).transpose()?,
             );
@@ -56,7 +58,7 @@ impl Transaction {
         limit: i64,
     ) -> Result<Vec<RevokedMark>, Fault> {
         let query =
-            sqlx::query("SELECT * FROM revoked_tokens WHERE mark > $1 ORDER BY mark LIMIT $2")
+            sqlx::query("SELECT mark, revoked_at, keep_until FROM revoked_tokens WHERE mark > $1 ORDER BY mark LIMIT $2")
                 .bind(after.map(|mark| mark.text()).unwrap_or_default())
                 .bind(limit);
         self.all(query).await?.iter().map(revoked).collect()

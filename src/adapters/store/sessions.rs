@@ -73,6 +73,14 @@ fn roles(names: &str) -> Result<Roles, Fault> {
     Roles::parse(names.split(',')).map_err(|_| Fault::Invalid("roles of a session"))
 }
 
+/// What `session` reads.
+macro_rules! columns {
+    () => {
+        "id, user_id, created_at, last_used_at, expires_at, revoked_at, address, user_agent, \
+         second_factor_at, cookie_digest, roles"
+    };
+}
+
 fn session(row: &AnyRow) -> Result<Session, Fault> {
     Ok(Session {
         id: id(row)?,
@@ -179,8 +187,8 @@ impl Transaction {
 
     /// The session with that id, also when it is over.
     pub async fn find_session(&mut self, session_id: SessionId) -> Result<Option<Session>, Fault> {
-        let query =
-            sqlx::query("SELECT * FROM sessions WHERE id = $1").bind(session_id.to_string());
+        let query = sqlx::query(concat!("SELECT ", columns!(), " FROM sessions WHERE id = $1"))
+            .bind(session_id.to_string());
         self.find(query).await?.as_ref().map(session).transpose()
     }
 
@@ -190,10 +198,12 @@ impl Transaction {
         user: UserId,
         now: Timestamp,
     ) -> Result<Vec<Session>, Fault> {
-        let query = sqlx::query(
-            "SELECT * FROM sessions WHERE user_id = $1 AND revoked_at IS NULL \
-             AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT $3",
-        )
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM sessions WHERE user_id = $1 AND revoked_at IS NULL \
+             AND expires_at > $2 ORDER BY created_at DESC, id DESC LIMIT $3"
+        ))
         .bind(user.get())
         .bind(now.seconds())
         .bind(BATCH);

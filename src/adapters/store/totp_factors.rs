@@ -50,7 +50,7 @@ impl Transaction {
         pending_in: Option<SessionId>,
     ) -> Result<Option<TotpFactor>, Fault> {
         let query = sqlx::query(
-            "SELECT * FROM totp_factors WHERE user_id = $1 \
+            "SELECT sealed, key_id, confirmed_at, locked_until FROM totp_factors WHERE user_id = $1 \
              AND (confirmed_at IS NOT NULL OR session_id = $2)",
         )
         .bind(user.get())

@@ -52,6 +52,14 @@ pub fn fold(name: &str) -> String {
     name.to_lowercase()
 }
 
+/// What `user` reads.
+macro_rules! columns {
+    () => {
+        "id, username, email, email_verified_at, password_hash, active, failures, locked_until, \
+         roles_changed_at, second_factor_required, created_at"
+    };
+}
+
 fn user(row: &AnyRow) -> Result<User, Fault> {
     Ok(User {
         id: UserId::new(number(row, "id")?),
@@ -94,21 +102,24 @@ impl Transaction {
 
     /// The account of that name, in any case.
     pub async fn find_user_by_username(&mut self, username: &str) -> Result<Option<User>, Fault> {
-        let query = sqlx::query("SELECT * FROM users WHERE username_folded = $1")
-            .bind(findable(fold(username)));
+        let query =
+            sqlx::query(concat!("SELECT ", columns!(), " FROM users WHERE username_folded = $1"))
+                .bind(findable(fold(username)));
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
     /// The account with that address, in any case.
     pub async fn find_user_by_email(&mut self, email: &str) -> Result<Option<User>, Fault> {
-        let query = sqlx::query("SELECT * FROM users WHERE email_folded = $1")
-            .bind(findable(EmailAddress::fold(email)));
+        let query =
+            sqlx::query(concat!("SELECT ", columns!(), " FROM users WHERE email_folded = $1"))
+                .bind(findable(EmailAddress::fold(email)));
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
     /// The account with that id.
     pub async fn find_user(&mut self, id: UserId) -> Result<Option<User>, Fault> {
-        let query = sqlx::query("SELECT * FROM users WHERE id = $1").bind(id.get());
+        let query =
+            sqlx::query(concat!("SELECT ", columns!(), " FROM users WHERE id = $1")).bind(id.get());
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
@@ -128,9 +139,13 @@ impl Transaction {
 
     /// At most `limit` accounts with ids above `after`, in order of id.
     pub async fn list_users(&mut self, after: UserId, limit: i64) -> Result<Vec<User>, Fault> {
-        let query = sqlx::query("SELECT * FROM users WHERE id > $1 ORDER BY id LIMIT $2")
-            .bind(after.get())
-            .bind(limit);
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE id > $1 ORDER BY id LIMIT $2"
+        ))
+        .bind(after.get())
+        .bind(limit);
         self.all(query).await?.iter().map(user).collect()
     }
 

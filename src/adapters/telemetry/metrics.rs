@@ -49,6 +49,7 @@ pub struct Metrics {
     feed_up: IntGauge,
     revocation_lag: Histogram,
     ephemeral_up: IntGauge,
+    clock_offset: IntGauge,
     audit_dropped: IntGauge,
     own: RouteMetrics,
     unmatched: RouteMetrics,
@@ -213,6 +214,10 @@ impl Metrics {
                 "guarita_ephemeral_up",
                 "Whether rates and tickets are shared with the other gateways, where they are to be.",
             )?,
+            clock_offset: to.gauge(
+                "guarita_clock_offset_seconds",
+                "How far the clock is ahead of the database's.",
+            )?,
             audit_dropped: to.gauge(
                 "guarita_audit_lines_dropped",
                 "Lines that could not be kept for the audit file since the start.",
@@ -362,6 +367,11 @@ impl Metrics {
     /// Sets whether what all gateways share can be asked.
     pub fn ephemeral_up(&self, up: bool) {
         self.ephemeral_up.set(i64::from(up));
+    }
+
+    /// Sets how far our clock is ahead of the database's.
+    pub fn clock_offset(&self, seconds: i64) {
+        self.clock_offset.set(seconds);
     }
 
     /// Sets the number of audit lines dropped since the start.

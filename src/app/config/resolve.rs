@@ -90,6 +90,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
         rate_limits: rate_limits::resolve(written, reader),
         audit: section::audit(written, &data_dir, reader),
         log_filter: section::log_filter(written, reader),
+        drain_delay: section::drain_delay(written, reader),
         drain_timeout: section::drain_timeout(written, reader),
         threads: section::threads(written),
         places: Places {

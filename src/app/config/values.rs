@@ -109,6 +109,8 @@ pub struct Config {
     pub audit: AuditSettings,
     /// `[log] level`: a `tracing` filter, default `info`.
     pub log_filter: String,
+    /// `[drain] delay`: how long connections are accepted after SIGTERM; default none.
+    pub drain_delay: Duration,
     /// `[drain] timeout`: how long open requests may last after SIGTERM; default 30 s.
     pub drain_timeout: Duration,
     /// Threads that serve requests; default the cores this process may use.

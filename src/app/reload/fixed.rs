@@ -33,6 +33,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     keep(running.policy != next.policy, "passwords (min_score, breached_file)");
     keep(running.audit != next.audit, "audit");
     keep(running.log_filter != next.log_filter, "log.level");
+    keep(running.drain_delay != next.drain_delay, "drain.delay");
     keep(running.drain_timeout != next.drain_timeout, "drain.timeout");
     keep(running.threads != next.threads, "server.threads");
     keep(keep_listeners(running, next), "listeners (an address)");
@@ -55,6 +56,7 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     next.policy.clone_from(&running.policy);
     next.audit.clone_from(&running.audit);
     next.log_filter.clone_from(&running.log_filter);
+    next.drain_delay = running.drain_delay;
     next.drain_timeout = running.drain_timeout;
     next.threads = running.threads;
     kept

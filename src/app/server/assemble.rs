@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::admission::Admission;
 use super::connection::Service;
+use super::inherited::{Bound, Inherited};
 use super::listeners::{Acceptor, Listener};
 use super::observer::Observer;
 use super::revocation::Revocation;
@@ -61,6 +62,9 @@ pub enum Fault {
         /// Why.
         source: std::io::Error,
     },
+    /// A socket was handed over, and nothing is configured to listen there.
+    #[error("a socket on {0} was handed over, but there is no listener of that address")]
+    LeftOver(SocketAddr),
     /// Anything else that is missing.
     #[error("{part}: {cause}")]
     Part {
@@ -102,9 +106,10 @@ pub(super) struct Gate {
     pub(super) ops: TcpListener,
 }
 
-/// Builds every part, binds every address. Nothing is served yet.
+/// Builds every part, listens on every address. Nothing is served yet.
 pub(super) async fn assemble(
     config: &Config,
+    mut inherited: Inherited,
     shutdown: watch::Receiver<bool>,
 ) -> Result<Gate, Fault> {
     let metrics = Arc::new(Metrics::new().map_err(|e| Fault::part("metrics")(&e))?);
@@ -115,7 +120,9 @@ pub(super) async fn assemble(
     let ephemeral = Ephemeral::open(&config.ephemeral, &store, clock::now()).await;
     let ephemeral = ephemeral.map_err(|e| Fault::part("shared state")(&e))?;
     let registry = Registry::new(store.clone());
-    let feed = Feed::new(store.clone(), registry.clone()).measured(Arc::clone(&metrics));
+    let feed = Feed::new(store.clone(), registry.clone())
+        .measured(Arc::clone(&metrics))
+        .comparing(clock::now);
     let reload::Keys { source, vault } =
         reload::open_keys(config, &store).await.map_err(|e| Fault::part("keys")(&e))?;
     let snapshot =
@@ -247,12 +254,13 @@ pub(super) async fn assemble(
     };
     let mut listeners = Vec::new();
     for listener in &config.listeners {
-        let socket = bind(listener.address).await?;
-        announce(if listener.certificates.is_empty() { "http" } else { "https" }, &socket);
-        listeners.push(Listener { socket, address: listener.address });
+        let bound = listen(&mut inherited, listener.address).await?;
+        announce(if listener.certificates.is_empty() { "http" } else { "https" }, &bound);
+        listeners.push(Listener { bound, address: listener.address });
     }
-    let ops = bind(config.ops).await?;
+    let ops = listen(&mut inherited, config.ops).await?;
     announce("ops", &ops);
+    inherited.finish().map_err(Fault::LeftOver)?;
     let rotation = config.rotate_every.map(|every| {
         let administration = reload::administration(config, vault.clone());
         keys::Rotation::new(administration, every, clock::now)
@@ -268,6 +276,7 @@ pub(super) async fn assemble(
     );
     let readiness = Arc::new(Readiness::default());
     let observer = Observer {
+        clock: feed.clock_offset(),
         live: Arc::clone(&live),
         registry,
         audit: audit.clone(),
@@ -298,7 +307,7 @@ pub(super) async fn assemble(
         readiness,
         acceptor,
         listeners,
-        ops,
+        ops: ops.socket,
     })
 }
 
@@ -332,12 +341,13 @@ fn proxy(gateway: Gateway) -> HttpProxy<Gateway> {
     proxy
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Fault> {
-    TcpListener::bind(address).await.map_err(|source| Fault::Listen { address, source })
+async fn listen(inherited: &mut Inherited, address: SocketAddr) -> Result<Bound, Fault> {
+    inherited.listen(address).await.map_err(|source| Fault::Listen { address, source })
 }
 
-fn announce(listener: &'static str, socket: &TcpListener) {
-    if let Ok(address) = socket.local_addr() {
-        tracing::info!(event = "listening", listener, %address, "listening");
+fn announce(listener: &'static str, bound: &Bound) {
+    if let Ok(address) = bound.socket.local_addr() {
+        let inherited = bound.inherited;
+        tracing::info!(event = "listening", listener, %address, inherited, "listening");
     }
 }

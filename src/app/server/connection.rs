@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use pingora_core::apps::HttpServerApp as _;
 use pingora_core::protocols::http::ServerSession;
@@ -12,6 +13,7 @@ use pingora_core::protocols::{Digest, Stream};
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::alarm::Alarm;
 use super::stream::{End, GuardedStream, HeadBounds, Request};
@@ -27,6 +29,10 @@ use crate::rules::request::head::Framing;
 
 /// Malformed requests that one HTTP/2 connection may send before it is closed.
 const MAX_MALFORMED_STREAMS: usize = 32;
+
+/// How long a connection may still bring a request once the gateway drains. A caller may have sent one that has
+/// not arrived; to close at once would lose it.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// What every connection is served with.
 #[derive(Clone)]
@@ -71,10 +77,17 @@ impl Service {
         let mut shutdown = pin!(shutdown.changed());
         let mut stream = Box::new(stream);
         for left in (0..limits.requests_per_connection).rev() {
-            let next = tokio::select! {
-                biased;
-                next = stream.next_request(&bounds, &mut alarm) => next,
-                _ = &mut shutdown => return,
+            let next = {
+                let mut next = pin!(stream.next_request(&bounds, &mut alarm));
+                tokio::select! {
+                    biased;
+                    next = &mut next => next,
+                    // It is the last one: its answer says so, and nothing is read after it.
+                    _ = &mut shutdown => match timeout(LAST_REQUEST, next).await {
+                        Ok(next) => next,
+                        Err(_) => return,
+                    },
+                }
             };
             let Request { head, bytes } = match next {
                 Ok(request) => request,
@@ -93,6 +106,9 @@ impl Service {
             let Some(kept) = reused.map(|reused| reused.consume().0).and_then(downcast) else {
                 return;
             };
+            if last {
+                return;
+            }
             stream = kept;
         }
     }
@@ -124,8 +140,7 @@ impl Service {
         limits: &Limits,
     ) {
         let handshake = http2::handshake(Box::new(stream), Some(http2_options(limits)));
-        let Ok(Ok(mut streams)) = tokio::time::timeout(limits.header_timeout, handshake).await
-        else {
+        let Ok(Ok(mut streams)) = timeout(limits.header_timeout, handshake).await else {
             return;
         };
         let digest = Arc::new(Digest::default());
@@ -208,7 +223,7 @@ impl Active {
     }
 
     /// Returns once no stream was served for `time`. The wait begins anew with each stream.
-    async fn idle_for(&self, time: std::time::Duration) {
+    async fn idle_for(&self, time: Duration) {
         while self.streams.load(Ordering::Relaxed) > 0 {
             self.ended.notified().await;
         }

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora_core::apps::HttpServerApp as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::admission::{Admission, Place};
 use super::connection::Service;
 use super::handshake::{self, Ends};
+use super::inherited::Bound;
 use crate::doors::proxy::Tied;
 use crate::live::{Live, Snapshot};
 
 /// Pause after the system could not accept, as when file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
+/// Most connections that are still taken from a listener that closes: more than the system lets wait.
+const LEFT_WAITING: usize = 8192;
+
 /// One bound address.
 pub(super) struct Listener {
-    pub(super) socket: TcpListener,
+    pub(super) bound: Bound,
     /// The address as configured: the key of its TLS in the snapshot.
     pub(super) address: SocketAddr,
 }
@@ -32,14 +36,14 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts until the shutdown begins.
+    /// Accepts until the shutdown begins. Who waits by then is accepted too, or by those who share the socket.
     pub(super) async fn run(self, listener: Listener) {
         let mut shutdown = self.service.shutdown.clone();
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = shutdown.changed() => return,
-                accepted = listener.socket.accept() => accepted,
+                _ = shutdown.changed() => return self.take_the_last(listener),
+                accepted = listener.bound.socket.accept() => accepted,
             };
             match accepted {
                 Ok((tcp, peer)) => self.admit(tcp, Ends { peer, listener: listener.address }),
@@ -47,6 +51,22 @@ impl Acceptor {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
+            }
+        }
+    }
+
+    /// The system would reset the connections that wait in a socket when its last holder closes it.
+    fn take_the_last(&self, listener: Listener) {
+        if listener.bound.inherited {
+            return;
+        }
+        let Ok(socket) = listener.bound.socket.into_std() else { return };
+        for _ in 0..LEFT_WAITING {
+            let Ok((tcp, peer)) = socket.accept() else { return };
+            if tcp.set_nonblocking(true).is_ok()
+                && let Ok(tcp) = TcpStream::from_std(tcp)
+            {
+                self.admit(tcp, Ends { peer, listener: listener.address });
             }
         }
     }

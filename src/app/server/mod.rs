@@ -1,5 +1,6 @@
 //! The running gateway: what it listens on, how a connection is guarded, how it starts and stops.
 
+pub mod inherited;
 pub mod admission;
 pub mod alarm;
 pub mod transport;

@@ -9,15 +9,18 @@ use crate::adapters::telemetry::{Audit, Metrics};
 use crate::app::reload;
 use crate::doors::ops::Readiness;
 use crate::live::Live;
-use crate::services::session::Registry;
+use crate::services::session::{ClockOffset, Registry};
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(250);
 /// Silence after which the feed of revocations counts as down.
 const FEED_BOUND: Duration = Duration::from_secs(1);
+/// Seconds that our clock and the database's may differ by: the leeway for tokens, as it is where nothing else is said.
+const CLOCK_BOUND: i64 = 30;
 
 /// Sets gauges and readiness.
 pub(super) struct Observer {
+    pub(super) clock: ClockOffset,
     pub(super) live: Arc<Live>,
     pub(super) registry: Registry,
     pub(super) audit: Audit,
@@ -30,12 +33,14 @@ pub(super) struct Observer {
 
 impl Observer {
     pub(super) async fn run(self) {
+        let mut was_right = true;
         let mut ticks = tokio::time::interval(PERIOD);
         loop {
             ticks.tick().await;
             let heard = self.registry.silence().is_some_and(|silence| silence <= FEED_BOUND);
             self.metrics.feed_up(heard);
             self.readiness.feed(heard);
+            was_right = self.compare(was_right);
             let shared = self.ephemeral.is_up();
             self.metrics.ephemeral_up(shared);
             self.readiness.ephemeral(shared);
@@ -55,5 +60,25 @@ impl Observer {
                 }
             }
         }
+    }
+
+    /// Tells how the clock is; whether it is right.
+    fn compare(&self, was_right: bool) -> bool {
+        let offset = self.clock.seconds();
+        let is_right = offset.abs() <= CLOCK_BOUND;
+        self.metrics.clock_offset(offset);
+        self.readiness.clock(is_right);
+        match (was_right, is_right) {
+            (true, false) => tracing::error!(
+                event = "clock.wrong",
+                offset,
+                "the clock differs from the database's: tokens may count too early, too late or nowhere"
+            ),
+            (false, true) => {
+                tracing::info!(event = "clock.right", offset, "the clock is right again");
+            }
+            (true, true) | (false, false) => {}
+        }
+        is_right
     }
 }

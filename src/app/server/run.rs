@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::assemble::{self, Fault, Gate};
+use super::inherited::{self, Inherited};
 use crate::adapters::telemetry::{Event, Name, log};
 use crate::app::config::{self, Config};
 use crate::app::reload;
@@ -21,6 +22,7 @@ use crate::services::federation;
 /// # Errors
 /// The start is refused: the fault says why in one line or one line per problem.
 pub fn run(file: &Path) -> Result<(), Fault> {
+    let inherited = Inherited::take().map_err(|e| Fault::part("inherited sockets")(&e))?;
     let config = config::load(file).map_err(Fault::Configuration)?;
     log::start(&config.log_filter).map_err(|e| Fault::part("log")(&e))?;
     for warning in &config.warnings {
@@ -38,7 +40,7 @@ pub fn run(file: &Path) -> Result<(), Fault> {
         .enable_all()
         .build()
         .map_err(|e| Fault::part("threads")(&e))?;
-    let ended = runtime.block_on(serve(config));
+    let ended = runtime.block_on(serve(config, inherited));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
@@ -51,20 +53,22 @@ fn raise_descriptor_limit() {
     }
 }
 
-async fn serve(config: Config) -> Result<(), Fault> {
+async fn serve(config: Config, inherited: Inherited) -> Result<(), Fault> {
     let (stop, shutdown) = watch::channel(false);
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     // From here on a SIGHUP is heard, though nobody answers it before the gateway serves.
     let hang_ups = listen_for(SignalKind::hangup())?;
-    let gate = assemble::assemble(&config, shutdown).await?;
+    let gate = assemble::assemble(&config, inherited, shutdown).await?;
     let mut background = JoinSet::new();
     let mut accepting = JoinSet::new();
-    let closing = gate.begin(config.drain_timeout, &mut background, &mut accepting);
+    let closing = gate.begin(&config, &mut background, &mut accepting);
+    inherited::tell_ready();
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    inherited::tell_stopping();
     closing.drain(&stop, accepting).await;
     background.shutdown().await;
     drop(hang_ups);
@@ -88,6 +92,7 @@ struct Closing {
     audit: crate::adapters::telemetry::Audit,
     readiness: Arc<ops::Readiness>,
     store: crate::adapters::store::Store,
+    delay: Duration,
     timeout: Duration,
 }
 
@@ -95,7 +100,7 @@ impl Gate {
     /// Starts everything that runs by itself.
     fn begin(
         self,
-        timeout: Duration,
+        config: &Config,
         background: &mut JoinSet<()>,
         accepting: &mut JoinSet<()>,
     ) -> Closing {
@@ -139,16 +144,18 @@ impl Gate {
             audit: self.audit,
             readiness: self.readiness,
             store: self.store,
-            timeout,
+            delay: config.drain_delay,
+            timeout: config.drain_timeout,
         }
     }
 }
 
 impl Closing {
-    /// Stops accepting and lets what is open end, for a while.
+    /// Says that it will stop; then stops accepting, and lets what is open end, for a while.
     async fn drain(&self, stop: &watch::Sender<bool>, mut accepting: JoinSet<()>) {
         tracing::info!(event = "server.draining", "draining");
         self.readiness.drain();
+        tokio::time::sleep(self.delay).await;
         stop.send_replace(true);
         while accepting.join_next().await.is_some() {}
         if tokio::time::timeout(self.timeout, self.acceptor.wait_until_empty()).await.is_err() {

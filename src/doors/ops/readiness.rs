@@ -10,6 +10,7 @@ pub struct Readiness {
     feed: AtomicBool,
     audit: AtomicBool,
     ephemeral: AtomicBool,
+    clock: AtomicBool,
     reload: Mutex<Option<String>>,
 }
 
@@ -20,6 +21,7 @@ impl Default for Readiness {
             feed: AtomicBool::new(true),
             audit: AtomicBool::new(true),
             ephemeral: AtomicBool::new(true),
+            clock: AtomicBool::new(true),
             reload: Mutex::new(None),
         }
     }
@@ -46,6 +48,11 @@ impl Readiness {
         self.ephemeral.store(up, Ordering::Relaxed);
     }
 
+    /// Whether our clock agrees with the database's.
+    pub fn clock(&self, right: bool) {
+        self.clock.store(right, Ordering::Relaxed);
+    }
+
     /// What was wrong with the last configuration; `None` where it is in force.
     pub fn reload(&self, problem: Option<String>) {
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = problem;
@@ -53,7 +60,7 @@ impl Readiness {
 
     /// Each check by name, with what is wrong. A refused configuration is told and does not make
     /// the gateway unready: the old one is in force. Neither do rates and tickets that cannot be shared: it
-    /// judges without them.
+    /// judges without them. Nor does a clock that is off: it may be the database's, which all gateways have.
     pub(super) fn checks(&self) -> serde_json::Map<String, serde_json::Value> {
         let word = |good: bool| if good { "ok" } else { "failed" };
         let reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -62,6 +69,7 @@ impl Readiness {
             ("revocationFeed".to_owned(), word(self.feed.load(Ordering::Relaxed)).into()),
             ("audit".to_owned(), word(self.audit.load(Ordering::Relaxed)).into()),
             ("ephemeral".to_owned(), word(self.ephemeral.load(Ordering::Relaxed)).into()),
+            ("clock".to_owned(), word(self.clock.load(Ordering::Relaxed)).into()),
             ("configuration".to_owned(), reload.unwrap_or_else(|| "ok".into()).into()),
         ]
         .into_iter()
@@ -89,6 +97,9 @@ mod tests {
         readiness.ephemeral(false);
         assert!(readiness.is_ready());
         assert_eq!(readiness.checks()["ephemeral"], "failed");
+        readiness.clock(false);
+        assert!(readiness.is_ready());
+        assert_eq!(readiness.checks()["clock"], "failed");
         readiness.feed(false);
         assert!(!readiness.is_ready());
     }

@@ -1,6 +1,7 @@
 //! The feed of changes made by other processes on the same store, at most 1 s late.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -10,6 +11,7 @@ use super::Registry;
 use super::place::Place;
 use crate::adapters::store::{Change, Fault, Horizon, NotedChange, Store};
 use crate::adapters::telemetry::Metrics;
+use crate::model::Timestamp;
 
 /// How often the store is asked.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -32,19 +34,48 @@ pub struct Feed {
     store: Store,
     registry: Registry,
     metrics: Option<Arc<Metrics>>,
+    clock: Option<fn() -> Timestamp>,
+    offset: ClockOffset,
     place: Option<Place>,
     heard: Instant,
+}
+
+/// How far our clock is ahead of that of the database, as the feed last saw; a clone tells the same.
+#[derive(Clone, Debug, Default)]
+pub struct ClockOffset(Arc<AtomicI64>);
+
+impl ClockOffset {
+    /// Whole seconds; below zero where our clock is behind. Up to 2 s mean nothing.
+    pub fn seconds(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, now: Timestamp, horizon: &Horizon) {
+        let theirs = horizon.now_ms.div_euclid(1_000);
+        self.0.store(now.seconds().saturating_sub(theirs), Ordering::Relaxed);
+    }
 }
 
 impl Feed {
     /// A feed that has not begun. There is one per registry.
     pub fn new(store: Store, registry: Registry) -> Self {
-        Self { store, registry, metrics: None, place: None, heard: Instant::now() }
+        let (metrics, clock, offset) = (None, None, ClockOffset::default());
+        Self { store, registry, metrics, clock, offset, place: None, heard: Instant::now() }
     }
 
     /// The same feed, which measures how long changes take to come.
     pub fn measured(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics: Some(metrics), ..self }
+    }
+
+    /// The same feed, which compares that clock with the database's.
+    pub fn comparing(self, clock: fn() -> Timestamp) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// What the comparison finds.
+    pub fn clock_offset(&self) -> ClockOffset {
+        self.offset.clone()
     }
 
     /// Follows for ever; drop it to stop.
@@ -130,6 +161,9 @@ impl Feed {
             let began = Instant::now();
             let mut transaction = self.store.follow().await?;
             let horizon = transaction.horizon().await?;
+            if let Some(clock) = self.clock {
+                self.offset.note(clock(), &horizon);
+            }
             if horizon.server != place.server() {
                 return Ok(false);
             }

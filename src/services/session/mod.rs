@@ -21,7 +21,7 @@ mod ticket_record;
 pub mod ticket;
 
 pub use crate::adapters::store::Session;
-pub use feed::Feed;
+pub use feed::{ClockOffset, Feed};
 pub use lifecycle::Sessions;
 pub use lifetimes::Lifetimes;
 pub use registry::Registry;

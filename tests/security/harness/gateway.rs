@@ -1,6 +1,7 @@
 //! A running gateway.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
@@ -61,7 +62,10 @@ impl Gateway {
 
     /// Another process on the same store.
     pub async fn another_node(&self) -> Self {
-        let mut setup = self.setup.clone();
+        self.another_node_with(self.setup.clone()).await
+    }
+
+    async fn another_node_with(&self, mut setup: Setup) -> Self {
         if setup.is_on_file() {
             let file = self.data().join("guarita.db");
             setup = setup.set("store.database", &format!("\"sqlite:{}\"", file.display()));
@@ -69,6 +73,20 @@ impl Gateway {
         let directory = tempfile::tempdir().unwrap();
         setup.write(directory.path());
         Self::start_in(directory, setup).await
+    }
+
+    /// As [`Gateway::another_node`], with a plain listener there.
+    pub async fn another_node_at(&self, address: &str) -> Self {
+        let setup = self.setup.clone().plain_address(address);
+        self.another_node_with(setup).await
+    }
+
+    /// What a start in that directory says that is refused.
+    pub async fn refused_in(directory: &TempDir, setup: &Setup) -> String {
+        let child = spawn(directory.path(), setup);
+        let output = within("the start to be refused", child.wait_with_output()).await.unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     async fn wait_until_listening(&mut self) {
@@ -234,6 +252,17 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// Lets it drain to its end, and starts another in the same directory.
+    pub async fn restart(mut self) -> Self {
+        self.terminate().await;
+        assert_eq!(self.ended().await.code(), Some(0));
+        let setup = self.setup.clone();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        Self::start_in(directory, setup).await
+    }
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -254,11 +283,19 @@ fn create_user(name: &str) -> Vec<&str> {
 }
 
 fn spawn(directory: &Path, setup: &Setup) -> Child {
-    let mut command = match setup.most_open_files() {
-        None => cli::command(directory),
-        Some(most) => {
+    let mut command = match (setup.inherited(), setup.done_before()) {
+        // systemd hands sockets over from the third descriptor on.
+        (Some(_), _) => {
             let mut shell = Command::new("sh");
-            shell.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\""));
+            let script = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0 </dev/null";
+            shell.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_guarita"));
+            shell.current_dir(directory).kill_on_drop(true);
+            shell
+        }
+        (None, None) => cli::command(directory),
+        (None, Some(before)) => {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\""));
             shell.arg(env!("CARGO_BIN_EXE_guarita")).current_dir(directory).kill_on_drop(true);
             shell
         }
@@ -266,7 +303,9 @@ fn spawn(directory: &Path, setup: &Setup) -> Child {
     command
         .args(["serve", "--config", "guarita.toml"])
         .envs(setup.variables().iter().cloned())
-        .stdin(Stdio::null())
+        .stdin(setup.inherited().map_or_else(Stdio::null, |socket| {
+            Stdio::from(OwnedFd::from(socket.try_clone().unwrap()))
+        }))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

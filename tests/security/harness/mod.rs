@@ -22,6 +22,7 @@ pub mod postgres;
 pub mod provider;
 pub mod raw;
 pub mod redis;
+pub mod relay;
 #[path = "../../../src/adapters/store/sample/database.rs"]
 pub mod sample_database;
 pub mod setup;
@@ -42,6 +43,7 @@ pub use message::{Request, Response};
 pub use persona::Persona;
 pub use raw::Wire;
 pub use redis::Redis;
+pub use relay::Relay;
 pub use setup::{HOST, Setup, password_of};
 pub use upstream::{Answer, Upstream};
 pub use verifier::Verifier;

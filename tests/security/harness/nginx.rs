@@ -55,7 +55,25 @@ impl Nginx {
         Self::serving(&locations).await
     }
 
+    /// One that spreads requests over gateways, and asks another where one cannot be reached.
+    pub async fn balancing(gateways: &[SocketAddr]) -> Self {
+        let servers: String =
+            gateways.iter().map(|it| format!("    server {it} max_fails=0;\n")).collect();
+        let more = format!("  upstream gates {{\n{servers}    keepalive 4;\n  }}\n");
+        let location = "    location / {
+      proxy_pass http://gates;
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+      proxy_set_header Host $http_host;
+    }";
+        Self::serving_with(location, &more).await
+    }
+
     async fn serving(locations: &str) -> Self {
+        Self::serving_with(locations, "").await
+    }
+
+    async fn serving_with(locations: &str, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let address = free_address();
         let path = directory.path().display();
@@ -75,7 +93,7 @@ http {{
   underscores_in_headers on;
   log_format json escape=json '{{{fields},"target":"$request_uri","method":"$request_method"}}';
   access_log {path}/access.log json;
-  server {{
+{more}  server {{
     listen {address};
     default_type text/plain;
 {locations}

@@ -58,6 +58,11 @@ impl Persona {
         }
     }
 
+    /// The same caller by way of a proxy that speaks plain HTTP.
+    pub fn through(&self, address: SocketAddr) -> Self {
+        Self { address, tls: None, ..self.clone() }
+    }
+
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.into()), ..self.clone() }
     }

@@ -1,5 +1,6 @@
 //! A PostgreSQL server of one's own, to be stopped and started under a running gateway.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -53,6 +54,38 @@ impl Server {
             .output();
         succeeded(made.expect("initdb is needed"));
         server
+    }
+
+    /// A standby that follows this server and takes over once it is promoted. From now on nothing is committed
+    /// here before it is there.
+    pub fn standby(&self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        own(directory.path());
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        drop(socket);
+        let standby = Self { directory, port, options: self.options.clone() };
+        let copied = as_server("pg_basebackup", standby.directory.path())
+            .args(["--host=127.0.0.1", "--username=guarita", "--port"])
+            .arg(self.port.to_string())
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--pgdata"])
+            .arg(standby.data())
+            .output();
+        succeeded(copied.expect("pg_basebackup is needed"));
+        standby.run();
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.execute("SELECT pg_reload_conf()");
+        standby
+    }
+
+    /// Lets a standby take changes.
+    pub fn promote(&self) {
+        succeeded(self.control().args(["--wait", "--silent", "promote"]).output().unwrap());
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     fn data(&self) -> PathBuf {

@@ -53,7 +53,9 @@ pub struct Setup {
     files: BTreeMap<String, Vec<u8>>,
     users: Vec<User>,
     environment: Vec<(String, String)>,
-    open_files: Option<u32>,
+    /// What a shell does before it becomes the gateway.
+    before: Option<String>,
+    inherited: Option<Arc<TcpListener>>,
     /// Made with the first text that names it; clones share it.
     database: Arc<OnceLock<Option<Database>>>,
 }
@@ -77,7 +79,8 @@ impl Setup {
             files: BTreeMap::new(),
             users: Vec::new(),
             environment: Vec::new(),
-            open_files: None,
+            before: None,
+            inherited: None,
             database: Arc::default(),
             authority,
         };
@@ -185,8 +188,13 @@ impl Setup {
     }
 
     /// The most files that the gateway may open.
-    pub fn open_files(mut self, most: u32) -> Self {
-        self.open_files = Some(most);
+    pub fn open_files(self, most: u32) -> Self {
+        self.before(&format!("ulimit -n {most}"))
+    }
+
+    /// What a shell does before it becomes the gateway.
+    pub fn before(mut self, command: &str) -> Self {
+        self.before = Some(command.into());
         self
     }
 
@@ -214,6 +222,18 @@ impl Setup {
     /// Where the TLS listener binds.
     pub fn address(mut self, address: &str) -> Self {
         self.listeners[0].address = address.into();
+        self
+    }
+
+    /// The gateway is handed this socket, and its TLS listener is there.
+    pub fn inheriting(mut self, socket: &Arc<TcpListener>) -> Self {
+        self.inherited = Some(Arc::clone(socket));
+        self.address(&socket.local_addr().unwrap().to_string())
+    }
+
+    /// Where the plain listener binds.
+    pub fn plain_address(mut self, address: &str) -> Self {
+        self.listeners[1].address = address.into();
         self
     }
 
@@ -313,8 +333,12 @@ impl Setup {
         &self.environment
     }
 
-    pub(super) fn most_open_files(&self) -> Option<u32> {
-        self.open_files
+    pub(super) fn inherited(&self) -> Option<&TcpListener> {
+        self.inherited.as_deref()
+    }
+
+    pub(super) fn done_before(&self) -> Option<&str> {
+        self.before.as_deref()
     }
 
     /// Starts a gateway with its accounts and waits until it listens.

@@ -38,6 +38,13 @@ struct Open {
     beginning: String,
 }
 
+/// Lines could not be written.
+struct Failed {
+    error: io::Error,
+    /// The file is as it was before.
+    taken_back: bool,
+}
+
 impl Files {
     /// Takes the directory for this process and goes on where the newest file ends.
     pub(super) fn open(directory: &Path, keep: Duration, now: Timestamp) -> io::Result<Self> {
@@ -66,14 +73,10 @@ impl Files {
         Ok(files)
     }
 
-    /// Appends lines and their seal. The batch is left with what was written. Nothing is written for
-    /// no lines.
+    /// Appends lines and their seal. Where that fails, lines that are left in the batch can be appended later;
+    /// otherwise the batch is empty, and after a failure they are lost. Nothing is written for no lines.
     pub(super) fn append(&mut self, batch: &mut String, now: Timestamp) -> io::Result<()> {
         let written = self.try_append(batch, now);
-        if written.is_err() {
-            // What is on disk now is found out anew.
-            (self.open, self.lost) = (None, true);
-        }
         let due = self.told.is_none_or(|(_, told)| told.until(now) >= TOLD_EVERY);
         if due && self.open.is_some() {
             self.tell(now);
@@ -86,7 +89,17 @@ impl Files {
         if batch.is_empty() {
             return Ok(());
         }
-        open.write(&[], batch, now)
+        let written = open.write(&[], batch, now);
+        if !matches!(written, Err(Failed { taken_back: true, .. })) {
+            batch.clear();
+        }
+        written.map_err(|failed| {
+            if !failed.taken_back {
+                // What is on disk now is found out anew.
+                (self.open, self.lost) = (None, true);
+            }
+            failed.error
+        })
     }
 
     /// Tells the log of the newest seal, if it has not heard of it. Who keeps the log elsewhere can
@@ -134,7 +147,7 @@ impl Files {
                 let mut lines = String::from(if is_whole { "" } else { "\n" });
                 let resumed = Event { reason: Some(reason), ..Event::new(Name::AuditResumed) };
                 line::event(&mut lines, &resumed, &now.rfc3339());
-                open.write(&unsealed, &mut lines, now)?;
+                open.write(&unsealed, &mut lines, now).map_err(|failed| failed.error)?;
                 let file = day.file_name();
                 tracing::warn!(event = "audit.resumed", file, reason, %seal, "audit file resumed");
             }
@@ -164,20 +177,33 @@ impl Files {
 }
 
 impl Open {
-    /// Writes lines and the seal over them and over what was written without one.
-    fn write(&mut self, unsealed: &[u8], lines: &mut String, now: Timestamp) -> io::Result<()> {
-        if !self.beginning.is_empty() {
-            lines.insert_str(0, &self.beginning);
-        }
+    /// Writes lines and the seal over them and over what was written without one. Where the disk takes only a
+    /// part, that is taken back, and the lines are what they were.
+    fn write(&mut self, unsealed: &[u8], lines: &mut String, now: Timestamp) -> Result<(), Failed> {
+        let begun = lines.len();
+        lines.insert_str(0, &self.beginning);
         let mut batch = Unsealed::after(self.seal);
         batch.add(unsealed);
         batch.add(lines.as_bytes());
         let (seal, line) = batch.close(&now.rfc3339());
         lines.push_str(&line);
-        self.file.write_all(lines.as_bytes())?;
+        if let Err(failed) = self.write_whole(lines.as_bytes()) {
+            lines.drain(..self.beginning.len());
+            lines.truncate(begun);
+            return Err(failed);
+        }
         self.beginning.clear();
         self.seal = seal;
         Ok(())
+    }
+
+    fn write_whole(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        let before =
+            self.file.metadata().map_err(|error| Failed { error, taken_back: true })?.len();
+        self.file.write_all(bytes).map_err(|error| {
+            let taken_back = self.file.set_len(before).is_ok();
+            Failed { error, taken_back }
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use super::files::Files;
 use super::line::{self, RequestLine};
 use crate::model::{Timestamp, clock};
 
-/// Bytes that may wait for the disk.
+/// Bytes that may wait for the disk, beside as many that it refused.
 const CAPACITY: usize = 8 * 1024 * 1024;
 /// Of these, kept free for events that are not requests.
 const RESERVED: usize = 1024 * 1024;
@@ -135,7 +135,11 @@ impl Shared {
             let stop = self.take(&mut batch);
             let lines = batch.matches('\n').count();
             let written = files.append(&mut batch, clock::now());
-            self.report(written, lines);
+            let is_lost = batch.is_empty() || stop;
+            self.report(written, if is_lost { lines } else { 0 });
+            if !is_lost {
+                continue;
+            }
             batch.clear();
             if batch.capacity() > CAPACITY / 4 {
                 batch.shrink_to(BATCH);
@@ -150,22 +154,25 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// Waits for lines and takes them; true when the writer is to stop.
+    /// Waits for lines and takes them, unless there are some that must be tried again; true when the writer is to
+    /// stop.
     fn take(&self, batch: &mut String) -> bool {
         let mut waiting = self.lock();
-        if waiting.text.len() < BATCH && !waiting.stop {
+        if (waiting.text.len() < BATCH || !batch.is_empty()) && !waiting.stop {
             waiting =
                 self.wake.wait_timeout(waiting, INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
         }
-        std::mem::swap(&mut waiting.text, batch);
+        if batch.is_empty() {
+            std::mem::swap(&mut waiting.text, batch);
+        }
         waiting.stop
     }
 
-    fn report(&self, written: io::Result<()>, lines: usize) {
+    fn report(&self, written: io::Result<()>, lost: usize) {
         let healthy = written.is_ok();
         if let Err(error) = &written {
-            let lines = u64::try_from(lines).unwrap_or(u64::MAX);
-            self.dropped.fetch_add(lines, Ordering::Relaxed);
+            let lost = u64::try_from(lost).unwrap_or(u64::MAX);
+            self.dropped.fetch_add(lost, Ordering::Relaxed);
             if self.healthy.load(Ordering::Relaxed) {
                 tracing::error!(%error, "the audit file cannot be written");
             }

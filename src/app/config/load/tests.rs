@@ -359,6 +359,24 @@ fn every_example_in_conf_loads() {
 }
 
 #[test]
+fn the_example_of_several_gateways_loads() {
+    let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let text = std::fs::read_to_string(conf.join("compose/guarita.toml")).unwrap();
+    let place = Place::new(&text.replace("/run/secrets/", ""));
+    place.write_pair("certificate", "certificate_key", 4000);
+    for (name, secret) in [
+        ("database_url", "postgres://guarita:0123456789abcdef@postgres/guarita?sslmode=disable"),
+        ("redis_url", "redis://:0123456789abcdef@redis:6379/0"),
+        ("master_key", "0123456789abcdef0123456789abcdef0123456789ab"),
+    ] {
+        place.write(name, secret);
+        place.restrict(name);
+    }
+    let config = place.load().result.unwrap_or_else(|told| panic!("{told}"));
+    assert_eq!(config.drain_delay, Duration::from_secs(5));
+}
+
+#[test]
 fn the_example_of_every_section_writes_the_defaults() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/guarita.toml");
     let place = Place::new(&std::fs::read_to_string(file).unwrap());
@@ -370,6 +388,7 @@ fn the_example_of_every_section_writes_the_defaults() {
     assert_eq!(written.login, default.login);
     assert_eq!(written.audit, default.audit);
     assert_eq!(written.expectations, default.expectations);
+    assert_eq!(written.drain_delay, default.drain_delay);
     assert_eq!(written.drain_timeout, default.drain_timeout);
     assert_eq!(written.store.database.expose(), default.store.database.expose());
     let (upstream, least) = (&written.upstreams[0], Place::new(&format!("{LISTENER}{UPSTREAM}")));

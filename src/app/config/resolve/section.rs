@@ -216,6 +216,12 @@ pub(super) fn log_filter(written: &Written, reader: &mut Reader<'_>) -> String {
     level.into()
 }
 
+/// `[drain] delay`
+pub(super) fn drain_delay(written: &Written, reader: &mut Reader<'_>) -> Duration {
+    let delay = written.drain.delay.as_ref();
+    reader.time("drain.delay", delay, Duration::ZERO, Duration::ZERO..=300 * SECOND)
+}
+
 /// `[drain] timeout`
 pub(super) fn drain_timeout(written: &Written, reader: &mut Reader<'_>) -> Duration {
     let timeout = written.drain.timeout.as_ref();

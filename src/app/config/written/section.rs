@@ -294,7 +294,10 @@ pub struct Log {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Drain {
-    /// How long open requests may last after SIGTERM; 0 s to 1 h. Default 30 s. Changing it needs a
+    /// How long connections are still accepted after SIGTERM, while `/readyz` says 503 already: as long as the load
+    /// balancer in front needs to learn it; 0 s to 5 min. Default 0 s. Changing it needs a restart.
+    pub delay: Option<Time>,
+    /// How long open requests may last after SIGTERM and `delay`; 0 s to 1 h. Default 30 s. Changing it needs a
     /// restart.
     pub timeout: Option<Time>,
 }

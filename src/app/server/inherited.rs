@@ -1,0 +1,117 @@
+//! The sockets we listen on: opened here, or inherited from whoever started us (docs/decisions/0022).
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as Socket};
+
+use listenfd::ListenFd;
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+
+/// Sockets that systemd or another supervisor opened and handed over (`LISTEN_FDS`, sd_listen_fds(3)). They are
+/// shared: who waits in one is accepted by whichever process holds it, so that none of them loses anybody by ending.
+#[derive(Debug, Default)]
+pub(super) struct Inherited {
+    sockets: Vec<(SocketAddr, Socket)>,
+}
+
+/// Where a listener is, and whether others hold it too.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) socket: TcpListener,
+    /// Who is left waiting there when we end is not lost.
+    pub(super) inherited: bool,
+}
+
+impl Inherited {
+    /// Takes what was handed over; nothing, where nothing was. Where something
+    /// was, it changes the environment, so it must run before `serve` has a second thread.
+    ///
+    /// # Errors
+    /// Something was handed over that is no TCP socket.
+    pub(super) fn take() -> io::Result<Self> {
+        let mut given = ListenFd::from_env();
+        let mut inherited = Vec::new();
+        for number in 0..given.len() {
+            if let Some(socket) = given.take_tcp_listener(number)? {
+                inherited.push((socket.local_addr()?, socket));
+            }
+        }
+        Ok(Self { sockets: inherited })
+    }
+
+    /// The inherited socket of that address, or a new one.
+    pub(super) async fn listen(&mut self, address: SocketAddr) -> io::Result<Bound> {
+        let found = self.sockets.iter().position(|(it, _)| *it == address);
+        let found = found.or_else(|| self.sockets.iter().position(|(it, _)| is_any(*it, address)));
+        let Some(found) = found else {
+            return Ok(Bound { socket: TcpListener::bind(address).await?, inherited: false });
+        };
+        let (_, socket) = self.sockets.swap_remove(found);
+        socket.set_nonblocking(true)?;
+        Ok(Bound { socket: TcpListener::from_std(socket)?, inherited: true })
+    }
+
+    /// Once all that is configured listens.
+    ///
+    /// # Errors
+    /// The address of a socket that is left over: callers would wait there for ever.
+    pub(super) fn finish(self) -> Result<(), SocketAddr> {
+        self.sockets.first().map_or(Ok(()), |(address, _)| Err(*address))
+    }
+}
+
+/// Whether both mean every address of the machine: `ListenStream=8443` opens `[::]:8443`, which takes IPv4 too.
+fn is_any(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port() && one.ip().is_unspecified() && other.ip().is_unspecified()
+}
+
+/// Tells whoever started us (`NOTIFY_SOCKET`, sd_notify(3)) that we serve.
+pub(super) fn tell_ready() {
+    tell(NotifyState::Ready);
+}
+
+/// As [`tell_ready`], that we drain.
+pub(super) fn tell_stopping() {
+    tell(NotifyState::Stopping);
+}
+
+fn tell(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(false, &[state]) {
+        tracing::warn!(%error, "the supervisor could not be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets(addresses: &[&str]) -> (Inherited, Vec<SocketAddr>) {
+        let inherited: Vec<_> = addresses
+            .iter()
+            .map(|address| Socket::bind(address).unwrap())
+            .map(|socket| (socket.local_addr().unwrap(), socket))
+            .collect();
+        let addresses = inherited.iter().map(|(address, _)| *address).collect();
+        (Inherited { sockets: inherited }, addresses)
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_found_by_its_address_and_others_are_opened() {
+        let (mut sockets, addresses) = sockets(&["127.0.0.1:0", "0.0.0.0:0"]);
+        let first = sockets.listen(addresses[0]).await.unwrap();
+        assert_eq!((first.socket.local_addr().unwrap(), first.inherited), (addresses[0], true));
+        let everywhere = SocketAddr::new("::".parse().unwrap(), addresses[1].port());
+        let second = sockets.listen(everywhere).await.unwrap();
+        assert_eq!((second.socket.local_addr().unwrap(), second.inherited), (addresses[1], true));
+        let own = sockets.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        assert!(!own.inherited);
+        assert_eq!(sockets.finish(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_nothing_is_configured_for_is_told() {
+        let (mut sockets, addresses) = sockets(&["127.0.0.1:0", "127.0.0.1:0"]);
+        sockets.listen(addresses[0]).await.unwrap();
+        assert_eq!(sockets.finish(), Err(addresses[1]));
+    }
+}
