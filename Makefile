@@ -37,14 +37,14 @@ test: rust ## Install what the tests need, then run every test, on SQLite and on
 		set -x; \
 		cargo test --workspace --no-fail-fast && \
 		scripts/with-postgres.sh cargo test --lib --test gateway --test security --no-fail-fast -- \
-			--skip in_a_browser --skip assertion:: --skip many_gates:: --skip clocks:: --skip restarts:: --skip a_thousand_reloads; \
+			--skip in_a_browser --skip assertion:: --skip many_gates:: --skip once:: --skip query_plans:: --skip clocks:: --skip restarts:: --skip a_thousand_reloads; \
 	fi
 
 # Tests that say #[ignore] because they last: `make test` leaves them out.
 .PHONY: faults
 faults: rust ## Run the tests of faults that last for minutes, and print what they counted
-	@scripts/install.sh cc cmake
-	cargo test --test security -- --ignored --nocapture --test-threads=1 faults::
+	@scripts/install.sh cc cmake initdb psql redis-server
+	cargo test --test security -- --ignored --nocapture --test-threads=1 faults:: once:: query_plans::
 
 .PHONY: check
 check: rust ## Format, lints, documentation and the rules of the house
@@ -58,8 +58,8 @@ check: rust ## Format, lints, documentation and the rules of the house
 
 .PHONY: bench
 bench: rust ## Measure the gateway beside a bare proxy, HAProxy and nginx
-	@scripts/install.sh cc cmake nginx haproxy wrk taskset
-	cargo bench --bench gateway
+	@scripts/install.sh cc cmake nginx haproxy wrk taskset initdb python3 redis-server
+	scripts/with-postgres.sh cargo bench --bench gateway
 
 .PHONY: bless
 bless: rust ## Accept the snapshots and the configuration's schema as they are now

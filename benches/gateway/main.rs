@@ -63,6 +63,11 @@ fn main() {
     if std::env::var("BENCH_ONLY").is_ok_and(|part| part == "logins") {
         return beside();
     }
+    let redis = tokens.shared.is_some().then(subject::redis);
+    let sharing = tokens.shared.as_ref().map(|tokens| {
+        let running = subject::start(folder, subject::SHARING);
+        table::Target::new("(f) as (b), PostgreSQL+Redis", running, tokens)
+    });
     let mut targets = vec![
         table::Target::new("(a) bare pingora", floor::start(), &tokens.one),
         table::Target::new("(b) guarita, 1 token", subject::start(folder, 0), &tokens.one),
@@ -70,6 +75,14 @@ fn main() {
         table::Target::new("(d) haproxy jwt_verify", rivals::haproxy(folder), &tokens.one),
         table::Target::new("(e) nginx, no check", rivals::nginx(folder), &tokens.one),
     ];
+    if sharing.is_none() {
+        println!("no PostgreSQL, so no (f): make bench starts one (scripts/with-postgres.sh)");
+    }
+    targets.extend(sharing);
+    let only_stores = std::env::var("BENCH_ONLY").is_ok_and(|part| part == "stores");
+    if only_stores {
+        targets.retain(|target| ["(b)", "(f)"].iter().any(|name| target.name().starts_with(name)));
+    }
     for target in &mut targets {
         target.warm(folder);
     }
@@ -81,9 +94,14 @@ fn main() {
             target.measure(folder, seconds);
         }
     }
+    if only_stores {
+        return table::compare(&targets);
+    }
     table::print(&targets);
+    table::compare(&targets);
     drip::print(&[&targets[0], &targets[1]], &tokens.one, seconds);
     drop(targets);
+    drop(redis);
     beside();
     drop(upstream);
 }

@@ -26,10 +26,29 @@ const SESSIONS: usize = 10_000;
 const PER_USER: usize = 500;
 const LIFE: Duration = Duration::from_secs(4 * 3600);
 
+/// The instance that shares PostgreSQL and Redis with others, as far as it knows.
+pub(crate) const SHARING: usize = 3;
+const REDIS: &str = "127.0.0.1:18105";
+
+/// Where PostgreSQL is: `scripts/with-postgres.sh` says so.
+pub(crate) fn postgres() -> Option<String> {
+    std::env::var("TEST_POSTGRES").ok()
+}
+
+/// A Redis that keeps nothing.
+pub(crate) fn redis() -> Running {
+    let address: SocketAddr = REDIS.parse().unwrap();
+    let port = address.port().to_string();
+    let arguments = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+    process::start(1, address, "redis-server", &arguments)
+}
+
 /// Files with one token a line.
 pub(crate) struct Tokens {
     pub(crate) one: PathBuf,
     pub(crate) many: PathBuf,
+    /// Known to the gateway on PostgreSQL, where there is one.
+    pub(crate) shared: Option<PathBuf>,
     /// Known where passwords are.
     pub(crate) logins: PathBuf,
 }
@@ -43,7 +62,8 @@ pub(crate) fn prepare(folder: &Path) -> Tokens {
     fs::write(folder.join("signing.pem"), &private).unwrap();
     let public = pem::encode(&pem::Pem::new("PUBLIC KEY", public.as_ref()));
     fs::write(folder.join("public.pem"), public).unwrap();
-    for instance in 0..3 {
+    let sharing = postgres().map(|_| SHARING);
+    for instance in (0..3).chain(sharing) {
         fs::create_dir_all(folder.join(format!("data{instance}"))).unwrap();
         fs::write(folder.join(format!("guarita{instance}.toml")), configuration(folder, instance))
             .unwrap();
@@ -55,13 +75,17 @@ pub(crate) fn prepare(folder: &Path) -> Tokens {
     let many = runtime.block_on(sessions(folder, 1, SESSIONS, &keyring));
     let logins = runtime.block_on(sessions(folder, 2, 1, &keyring));
     runtime.block_on(accounts(folder, 2));
-    Tokens { one, many, logins }
+    let shared = sharing.map(|instance| runtime.block_on(sessions(folder, instance, 1, &keyring)));
+    Tokens { one, many, shared, logins }
 }
 
 /// Gateways (b) and (c) know the one token: the file of (b) is used for the floor and the rivals too.
 fn configuration(folder: &Path, instance: usize) -> String {
     let data = folder.join(format!("data{instance}"));
     let (data, upstream) = (data.display(), crate::rivals::UPSTREAM);
+    let database = database(folder, instance);
+    let redis =
+        if instance == SHARING { format!("redis = \"redis://{REDIS}\"") } else { String::new() };
     format!(
         r#"data_dir = "{data}"
 
@@ -72,7 +96,8 @@ address = "{}"
 address = "{}"
 
 [store]
-database = "sqlite:{data}/guarita.db"
+database = "{database}"
+{redis}
 
 [tokens]
 signing_key_file = "signing.pem"
@@ -110,6 +135,15 @@ allow = {{ roles = ["Metrics.Reader"] }}
     )
 }
 
+/// Where an instance keeps its sessions.
+fn database(folder: &Path, instance: usize) -> String {
+    let shared = postgres().filter(|_| instance == SHARING);
+    shared.unwrap_or_else(|| {
+        let file = folder.join(format!("data{instance}/guarita.db"));
+        format!("sqlite:{}", file.display())
+    })
+}
+
 /// Where the gateway at this address is operated.
 pub(crate) fn operations(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), address.port() + 5)
@@ -126,15 +160,14 @@ pub(crate) fn address_of(name: &str) -> String {
 
 /// Accounts named `known0` and so on, with one password.
 async fn accounts(folder: &Path, instance: usize) {
-    let database = folder.join(format!("data{instance}/guarita.db"));
-    let url = Secret::new(format!("sqlite:{}", database.display()));
+    let url = Secret::new(database(folder, instance));
     let store = Store::open(&store::Settings { database: url, wait: std::time::Duration::ZERO })
         .await
         .unwrap();
     let hashing =
         Hashing { memory_kib: 19 << 10, iterations: 2, parallelism: 1, concurrency: 1, queue: 1 };
     let passwords = Passwords::new(&hashing).unwrap();
-    let mut transaction = store.begin_write().await.unwrap();
+    let mut transaction = store.begin_write_within(LIFE).await.unwrap();
     for number in 0..KNOWN {
         let name = Subject::parse(&format!("known{number}")).unwrap();
         let hash = passwords.hash(&Secret::new(PASSWORD)).await.unwrap().unwrap();
@@ -147,20 +180,19 @@ async fn accounts(folder: &Path, instance: usize) {
 }
 
 async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyring) -> PathBuf {
-    let database = folder.join(format!("data{instance}/guarita.db"));
-    let url = Secret::new(format!("sqlite:{}", database.display()));
+    let url = Secret::new(database(folder, instance));
     let store = Store::open(&store::Settings { database: url, wait: std::time::Duration::ZERO })
         .await
         .unwrap();
     let now = clock::now();
     let roles = Roles::parse(["Metrics.Reader"]).unwrap();
-    let mut transaction = store.begin_write().await.unwrap();
+    let mut transaction = store.begin_write_within(LIFE).await.unwrap();
     let mut lines = String::new();
     let mut user = None;
     for number in 0..count {
         if number % PER_USER == 0 {
             transaction.commit().await.unwrap();
-            transaction = store.begin_write().await.unwrap();
+            transaction = store.begin_write_within(LIFE).await.unwrap();
             let name = Subject::parse(&format!("user{number}")).unwrap();
             let hash = Secret::new("$none$");
             let new = NewUser { username: &name, email: None, password_hash: &hash };
@@ -215,7 +247,7 @@ fn claims(
     }
 }
 
-/// Starts one of the two gateways.
+/// Starts one of the gateways.
 pub(crate) fn start(folder: &Path, instance: usize) -> Running {
     let file = folder.join(format!("guarita{instance}.toml"));
     let executable = env!("CARGO_BIN_EXE_guarita");

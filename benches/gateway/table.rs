@@ -59,21 +59,33 @@ impl Target {
     }
 }
 
+/// Prints what sharing costs who is only forwarded: nothing, as nothing of it leaves the process.
+pub(crate) fn compare(targets: &[Target]) {
+    let find = |name: &str| targets.iter().find(|target| target.name.starts_with(name));
+    let (Some(file), Some(shared)) = (find("(b)"), find("(f)")) else { return };
+    let rate = shared.median(|round| round.rate) / file.median(|round| round.rate);
+    let cpu = shared.median(|round| round.cpu) / file.median(|round| round.cpu);
+    println!(
+        "\nwith PostgreSQL and Redis {rate:.3} x the requests a second of SQLite (bound: 0.97), \
+         {cpu:.3} x the CPU time of each"
+    );
+}
+
 pub(crate) fn print(targets: &[Target]) {
     let cpu = |position: usize| targets[position].median(|round| round.cpu);
     let (floor, rival) = (cpu(0), cpu(3));
     println!(
-        "| {:<27} | {:>8} | {:>7} | {:>7} | {:>10} | {:>6} | {:>6} | {:>7} |",
+        "| {:<28} | {:>8} | {:>7} | {:>7} | {:>10} | {:>6} | {:>6} | {:>7} |",
         "target", "req/s", "p50 us", "p99 us", "CPU us/req", "x (a)", "x (d)", "RSS MiB"
     );
     println!(
-        "|{:-<29}|{:-<10}|{:-<9}|{:-<9}|{:-<12}|{:-<8}|{:-<8}|{:-<9}|",
+        "|{:-<30}|{:-<10}|{:-<9}|{:-<9}|{:-<12}|{:-<8}|{:-<8}|{:-<9}|",
         "", "", "", "", "", "", "", ""
     );
     for target in targets {
         let cpu = target.median(|round| round.cpu);
         println!(
-            "| {:<27} | {:>8.0} | {:>7.0} | {:>7.0} | {:>10.2} | {:>6.2} | {:>6.2} | {:>7.1} |",
+            "| {:<28} | {:>8.0} | {:>7.0} | {:>7.0} | {:>10.2} | {:>6.2} | {:>6.2} | {:>7.1} |",
             target.name,
             target.median(|round| round.rate),
             target.median(|round| round.p50),

@@ -24,6 +24,8 @@ pub(super) enum Purpose {
     Follow,
     /// To change anything, with nobody beside it.
     Write,
+    /// To remove some of many rows, with nobody beside it.
+    Sweep,
     /// To change what is one user's, with nobody beside it who changes that.
     WriteFor(UserId),
 }
@@ -38,7 +40,7 @@ impl Dialect {
     pub(super) fn begin(self, purpose: Purpose) -> SqlStr {
         match (self, purpose) {
             (Self::Sqlite, Purpose::Read | Purpose::Follow) => "BEGIN".into_sql_str(),
-            (Self::Sqlite, Purpose::Write | Purpose::WriteFor(_)) => {
+            (Self::Sqlite, Purpose::Write | Purpose::Sweep | Purpose::WriteFor(_)) => {
                 "BEGIN IMMEDIATE".into_sql_str()
             }
             (Self::Postgres, Purpose::Read) => {
@@ -50,6 +52,16 @@ impl Dialect {
             }
             (Self::Postgres, Purpose::Write) => AssertSqlSafe(format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+                 SELECT 1 FROM pg_advisory_xact_lock({LOCKS}); \
+                 SELECT pg_current_xact_id()::text"
+            ))
+            .into_sql_str(),
+            // Of a large table it would read all to find a few hundred rows that another query names: it takes
+            // what that returns for many more.
+            (Self::Postgres, Purpose::Sweep) => AssertSqlSafe(format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+                 SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+                 SET LOCAL enable_mergejoin = off; \
                  SELECT 1 FROM pg_advisory_xact_lock({LOCKS}); \
                  SELECT pg_current_xact_id()::text"
             ))

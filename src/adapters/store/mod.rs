@@ -33,6 +33,7 @@ mod sqlite;
 pub mod tickets;
 pub mod totp_factors;
 pub mod transaction;
+mod turns;
 pub mod users;
 
 #[cfg(test)]

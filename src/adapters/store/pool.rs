@@ -91,6 +91,12 @@ impl Store {
         self.begin(&self.pools.writers, Purpose::WriteFor(user)).await
     }
 
+    /// As [`Store::begin_write`], for a transaction that removes a few rows of large tables: they are found by
+    /// indices, whatever the database thinks.
+    pub async fn begin_sweep(&self) -> Result<Transaction, Fault> {
+        self.begin(&self.pools.writers, Purpose::Sweep).await
+    }
+
     /// As [`Store::begin_write`], with a longer life: nobody else writes for so long.
     pub async fn begin_write_within(&self, timeout: Duration) -> Result<Transaction, Fault> {
         Ok(self.begin_write().await?.living(timeout))

@@ -9,7 +9,7 @@ use super::transaction::{number, optional_text, optional_time, text, time};
 use super::{Fault, Transaction};
 use crate::model::{Roles, SessionId, Timestamp, UserId};
 
-/// Most rows that one statement of cleaning or revoking touches.
+/// Most rows that one statement of revoking or listing touches.
 const BATCH: i64 = 1_000;
 
 /// One session.
@@ -323,17 +323,40 @@ impl Transaction {
         Ok(revoked)
     }
 
-    /// Removes sessions that ended or were revoked before the time, and first their refresh tokens: at most
-    /// 1,000 of each; how many rows.
-    pub async fn remove_ended_sessions(&mut self, before: Timestamp) -> Result<u64, Fault> {
+    /// Removes sessions that ended before the time, and first their refresh tokens: at most `limit` of each;
+    /// how many rows.
+    pub async fn remove_ended_sessions(
+        &mut self,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, Fault> {
+        let tokens = concat!(tokens_of!(), ended!(), " LIMIT $2) LIMIT $2)");
+        let sessions =
+            concat!(without_tokens!(), ended!(), " LIMIT $2) AS ended WHERE ", no_tokens!(), ")");
+        self.remove([tokens, sessions], before, limit).await
+    }
+
+    /// As [`Transaction::remove_ended_sessions`], of those that were revoked before the time.
+    pub async fn remove_revoked_sessions(
+        &mut self,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, Fault> {
+        let tokens = concat!(tokens_of!(), revoked!(), " LIMIT $2) LIMIT $2)");
+        let sessions =
+            concat!(without_tokens!(), revoked!(), " LIMIT $2) AS ended WHERE ", no_tokens!(), ")");
+        self.remove([tokens, sessions], before, limit).await
+    }
+
+    async fn remove(
+        &mut self,
+        statements: [&'static str; 2],
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, Fault> {
         let mut removed = 0;
-        for statement in [
-            concat!(tokens_of!(), ended!(), " LIMIT $2) LIMIT $2)"),
-            concat!(without_tokens!(), ended!(), " LIMIT $2) AS ended WHERE ", no_tokens!(), ")"),
-            concat!(tokens_of!(), revoked!(), " LIMIT $2) LIMIT $2)"),
-            concat!(without_tokens!(), revoked!(), " LIMIT $2) AS ended WHERE ", no_tokens!(), ")"),
-        ] {
-            let query = sqlx::query(statement).bind(before.seconds()).bind(BATCH / 2);
+        for statement in statements {
+            let query = sqlx::query(statement).bind(before.seconds()).bind(limit);
             removed += self.execute(query).await?;
         }
         Ok(removed)

@@ -204,7 +204,9 @@ async fn a_session_that_was_revoked_stays_so_and_a_disabled_account_is_refused()
     // Nor does it come back once its time is over.
     for days in [1, 3, 399] {
         let mut transaction = place.store.begin_write().await.unwrap();
-        transaction.remove_ended_sessions(NOW.plus(DAY * days)).await.unwrap();
+        let before = NOW.plus(DAY * days);
+        transaction.remove_ended_sessions(before, 100).await.unwrap();
+        transaction.remove_revoked_sessions(before, 100).await.unwrap();
         transaction.commit().await.unwrap();
         assert_eq!(place.admit(&claims(SUBJECT, "1")).await, None);
     }

@@ -46,6 +46,11 @@ impl Authenticator {
 
     /// The code of the step that is `steps` from now.
     pub fn code(&self, steps: i64) -> String {
+        self.code_of(step().checked_add_signed(steps).unwrap())
+    }
+
+    /// The code of a step.
+    pub fn code_of(&self, step: u64) -> String {
         let totp = totp_rs::TOTP::new_unchecked(
             totp_rs::Algorithm::SHA1,
             6,
@@ -55,7 +60,7 @@ impl Authenticator {
             None,
             String::new(),
         );
-        totp.generate(now().checked_add_signed(steps * 30).unwrap())
+        totp.generate(step * 30)
     }
 
     /// Six digits that are no code of these minutes.
@@ -82,6 +87,11 @@ impl Authenticator {
         let codes = authenticator.confirm(&caller).await;
         (caller, authenticator, codes)
     }
+}
+
+/// The step of now.
+pub fn step() -> u64 {
+    now() / 30
 }
 
 fn now() -> u64 {

@@ -121,7 +121,8 @@ impl Server {
         command
     }
 
-    fn log(&self) -> String {
+    /// What the server logged so far.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.data().join("server.log")).unwrap_or_default()
     }
 
