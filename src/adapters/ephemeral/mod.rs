@@ -36,5 +36,6 @@ pub use place::{Ephemeral, OpenFault};
 pub use rate::{Key, Limiter, Rate};
 pub use rates::{Counted, Rates};
 pub use remote::{Examined, examine};
+pub use seal::Seal;
 pub use settings::Settings;
 pub use tickets::Tickets;

@@ -74,11 +74,17 @@ async fn take_in_database(
     name: &str,
     rate: Rate,
 ) -> Result<Result<(), Duration>, OutOfReach> {
-    let asked = async {
-        let mut transaction = table.store.begin_write().await?;
-        let taken = transaction.take_rate(name, rate.interval(), rate.period).await?;
-        transaction.commit().await?;
-        Ok(taken)
+    // One statement, which needs no turn: beside others for the same name it waits for the row.
+    let mut at_once = table.store.write_at_once();
+    let asked = loop {
+        let mut transaction = match at_once.begin().await {
+            Ok(transaction) => transaction,
+            Err(fault) => break Err(fault),
+        };
+        let taken = transaction.take_rate(name, rate.interval(), rate.period).await;
+        if at_once.is_over(&transaction, &taken) {
+            break taken;
+        }
     };
-    table.heard(asked.await)
+    table.heard(asked)
 }

@@ -2,9 +2,9 @@
 
 use sqlx::any::AnyRow;
 
-use super::transaction::{number, optional_time, text, time};
-use super::{Fault, Transaction};
-use crate::model::{Secret, Timestamp, UserId};
+use super::transaction::{number, optional_text, optional_time, text, time};
+use super::{Fault, Transaction, UnknownName};
+use crate::model::{Roles, Secret, Timestamp, UserId};
 
 /// A device that an account is known from.
 #[derive(Debug, Clone)]
@@ -26,6 +26,21 @@ pub enum Counter<'a> {
     User(UserId),
     /// On one known device, by its digest.
     Device(&'a str),
+    /// On a name that no account has.
+    Name(&'a UnknownName),
+}
+
+/// What a success found, beside being recorded.
+#[derive(Debug, Clone)]
+pub struct Success {
+    /// The account's roles.
+    pub roles: Roles,
+    /// Whether it has an active second factor.
+    pub has_factor: bool,
+    /// Its live sessions.
+    pub sessions: i64,
+    /// Its known devices.
+    pub devices: i64,
 }
 
 /// Failures without a success between them.
@@ -46,6 +61,30 @@ fn device(row: &AnyRow) -> Result<Device, Fault> {
     })
 }
 
+fn success(row: &AnyRow) -> Result<Success, Fault> {
+    let roles = optional_text(row, "roles")?.unwrap_or_default();
+    let roles = Roles::parse(roles.split(',').filter(|name| !name.is_empty()));
+    Ok(Success {
+        roles: roles.map_err(|_| Fault::Invalid("role"))?,
+        has_factor: number(row, "factors")? > 0,
+        sessions: number(row, "sessions")?,
+        devices: number(row, "devices")?,
+    })
+}
+
+/// What a login needs to know, with the statement that records it: `$1` is the account, `$2` now.
+macro_rules! returning_success {
+    () => {
+        " RETURNING \
+         (SELECT string_agg(role, ',') FROM user_roles WHERE user_id = $1) AS roles, \
+         (SELECT COUNT(*) FROM totp_factors \
+         WHERE user_id = $1 AND confirmed_at IS NOT NULL) AS factors, \
+         (SELECT COUNT(*) FROM sessions \
+         WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2) AS sessions, \
+         (SELECT COUNT(*) FROM devices WHERE user_id = $1) AS devices"
+    };
+}
+
 fn count(row: &AnyRow, column: &str) -> Result<u32, Fault> {
     u32::try_from(number(row, column)?).map_err(|_| Fault::Invalid("count of failures"))
 }
@@ -60,30 +99,26 @@ impl Transaction {
         self.find(query).await?.as_ref().map(device).transpose()
     }
 
-    /// Makes a device known; of the account's devices those not used for longest are forgotten
-    /// beyond `most`.
-    pub async fn insert_device(
-        &mut self,
-        new: &Device,
-        most: i64,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
+    /// Makes a device known.
+    pub async fn insert_device(&mut self, new: &Device, now: Timestamp) -> Result<(), Fault> {
         let query = sqlx::query(
             "INSERT INTO devices (digest, user_id, created_at, last_used_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5)",
+             VALUES ($1, $2, $3, $3, $4)",
         )
         .bind(new.digest.clone())
         .bind(new.user.get())
         .bind(now.seconds())
-        .bind(now.seconds())
         .bind(new.expires_at.seconds());
-        self.execute(query).await?;
+        self.execute(query).await.map(|_| ())
+    }
+
+    /// Forgets of the account's devices those not used for longest, so that `most` remain.
+    pub async fn forget_oldest_devices(&mut self, user: UserId, most: i64) -> Result<(), Fault> {
         let query = sqlx::query(
             "DELETE FROM devices WHERE user_id = $1 AND digest NOT IN (SELECT digest FROM devices \
-             WHERE user_id = $2 ORDER BY last_used_at DESC, created_at DESC, digest LIMIT $3)",
+             WHERE user_id = $1 ORDER BY last_used_at DESC, created_at DESC, digest LIMIT $2)",
         )
-        .bind(new.user.get())
-        .bind(new.user.get())
+        .bind(user.get())
         .bind(most);
         self.execute(query).await.map(|_| ())
     }
@@ -126,6 +161,22 @@ impl Transaction {
                  RETURNING failures, failures_in_a_row",
             )
             .bind(digest.to_owned()),
+            // Another name in the slot makes way.
+            Counter::Name(name) => sqlx::query(
+                "INSERT INTO name_failures (slot, name, failures, failures_in_a_row) \
+                 VALUES ($1, $2, 1, 1) ON CONFLICT (slot) DO UPDATE SET \
+                 failures = CASE WHEN name_failures.name = excluded.name \
+                 THEN name_failures.failures + 1 ELSE 1 END, \
+                 failures_in_a_row = CASE WHEN name_failures.name = excluded.name \
+                 THEN name_failures.failures_in_a_row + 1 ELSE 1 END, \
+                 locked_until = CASE WHEN name_failures.name = excluded.name \
+                 THEN name_failures.locked_until ELSE NULL END, name = excluded.name \
+                 WHERE name_failures.name <> excluded.name \
+                 OR name_failures.locked_until IS NULL OR name_failures.locked_until <= $3 \
+                 RETURNING failures, failures_in_a_row",
+            )
+            .bind(i64::from(name.slot))
+            .bind(name.digest.clone()),
         };
         let Some(row) = self.find(query.bind(now.seconds())).await? else { return Ok(None) };
         let (since_lock, in_a_row) = (count(&row, "failures")?, count(&row, "failures_in_a_row")?);
@@ -143,8 +194,32 @@ impl Transaction {
                 sqlx::query("UPDATE devices SET failures = 0, locked_until = $2 WHERE digest = $1")
                     .bind(digest.to_owned())
             }
+            Counter::Name(name) => sqlx::query(
+                "UPDATE name_failures SET failures = 0, locked_until = $2 WHERE slot = $1",
+            )
+            .bind(i64::from(name.slot)),
         };
         self.execute(query.bind(until.seconds())).await.map(|_| ())
+    }
+
+    /// Until when what counts is locked.
+    pub async fn locked_until(&mut self, counter: Counter<'_>) -> Result<Option<Timestamp>, Fault> {
+        let query = match counter {
+            Counter::User(id) => {
+                sqlx::query("SELECT locked_until FROM users WHERE id = $1").bind(id.get())
+            }
+            Counter::Device(digest) => {
+                sqlx::query("SELECT locked_until FROM devices WHERE digest = $1")
+                    .bind(digest.to_owned())
+            }
+            Counter::Name(name) => {
+                sqlx::query("SELECT locked_until FROM name_failures WHERE slot = $1 AND name = $2")
+                    .bind(i64::from(name.slot))
+                    .bind(name.digest.clone())
+            }
+        };
+        let row = self.find(query).await?;
+        row.map_or(Ok(None), |row| optional_time(&row, "locked_until"))
     }
 
     /// Ends a lock of the account and forgets its failures.
@@ -159,24 +234,25 @@ impl Transaction {
 
     /// Records a success from anywhere but a known device: the hash becomes `hash` and failures are
     /// forgotten, if the account is active, not locked now, and its hash is still the one that was
-    /// verified. Whether it was so.
+    /// verified. What it found, if it was so.
     pub async fn record_success(
         &mut self,
         id: UserId,
         verified: &Secret,
         hash: &Secret,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
-        let query = sqlx::query(
+    ) -> Result<Option<Success>, Fault> {
+        let query = sqlx::query(concat!(
             "UPDATE users SET failures = 0, failures_in_a_row = 0, locked_until = NULL, \
-             password_hash = $3 WHERE id = $1 AND password_hash = $2 AND active = 1 \
-             AND (locked_until IS NULL OR locked_until <= $4)",
-        )
+             password_hash = $4 WHERE id = $1 AND password_hash = $3 AND active = 1 \
+             AND (locked_until IS NULL OR locked_until <= $2)",
+            returning_success!()
+        ))
         .bind(id.get())
+        .bind(now.seconds())
         .bind(verified.expose().to_owned())
-        .bind(hash.expose().to_owned())
-        .bind(now.seconds());
-        Ok(self.execute(query).await? > 0)
+        .bind(hash.expose().to_owned());
+        self.find(query).await?.as_ref().map(success).transpose()
     }
 
     /// As [`Self::record_success`], from a known device: its failures are forgotten and it stays
@@ -187,33 +263,30 @@ impl Transaction {
         verified: &Secret,
         hash: &Secret,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
-        let query = sqlx::query(
-            "UPDATE users SET password_hash = $3 \
-             WHERE id = $1 AND password_hash = $2 AND active = 1",
-        )
-        .bind(device.user.get())
-        .bind(verified.expose().to_owned())
-        .bind(hash.expose().to_owned());
-        if self.execute(query).await? == 0 {
-            return Ok(false);
+    ) -> Result<Option<Success>, Fault> {
+        if hash != verified {
+            let query = sqlx::query(
+                "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+            )
+            .bind(device.user.get())
+            .bind(verified.expose().to_owned())
+            .bind(hash.expose().to_owned());
+            self.execute(query).await?;
         }
-        let query = sqlx::query(
+        let query = sqlx::query(concat!(
             "UPDATE devices SET failures = 0, failures_in_a_row = 0, locked_until = NULL, \
-             last_used_at = $2, expires_at = $3 \
-             WHERE digest = $1 AND (locked_until IS NULL OR locked_until <= $4)",
-        )
-        .bind(device.digest.clone())
+             last_used_at = $2, expires_at = $4 \
+             WHERE digest = $3 AND (locked_until IS NULL OR locked_until <= $2) \
+             AND EXISTS (SELECT 1 FROM users \
+             WHERE id = $1 AND password_hash = $5 AND active = 1)",
+            returning_success!()
+        ))
+        .bind(device.user.get())
         .bind(now.seconds())
+        .bind(device.digest.clone())
         .bind(device.expires_at.seconds())
-        .bind(now.seconds());
-        Ok(self.execute(query).await? > 0)
-    }
-
-    /// Counts one failure of a name that no account has: the same work as [`Self::count_failure`].
-    pub async fn count_unknown_name(&mut self) -> Result<(), Fault> {
-        let query = sqlx::query("UPDATE unknown_names SET failures = failures + 1 WHERE id = 1");
-        self.execute(query).await.map(|_| ())
+        .bind(hash.expose().to_owned());
+        self.find(query).await?.as_ref().map(success).transpose()
     }
 }
 
@@ -235,7 +308,8 @@ mod tests {
                 locked_until: None,
             };
             let at = NOW.plus(std::time::Duration::from_secs(later));
-            transaction.insert_device(&device, 2, at).await.unwrap();
+            transaction.insert_device(&device, at).await.unwrap();
+            transaction.forget_oldest_devices(user, 2).await.unwrap();
         }
         assert!(transaction.find_device("a").await.unwrap().is_none());
         let one = Some(Failures { since_lock: 1, in_a_row: 1 });

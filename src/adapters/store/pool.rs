@@ -112,6 +112,22 @@ impl Store {
         self.begin(&self.pools.readers, Purpose::Read).await
     }
 
+    /// Reads what needs no consistent picture: each statement counts by itself, and nothing else is asked.
+    pub fn read_at_once(&self) -> AtOnce {
+        self.at_once(&self.pools.readers)
+    }
+
+    /// As [`Store::read_at_once`], writing: each statement is kept once it is done, and nobody is kept from
+    /// writing beside it. Of what is done again some may have been kept, so that it must do no harm twice.
+    pub fn write_at_once(&self) -> AtOnce {
+        self.at_once(&self.pools.writers)
+    }
+
+    fn at_once(&self, pool: &AnyPool) -> AtOnce {
+        let others = pool.options().get_max_connections();
+        AtOnce { pool: pool.clone(), dialect: self.dialect, hints: self.hints.clone(), others }
+    }
+
     /// As [`Store::read`], on a connection kept for the feed of changes: load on the readers must
     /// not make it fall silent.
     pub async fn follow(&self) -> Result<Transaction, Fault> {
@@ -161,6 +177,47 @@ impl Store {
     #[cfg(test)]
     pub(super) fn readers(&self) -> &AnyPool {
         &self.pools.readers
+    }
+}
+
+/// Statements that each count by themselves: two round trips fewer than a transaction. A connection that was lost
+/// while it was idle shows by the first of them, so all is done again on another:
+///
+/// ```text
+/// loop {
+///     let mut transaction = at_once.begin().await?;
+///     let outcome = ask(&mut transaction).await;
+///     if at_once.is_over(&transaction, &outcome) {
+///         return outcome;
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct AtOnce {
+    pool: AnyPool,
+    dialect: Dialect,
+    hints: Hints,
+    /// Connections that may be lost too.
+    others: u32,
+}
+
+impl AtOnce {
+    /// A connection, on which nothing is begun.
+    pub async fn begin(&self) -> Result<Transaction, Fault> {
+        let connection = self.pool.acquire().await?;
+        Ok(Transaction::new(connection, self.dialect, self.hints.clone()))
+    }
+
+    /// Whether that is the outcome; else it is to be done again.
+    pub fn is_over<T>(&mut self, transaction: &Transaction, outcome: &Result<T, Fault>) -> bool {
+        match outcome {
+            Ok(_) | Err(Fault::Timeout) => true,
+            Err(_) if transaction.is_lost() && self.others > 0 => {
+                self.others -= 1;
+                false
+            }
+            Err(_) => true,
+        }
     }
 }
 

@@ -37,6 +37,8 @@ const SERVING: &[(&str, &str)] = &[
     ("statement_timeout", "5000"),
     ("lock_timeout", "5000"),
     ("idle_in_transaction_session_timeout", "10000"),
+    // What one statement does by itself, as transactions do.
+    ("default_transaction_isolation", "read committed"),
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),

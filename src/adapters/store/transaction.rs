@@ -29,6 +29,8 @@ pub struct Transaction {
     connection: Option<PoolConnection<Any>>,
     dialect: Dialect,
     deadline: Instant,
+    /// Whether there is an end to ask for.
+    begun: bool,
     failed: bool,
     lost: bool,
     changed: bool,
@@ -36,13 +38,14 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// One that is not begun yet.
+    /// One that is not begun: until it is, each statement counts by itself.
     pub(super) fn new(connection: PoolConnection<Any>, dialect: Dialect, hints: Hints) -> Self {
         let deadline = Instant::now() + TIMEOUT;
         Self {
             connection: Some(connection),
             dialect,
             deadline,
+            begun: false,
             failed: false,
             lost: false,
             changed: false,
@@ -52,6 +55,7 @@ impl Transaction {
 
     /// Begins it.
     pub(super) async fn begin(&mut self, statements: SqlStr) -> Result<(), Fault> {
+        self.begun = true;
         let connection = self.connection.as_mut().ok_or_else(ended)?;
         let outcome =
             within(self.deadline, sqlx::raw_sql(statements).execute(&mut **connection)).await;
@@ -158,6 +162,9 @@ impl Drop for Transaction {
         // A connection to a server may hang for as long as TCP likes; that to a file is always there.
         if self.lost && self.dialect == Dialect::Postgres {
             connection.close_on_drop();
+            return;
+        }
+        if !self.begun {
             return;
         }
         let Ok(runtime) = Handle::try_current() else { return };

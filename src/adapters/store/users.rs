@@ -116,25 +116,27 @@ impl Transaction {
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
+    /// The account of that name or with that address, in one statement. Where they are of two, that of the name.
+    pub async fn find_user_by_either(
+        &mut self,
+        username: Option<&str>,
+        email: Option<&str>,
+    ) -> Result<Option<User>, Fault> {
+        // No account has an empty one.
+        let query = sqlx::query(
+            "SELECT * FROM users WHERE username_folded = $1 OR email_folded = $2 \
+             ORDER BY (username_folded = $1) DESC LIMIT 1",
+        )
+        .bind(findable(username.map(fold).unwrap_or_default()))
+        .bind(findable(email.map(EmailAddress::fold).unwrap_or_default()));
+        self.find(query).await?.as_ref().map(user).transpose()
+    }
+
     /// The account with that id.
     pub async fn find_user(&mut self, id: UserId) -> Result<Option<User>, Fault> {
         let query =
             sqlx::query(concat!("SELECT ", columns!(), " FROM users WHERE id = $1")).bind(id.get());
         self.find(query).await?.as_ref().map(user).transpose()
-    }
-
-    /// The hash of some account's password, always the same one for one number while accounts stay;
-    /// `None` where there is no account.
-    pub async fn some_password_hash(&mut self, number: u32) -> Result<Option<Secret>, Fault> {
-        let query = sqlx::query("SELECT COALESCE(MAX(id), 0) AS id FROM users");
-        let last =
-            self.find(query).await?.map_or(Ok(0), |row| super::transaction::number(&row, "id"))?;
-        let from = i64::from(number).checked_rem(last).unwrap_or(0) + 1;
-        let query =
-            sqlx::query("SELECT password_hash FROM users WHERE id >= $1 ORDER BY id LIMIT 1")
-                .bind(from);
-        let row = self.find(query).await?;
-        row.map(|row| text(&row, "password_hash").map(Secret::new)).transpose()
     }
 
     /// At most `limit` accounts with ids above `after`, in order of id.

@@ -37,7 +37,7 @@ use crate::services::federation::{Linking, ProviderLogin};
 use crate::services::grant::{Issuer, Refresh};
 use crate::services::keys;
 use crate::services::limit::Limits;
-use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor};
+use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor, UnknownNames};
 use crate::services::mail::{Outbox, Route, Sender};
 use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep, Tickets};
 
@@ -169,6 +169,7 @@ pub(super) async fn assemble(
         Arc::clone(&passwords),
         config.login.clone(),
         Arc::clone(&limits),
+        UnknownNames::open(&store, clock::now()).await.map_err(|e| Fault::part("logins")(&e))?,
         &ephemeral,
     );
     let login = Arc::new(login);

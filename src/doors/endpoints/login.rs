@@ -20,7 +20,7 @@ use super::turnstile::Turnstile;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, clock};
 use crate::rules::request::cookies::SESSION;
-use crate::services::login::{Attempt, Identifier, Login, Opens, Refusal, Tokens};
+use crate::services::login::{Attempt, Identifier, Key, LoggedIn, Login, Opens, Refusal, Tokens};
 
 /// What login takes.
 #[derive(Clone)]
@@ -102,8 +102,8 @@ async fn login(
 ) -> Result<Response, Refused> {
     let opens = if credentials.cookie { Opens::Cookie } else { Opens::Tokens };
     let (identifier, password) = credentials.take(&arrival)?;
-    let tokens = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
-    Ok(opened(tokens))
+    let logged_in = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
+    Ok(opened(logged_in))
 }
 
 #[derive(Serialize)]
@@ -113,14 +113,15 @@ struct Session {
 
 /// The answer to a login that succeeded, with the cookies of the session and of the device that it
 /// made known.
-pub(super) fn opened(tokens: Tokens) -> Response {
-    let (session, device) = (tokens.cookie.clone(), tokens.device.clone());
-    let mut response = if session.is_some() {
-        axum::Json(Session { sid: tokens.session.to_string() }).into_response()
-    } else {
-        axum::Json(Pair::from(tokens)).into_response()
+pub(super) fn opened(logged_in: LoggedIn) -> Response {
+    let LoggedIn { session, key, device, user: _ } = logged_in;
+    let (mut response, cookie) = match key {
+        Key::Cookie(cookie) => {
+            (axum::Json(Session { sid: session.to_string() }).into_response(), Some(cookie))
+        }
+        Key::Tokens(tokens) => (axum::Json(Pair::from(tokens)).into_response(), None),
     };
-    remember(&mut response, session.as_ref(), device.as_ref());
+    remember(&mut response, cookie.as_ref(), device.as_ref());
     no_store(response)
 }
 
@@ -139,7 +140,8 @@ async fn token(
 ) -> Result<Response, Refused> {
     let (identifier, password) = credentials.take(&arrival)?;
     let opens = Opens::AccessToken;
-    let tokens = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
+    let logged_in = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
+    let Key::Tokens(tokens) = logged_in.key else { return Err(arrival.refuse(Code::Internal)) };
     let answer = AccessToken {
         access_token: Told(tokens.access_token),
         token_type: "Bearer",
@@ -157,7 +159,7 @@ impl Desk {
         identifier: Identifier,
         password: Secret,
         opens: Opens,
-    ) -> Result<Tokens, Refused> {
+    ) -> Result<LoggedIn, Refused> {
         let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         let attempt = Attempt {
             identifier,
@@ -168,10 +170,10 @@ impl Desk {
             user_agent: user_agent.map(str::to_owned),
         };
         match self.login.attempt(attempt, clock::now()).await {
-            Ok(Ok(tokens)) => {
-                self.record(arrival, Name::LoginSucceeded, "succeeded", Some(&tokens));
-                self.sessions.replace(arrival, tokens.cookie.as_ref()).await;
-                Ok(tokens)
+            Ok(Ok(logged_in)) => {
+                self.record(arrival, Name::LoginSucceeded, "succeeded", Some(&logged_in));
+                self.sessions.replace(arrival, logged_in.cookie()).await;
+                Ok(logged_in)
             }
             Ok(Err(refusal)) => Err(self.refused(arrival, refusal)),
             Err(fault) => Err(arrival.failed("login failed", &fault)),
@@ -211,11 +213,11 @@ impl Desk {
         }
     }
 
-    fn record(&self, arrival: &Arrival, name: Name, result: &str, tokens: Option<&Tokens>) {
+    fn record(&self, arrival: &Arrival, name: Name, result: &str, opened: Option<&LoggedIn>) {
         self.metrics.login(result);
         let event = Event {
-            user: tokens.map(|tokens| tokens.user),
-            session: tokens.map(|tokens| tokens.session),
+            user: opened.map(|opened| opened.user),
+            session: opened.map(|opened| opened.session),
             reason: Some(result),
             ..arrival.event(name)
         };

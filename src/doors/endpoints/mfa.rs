@@ -19,7 +19,7 @@ use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, SessionId, UserId, clock};
 use crate::services::limit::{Account, Purpose};
 use crate::services::login::{Answer, Challenge, Enrol, Failure, NotBegun};
-use crate::services::login::{Enrolment, Refusal, SecondFactor, Tokens, Unproven};
+use crate::services::login::{Enrolment, LoggedIn, Refusal, SecondFactor, Unproven};
 
 /// What the log says of a fault.
 const FAILED: &str = "second factor failed";
@@ -225,17 +225,17 @@ impl Desk {
         arrival: &Arrival,
         ticket: &Secret,
         answer: &Answer,
-    ) -> Result<Tokens, Refused> {
+    ) -> Result<LoggedIn, Refused> {
         self.turnstile.admit(arrival, Purpose::Mfa, None).await?;
         match self.challenge.complete(ticket, answer, clock::now()).await {
-            Ok(Ok(tokens)) => {
+            Ok(Ok(logged_in)) => {
                 self.metrics.mfa_challenge("succeeded");
-                let (user, session) = (Some(tokens.user), Some(tokens.session));
+                let (user, session) = (Some(logged_in.user), Some(logged_in.session));
                 self.record(arrival, Name::MfaChallengeSucceeded, user, session, None);
                 self.record(arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
                 self.metrics.login("succeeded");
-                self.sessions.replace(arrival, tokens.cookie.as_ref()).await;
-                Ok(tokens)
+                self.sessions.replace(arrival, logged_in.cookie()).await;
+                Ok(logged_in)
             }
             Ok(Err(failure)) => Err(self.failed(arrival, failure)),
             Err(fault) => Err(arrival.failed(FAILED, &fault)),

@@ -10,7 +10,7 @@ use crate::services::account::PolicySettings;
 use crate::services::grant::Rotation;
 use crate::services::grant::sample::{House, house};
 use crate::services::limit::Limits;
-use crate::services::login::{Hashing, Settings};
+use crate::services::login::{Hashing, Settings, UnknownNames};
 use crate::services::session::Lifetimes;
 
 const OLD: &str = "correct horse battery staple";
@@ -43,6 +43,7 @@ async fn case() -> Case {
         Arc::clone(&passwords),
         settings,
         Arc::new(Limits::new(&Ephemeral::memory(), RateLimits::default)),
+        UnknownNames::open(&store, NOW).await.unwrap(),
         &Ephemeral::memory(),
     ));
     let policy = Arc::new(Policy::new(15, PolicySettings { min_score: 3, breached: None }));

@@ -131,10 +131,7 @@ impl Refresh {
             expires_in: exchange.at.until(expires_at),
             session: session.id,
             user: user.id,
-            subject: user.username,
             half_proven,
-            device: None,
-            cookie: None,
         })
     }
 

@@ -10,7 +10,7 @@ use crate::adapters::background::{Busy, Patience, Pool};
 use crate::adapters::store::{self, User};
 use crate::live::RequiredFactor;
 use crate::model::random::RandomFault;
-use crate::model::{Roles, Secret, SessionId, Subject, Timestamp, UserId};
+use crate::model::{Roles, Secret, SessionId, Timestamp, UserId};
 use crate::rules::token::key::KeyFault;
 use crate::rules::token::{Claims, Keyring};
 
@@ -27,15 +27,9 @@ pub struct Tokens {
     pub session: SessionId,
     /// The user.
     pub user: UserId,
-    /// The subject.
-    pub subject: Subject,
     /// Whether a second factor is demanded and was not proven: the session reaches its enrolment
     /// and nothing else.
     pub half_proven: bool,
-    /// After a login: what the device is to keep, so that the account knows it again.
-    pub device: Option<Secret>,
-    /// After a login in a browser: the cookie that opens the session.
-    pub cookie: Option<Secret>,
 }
 
 /// A fault of ours.

@@ -1,8 +1,11 @@
+use super::super::Tokens;
+use super::super::opening::{Key, MAX_SESSIONS, MAX_USER_AGENT};
 use super::*;
-use crate::adapters::store::NewUser;
 use crate::adapters::store::sample::{self as stored, DAY, NOW};
+use crate::adapters::store::{NewSession, NewUser};
 use crate::live::rate_limits::RateLimits;
-use crate::model::{Role, Subject, UserId};
+use crate::model::{Role, SessionId, Subject, UserId};
+use crate::services::grant::Rotation;
 use crate::services::grant::sample::{House, house};
 use crate::services::login::Hashing;
 use crate::services::session::{Lifetimes, Standing};
@@ -28,19 +31,20 @@ fn settings(iterations: u32) -> Settings {
     }
 }
 
-fn login(house: &House, iterations: u32) -> Login {
+async fn login(house: &House, iterations: u32) -> Login {
     let settings = settings(iterations);
     let passwords = Arc::new(Passwords::new(&settings.hashing).unwrap());
     let issuer = Arc::clone(&house.issuer);
     let memory = Ephemeral::memory();
     let limits = Arc::new(Limits::new(&memory, RateLimits::default));
     let (store, registry) = (house.store.clone(), house.registry.clone());
-    Login::new(store, registry, issuer, passwords, settings, limits, &memory)
+    let unknown = UnknownNames::open(&store, NOW).await.unwrap();
+    Login::new(store, registry, issuer, passwords, settings, limits, unknown, &memory)
 }
 
 async fn case() -> Case {
     let house = house(Rotation::Rotate).await;
-    let login = login(&house, 1);
+    let login = login(&house, 1).await;
     let hash = login.passwords.hash(&Secret::new(PASSWORD)).await.unwrap().unwrap();
     let username = Subject::parse("Alice").unwrap();
     let new =
@@ -65,9 +69,16 @@ fn attempt(name: &str, password: &str) -> Attempt {
     }
 }
 
+fn received(logged_in: LoggedIn) -> Tokens {
+    match logged_in.key {
+        Key::Tokens(tokens) => tokens,
+        Key::Cookie(_) => panic!("a cookie in place of tokens"),
+    }
+}
+
 impl Case {
     async fn attempt(&self, name: &str, password: &str, now: Timestamp) -> Result<Tokens, Refusal> {
-        self.login.attempt(attempt(name, password), now).await.unwrap()
+        self.login.attempt(attempt(name, password), now).await.unwrap().map(received)
     }
 
     async fn stored(&self) -> User {
@@ -97,7 +108,7 @@ async fn the_right_password_opens_a_session_in_any_case_of_the_name() {
         opens: Opens::AccessToken,
         ..attempt("", PASSWORD)
     };
-    let tokens = case.login.attempt(by_email, NOW).await.unwrap().unwrap();
+    let tokens = received(case.login.attempt(by_email, NOW).await.unwrap().unwrap());
     assert!(tokens.refresh_token.is_none());
 }
 
@@ -195,7 +206,7 @@ async fn resource_exhaustion_007_and_009_what_is_too_long_is_refused_unread() {
 #[tokio::test]
 async fn a_hash_at_yesterdays_cost_is_upgraded_at_login() {
     let case = case().await;
-    let dearer = login(&case.house, 2);
+    let dearer = login(&case.house, 2).await;
     dearer.attempt(attempt("alice", PASSWORD), NOW).await.unwrap().unwrap();
     assert!(case.stored().await.password_hash.expose().contains("t=2"));
     case.attempt("alice", PASSWORD, NOW).await.unwrap();
@@ -240,4 +251,28 @@ async fn resource_exhaustion_012_sessions_of_one_user_are_bounded() {
     let live = transaction.list_sessions(case.user, NOW).await.unwrap();
     assert_eq!(live.len(), 1_000);
     assert!(transaction.find_session(oldest).await.unwrap().unwrap().revoked_at.is_some());
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_locked_at_every_gateway_on_the_database() {
+    let case = case().await;
+    let there = login(&case.house, 1).await;
+    for number in 0..5 {
+        let gateway = if number % 2 == 0 { &*case.login } else { &there };
+        let refused = gateway.attempt(attempt("nobody", "wrong"), NOW).await.unwrap().unwrap_err();
+        assert_eq!(refused, Refusal::InvalidCredentials);
+    }
+    for gateway in [&*case.login, &there] {
+        let refused = gateway.attempt(attempt("nobody", "wrong"), NOW).await.unwrap().unwrap_err();
+        assert_eq!(refused, Refusal::Locked { retry_after: Duration::from_secs(300) });
+    }
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_cookie_and_nothing_is_signed_for_it() {
+    let case = case().await;
+    let by_cookie = Attempt { opens: Opens::Cookie, ..attempt("alice", PASSWORD) };
+    let logged_in = case.login.attempt(by_cookie, NOW).await.unwrap().unwrap();
+    assert!(matches!(logged_in.key, Key::Cookie(_)));
+    assert!(logged_in.device.is_some());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Refusal;
 use super::attempt::Login;
 use super::second_factor::{Answer, SecondFactor, Unproven};
-use super::{Fault, Tokens};
+use super::{Fault, LoggedIn};
 use crate::adapters::ephemeral::OutOfReach;
 use crate::adapters::store::Store;
 use crate::model::{Secret, Timestamp, UserId};
@@ -46,7 +46,7 @@ impl Challenge {
         ticket: &Secret,
         answer: &Answer,
         now: Timestamp,
-    ) -> Result<Result<Tokens, Failure>, Fault> {
+    ) -> Result<Result<LoggedIn, Failure>, Fault> {
         if ticket.expose().len() > MAX_TICKET {
             return Ok(Err(Failure::InvalidTicket));
         }
@@ -70,7 +70,7 @@ impl Challenge {
         let Some(account) = transaction.find_user(user).await? else {
             return Ok(Err(Failure::Refused(user, Refusal::InvalidCredentials)));
         };
-        let finished = self.login.finish(transaction, &account, &held, Some(now), now).await?;
+        let finished = self.login.finish(transaction, &account, held, Some(now), now).await?;
         Ok(finished.map_err(|refusal| Failure::Refused(user, refusal)))
     }
 }

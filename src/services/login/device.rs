@@ -33,15 +33,19 @@ pub(super) fn used(device: &Device, now: Timestamp) -> Device {
     Device { expires_at: now.plus(LIFETIME), ..device.clone() }
 }
 
-/// Makes the device of a login known; the token that it is to keep.
+/// Makes the device of a login known, beside so many others; the token that it is to keep.
 pub(super) async fn remember(
     transaction: &mut Transaction,
     user: UserId,
+    others: i64,
     now: Timestamp,
 ) -> Result<Secret, Fault> {
     let token = random::token()?;
     let digest = opaque::digest(token.expose());
     let new = Device { digest, user, expires_at: now.plus(LIFETIME), locked_until: None };
-    transaction.insert_device(&new, MOST, now).await?;
+    transaction.insert_device(&new, now).await?;
+    if others >= MOST {
+        transaction.forget_oldest_devices(user, MOST).await?;
+    }
     Ok(token)
 }

@@ -9,7 +9,7 @@ use super::password::{MAX_LENGTH, Verified};
 use super::second_factor::{SecondFactor, Unproven};
 use super::totp::Enrolment;
 use super::{Fault, Refusal, lockout};
-use crate::adapters::store::Store;
+use crate::adapters::store::{Counter, Store};
 use crate::model::{Secret, SessionId, Timestamp, UserId};
 use crate::services::limit::{Account, Purpose};
 
@@ -100,7 +100,7 @@ impl Login {
         }
         match self.passwords.verify(password, Some(&account.password_hash)).await? {
             Ok(Verified::Right | Verified::Outdated(_)) => Ok(Ok(())),
-            Ok(Verified::Wrong) => self.fail(&account, None, now).await.map(Err),
+            Ok(Verified::Wrong) => self.fail(Counter::User(user), user, now).await.map(Err),
             Err(busy) => Ok(Err(busy.into())),
         }
     }

@@ -30,6 +30,15 @@ impl Identifier {
         }
     }
 
+    /// Whether it is an address: what people type into one field is, where it looks like one.
+    pub(super) fn is_address(&self) -> bool {
+        match self {
+            Self::Username(_) => false,
+            Self::Email(_) => true,
+            Self::Either(name) => name.contains('@'),
+        }
+    }
+
     /// The form in which it is compared.
     pub(super) fn folded(&self) -> String {
         match self {

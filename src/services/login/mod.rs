@@ -3,7 +3,7 @@
 //! Rates come first, by source and by account; then the account's lock, or that of the known device
 //! which the attempt comes from (decision 0006); then the password is verified on a bounded pool (the same
 //! work where there is no such user), then one transaction records how it ended. An unknown name
-//! locks as a known one does.
+//! locks as a known one does, on every gateway.
 
 pub mod settings;
 
@@ -23,6 +23,7 @@ pub mod opens;
 pub mod argon;
 mod held;
 mod attempt;
+pub mod opening;
 
 pub mod totp;
 pub mod sealed;
@@ -36,10 +37,12 @@ pub use attempt::{Attempt, Login, TICKET_TTL};
 pub use challenge::{Challenge, Failure};
 pub use enrol::{Enrol, NotBegun};
 pub use identifier::Identifier;
+pub use opening::{Key, LoggedIn};
 pub use opens::Opens;
 pub use password::Passwords;
 pub use refusal::Refusal;
 pub use second_factor::{Answer, FactorSettings, SecondFactor, Unproven};
 pub use settings::{Hashing, Settings};
 pub use totp::Enrolment;
+pub use unknown::UnknownNames;
 pub use vouched::VouchedSession;

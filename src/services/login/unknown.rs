@@ -1,76 +1,76 @@
-//! Names that no account has lock as accounts do, so that a lock does not tell them apart.
+//! Names that no account has lock as accounts do, on every gateway, so that a lock does not tell them apart
+//! (decision 0024).
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use super::{Fault, Identifier};
+use crate::adapters::ephemeral::Seal;
+use crate::adapters::store::name_failures::SLOTS;
+use crate::adapters::store::{Store, UnknownName};
+use crate::model::{Timestamp, random};
 
-use quick_cache::UnitWeighter;
-use quick_cache::unsync::Cache;
+/// The name of the secret that all gateways on one database have for this.
+const SECRET: &str = "unknown names";
 
-use super::{Identifier, Settings, lockout};
-use crate::adapters::store::Failures;
-use crate::model::Timestamp;
-
-/// Names remembered; the ones not tried for longest go first.
-const CAPACITY: u64 = 100_000;
-
-#[derive(Clone, Copy, Debug)]
-struct Count {
-    failures: Failures,
-    locked_until: Option<Timestamp>,
-}
-
-/// Failures by unknown name, in memory, keyed by a hash that nobody outside can compute.
+/// How names are kept that no account has: under a hash that nobody outside can compute, the same at every
+/// gateway on one database.
 #[derive(Debug)]
-pub(super) struct UnknownNames {
-    counts: Mutex<Cache<u64, Count>>,
-    keys: RandomState,
+pub struct UnknownNames {
+    seal: Seal,
 }
 
 impl UnknownNames {
-    pub(super) fn new() -> Self {
-        let counts = Cache::with_weighter(1_024, CAPACITY, UnitWeighter);
-        Self { counts: Mutex::new(counts), keys: RandomState::new() }
+    /// With the secret of all gateways on that database.
+    ///
+    /// # Errors
+    /// The database or the system's random source failed.
+    pub async fn open(store: &Store, now: Timestamp) -> Result<Self, Fault> {
+        let candidate = random::token()?;
+        let mut transaction = store.begin_write().await?;
+        let secret = transaction.shared_secret(SECRET, &candidate, now).await?;
+        transaction.commit().await?;
+        Ok(Self { seal: Seal::new(&secret) })
     }
 
-    /// How long the name is still locked.
-    pub(super) fn remaining(&self, name: &Identifier, now: Timestamp) -> Option<Duration> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        lockout::remaining(counts.get(&self.key(name))?.locked_until, now)
+    /// How the name is kept.
+    pub(super) fn find(&self, name: &Identifier) -> UnknownName {
+        let kind = if name.is_address() { "address" } else { "name" };
+        let digest = self.seal.name(kind, &name.folded());
+        let slot = digest
+            .bytes()
+            .fold(0_u32, |slot, byte| slot.wrapping_mul(31).wrapping_add(u32::from(byte)))
+            % SLOTS;
+        UnknownName { slot, digest }
     }
+}
 
-    /// Counts one failure; where the name is locked already, how long it still is.
-    pub(super) fn count_failure(
-        &self,
-        name: &Identifier,
-        settings: &Settings,
-        now: Timestamp,
-    ) -> Option<Duration> {
-        let key = self.key(name);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let none = Count { failures: Failures { since_lock: 0, in_a_row: 0 }, locked_until: None };
-        let mut count = counts.get(&key).copied().unwrap_or(none);
-        if let Some(remaining) = lockout::remaining(count.locked_until, now) {
-            return Some(remaining);
-        }
-        count.failures.since_lock = count.failures.since_lock.saturating_add(1);
-        count.failures.in_a_row = count.failures.in_a_row.saturating_add(1);
-        if let Some(until) = lockout::after_failure(count.failures, settings, now) {
-            count.failures.since_lock = 0;
-            count.locked_until = Some(until);
-        }
-        counts.insert(key, count);
-        None
-    }
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
 
-    /// A number that a name always has in this process.
-    pub(super) fn number(&self, name: &Identifier) -> u32 {
-        let [a, b, c, d, ..] = self.key(name).to_be_bytes();
-        u32::from_be_bytes([a, b, c, d])
-    }
+    use super::*;
+    use crate::adapters::store::sample::{self, NOW};
 
-    fn key(&self, name: &Identifier) -> u64 {
-        self.keys.hash_one((matches!(name, Identifier::Email(_)), name.folded()))
+    #[tokio::test]
+    async fn every_gateway_keeps_a_name_in_one_place_and_names_spread() {
+        let (directory, store) = sample::open().await;
+        let here = UnknownNames::open(&store, NOW).await.unwrap();
+        let other = sample::reopen(directory.path()).await;
+        let there = UnknownNames::open(&other, NOW).await.unwrap();
+        let place = |names: &UnknownNames, name: Identifier| {
+            let found = names.find(&name);
+            (found.slot, found.digest)
+        };
+        let name = || Identifier::Username("Nobody".into());
+        assert_eq!(place(&here, name()), place(&there, name()));
+        let folded = Identifier::Either("nobody".into());
+        assert_eq!(place(&here, name()), place(&here, folded));
+        let address = || Identifier::Email("nobody@example.test".into());
+        let typed = Identifier::Either("nobody@example.test".into());
+        assert_eq!(place(&here, address()), place(&here, typed));
+        let as_name = Identifier::Username("nobody@example.test".into());
+        assert_ne!(place(&here, address()), place(&here, as_name));
+        let slots: HashSet<u32> = (0..1_000)
+            .map(|number| here.find(&Identifier::Username(format!("nobody{number}"))).slot)
+            .collect();
+        assert!(slots.len() > 950 && slots.iter().all(|slot| *slot < SLOTS), "{}", slots.len());
     }
 }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::attempt::{Attempt, Login};
+use super::opening::MAX_SESSIONS;
 use super::{Fault, Identifier, Opens};
 use crate::live::provider::{Accounts, Settings};
 use crate::model::{Secret, SessionId, Timestamp, UserId};
@@ -53,7 +54,9 @@ impl Login {
             user_agent,
         };
         let second_factor_at = claims.second_factor.then_some(now);
-        let opened = self.open(&mut transaction, &user, &attempt, second_factor_at, now).await?;
+        let opened = self
+            .open(&mut transaction, user.id, &attempt, MAX_SESSIONS, second_factor_at, now)
+            .await?;
         let Some(cookie) = opened.cookie else { return Ok(None) };
         transaction.set_session_issuer(opened.session, issuer).await?;
         if !claims.roles.is_empty() {

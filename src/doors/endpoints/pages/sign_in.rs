@@ -18,7 +18,7 @@ use super::page::{Page, Pages};
 use crate::live::{Live, Provider};
 use crate::model::{Code, Secret};
 use crate::rules::request::{Brought, cookies};
-use crate::services::login::{Answer, Identifier, Opens, TICKET_TTL, Tokens};
+use crate::services::login::{Answer, Identifier, LoggedIn, Opens, TICKET_TTL};
 
 /// Where a person goes who did not come from anywhere.
 const HOME: &str = "/account";
@@ -108,15 +108,15 @@ async fn sign_in(
     let password = fields.secret("password");
     let attempted = desk.login.attempt(&arrival, &headers, identifier, password, Opens::Cookie);
     match attempted.await {
-        Ok(tokens) => Ok(opened(&page, &tokens)),
+        Ok(logged_in) => Ok(opened(&page, &logged_in)),
         Err(refused) => Ok(desk.not_opened(page, username, &refused)),
     }
 }
 
 /// Signed in: on to where the person wanted to go.
-fn opened(page: &Page, tokens: &Tokens) -> Response {
+fn opened(page: &Page, logged_in: &LoggedIn) -> Response {
     let mut response = page.redirect(home(page));
-    login::remember(&mut response, tokens.cookie.as_ref(), tokens.device.as_ref());
+    login::remember(&mut response, logged_in.cookie(), logged_in.device.as_ref());
     cookie::set(&mut response, TICKET.removal());
     response
 }
@@ -148,7 +148,7 @@ async fn second(
     let Some(fields) = fields else { return desk.stale(&arrival, &headers) };
     let ticket = Secret::new(cookies::read(&headers, cookies::TICKET).value().unwrap_or_default());
     match desk.factor.complete(&arrival, &ticket, &answer(fields.text("code"))).await {
-        Ok(tokens) => Ok(opened(&page, &tokens)),
+        Ok(logged_in) => Ok(opened(&page, &logged_in)),
         Err(refused) if refused.code() == Code::InvalidMfaToken => {
             let page = desk.pages.page(&arrival, &headers, "/login", &fields)?.telling(&refused);
             let mut response = page.render(refused.status(), &desk.form(&page, "", false));
