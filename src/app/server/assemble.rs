@@ -115,7 +115,9 @@ pub(super) async fn assemble(
     let ephemeral = Ephemeral::open(&config.ephemeral, &store, clock::now()).await;
     let ephemeral = ephemeral.map_err(|e| Fault::part("shared state")(&e))?;
     let registry = Registry::new(store.clone());
-    let feed = Feed::new(store.clone(), registry.clone()).measured(Arc::clone(&metrics));
+    let feed = Feed::new(store.clone(), registry.clone())
+        .measured(Arc::clone(&metrics))
+        .hinted(ephemeral.hints());
     let reload::Keys { source, vault } =
         reload::open_keys(config, &store).await.map_err(|e| Fault::part("keys")(&e))?;
     let snapshot =

@@ -254,9 +254,15 @@ fn create_user(name: &str) -> Vec<&str> {
 }
 
 fn spawn(directory: &Path, setup: &Setup) -> Child {
-    let mut command = match setup.most_open_files() {
-        None => cli::command(directory),
-        Some(most) => {
+    let mut command = match (setup.most_open_files(), setup.namespace()) {
+        (None, None) => cli::command(directory),
+        (None, Some(namespace)) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_guarita")]);
+            command.current_dir(directory).kill_on_drop(true);
+            command
+        }
+        (Some(most), _) => {
             let mut shell = Command::new("sh");
             shell.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\""));
             shell.arg(env!("CARGO_BIN_EXE_guarita")).current_dir(directory).kill_on_drop(true);

@@ -13,6 +13,7 @@ pub mod http2;
 pub mod log;
 pub mod mailbox;
 pub mod message;
+pub mod namespace;
 pub mod nginx;
 pub mod oidc;
 pub mod persona;

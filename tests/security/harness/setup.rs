@@ -54,6 +54,7 @@ pub struct Setup {
     users: Vec<User>,
     environment: Vec<(String, String)>,
     open_files: Option<u32>,
+    namespace: Option<String>,
     /// Made with the first text that names it; clones share it.
     database: Arc<OnceLock<Option<Database>>>,
 }
@@ -78,6 +79,7 @@ impl Setup {
             users: Vec::new(),
             environment: Vec::new(),
             open_files: None,
+            namespace: None,
             database: Arc::default(),
             authority,
         };
@@ -187,6 +189,12 @@ impl Setup {
     /// The most files that the gateway may open.
     pub fn open_files(mut self, most: u32) -> Self {
         self.open_files = Some(most);
+        self
+    }
+
+    /// In a network namespace of the system.
+    pub fn within(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.into());
         self
     }
 
@@ -311,6 +319,10 @@ impl Setup {
 
     pub fn variables(&self) -> &[(String, String)] {
         &self.environment
+    }
+
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
     }
 
     pub(super) fn most_open_files(&self) -> Option<u32> {
