@@ -43,8 +43,8 @@ test: rust ## Install what the tests need, then run every test, on SQLite and on
 # Tests that say #[ignore] because they last: `make test` leaves them out.
 .PHONY: faults
 faults: rust ## Run the tests of faults that last for minutes, and print what they counted
-	@scripts/install.sh cc cmake
-	cargo test --test security -- --ignored --nocapture --test-threads=1 faults::
+	@scripts/install.sh cc cmake initdb psql redis-server redis-cli
+	cargo test --test security -- --ignored --nocapture --test-threads=1 faults:: many_gates::
 
 .PHONY: check
 check: rust ## Format, lints, documentation and the rules of the house
