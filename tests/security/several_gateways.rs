@@ -244,3 +244,56 @@ async fn an_operator_hears_how_redis_is() {
     let gone = gateway.verb(&["doctor"], "").await.failed(1);
     assert!(gone.stdout.contains("WRONG   Redis: "), "{}", gone.stdout);
 }
+
+/// Asking each 200 ms would do: a hint is sooner, and nothing hangs on it.
+#[tokio::test]
+async fn a_revocation_is_hinted_at_by_redis_and_needs_no_hint() {
+    let (mut redis, upstream) = (Redis::start().await, Upstream::start().await);
+    // A file hints at nothing by itself.
+    let (one, other) = pair(&redis, Setup::standard(&upstream.url()).on_file()).await;
+    let hints = async || other.metric("guarita_revocation_hints_total", "by=\"redis\"").await;
+    until("the connection that hears hints", || async { (hints().await > 0.5).then_some(()) })
+        .await;
+    let heard = hints().await;
+    let mut sessions = Vec::new();
+    for _ in 0..12 {
+        let alice = one.bearer("alice").await;
+        let remote = other.anonymous().like(&alice);
+        assert_eq!(remote.get("/api/x").await.status, 200);
+        sessions.push((alice, remote));
+    }
+    let lag = "guarita_revocation_lag_seconds";
+    let learnt = other.metric(&format!("{lag}_count"), "").await;
+    let at_once = other.metric(&format!("{lag}_bucket"), "le=\"0.1\"").await;
+    let until_over = async |alice: &Persona, remote: &Persona| {
+        assert_eq!(alice.log_out().await.status, 204);
+        until("the revocation", || async {
+            (remote.get("/api/x").await.status == 401).then_some(())
+        })
+        .await;
+    };
+    for (alice, remote) in &sessions[..10] {
+        until_over(alice, remote).await;
+    }
+    assert!(hints().await - heard >= 10.0, "one for each");
+    assert!(other.metric(&format!("{lag}_count"), "").await - learnt >= 10.0);
+    let soon = other.metric(&format!("{lag}_bucket"), "le=\"0.1\"").await - at_once;
+    assert!(soon >= 6.0, "{soon} of 10 within 100 ms");
+    redis.kill().await;
+    for gateway in [&one, &other] {
+        up(gateway, 0.0).await;
+    }
+    until_over(&sessions[10].0, &sessions[10].1).await;
+    redis.restart().await;
+    for gateway in [&one, &other] {
+        up(gateway, 1.0).await;
+    }
+    until_over(&sessions[11].0, &sessions[11].1).await;
+    let heard = hints().await;
+    until("hints again", || async {
+        assert_eq!(one.bearer("alice").await.log_out().await.status, 204);
+        // More than the one that a connection made counts as.
+        (hints().await - heard >= 3.0).then_some(())
+    })
+    .await;
+}

@@ -69,6 +69,7 @@ impl Hints {
             messages.subscribe(&self.channel).await?;
             Ok::<_, redis::RedisError>(messages)
         };
+        let connections = self.link.connections();
         let Ok(Ok(messages)) = timeout(PATIENCE, connecting).await else { return false };
         heard.send_modify(|count| *count += 1);
         let (mut sink, mut stream) = messages.split();
@@ -76,6 +77,8 @@ impl Hints {
             match timeout(PERIOD, stream.next()).await {
                 Ok(Some(_)) => heard.send_modify(|count| *count += 1),
                 Ok(None) => return true,
+                // Hints go to another server now, as after a failover, and this one may be well.
+                Err(_) if self.link.connections() != connections => return true,
                 Err(_) => {
                     let alive = timeout(PERIOD, sink.ping::<redis::Value>()).await;
                     if !matches!(alive, Ok(Ok(_))) {

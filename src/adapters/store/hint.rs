@@ -1,7 +1,7 @@
 //! Hints over LISTEN and NOTIFY: there is something new in the table `changes`.
 //!
 //! A hint says that, and nothing else, and may be lost: whoever follows the changes asks from time to time all
-//! the same. SQLite has none.
+//! the same. SQLite has none. What this process committed is counted in any case, for hints by another way.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use sqlx::AnyPool;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 /// Longest wait for a connection, and for the server to take a hint.
@@ -28,7 +28,10 @@ const CHANNEL: &str = "guarita_changes";
 
 /// Tells other processes; a clone tells together with it.
 #[derive(Clone, Debug)]
-pub(super) struct Hints(Option<Arc<Teller>>);
+pub(super) struct Hints {
+    committed: watch::Sender<u64>,
+    teller: Option<Arc<Teller>>,
+}
 
 #[derive(Debug)]
 struct Teller {
@@ -39,21 +42,28 @@ struct Teller {
 }
 
 impl Hints {
-    /// Nobody is told anything.
-    pub(super) const fn none() -> Self {
-        Self(None)
+    /// No other process is told anything.
+    pub(super) fn none() -> Self {
+        Self { committed: watch::Sender::new(0), teller: None }
     }
 
     /// Tells on a connection of the pool.
     pub(super) fn over(pool: AnyPool) -> Self {
         let waiting = AtomicBool::new(false);
-        Self(Some(Arc::new(Teller { pool, waiting, turn: Mutex::default() })))
+        let teller = Teller { pool, waiting, turn: Mutex::default() };
+        Self { teller: Some(Arc::new(teller)), ..Self::none() }
+    }
+
+    /// Counts up with what this process commits.
+    pub(super) fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.subscribe()
     }
 
     /// Tells that there is something new, soon and in the background. What comes while somebody waits to
     /// tell is told with it.
     pub(super) fn tell(&self) {
-        let Some(teller) = &self.0 else { return };
+        self.committed.send_modify(|count| *count = count.wrapping_add(1));
+        let Some(teller) = &self.teller else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         if teller.waiting.swap(true, Ordering::AcqRel) {
             return;
@@ -72,7 +82,7 @@ impl Hints {
 
     /// Waits until nothing is left to be told.
     pub(super) async fn finish(&self) {
-        let Some(teller) = &self.0 else { return };
+        let Some(teller) = &self.teller else { return };
         let told = async {
             loop {
                 // Whoever tells something has the turn.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::any::AnyPoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, AnyPool, Row as _};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::dialect::{Dialect, Purpose};
@@ -137,6 +138,11 @@ impl Store {
     /// Hears the hints of processes that changed something.
     pub fn listener(&self) -> Listener {
         Listener::new(self.server.clone())
+    }
+
+    /// Counts up whenever this process committed a change that others should look for.
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.hints.committed()
     }
 
     /// A connection that was lost while it was idle is none of the caller's business: the next is tried, and

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::model::Code;
 
+mod revocation;
 mod route;
+pub use revocation::RevocationMetrics;
 pub use route::RouteMetrics;
 
 /// Bounds of the duration histograms, in seconds.
@@ -46,8 +48,8 @@ pub struct Metrics {
     mails: IntCounterVec,
     outbox_mails: IntGauge,
     outbox_age: IntGauge,
-    feed_up: IntGauge,
-    revocation_lag: Histogram,
+    revocation: RevocationMetrics,
+    on_unknown: IntCounterVec,
     ephemeral_up: IntGauge,
     clock_offset: IntGauge,
     audit_dropped: IntGauge,
@@ -104,8 +106,8 @@ impl Metrics {
             &["version"],
         )?)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let own = RouteMetrics::new(&requests, &duration, "own");
-        let unmatched = RouteMetrics::new(&requests, &duration, "none");
+        let own = RouteMetrics::new(&requests, &duration, None, "own");
+        let unmatched = RouteMetrics::new(&requests, &duration, None, "none");
         let metrics = Self {
             refusals: to.counters(
                 "guarita_refusals_total",
@@ -199,17 +201,12 @@ impl Metrics {
                 "guarita_outbox_oldest_age_seconds",
                 "How long the oldest mail has waited.",
             )?,
-            feed_up: to.gauge(
-                "guarita_revocation_feed_up",
-                "Whether revocations made by other processes arrive in time.",
+            revocation: RevocationMetrics::new(&to)?,
+            on_unknown: to.counters(
+                "guarita_on_unknown_served_total",
+                "Requests let through by what was last known of their callers, where the route says so.",
+                &["route"],
             )?,
-            revocation_lag: to.add(Histogram::with_opts(
-                HistogramOpts::new(
-                    "guarita_revocation_lag_seconds",
-                    "Time from when a revocation was written down, by any process, until it held here.",
-                )
-                .buckets(BUCKETS.to_vec()),
-            )?)?,
             ephemeral_up: to.gauge(
                 "guarita_ephemeral_up",
                 "Whether rates and tickets are shared with the other gateways, where they are to be.",
@@ -238,7 +235,7 @@ impl Metrics {
 
     /// The counters of a route, by its label.
     pub fn route(&self, label: &str) -> RouteMetrics {
-        RouteMetrics::new(&self.requests, &self.duration, label)
+        RouteMetrics::new(&self.requests, &self.duration, Some(&self.on_unknown), label)
     }
 
     /// Counts a request answered by an own endpoint.
@@ -354,14 +351,9 @@ impl Metrics {
         self.outbox_age.set(i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX));
     }
 
-    /// Sets whether the feed of revocations is alive.
-    pub fn feed_up(&self, up: bool) {
-        self.feed_up.set(i64::from(up));
-    }
-
-    /// Counts a revocation that was learnt of so long after it was written down.
-    pub fn revocation_learnt(&self, lag: Duration) {
-        self.revocation_lag.observe(lag.as_secs_f64());
+    /// What is counted of revocations.
+    pub const fn revocation(&self) -> &RevocationMetrics {
+        &self.revocation
     }
 
     /// Sets whether what all gateways share can be asked.

@@ -6,4 +6,4 @@ pub mod audit;
 pub mod metrics;
 
 pub use audit::{Audit, Event, Name, RequestLine};
-pub use metrics::{Metrics, RouteMetrics};
+pub use metrics::{Metrics, RevocationMetrics, RouteMetrics};

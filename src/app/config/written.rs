@@ -252,6 +252,10 @@ pub struct Route {
     pub max_body: Option<Size>,
     /// From the end of the request's head to the end of the answer; 1 ms to 24 h. Default none.
     pub timeout: Option<Time>,
+    /// What becomes of callers while it cannot be known whether their session or key was revoked, as the database does
+    /// not answer: `refuse`, or `serve_for` and a time of 1 s to 1 h, as in `serve_for 5m`. Default `refuse`.
+    #[schemars(extend("pattern" = "^(refuse|serve_for [0-9]+(ms|s|m|h|d))$"))]
+    pub on_unknown: Option<String>,
 }
 
 /// Whether a route demands a credential.

@@ -122,7 +122,8 @@ pub(super) async fn assemble(
     let registry = Registry::new(store.clone());
     let feed = Feed::new(store.clone(), registry.clone())
         .measured(Arc::clone(&metrics))
-        .comparing(clock::now);
+        .comparing(clock::now)
+        .hinted(ephemeral.hints());
     let reload::Keys { source, vault } =
         reload::open_keys(config, &store).await.map_err(|e| Fault::part("keys")(&e))?;
     let snapshot =

@@ -38,7 +38,7 @@ impl Observer {
         loop {
             ticks.tick().await;
             let heard = self.registry.silence().is_some_and(|silence| silence <= FEED_BOUND);
-            self.metrics.feed_up(heard);
+            self.metrics.revocation().feed_up(heard);
             self.readiness.feed(heard);
             was_right = self.compare(was_right);
             let shared = self.ephemeral.is_up();

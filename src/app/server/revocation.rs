@@ -145,7 +145,7 @@ impl Revocation {
             return true;
         }
         if let Some(marks) = &held.marks
-            && self.registry.is_token_revoked(Arc::clone(marks)).await.unwrap_or(true)
+            && self.registry.is_token_revoked(None, Arc::clone(marks)).await.unwrap_or(true)
         {
             return true;
         }

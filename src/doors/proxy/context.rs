@@ -64,6 +64,8 @@ pub struct Passage {
     pub permit: Permit,
     /// Whether it opens a WebSocket.
     pub handshake: bool,
+    /// Whether the caller was taken for who it was last known to be.
+    pub last_known: bool,
 }
 
 impl Passage {

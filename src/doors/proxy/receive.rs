@@ -19,6 +19,7 @@ use crate::rules::request::{
 };
 use crate::rules::route::Found;
 use crate::services::access::{Asked, Caller, Denial, Judge, Permit, Verdict, authorize};
+use crate::services::session::Leave;
 
 /// What becomes of a request.
 pub(super) enum Reception {
@@ -66,14 +67,26 @@ pub(super) async fn receive(
     let candidates = candidates.with_ticket(&ticket, canonical.host(), canonical.path());
     let (peer, trusted) = (connection.peer.ip(), &snapshot.trusted_proxies);
     let client = || forwarded::client(peer, &request.headers, trusted);
-    let verdict = judge.judge(snapshot, &candidates, client, now).await;
+    let is_question = own_path.as_deref().is_some_and(forward_auth::is_asked_at);
+    let question =
+        is_question.then(|| forward_auth::read(snapshot, connection, request, &canonical));
+    let found = match (&question, &own_path) {
+        (Some(Ok(question)), _) => {
+            let (host, path) = (question.canonical.host(), question.canonical.path());
+            snapshot.routes.find(host, path, &question.method)
+        }
+        (None, None) => snapshot.routes.find(canonical.host(), canonical.path(), &request.method),
+        (Some(Err(_)), _) | (None, Some(_)) => Found::Nothing,
+    };
+    let leave = leave(&found).filter(|_| !handshake);
+    let verdict = judge.judge(snapshot, &candidates, client, leave.as_ref(), now).await;
+    let last_known = leave.is_some_and(|leave| leave.is_used());
 
-    if own_path.as_deref().is_some_and(forward_auth::is_asked_at) {
-        let question = forward_auth::read(snapshot, connection, request, &canonical);
+    if let Some(question) = question {
         let vouched = question.map_err(Refusal::from).and_then(|question| {
             let asked = asked(snapshot, connection, request, question.canonical.authority());
             let asked = Asked { method: &question.method, ..asked };
-            answer(snapshot, &question, verdict, asked)
+            answer(&found, verdict, asked, last_known)
                 .map_err(|code| Refusal { presented: candidates.presented(), ..code.into() })
         });
         return vouched.unwrap_or_else(Reception::Refused);
@@ -91,15 +104,19 @@ pub(super) async fn receive(
         let sign_in = snapshot.sign_in.then(|| sign_in(code, request, &canonical)).flatten();
         Refusal { presented: candidates.presented(), sign_in, ..Refusal::from(code) }
     };
-    let found = snapshot.routes.find(canonical.host(), canonical.path(), &request.method);
     Reception::Refused(match found {
         Found::Route(route) => {
             let caller = Caller { client_cn: connection.client_cn(), asked };
             let principal = if handshake { proven(&verdict).cloned() } else { None };
             match authorize(&route.policy, verdict, caller) {
                 Ok(permit) => {
+                    let last_known = last_known && permit.principal().is_some();
+                    if last_known {
+                        route.metrics.served_on_unknown();
+                    }
                     let route = Arc::clone(route);
-                    return Reception::Permitted(Passage { canonical, route, permit, handshake });
+                    let passage = Passage { canonical, route, permit, handshake, last_known };
+                    return Reception::Permitted(passage);
                 }
                 Err(denial) => {
                     let denied = || Box::new(Denied { route: Arc::clone(route), principal });
@@ -116,19 +133,30 @@ pub(super) async fn receive(
     })
 }
 
+/// Leave to go by what was last known of a caller, where the route gives it. Not to open a WebSocket, which would
+/// outlast it.
+fn leave(found: &Found<'_, Arc<RouteTarget>>) -> Option<Leave> {
+    match found {
+        Found::Route(route) => route.policy.on_unknown.map(Leave::new),
+        Found::OtherMethods(_) | Found::Nothing => None,
+    }
+}
+
 /// What another proxy hears of the request that it asked about: leave, or a code whose status is 401,
 /// 403 or 503. A certificate on this connection is the proxy's, not the caller's.
 fn answer(
-    snapshot: &Snapshot,
-    question: &forward_auth::Question,
+    found: &Found<'_, Arc<RouteTarget>>,
     verdict: Verdict,
     asked: Asked<'_>,
+    last_known: bool,
 ) -> Result<Reception, Code> {
-    let (host, path) = (question.canonical.host(), question.canonical.path());
-    match snapshot.routes.find(host, path, &question.method) {
+    match found {
         Found::Route(route) => {
             let caller = Caller { client_cn: None, asked };
             let permit = authorize(&route.policy, verdict, caller).map_err(Denial::code)?;
+            if last_known && permit.principal().is_some() {
+                route.metrics.served_on_unknown();
+            }
             Ok(Reception::Vouched { route: Arc::clone(route), permit })
         }
         Found::OtherMethods(_) | Found::Nothing => Err(unmatched(&verdict, Code::Forbidden)),

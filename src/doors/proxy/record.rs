@@ -62,6 +62,7 @@ pub(super) fn finished(
                     path: passage.canonical.path(),
                     status,
                     duration,
+                    last_known: passage.last_known,
                 },
                 now,
             );

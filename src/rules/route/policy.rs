@@ -1,5 +1,7 @@
 //! What a route demands of a caller.
 
+use std::time::Duration;
+
 use crate::model::{Role, Scope, Source};
 
 /// The demands of one route. All that are set must hold.
@@ -19,6 +21,9 @@ pub struct Policy {
     pub second_factor: bool,
     /// How a request under a session cookie shows that it was meant.
     pub protection: Protection,
+    /// How long a caller of whom nothing can be asked is taken for who it was last known to be, from when the feed of
+    /// changes fell silent beyond its bound; 1 s to 1 h. `None` refuses it.
+    pub on_unknown: Option<Duration>,
 }
 
 /// How a request under a session cookie, with a method that may change something, shows that it was

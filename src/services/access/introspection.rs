@@ -135,7 +135,7 @@ impl Introspection {
         now: Timestamp,
     ) -> Result<Option<Principal>, Unknowable> {
         let standing = |session| self.registry.standing(session, now);
-        let revoked = |marks| self.registry.is_token_revoked(marks);
+        let revoked = |marks| self.registry.is_token_revoked(None, marks);
         let verdict = settle(verified.proof(), &snapshot.required_factor, standing, revoked);
         Ok(match verdict.await? {
             Some(Verdict::Proven(principal)) => Some(principal),

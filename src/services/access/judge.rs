@@ -12,7 +12,7 @@ use crate::model::{ApiKeyId, Identity, Principal, SessionId, Source, Timestamp, 
 use crate::rules::request::{Candidates, Credential};
 use crate::services::api_key;
 use crate::services::federation::Linking;
-use crate::services::session::{Redeemed, Registry, Standing, Tickets, Unknowable};
+use crate::services::session::{Leave, Redeemed, Registry, Standing, Tickets, Unknowable};
 
 /// What the judge found.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl Judge {
         now: Timestamp,
     ) -> Result<bool, Unknowable> {
         if let Some(marks) = marks
-            && self.registry.is_token_revoked(Arc::clone(marks)).await?
+            && self.registry.is_token_revoked(None, Arc::clone(marks)).await?
         {
             return Ok(false);
         }
@@ -117,12 +117,13 @@ impl Judge {
     }
 
     /// Tries the candidates in order. `client` says the caller's address, as limits and logs know it, where
-    /// an API key is asked for it.
+    /// an API key is asked for it. With a leave, what cannot be known may be as it was last known.
     pub async fn judge(
         &self,
         snapshot: &Snapshot,
         candidates: &Candidates<'_>,
         client: impl Fn() -> IpAddr,
+        leave: Option<&Leave>,
         now: Timestamp,
     ) -> Verdict {
         if snapshot.open {
@@ -139,10 +140,10 @@ impl Judge {
             required_factor: &snapshot.required_factor,
             now,
         };
-        let standing = |session| self.registry.standing(session, now);
-        let revoked = |marks| self.registry.is_token_revoked(marks);
+        let standing = |session| self.registry.standing_by(leave, session, now);
+        let revoked = |marks| self.registry.is_token_revoked(leave, marks);
         let open = |cookie| self.opened.open(cookie, now);
-        let identify = |key| self.api_keys.identify(key, client(), now);
+        let identify = |key| self.api_keys.identify(leave, key, client(), now);
         let known = Known {
             bearers: &self.verified,
             cookies: &self.verified_cookies,

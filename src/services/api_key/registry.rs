@@ -16,7 +16,7 @@ use crate::adapters::store::{ApiKey, Fault, Store};
 use crate::model::identity::InvalidIdentity;
 use crate::model::{ApiKeyId, Identity, Source, Subject, Timestamp};
 use crate::rules::token::api_key::KeyDigest;
-use crate::services::session::{self, Unknowable};
+use crate::services::session::{self, Leave, Unknowable};
 
 /// Keys kept in memory.
 const CAPACITY: usize = 16_384;
@@ -105,12 +105,13 @@ impl Registry {
     }
 
     /// Who brings this key; `None` where it is none, was revoked, is expired, or may not come from
-    /// this address.
+    /// this address. By leave as it was last known.
     ///
     /// # Errors
     /// [`Unknowable`] where neither memory nor, within 3 s, the store says.
     pub async fn identify(
         &self,
+        leave: Option<&Leave>,
         presented: &str,
         client: IpAddr,
         now: Timestamp,
@@ -119,7 +120,13 @@ impl Registry {
         let known = match self.recall(&digest, now) {
             Some(known) => known,
             // Boxed: a miss is rare, and its size would be paid on every hit.
-            None => Box::pin(self.ask(&digest, now)).await?,
+            None => {
+                let last = || {
+                    let generation = self.sessions.last_generation_of_credentials();
+                    self.recall_under(generation, &digest, now)
+                };
+                Box::pin(self.sessions.ask_or(leave, self.ask(&digest, now), last)).await?
+            }
         };
         let Some(known) = known.filter(|known| known.admits(client, now)) else { return Ok(None) };
         self.tell(&known, now);
@@ -139,7 +146,15 @@ impl Registry {
     /// What memory knows; `None` must be followed by [`Registry::ask`]. The inner `None` is that of a
     /// digest that no key has.
     fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Option<Arc<KnownKey>>> {
-        let generation = self.sessions.generation_of_credentials()?;
+        self.recall_under(self.sessions.generation_of_credentials()?, digest, now)
+    }
+
+    fn recall_under(
+        &self,
+        generation: u64,
+        digest: &KeyDigest,
+        now: Timestamp,
+    ) -> Option<Option<Arc<KnownKey>>> {
         if let Some(known) = self.known.get(digest).filter(|it| it.generation == generation) {
             return Some(Some(known.what));
         }
@@ -176,7 +191,8 @@ impl Registry {
         Err(Unknowable)
     }
 
-    /// Keeps what was learnt, unless the feed of changes is silent: then it is not believed anyway.
+    /// Keeps what was learnt, unless the feed of changes is silent: then it is not believed anyway. What is none
+    /// any more is forgotten in any case.
     fn remember(
         &self,
         digest: KeyDigest,
@@ -184,6 +200,9 @@ impl Registry {
         known: Option<&Arc<KnownKey>>,
         now: Timestamp,
     ) {
+        if known.is_none() {
+            self.known.remove(&digest);
+        }
         let Some(generation) = generation else { return };
         match known {
             Some(known) => {

@@ -45,7 +45,7 @@ impl Node {
     }
 
     async fn counts(&self, key: &Secret, client: IpAddr, now: Timestamp) -> bool {
-        self.keys.identify(key.expose(), client, now).await.unwrap().is_some()
+        self.keys.identify(None, key.expose(), client, now).await.unwrap().is_some()
     }
 
     /// What memory alone says, while the feed speaks.
@@ -77,7 +77,7 @@ async fn node() -> (sample::Place, Store, Node) {
 async fn a_key_is_its_name_with_its_roles_and_scopes() {
     let (_directory, _store, node) = node().await;
     let (id, key) = node.make(grant("jobs")).await;
-    let identity = node.keys.identify(key.expose(), HERE, NOW).await.unwrap().unwrap();
+    let identity = node.keys.identify(None, key.expose(), HERE, NOW).await.unwrap().unwrap();
     assert_eq!(identity.subject().as_str(), "apikey:jobs");
     assert_eq!((identity.user(), identity.session()), (None, None));
     assert_eq!((identity.source(), identity.api_key()), (Source::ApiKey, Some(id)));
@@ -118,7 +118,7 @@ async fn memory_is_not_believed_while_the_feed_is_silent() {
     assert!(!deaf.counts(&key, HERE, NOW).await);
     assert_eq!((deaf.keys.known.len(), deaf.keys.absent.len()), (0, 0));
     store.close().await;
-    let unknown = deaf.keys.identify(key.expose(), HERE, NOW).await;
+    let unknown = deaf.keys.identify(None, key.expose(), HERE, NOW).await;
     assert_eq!(unknown.map(|_| ()), Err(Unknowable), "nobody knows");
 }
 
@@ -173,10 +173,10 @@ async fn questions_are_bounded_and_what_has_not_the_form_of_a_key_asks_none() {
     assert!(node.counts(&key, HERE, NOW).await);
     let turns = node.keys.turns.acquire_many(2).await.unwrap();
     for text in ["", "gua_", "nonsense", "system", &key.expose()[..46]] {
-        assert!(node.keys.identify(text, HERE, NOW).await.unwrap().is_none(), "{text:?}");
+        assert!(node.keys.identify(None, text, HERE, NOW).await.unwrap().is_none(), "{text:?}");
     }
     let guess = api_key::key(&random::token().unwrap());
-    let waiting = node.keys.identify(guess.expose(), HERE, NOW);
+    let waiting = node.keys.identify(None, guess.expose(), HERE, NOW);
     let refused = tokio::time::timeout(DAY, waiting).await.unwrap();
     assert_eq!(refused.map(|_| ()), Err(Unknowable));
     drop(turns);
@@ -205,4 +205,39 @@ async fn the_last_use_is_written_now_and_then() {
     let known = keys.known.get(&digest).unwrap().what;
     assert_eq!((known.id, known.tell_at.load(Ordering::Relaxed)), (id, NOW.plus(PERIOD).seconds()));
     writing.abort();
+}
+
+#[tokio::test]
+async fn by_leave_a_key_counts_as_it_was_last_known_and_one_known_to_be_revoked_never() {
+    let (_directory, store, mut node) = node().await;
+    let mut keys = Vec::new();
+    for name in ["kept", "revoked", "late"] {
+        keys.push(node.make(grant(name)).await);
+    }
+    for (_, key) in &keys {
+        assert_eq!(node.recalls(key, NOW).await, None);
+        assert!(node.counts(key, HERE, NOW).await);
+    }
+    // Of the silence there is a test where it is measured.
+    let generation = node.keys.sessions.last_generation_of_credentials();
+    let last = |key: &Secret| {
+        let digest = KeyDigest::of(key.expose()).unwrap();
+        node.keys.recall_under(generation, &digest, NOW).map(|known| known.is_some())
+    };
+    for (_, key) in &keys {
+        assert_eq!(last(key), Some(true));
+    }
+    // The store said meanwhile that it is none any more.
+    let digest = KeyDigest::of(keys[2].1.expose()).unwrap();
+    node.keys.remember(digest, None, None, NOW);
+    assert_eq!(last(&keys[2].1), None);
+    assert_eq!(last(&keys[0].1), Some(true));
+    // What changed is heard: nothing that was learnt before counts.
+    node.revoke(keys[1].0).await;
+    let generation = node.keys.sessions.last_generation_of_credentials();
+    for (_, key) in &keys {
+        let digest = KeyDigest::of(key.expose()).unwrap();
+        assert!(node.keys.recall_under(generation, &digest, NOW).is_none());
+    }
+    store.close().await;
 }

@@ -8,7 +8,9 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Registry;
+use super::hints::Hints;
 use super::place::Place;
+use crate::adapters::ephemeral;
 use crate::adapters::store::{Change, Fault, Horizon, NotedChange, Store};
 use crate::adapters::telemetry::Metrics;
 use crate::model::Timestamp;
@@ -36,6 +38,7 @@ pub struct Feed {
     metrics: Option<Arc<Metrics>>,
     clock: Option<fn() -> Timestamp>,
     offset: ClockOffset,
+    redis: Option<ephemeral::Hints>,
     place: Option<Place>,
     heard: Instant,
 }
@@ -59,8 +62,9 @@ impl ClockOffset {
 impl Feed {
     /// A feed that has not begun. There is one per registry.
     pub fn new(store: Store, registry: Registry) -> Self {
-        let (metrics, clock, offset) = (None, None, ClockOffset::default());
-        Self { store, registry, metrics, clock, offset, place: None, heard: Instant::now() }
+        let (metrics, clock, redis, place) = (None, None, None, None);
+        let offset = ClockOffset::default();
+        Self { store, registry, metrics, clock, offset, redis, place, heard: Instant::now() }
     }
 
     /// The same feed, which measures how long changes take to come.
@@ -78,18 +82,17 @@ impl Feed {
         self.offset.clone()
     }
 
+    /// The same feed, which also hears the hints of gateways that share a Redis, and gives them.
+    pub fn hinted(self, redis: Option<ephemeral::Hints>) -> Self {
+        Self { redis, ..self }
+    }
+
     /// Follows for ever; drop it to stop.
-    pub async fn run(self) {
-        let hinted = Arc::new(Notify::new());
-        let (mut listener, hints) = (self.store.listener(), Arc::clone(&hinted));
-        let listening = async move {
-            loop {
-                listener.hint().await;
-                hints.notify_one();
-            }
-        };
+    pub async fn run(mut self) {
+        let hinted = Notify::new();
+        let hints = Hints::new(self.store.clone(), self.redis.take(), self.metrics.clone());
         tokio::select! {
-            () = listening => {}
+            () = hints.run(&hinted) => {}
             () = self.follow(&hinted) => {}
         }
     }
@@ -173,7 +176,7 @@ impl Feed {
             self.registry.apply(&changes);
             if let Some(metrics) = &self.metrics {
                 for change in late.iter().chain(&new) {
-                    metrics.revocation_learnt(age(change, &horizon) + began.elapsed());
+                    metrics.revocation().learnt(age(change, &horizon) + began.elapsed());
                 }
             }
             let numbers = |changes: &[NotedChange]| -> Vec<i64> {

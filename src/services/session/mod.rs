@@ -9,9 +9,12 @@ pub mod flight;
 mod hearing;
 
 mod standing;
+pub mod last_known;
 mod revoked_tokens;
+mod lookup;
 pub mod registry;
 mod place;
+mod hints;
 
 pub mod feed;
 pub mod lifecycle;
@@ -22,6 +25,7 @@ pub mod ticket;
 
 pub use crate::adapters::store::Session;
 pub use feed::{ClockOffset, Feed};
+pub use last_known::Leave;
 pub use lifecycle::Sessions;
 pub use lifetimes::Lifetimes;
 pub use registry::Registry;

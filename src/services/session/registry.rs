@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, broadcast, watch};
-use tokio::time::timeout;
 
 use super::flight::{Answer, Flights};
 use super::hearing::Hearing;
+use super::last_known::{Leave, Reach};
 use super::revoked_tokens::RevokedTokens;
 use super::standing::{Standing, Unknowable, UserStanding};
-use crate::adapters::store::{Change, Fault, Store};
+use crate::adapters::store::{Change, Store};
 use crate::model::{ApiKeyId, SessionId, Timestamp, TokenMarks, UserId};
 
 /// Sessions kept in memory.
@@ -22,20 +22,14 @@ const CAPACITY: u64 = 1_000_000;
 const FIRST_CAPACITY: usize = 16_384;
 /// Sessions remembered as not in force.
 const ABSENT_CAPACITY: usize = 10_000;
-/// How long they are remembered.
-const ABSENT_TTL: Duration = Duration::from_secs(10);
 /// Changes kept for those who follow them.
 const CHANGES: usize = 1_024;
 /// Questions to the store at once: the readers of the store.
 const CONCURRENCY: usize = 4;
 /// Questions under way or waiting.
 const MAX_FLIGHTS: usize = 10_000;
-/// Longest wait for a turn to ask.
-const TURN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest wait for the store: an answer is never older than this.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often an answer that a revocation overtook is asked for again.
-const MAX_LOADS: usize = 10;
+
+mod load;
 
 /// A session that was found in force. It holds only while its user's entry has the same
 /// generation: forgetting a user forgets all its sessions in one step.
@@ -51,14 +45,6 @@ struct KnownSession {
 struct KnownUser {
     generation: u64,
     standing: Arc<UserStanding>,
-}
-
-/// What the store says of a session in force.
-#[derive(Debug)]
-struct Found {
-    expires_at: Timestamp,
-    second_factor: bool,
-    standing: UserStanding,
 }
 
 type Asked = Result<Standing, Unknowable>;
@@ -77,6 +63,7 @@ struct Memory {
     credentials: AtomicU64,
     tokens: Arc<RevokedTokens>,
     hearing: Hearing,
+    reach: Reach,
     applied: broadcast::Sender<Change>,
 }
 
@@ -98,6 +85,7 @@ impl Registry {
             credentials: AtomicU64::new(0),
             tokens: Arc::new(RevokedTokens::new()),
             hearing: Hearing::new(),
+            reach: Reach::new(),
             applied: broadcast::channel(CHANGES).0,
         }))
     }
@@ -106,24 +94,7 @@ impl Registry {
     /// `None` while the feed of changes is silent beyond its bound of 1 s.
     pub fn recall(&self, session: SessionId, now: Timestamp) -> Option<Standing> {
         let memory = &*self.0;
-        if !memory.hearing.is_recent() {
-            return None;
-        }
-        if let Some(known) = memory.sessions.get(&session) {
-            // The end may have moved on another node: the store says whether it is over.
-            if now >= known.expires_at {
-                return None;
-            }
-            let user = memory.users.get(&known.user)?;
-            let KnownSession { second_factor, expires_at, .. } = known;
-            return (user.generation == known.generation).then_some(Standing::Active {
-                user: user.standing,
-                second_factor,
-                expires_at,
-            });
-        }
-        let until = memory.absent.get(&session)?;
-        (now < until).then_some(Standing::Inactive)
+        if memory.hearing.is_recent() { memory.recall(session, now) } else { None }
     }
 
     /// How a session stands, by memory or else by the store.
@@ -132,11 +103,34 @@ impl Registry {
         session: SessionId,
         now: Timestamp,
     ) -> Result<Standing, Unknowable> {
+        self.standing_by(None, session, now).await
+    }
+
+    /// As [`Registry::standing`], or by leave as it was last known.
+    pub async fn standing_by(
+        &self,
+        leave: Option<&Leave>,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Standing, Unknowable> {
         match self.recall(session, now) {
             Some(standing) => Ok(standing),
             // Boxed: a miss is rare, and its size would be paid on every hit.
-            None => Box::pin(self.ask(session, now)).await,
+            None => {
+                let recall = || self.0.recall(session, now);
+                Box::pin(self.ask_or(leave, self.ask(session, now), recall)).await
+            }
         }
+    }
+
+    /// What the store says, or by leave what memory last knew.
+    pub(in crate::services) async fn ask_or<T>(
+        &self,
+        leave: Option<&Leave>,
+        asking: impl Future<Output = Result<T, Unknowable>>,
+        recall: impl Fn() -> Option<T>,
+    ) -> Result<T, Unknowable> {
+        self.0.reach.ask(leave, || self.silence(), asking, recall).await
     }
 
     /// Asks the store, once for all who wait for the same session. At most 3 s.
@@ -167,21 +161,33 @@ impl Registry {
     /// A number that every change of an API key or a client changes: what was learnt of them under another is not
     /// to be believed. `None` while the feed of changes is silent beyond its bound of 1 s.
     pub fn generation_of_credentials(&self) -> Option<u64> {
-        let Memory { hearing, credentials, .. } = &*self.0;
-        hearing.is_recent().then(|| credentials.load(Ordering::Acquire))
+        self.0.hearing.is_recent().then(|| self.last_generation_of_credentials())
     }
 
-    /// Whether a provider's token was revoked by anything that it says: by memory, or else by the store.
+    /// The same number, as of when the feed was last heard.
+    pub(in crate::services) fn last_generation_of_credentials(&self) -> u64 {
+        self.0.credentials.load(Ordering::Acquire)
+    }
+
+    /// Whether a provider's token was revoked by anything that it says: by memory, or else by the store, or by
+    /// leave by what memory last knew.
     ///
     /// # Errors
     /// [`Unknowable`] where neither says within 3 s.
-    pub async fn is_token_revoked(&self, marks: Arc<TokenMarks>) -> Result<bool, Unknowable> {
+    pub async fn is_token_revoked(
+        &self,
+        leave: Option<&Leave>,
+        marks: Arc<TokenMarks>,
+    ) -> Result<bool, Unknowable> {
         let memory = &*self.0;
-        let known = memory.hearing.is_recent().then(|| memory.tokens.recall(&marks)).flatten();
-        match known {
+        let recall = || memory.tokens.recall(&marks);
+        match memory.hearing.is_recent().then(recall).flatten() {
             Some(revoked) => Ok(revoked),
             // Boxed: a miss is rare, and its size would be paid on every hit.
-            None => Box::pin(memory.tokens.ask(&memory.store, &marks)).await,
+            None => {
+                let asking = memory.tokens.ask(&memory.store, &marks);
+                Box::pin(self.ask_or(leave, asking, recall)).await
+            }
         }
     }
 
@@ -241,6 +247,7 @@ impl Registry {
     /// Every change committed before `moment` is applied.
     pub(super) fn heard(&self, moment: Instant) {
         self.0.hearing.note(moment);
+        self.0.reach.heard();
     }
 
     fn join(&self, session: SessionId, now: Timestamp) -> Result<Answer<Asked>, Unknowable> {
@@ -283,6 +290,25 @@ impl Memory {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What memory holds, however long ago the feed was heard.
+    fn recall(&self, session: SessionId, now: Timestamp) -> Option<Standing> {
+        if let Some(known) = self.sessions.get(&session) {
+            // The end may have moved on another node: the store says whether it is over.
+            if now >= known.expires_at {
+                return None;
+            }
+            let user = self.users.get(&known.user)?;
+            let KnownSession { second_factor, expires_at, .. } = known;
+            return (user.generation == known.generation).then_some(Standing::Active {
+                user: user.standing,
+                second_factor,
+                expires_at,
+            });
+        }
+        let until = self.absent.get(&session)?;
+        (now < until).then_some(Standing::Inactive)
+    }
+
     fn doubt_credentials(&self) {
         self.credentials.fetch_add(1, Ordering::AcqRel);
     }
@@ -295,95 +321,6 @@ impl Memory {
         self.tokens.forget_all();
         flights.doubt_all();
     }
-
-    async fn load(&self, session: SessionId, number: u64, now: Timestamp) -> Asked {
-        let turn = timeout(TURN_TIMEOUT, self.turns.acquire()).await;
-        let _turn = turn.map_err(|_| Unknowable)?.map_err(|_| Unknowable)?;
-        for _ in 0..MAX_LOADS {
-            self.lock().restart(session);
-            let found = match timeout(LOAD_TIMEOUT, find(&self.store, session, now)).await {
-                Ok(Ok(found)) => found,
-                Ok(Err(fault)) => {
-                    tracing::error!(error = %fault, "a session cannot be looked up");
-                    return Err(Unknowable);
-                }
-                Err(_) => {
-                    tracing::error!("looking up a session took too long");
-                    return Err(Unknowable);
-                }
-            };
-            if let Some(standing) = self.remember(session, number, found, now) {
-                return Ok(standing);
-            }
-        }
-        Err(Unknowable)
-    }
-
-    /// Keeps the answer, unless a revocation overtook it. From here on nobody joins the flight: who
-    /// asks after a later revocation must not be given this answer.
-    fn remember(
-        &self,
-        session: SessionId,
-        number: u64,
-        found: Option<Found>,
-        now: Timestamp,
-    ) -> Option<Standing> {
-        let mut flights = self.lock();
-        let user = found.as_ref().map(|found| found.standing.user);
-        if flights.doubts(session, user) {
-            return None;
-        }
-        flights.end(session, number);
-        let Some(found) = found else {
-            self.sessions.remove(&session);
-            self.absent.insert(session, now.plus(ABSENT_TTL));
-            return Some(Standing::Inactive);
-        };
-        let user = self.remember_user(found.standing);
-        let known = KnownSession {
-            user: user.standing.user,
-            generation: user.generation,
-            expires_at: found.expires_at,
-            second_factor: found.second_factor,
-        };
-        self.sessions.insert(session, known);
-        let KnownSession { second_factor, expires_at, .. } = known;
-        Some(Standing::Active { user: user.standing, second_factor, expires_at })
-    }
-
-    /// The user's entry, made anew where it differs.
-    fn remember_user(&self, standing: UserStanding) -> KnownUser {
-        if let Some(known) = self.users.get(&standing.user)
-            && *known.standing == standing
-        {
-            return known;
-        }
-        let generation = self.generation.fetch_add(1, Ordering::Relaxed);
-        let id = standing.user;
-        let known = KnownUser { generation, standing: Arc::new(standing) };
-        self.users.insert(id, known.clone());
-        known
-    }
-}
-
-/// What the store says; `None` for a session that is not in force.
-async fn find(store: &Store, session: SessionId, now: Timestamp) -> Result<Option<Found>, Fault> {
-    let mut transaction = store.read().await?;
-    let Some(session) = transaction.find_session(session).await? else { return Ok(None) };
-    if !session.is_live(now) {
-        return Ok(None);
-    }
-    let user = transaction.find_user(session.user).await?;
-    let Some(user) = user.filter(|user| user.active) else { return Ok(None) };
-    let roles = transaction.roles_of(user.id).await?;
-    let standing = UserStanding {
-        user: user.id,
-        roles,
-        roles_changed_at: user.roles_changed_at,
-        second_factor_required: user.second_factor_required,
-    };
-    let second_factor = session.second_factor_at.is_some();
-    Ok(Some(Found { expires_at: session.expires_at, second_factor, standing }))
 }
 
 fn cache<K: Eq + std::hash::Hash, V: Clone>() -> Cache<K, V> {

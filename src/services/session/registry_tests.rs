@@ -1,7 +1,9 @@
 use super::super::hearing::MAX_SILENCE;
+use super::load::ABSENT_TTL;
 use super::*;
 use crate::adapters::store::sample::{self, DAY, NOW};
 use crate::model::{Role, random};
+use crate::services::session::lookup::find;
 
 fn hearing(store: &Store) -> Registry {
     let registry = Registry::new(store.clone());
@@ -69,6 +71,55 @@ async fn memory_is_not_believed_before_the_feed_speaks_nor_a_second_after() {
     memory.hearing.born = memory.hearing.born.checked_sub(MAX_SILENCE).unwrap();
     assert!(registry.recall(session, NOW).is_none());
     assert!(is_active(Some(&registry.ask(session, NOW).await.unwrap())), "the store still knows");
+}
+
+/// Lets the feed have been silent beyond its bound.
+async fn silence(registry: &mut Registry) {
+    while Arc::get_mut(&mut registry.0).is_none() {
+        tokio::task::yield_now().await;
+    }
+    let memory = Arc::get_mut(&mut registry.0).unwrap();
+    memory.hearing.born = memory.hearing.born.checked_sub(MAX_SILENCE * 2).unwrap();
+}
+
+#[tokio::test]
+async fn by_leave_a_session_counts_as_it_was_last_known_and_one_known_to_be_over_never() {
+    let (_directory, store) = sample::open().await;
+    let mut registry = hearing(&store);
+    let (alice, bob) = (sample::user(&store, "alice").await, sample::user(&store, "bob").await);
+    let mut sessions = Vec::new();
+    for user in [alice, alice, alice, bob, bob] {
+        let session = sample::session(&store, user, NOW.plus(DAY)).await;
+        assert!(is_active(Some(&registry.ask(session, NOW).await.unwrap())));
+        sessions.push(session);
+    }
+    let never_seen = sample::session(&store, alice, NOW.plus(DAY)).await;
+    registry.revoke(sessions[1]);
+    silence(&mut registry).await;
+    // Nobody hears of these. The store says so for one session of each.
+    sample::revoke(&store, sessions[2]).await;
+    let mut transaction = store.begin_write().await.unwrap();
+    transaction.set_active(bob, false, NOW).await.unwrap();
+    transaction.commit().await.unwrap();
+    for over in [sessions[2], sessions[3]] {
+        assert!(is_inactive(Some(&registry.ask(over, NOW).await.unwrap())));
+    }
+    assert!(is_active(Some(&registry.ask(sessions[0], NOW).await.unwrap())), "asked once more");
+    store.close().await;
+    let leave = Leave::new(Duration::from_secs(3_600));
+    let by = async |session, now| registry.standing_by(Some(&leave), session, now).await.ok();
+    assert!(!leave.is_used());
+    assert!(is_active(by(sessions[0], NOW).await.as_ref()));
+    assert!(leave.is_used());
+    assert!(by(sessions[0], NOW.plus(DAY)).await.is_none(), "it has ended");
+    assert!(by(sessions[1], NOW).await.is_none(), "revoked here");
+    for over in [sessions[2], sessions[3]] {
+        assert!(is_inactive(by(over, NOW).await.as_ref()));
+        assert!(by(over, NOW.plus(ABSENT_TTL)).await.is_none());
+    }
+    assert!(by(sessions[4], NOW).await.is_none(), "of a user that is disabled");
+    assert!(by(never_seen, NOW).await.is_none());
+    assert!(registry.standing(sessions[0], NOW).await.is_err(), "without leave");
 }
 
 #[tokio::test]

@@ -76,6 +76,10 @@ impl RevokedTokens {
         let _turn = turn.map_err(|_| Unknowable)?.map_err(|_| Unknowable)?;
         let asked = async { store.read().await?.are_tokens_revoked(marks).await };
         let answer = timeout(LOAD_TIMEOUT, asked).await.unwrap_or(Err(Fault::Timeout));
+        // The feed is silent, and memory is not all of it any more.
+        if matches!(answer, Ok(true)) && self.recall(marks) == Some(false) {
+            self.doubt();
+        }
         answer.map_err(|fault| {
             tracing::error!(error = %fault, "whether a token is revoked cannot be looked up");
             Unknowable
@@ -103,6 +107,13 @@ impl RevokedTokens {
         let mut known = self.write();
         let forgotten = known.forgotten.wrapping_add(1);
         *known = Known { forgotten, ..Known::default() };
+    }
+
+    fn doubt(&self) {
+        let mut known = self.write();
+        if known.extent == Extent::Whole {
+            known.extent = Extent::Changes;
+        }
     }
 
     /// In the background, and once: whoever asks meanwhile asks the store for its own token.
@@ -217,6 +228,21 @@ mod tests {
         assert_eq!(tokens.ask(&store, &marks("3")).await, Ok(false));
         until_read(&tokens).await;
         assert_eq!(tokens.recall(&marks("1")), Some(true));
+    }
+
+    #[tokio::test]
+    async fn memory_that_the_store_contradicts_says_nothing_more() {
+        let (_directory, store) = sample::open().await;
+        let tokens = Arc::new(RevokedTokens::new());
+        assert_eq!(tokens.ask(&store, &marks("1")).await, Ok(false));
+        until_read(&tokens).await;
+        assert_eq!(tokens.recall(&marks("1")), Some(false));
+        // The feed does not say so.
+        let mut transaction = store.begin_write().await.unwrap();
+        transaction.revoke_tokens(revoked(1), NOW).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(tokens.ask(&store, &marks("1")).await, Ok(true));
+        assert_eq!(tokens.recall(&marks("1")), None);
     }
 
     #[tokio::test]

@@ -292,7 +292,15 @@ fn spawn(directory: &Path, setup: &Setup) -> Child {
             shell.current_dir(directory).kill_on_drop(true);
             shell
         }
-        (None, None) => cli::command(directory),
+        (None, None) => match setup.namespace() {
+            None => cli::command(directory),
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_guarita")]);
+                command.current_dir(directory).kill_on_drop(true);
+                command
+            }
+        },
         (None, Some(before)) => {
             let mut shell = Command::new("sh");
             shell.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\""));

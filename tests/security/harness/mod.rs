@@ -15,6 +15,7 @@ pub mod log;
 pub mod mailbox;
 pub mod message;
 pub mod migration;
+pub mod namespace;
 pub mod nginx;
 pub mod oidc;
 pub mod persona;

@@ -92,6 +92,13 @@ impl Server {
         self.directory.path().join("data")
     }
 
+    /// Lets callers from there in, who then need no password.
+    pub fn admit(&self, network: &str) {
+        let path = self.data().join("pg_hba.conf");
+        let rules = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{rules}\nhost all all {network} trust\n")).unwrap();
+    }
+
     /// Starts it, again or for the first time, and waits until it answers.
     pub fn run(&self) {
         let options = format!(

@@ -145,6 +145,23 @@ pub async fn sentinel(primary: &Redis) -> Redis {
     .await
 }
 
+/// Waits until the replica follows, and the Sentinel knows it.
+pub async fn until_watched(primary: &Redis, replica: &Redis, sentinel: &Redis) {
+    let port = replica.port.to_string();
+    let watched = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            let follows = primary.ask(&["INFO", "replication"]).await.contains("state=online");
+            let known = sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await.contains(&port);
+            if follows && known {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, watched).await.expect("the Sentinel knows both in time");
+}
+
 /// Three nodes that share all slots.
 pub async fn cluster() -> Vec<Redis> {
     let mut nodes = Vec::new();

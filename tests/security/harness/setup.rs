@@ -56,6 +56,7 @@ pub struct Setup {
     /// What a shell does before it becomes the gateway.
     before: Option<String>,
     inherited: Option<Arc<TcpListener>>,
+    namespace: Option<String>,
     /// Made with the first text that names it; clones share it.
     database: Arc<OnceLock<Option<Database>>>,
 }
@@ -81,6 +82,7 @@ impl Setup {
             environment: Vec::new(),
             before: None,
             inherited: None,
+            namespace: None,
             database: Arc::default(),
             authority,
         };
@@ -195,6 +197,12 @@ impl Setup {
     /// What a shell does before it becomes the gateway.
     pub fn before(mut self, command: &str) -> Self {
         self.before = Some(command.into());
+        self
+    }
+
+    /// In a network namespace of the system.
+    pub fn within(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.into());
         self
     }
 
@@ -339,6 +347,10 @@ impl Setup {
 
     pub(super) fn done_before(&self) -> Option<&str> {
         self.before.as_deref()
+    }
+
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
     }
 
     /// Starts a gateway with its accounts and waits until it listens.

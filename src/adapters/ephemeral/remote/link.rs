@@ -67,6 +67,11 @@ impl Link {
         self.up.load(Ordering::Relaxed)
     }
 
+    /// Counts the connections that were made: with another one the server may be another too.
+    pub fn connections(&self) -> u64 {
+        self.held().number
+    }
+
     /// Connects, and again whenever the connection is lost or of no use, for ever.
     pub async fn run(self: Arc<Self>) {
         let mut pause = PAUSES.0;

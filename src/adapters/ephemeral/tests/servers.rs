@@ -77,16 +77,8 @@ fn certificates() -> (String, String, String) {
 async fn the_primary_that_sentinel_names_is_followed_through_a_failover() {
     let mut primary = Redis::start().await;
     let replica = sample::replica(&primary).await;
-    until("the replica to follow", async || {
-        primary.ask(&["INFO", "replication"]).await.contains("state=online")
-    })
-    .await;
     let sentinel = sample::sentinel(&primary).await;
-    until("the Sentinel to know the replica", async || {
-        let said = sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await;
-        said.contains(&replica.port.to_string())
-    })
-    .await;
+    sample::until_watched(&primary, &replica, &sentinel).await;
     // The first Sentinel that is named does not answer.
     let nobody = sample::some_port();
     let url = format!("redis-sentinel://127.0.0.1:{nobody},127.0.0.1:{}/main", sentinel.port);

@@ -25,6 +25,8 @@ pub struct RequestLine<'a> {
     pub status: u16,
     /// `durationMs`
     pub duration: Duration,
+    /// `lastKnown`, where the caller was taken for who it was last known to be.
+    pub last_known: bool,
 }
 
 /// Appends one JSON object and a newline.
@@ -39,6 +41,9 @@ pub(super) fn request(buffer: &mut String, line: &RequestLine<'_>, time: &str) {
     object.text("path", Some(line.path));
     object.number("status", line.status);
     object.milliseconds(line.duration);
+    if line.last_known {
+        object.number("lastKnown", true);
+    }
     object.end();
 }
 
@@ -170,9 +175,13 @@ mod tests {
             path: "/orders/1",
             status: 200,
             duration: Duration::from_micros(1_050),
+            last_known: false,
         };
         request(&mut buffer, &line, "2026-11-21T10:00:00Z");
         insta::assert_snapshot!(buffer.trim_end(), @r#"{"channel":"audit","time":"2026-11-21T10:00:00Z","event":"request","requestId":"r-1","userId":"***34","sub":"alice","jti":"t","sid":"01932c07-7f0c-7d5e-8a00-0123456789ab","source":"bearer","app_roles":"a,b","method":"GET","path":"/orders/1","status":200,"durationMs":1.050}"#);
+        let mut buffer = String::new();
+        request(&mut buffer, &RequestLine { last_known: true, ..line }, "now");
+        assert!(buffer.ends_with(",\"durationMs\":1.050,\"lastKnown\":true}\n"), "{buffer}");
     }
 
     #[test]

@@ -227,6 +227,7 @@ mod tests {
             method: "GET",
             path: "/",
             status: 200,
+            last_known: false,
             duration: Duration::ZERO,
         };
         audit.request(&line, clock::now());

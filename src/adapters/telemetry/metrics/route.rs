@@ -11,6 +11,7 @@ use super::STATUSES;
 pub struct RouteMetrics {
     statuses: [IntCounter; 5],
     duration: Histogram,
+    on_unknown: Option<IntCounter>,
 }
 
 impl RouteMetrics {
@@ -23,8 +24,21 @@ impl RouteMetrics {
         self.duration.observe(duration.as_secs_f64());
     }
 
-    pub(super) fn new(requests: &IntCounterVec, duration: &HistogramVec, label: &str) -> Self {
+    /// Counts one that was let through by what was last known of its caller.
+    pub fn served_on_unknown(&self) {
+        if let Some(counter) = &self.on_unknown {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn new(
+        requests: &IntCounterVec,
+        duration: &HistogramVec,
+        on_unknown: Option<&IntCounterVec>,
+        label: &str,
+    ) -> Self {
         Self {
+            on_unknown: on_unknown.map(|counters| counters.with_label_values(&[label])),
             statuses: STATUSES.map(|status| requests.with_label_values(&[label, status])),
             duration: duration.with_label_values(&[label]),
         }

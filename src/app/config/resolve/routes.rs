@@ -7,7 +7,7 @@ use http::Method;
 
 use super::super::report::closest;
 use super::super::values::{ClientAuth, Listener, Route};
-use super::super::written::{self, Access, Allow, Written};
+use super::super::written::{self, Access, Allow, Time, Written};
 use super::{Reader, endpoints};
 use crate::adapters::upstream::Settings;
 use crate::model::{Scope, Source};
@@ -183,8 +183,9 @@ fn policy(
         None | Some(written::Protection::Token) => Protection::Token,
         Some(written::Protection::Origin) => Protection::Origin,
     };
+    let on_unknown = on_unknown(route, path, reader);
     let Some(allow) = &route.allow else {
-        return Policy { public, protection, ..Policy::default() };
+        return Policy { public, protection, on_unknown, ..Policy::default() };
     };
     let path = format!("{path}.allow");
     if public && (allow.roles.is_some() || allow.scopes.is_some() || allow.sources.is_some()) {
@@ -216,7 +217,21 @@ fn policy(
         sources: allow.sources.iter().flatten().copied().map(source).collect(),
         second_factor: allow.mfa.unwrap_or(false),
         protection,
+        on_unknown,
     }
+}
+
+/// How long callers are served of whom nothing can be known.
+fn on_unknown(route: &written::Route, path: &str, reader: &mut Reader<'_>) -> Option<Duration> {
+    let text = route.on_unknown.as_deref().filter(|text| *text != "refuse")?;
+    let path = format!("{path}.on_unknown");
+    let Some(time) = text.strip_prefix("serve_for ") else {
+        let hint = "\"refuse\", or \"serve_for\" and a time, as in \"serve_for 5m\"";
+        reader.report.problem_with_hint(&path, "is no choice", hint);
+        return None;
+    };
+    let bounds = Duration::from_secs(1)..=Duration::from_secs(3_600);
+    Some(reader.time(&path, Some(&Time(time.to_owned())), Duration::ZERO, bounds))
 }
 
 fn scopes(allow: &Allow, path: &str, reader: &mut Reader<'_>) -> Vec<Scope> {

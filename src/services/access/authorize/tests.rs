@@ -68,6 +68,7 @@ fn policy(public: bool, certificate: Demand, source: Demand, roles: Demand) -> P
             Demand::Unmet => role("Reader"),
         },
         scopes: Vec::new(),
+        on_unknown: None,
         second_factor: false,
         protection: Protection::Token,
     }

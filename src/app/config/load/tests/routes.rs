@@ -28,6 +28,43 @@ fn a_route_is_taken_as_it_is_meant() {
 }
 
 #[test]
+fn callers_of_whom_nothing_is_known_are_served_for_an_hour_at_most_and_only_where_a_route_says_so()
+{
+    let with = |value: &str| {
+        Place::new(&format!(
+            "{LISTENER}{UPSTREAM}[[routes]]\npath = \"/a\"\nupstream = \"orders\"\n{value}\n"
+        ))
+    };
+    for (value, seconds) in [
+        ("", None),
+        ("on_unknown = \"refuse\"", None),
+        ("on_unknown = \"serve_for 1s\"", Some(1)),
+        ("on_unknown = \"serve_for 5m\"\nallow = { roles = [\"a\"] }", Some(300)),
+        ("on_unknown = \"serve_for 1h\"", Some(3_600)),
+    ] {
+        let config = with(value).load().result.unwrap();
+        let expected = seconds.map(Duration::from_secs);
+        assert_eq!(config.routes[0].policy.on_unknown, expected, "{value}");
+    }
+    for (value, part) in [
+        ("serve_for 0s", "must be 1s to 1h"),
+        ("serve_for 999ms", "must be 1s to 1h"),
+        ("serve_for 61m", "must be 1s to 1h"),
+        ("serve_for 2d", "must be 1s to 1h"),
+        ("serve_for", "is no choice"),
+        ("serve_for ever", "is not a length of time"),
+        ("serve_for -5m", "is not a length of time"),
+        ("serve_for  5m", "is not a length of time"),
+        ("serve", "is no choice"),
+        ("5m", "is no choice"),
+        ("", "is no choice"),
+    ] {
+        let told = with(&format!("on_unknown = \"{value}\"")).problems();
+        assert!(told[0].contains("routes[0].on_unknown") && told[0].contains(part), "{told:?}");
+    }
+}
+
+#[test]
 fn a_route_that_cannot_be_is_refused_never_forwarded() {
     for (route, key, part) in [
         ("path = \"/a\"\nupstream = \"oders\"", "upstream", "did you mean orders?"),
