@@ -123,10 +123,12 @@ impl Transaction {
         email: Option<&str>,
     ) -> Result<Option<User>, Fault> {
         // No account has an empty one.
-        let query = sqlx::query(
-            "SELECT * FROM users WHERE username_folded = $1 OR email_folded = $2 \
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE username_folded = $1 OR email_folded = $2 \
              ORDER BY (username_folded = $1) DESC LIMIT 1",
-        )
+        ))
         .bind(findable(username.map(fold).unwrap_or_default()))
         .bind(findable(email.map(EmailAddress::fold).unwrap_or_default()));
         self.find(query).await?.as_ref().map(user).transpose()
