@@ -32,7 +32,7 @@ const EXPLAINING: &str = "-c shared_preload_libraries=auto_explain -c auto_expla
     -c max_wal_size=1GB -c synchronous_commit=off -c full_page_writes=off";
 
 fn setup(upstream: &Upstream) -> Setup {
-    with_factors(Setup::standard(&upstream.url()))
+    with_factors(Setup::standard(&upstream.url())).set("tokens.refresh_grace", "\"60s\"")
 }
 
 /// All that is asked while somebody logs in, comes back and goes, at a node that knows nothing yet.
