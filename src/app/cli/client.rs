@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::recorded::{Act, with_recorded_store};
 use crate::adapters::store::{ClientSecret, Store};
 use crate::app::config::parse_time;
 use crate::model::{Timestamp, clock};
@@ -67,13 +68,17 @@ fn parse_lifetime(text: &str) -> Result<Duration, &'static str> {
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::Create { config, name, expires_in } => {
-            with_store(&config, async |_, store| create(store, &name, expires_in).await)
+            let act = Act { verb: "client create", about: Some(&name) };
+            with_recorded_store(&config, act, async |_, store| {
+                create(store, &name, expires_in).await
+            })
         }
         Verb::List { config, all, after, json } => {
             with_store(&config, async |_, store| list(store, after, all, json).await)
         }
         Verb::Revoke { config, which } => {
-            with_store(&config, async |_, store| revoke(store, &which).await)
+            let act = Act { verb: "client revoke", about: None };
+            with_recorded_store(&config, act, async |_, store| revoke(store, &which).await)
         }
     })
 }

@@ -88,7 +88,8 @@ impl Server {
         command
     }
 
-    fn log(&self) -> String {
+    /// What the server wrote down.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.data().join("server.log")).unwrap_or_default()
     }
 
