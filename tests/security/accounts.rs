@@ -263,3 +263,64 @@ async fn logging_leak_001_nothing_of_a_person_is_written_down() {
         }
     }
 }
+
+/// Lines of commands, at the node where they ran.
+fn commands(gateway: &crate::harness::Gateway) -> Vec<serde_json::Value> {
+    let files = std::fs::read_dir(gateway.data().join("audit/commands")).unwrap();
+    let text: String =
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter(|line: &serde_json::Value| line["event"].as_str().unwrap().starts_with("admin."))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_operators_change_at_the_command_line_is_in_the_audit_files() {
+    let gateway = crate::harness::Setup::standard("http://127.0.0.1:9").on_file().start().await;
+    let grant = ["user", "grant", "--username", "alice", "--role", "auditor"];
+    gateway.verb(&grant, "").await.succeeded();
+    let set = ["user", "set-password", "--username", "alice", "--password-stdin"];
+    gateway.verb(&set, "another password, of many words").await.succeeded();
+    let unknown = ["user", "disable", "--username", "nobody@example.test"];
+    gateway.verb(&unknown, "").await.failed(1);
+    gateway.verb(&["apikey", "create", "--name", "job"], "").await.succeeded();
+    gateway.verb(&["user", "list"], "").await.succeeded();
+    let lines = commands(&gateway);
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            ["event", "reason", "sub"].map(|name| line[name].as_str().unwrap_or("").to_owned())
+        })
+        .collect();
+    let of = |result: &str, verb: &str, about: &str| {
+        [format!("admin.command.{result}"), verb.to_owned(), about.to_owned()]
+    };
+    for line in [
+        of("succeeded", "user create", "root"),
+        of("succeeded", "user grant auditor", "alice"),
+        of("succeeded", "user set-password", "alice"),
+        of("failed", "user disable", "n***@example.test"),
+        of("succeeded", "apikey create", "job"),
+    ] {
+        assert_eq!(told.iter().filter(|told| **told == line).count(), 1, "{line:?}: {told:?}");
+    }
+    assert_eq!(told.len(), 6, "what only looks is no line: {told:?}");
+    let verify = ["audit", "verify", "--commands"];
+    let verified = gateway.verb(&verify, "").await.succeeded();
+    assert!(verified.stdout.starts_with("ok: "), "{}", verified.stdout);
+    // Several at once take turns, and what cannot be audited is not done.
+    let disable = ["user", "disable", "--username", "alice"];
+    let enable = ["user", "enable", "--username", "root"];
+    let (one, other) = tokio::join!(gateway.verb(&disable, ""), gateway.verb(&enable, ""));
+    for outcome in [one, other] {
+        outcome.succeeded();
+    }
+    let directory = gateway.data().join("audit/commands");
+    std::fs::rename(&directory, gateway.data().join("kept")).unwrap();
+    std::fs::write(&directory, "in the way").unwrap();
+    let refused = gateway.verb(&["user", "enable", "--username", "alice"], "").await.failed(2);
+    assert!(refused.stderr.contains("nothing was done"), "{}", refused.stderr);
+    let shown = gateway.verb(&["user", "show", "--username", "alice"], "").await.succeeded();
+    assert!(shown.stdout.contains("disabled"), "{}", shown.stdout);
+}

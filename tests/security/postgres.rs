@@ -332,3 +332,34 @@ async fn only_a_server_that_proves_its_name_is_spoken_to() {
     let plain = cli::run(directory.path(), &["migrate", "--config", "guarita.toml"], "");
     assert_ne!(plain.await.code, 0, "spoken to in the clear");
 }
+
+/// What a login may ask of the database, one round trip each: the feed of changes apart.
+#[tokio::test]
+async fn a_login_asks_the_database_few_times() {
+    let (server, upstream) = (Server::start("-c log_statement=all"), Upstream::start().await);
+    let gateway = on(&server, &upstream).start().await;
+    let statements = || {
+        let log = server.log();
+        let lines = log.lines().filter(|line| {
+            let asked = line.contains("LOG:  execute ") || line.contains("LOG:  statement: ");
+            let of_feed =
+                ["changes", "pg_current_snapshot", "REPEATABLE READ", "ROLLBACK", "NOTIFY"];
+            asked && !of_feed.iter().any(|part| line.contains(part))
+        });
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let asked_by = async |username: &str, password: &str| {
+        let before = statements().len();
+        gateway.anonymous().log_in(username, password).await;
+        statements().split_off(before)
+    };
+    let right = crate::harness::password_of("alice");
+    // Whatever else runs at the start is over by then.
+    asked_by("alice", &right).await;
+    let asked = asked_by("alice", &right).await;
+    assert!(asked.len() <= 10, "{} times:\n{}", asked.len(), asked.join("\n"));
+    let wrong = asked_by("alice", "wrong password, long enough").await;
+    let unknown = asked_by("nobody", "wrong password, long enough").await;
+    assert!(wrong.len() <= 7, "{} times:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(wrong.len(), unknown.len(), "a name that nobody has asks as often");
+}

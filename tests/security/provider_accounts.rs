@@ -82,3 +82,35 @@ async fn an_unknown_subject_is_refused_and_no_address_opens_an_account() {
     }
     assert_eq!(upstream.count(), 0);
 }
+
+/// Case recovery-009: an account that somebody made before with the address of another, who never proved it, is not
+/// the account of the one who comes from the provider with that address.
+#[tokio::test]
+async fn recovery_009_a_provider_login_is_not_merged_into_an_unproven_account() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let upstream = Upstream::start().await;
+    let more = "users = \"create\"\nlink_by = [\"email\"]\ndefault_roles = [\"reader\"]";
+    let setup = Setup::standard(&upstream.url())
+        .user_with("mallory", Some("victim@example.test"), &["user"])
+        .table(&provider.table(more));
+    let gateway = setup.start().await;
+    let mut claims = provider.claims("victim");
+    claims["email"] = json!("victim@example.test");
+    claims["email_verified"] = json!(true);
+    let victim = gateway.anonymous().with_token(&key.sign(&claims));
+    assert_eq!(victim.get("/api/x").await.status, 200);
+    let theirs = upstream.last();
+    assert_eq!(theirs.one("sub").as_deref(), Some("victim"));
+    let mallory = gateway.bearer("mallory").await;
+    assert_eq!(mallory.get("/api/x").await.status, 200);
+    let other = upstream.last();
+    assert_eq!(other.one("sub").as_deref(), Some("mallory"));
+    assert_ne!(theirs.one("x-auth-uid"), other.one("x-auth-uid"), "two people in one account");
+    // What mallory's password opens lists nothing of the victim's, and ends nothing of it.
+    let listed = mallory.get("/auth/sessions").await.json();
+    assert_eq!(listed["sessions"].as_array().unwrap().len(), 1);
+    let all = mallory.send(crate::harness::Request::post("/auth/logout-all").body("")).await;
+    assert_eq!(all.status, 204);
+    assert_eq!(victim.get("/api/x").await.status, 200);
+}

@@ -301,3 +301,63 @@ async fn a_provider_whose_document_is_anothers_is_not_gone_to() {
         answer.assert_problem(503, "unavailable");
     }
 }
+
+/// A callback as a browser makes it.
+async fn in_a_browser(stage: &Stage, target: &str, cookie: &str, language: &str) -> Response {
+    let request = Request::get(target)
+        .header("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
+        .header("accept-language", language)
+        .header("cookie", cookie);
+    stage.gateway.anonymous().send(request).await
+}
+
+#[tokio::test]
+async fn a_refused_login_is_a_page_for_people_and_a_problem_for_programs() {
+    let stage = Stage::new().await;
+    for (language, heading) in [
+        ("pt-BR", "Não foi possível entrar"),
+        ("es", "No se pudo iniciar sesión"),
+        ("en", "You could not be signed in"),
+    ] {
+        // Another state than the browser's, the provider's error, and a person whose name is somebody else's here.
+        let begun = stage.begin().await;
+        let wrong_state = "/auth/oidc/idp/callback?code=a&state=another".to_owned();
+        let error = format!("/auth/oidc/idp/callback?error=access_denied&state={}", begun.state);
+        let refused = stage.begin().await;
+        let code = format!("code-{}", refused.state);
+        let id_token = stage.key.sign(&stage.claims("root", &refused));
+        stage.provider.exchange(&code, &id_token);
+        let no_account = format!("/auth/oidc/idp/callback?code={code}&state={}", refused.state);
+        for (target, cookie, status, code) in [
+            (wrong_state, &begun.cookie, 400, "bad_request"),
+            (error, &begun.cookie, 401, "invalid_credentials"),
+            (no_account, &refused.cookie, 401, "invalid_credentials"),
+        ] {
+            let answer = in_a_browser(&stage, &target, cookie, language).await;
+            let text = answer.text();
+            assert_eq!(answer.status, status, "{target}: {text}");
+            assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+            assert_eq!(answer.header("content-language"), Some(language));
+            assert!(
+                answer.header("content-security-policy").unwrap().starts_with("default-src 'none'")
+            );
+            let request_id = answer.header("x-request-id").unwrap();
+            for part in [heading, code, request_id, "href=\"/login\""] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            let fields = answer.all("set-cookie");
+            assert!(!fields.iter().any(|field| field.starts_with("__Host-guarita-session=")));
+            // What was kept for this login is forgotten, as it is without a page.
+            if status == 401 {
+                let name = cookie.split('=').next().unwrap();
+                let gone = |field: &&str| field.starts_with(name) && field.ends_with("Max-Age=0");
+                assert!(fields.iter().any(gone), "{fields:?}");
+            }
+        }
+    }
+    let request =
+        Request::get("/auth/oidc/idp/callback?code=a&state=b").header("accept", "application/json");
+    let answer = stage.gateway.anonymous().send(request).await;
+    answer.assert_problem(400, "bad_request");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+}

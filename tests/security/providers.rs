@@ -425,3 +425,23 @@ async fn providers_come_and_go_by_a_reload() {
     assert!(gateway.reload(setup).await);
     assert_eq!(status(&gateway, &good).await, 401);
 }
+
+#[tokio::test]
+async fn a_file_of_cas_that_has_none_is_told_before_anything_serves() {
+    let directory = tempfile::tempdir().unwrap();
+    let cut = crate::harness::Authority::new("CA").pem().replace("-----END CERTIFICATE-----", "");
+    let none = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
+    for content in [String::new(), "no certificate".to_owned(), cut, none] {
+        let table = "[[providers]]\nname = \"idp\"\nissuer = \"https://idp.example.test\"\n\
+                     audience = [\"api\"]\nca = \"idp-ca.pem\"\n";
+        let setup = Setup::standard("http://127.0.0.1:9").table(table);
+        setup.file("idp-ca.pem", content).write(directory.path());
+        let check = ["check", "--config", "guarita.toml"];
+        let refused = crate::harness::cli::run(directory.path(), &check, "").await.failed(2);
+        let output = refused.output();
+        for part in ["guarita.toml", "providers[0].ca", "idp-ca.pem has no CA", "BEGIN CERTIFICATE"]
+        {
+            assert!(output.contains(part), "{part}: {output}");
+        }
+    }
+}

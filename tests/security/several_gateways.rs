@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::authenticator::{complete, ticket, with_factors};
 use crate::harness::{Answer, Authenticator, Gateway, Persona, Redis, Setup, Socket, Upstream};
-use crate::harness::{password_of, until};
+use crate::harness::{database, password_of, until};
 
 /// Answers may be late where many tests run at once, and that must not change what is counted.
 fn on(redis: &Redis, setup: Setup) -> Setup {
@@ -296,4 +296,124 @@ async fn a_revocation_is_hinted_at_by_redis_and_needs_no_hint() {
         (hints().await - heard >= 3.0).then_some(())
     })
     .await;
+}
+
+/// Failures at one gateway after the other until a lock; how many there were, and the last answer's code.
+async fn lock_by_turns(gateways: [&Gateway; 2], name: &str) -> usize {
+    for number in 0..20 {
+        let answer =
+            gateways[number % 2].anonymous().log_in(name, "wrong password, long enough").await;
+        if answer.status == 429 {
+            answer.assert_problem(429, "locked");
+            return number;
+        }
+        answer.assert_problem(401, "invalid_credentials");
+    }
+    panic!("{name} is never locked");
+}
+
+#[tokio::test]
+async fn a_lock_tells_no_name_apart_at_any_gateway_nor_after_a_restart() {
+    let upstream = Upstream::start().await;
+    let one = Setup::standard(&upstream.url()).start().await;
+    let other = one.another_node().await;
+    let names = ["alice", "nobody", "nobody@example.test"];
+    for name in names {
+        assert_eq!(lock_by_turns([&one, &other], name).await, 5, "{name}");
+    }
+    // It holds at each of them, and at one that comes later.
+    let later = one.another_node().await;
+    for gateway in [&one, &other, &later] {
+        for name in names {
+            let answer = gateway.anonymous().log_in(name, &password_of("alice")).await;
+            answer.assert_problem(429, "locked");
+        }
+    }
+    let file = one.data().join("guarita.db");
+    let kept = database::execute(&file, "SELECT name FROM name_failures ORDER BY name").await;
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept.iter().all(|name| name.len() == 43), "what is kept is no name: {kept:?}");
+}
+
+/// Case rate-limit-lockout-006: gateways do not multiply a guesser's budget.
+#[tokio::test]
+async fn rate_limit_lockout_006_four_gateways_by_turns_have_one_budget() {
+    let (redis, upstream) = (Redis::start().await, Upstream::start().await);
+    let setup = Setup::standard(&upstream.url())
+        .set("rate_limits.login", "{ per_source = \"10/1h\", per_account = \"off\" }");
+    let (one, two) = pair(&redis, setup).await;
+    let (three, four) = (one.another_node().await, one.another_node().await);
+    for gateway in [&three, &four] {
+        up(gateway, 1.0).await;
+    }
+    let mut judged = 0;
+    for number in 0..40 {
+        let gateway = [&one, &two, &three, &four][number % 4];
+        let name = format!("nobody{number}");
+        let answer = gateway.anonymous().log_in(&name, "wrong password, long enough").await;
+        match answer.status {
+            401 => judged += 1,
+            _ => answer.assert_problem(429, "rate_limited"),
+        }
+    }
+    assert!((10..=11).contains(&judged), "{judged}");
+}
+
+/// Case rate-limit-lockout-007: without Redis each gateway goes on counting, from what it knows.
+#[tokio::test]
+async fn rate_limit_lockout_007_a_guesser_is_limited_while_redis_is_down() {
+    let mut redis = Redis::start().await;
+    let upstream = Upstream::start().await;
+    let setup = Setup::standard(&upstream.url())
+        .set("rate_limits.login", "{ per_source = \"10/1h\", per_account = \"off\" }");
+    let (one, other) = pair(&redis, setup).await;
+    let guess = async |gateway: &Gateway, number: usize| {
+        let name = format!("nobody{number}");
+        let answer = gateway.anonymous().log_in(&name, "wrong password, long enough").await;
+        assert!(matches!(answer.status, 401 | 429), "{}", answer.text());
+        answer.status == 401
+    };
+    for number in 0..6 {
+        assert!(guess(&one, number).await);
+    }
+    redis.kill().await;
+    for gateway in [&one, &other] {
+        up(gateway, 0.0).await;
+    }
+    for (gateway, most) in [(&one, 4), (&other, 10)] {
+        let mut judged = 0;
+        for number in 0..25 {
+            judged += usize::from(guess(gateway, number).await);
+        }
+        assert_eq!(judged, most, "what was let through before counts too");
+    }
+}
+
+/// Case refresh-011: while gateways are replaced one by one, a person who goes on refreshing stays signed in, by
+/// one chain of tokens.
+#[tokio::test]
+async fn refresh_011_gateways_are_replaced_one_by_one_and_nobody_is_signed_out() {
+    let upstream = Upstream::start().await;
+    let setup = Setup::standard(&upstream.url()).set("rate_limits.refresh.per_source", "\"off\"");
+    let first = setup.start().await;
+    let mut alice = first.bearer("alice").await;
+    let (mut old, mut new) = (first.another_node().await, first.another_node().await);
+    for _ in 0..3 {
+        for at in [&old, &new, &old] {
+            let caller = at.anonymous().like(&alice);
+            let answer = caller.refresh().await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            // The answer is lost: whoever asks again, at the other one too, gets the same.
+            let again = new.anonymous().like(&alice).refresh().await;
+            assert_eq!(again.json()["refreshToken"], answer.json()["refreshToken"]);
+            alice = caller.holding(&answer.json());
+            assert_eq!(alice.get("/api/x").await.status, 200);
+        }
+        old.terminate().await;
+        assert!(old.ended().await.success());
+        old = std::mem::replace(&mut new, first.another_node().await);
+    }
+    let unused = "SELECT COUNT(*) FROM refresh_tokens WHERE used_at IS NULL";
+    let unused = database::execute(&first.data().join("guarita.db"), unused).await;
+    assert_eq!(unused, ["1"], "a chain that has two ends");
 }

@@ -412,3 +412,21 @@ async fn of_thousands_exactly_those_of_ended_sessions_are_closed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_gateway_that_stops_closes_its_websockets_and_waits_for_nobody() {
+    let (_upstream, mut gateway) = echoing(|setup| setup.set("drain.timeout", "\"60s\"")).await;
+    let alice = gateway.bearer("alice").await;
+    let mut sockets = vec![open(&gateway, &alice).await, open(&gateway, &alice).await];
+    for socket in &mut sockets {
+        socket.echoes("hello").await;
+    }
+    gateway.terminate().await;
+    for socket in &mut sockets {
+        assert_eq!(ends(socket).await, GOING_AWAY);
+    }
+    assert!(gateway.ended().await.success());
+    let closed = gateway.audit().into_iter().filter(|line| line["event"] == "ws.connection.closed");
+    let reasons: Vec<_> = closed.map(|line| line["reason"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(reasons, ["draining", "draining"]);
+}

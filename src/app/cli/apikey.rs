@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::credential::{self, Listing, parse_lifetime};
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::recorded::{Act, with_recorded_store};
 use super::verb::CONFIG;
 use crate::adapters::store::Store;
 use crate::model::{ApiKeyId, ApiKeyName, Role, Roles, Scope, Scopes, Timestamp, clock};
@@ -82,14 +83,18 @@ fn parse_network(text: &str) -> Result<IpNet, &'static str> {
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::Create { config, name, roles, scopes, networks, expires_in } => {
-            parse_grant(name, roles, scopes, networks, expires_in)
-                .and_then(|grant| with_store(&config, async |_, store| create(store, grant).await))
+            let known_as = name.as_str().to_owned();
+            parse_grant(name, roles, scopes, networks, expires_in).and_then(|grant| {
+                let act = Act { verb: "apikey create", about: Some(&known_as) };
+                with_recorded_store(&config, act, async |_, store| create(store, grant).await)
+            })
         }
         Verb::List(listing) => {
             with_store(&listing.config, async |_, store| list(store, &listing).await)
         }
         Verb::Revoke { config, which } => {
-            with_store(&config, async |_, store| revoke(store, &which).await)
+            let act = Act { verb: "apikey revoke", about: None };
+            with_recorded_store(&config, act, async |_, store| revoke(store, &which).await)
         }
     })
 }

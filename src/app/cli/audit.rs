@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::migrate::{Failure, fault, finish, say};
+use super::recorded;
 use super::verb::CONFIG;
 use crate::adapters::telemetry::audit::{Report, Seal, verify};
 use crate::app::config;
@@ -32,6 +33,9 @@ enum Verb {
         /// A seal that the log told, which the files must have; may be given again.
         #[arg(long, value_name = "NUMBER:HASH", value_parser = seal)]
         expect: Vec<Seal>,
+        /// Those of commands at this node, in place of the gateway's.
+        #[arg(long)]
+        commands: bool,
     },
 }
 
@@ -41,17 +45,20 @@ fn seal(text: &str) -> Result<Seal, &'static str> {
 
 /// Runs the verb: 0 where all files hold, 1 where they do not, 2 where they cannot be read.
 pub fn run(arguments: Arguments) -> ExitCode {
-    let Verb::Verify { config, expect } = arguments.verb;
-    finish(verified(&config, &expect))
+    let Verb::Verify { config, expect, commands } = arguments.verb;
+    finish(verified(&config, &expect, commands))
 }
 
-fn verified(config: &Path, expected: &[Seal]) -> Result<(), Failure> {
-    let config = config::load(config).map_err(fault)?;
+fn verified(config: &Path, expected: &[Seal], commands: bool) -> Result<(), Failure> {
+    let mut directory = config::load(config).map_err(fault)?.audit.directory;
+    if commands {
+        directory.push(recorded::DIRECTORY);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let report = runtime
         .map_err(fault)?
-        .block_on(look(&config.audit.directory, expected))
-        .map_err(|cause| fault(format!("{}: {cause}", config.audit.directory.display())))?;
+        .block_on(look(&directory, expected))
+        .map_err(|cause| fault(format!("{}: {cause}", directory.display())))?;
     for resumed in &report.resumed {
         say(&format!("resumed: {resumed}"))?;
     }

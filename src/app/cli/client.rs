@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::credential::{self, Listing, parse_lifetime};
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::recorded::{Act, with_recorded_store};
 use super::verb::CONFIG;
 use crate::adapters::store::{ClientSecret, Store};
 use crate::model::{Timestamp, clock};
@@ -51,13 +52,17 @@ enum Verb {
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::Create { config, name, expires_in } => {
-            with_store(&config, async |_, store| create(store, &name, expires_in).await)
+            let act = Act { verb: "client create", about: Some(&name) };
+            with_recorded_store(&config, act, async |_, store| {
+                create(store, &name, expires_in).await
+            })
         }
         Verb::List(listing) => {
             with_store(&listing.config, async |_, store| list(store, &listing).await)
         }
         Verb::Revoke { config, which } => {
-            with_store(&config, async |_, store| revoke(store, &which).await)
+            let act = Act { verb: "client revoke", about: None };
+            with_recorded_store(&config, act, async |_, store| revoke(store, &which).await)
         }
     })
 }

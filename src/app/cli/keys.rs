@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::recorded::{Act, with_recorded_store};
 use super::verb::CONFIG;
 use crate::adapters::store::Store;
 use crate::app::config::Config;
@@ -98,17 +99,21 @@ impl From<Purpose> for KeyPurpose {
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::List { config, json } => with_keys(&config, async |keys| list(keys, json).await),
-        Verb::Rotate { config, purpose, compromised } => with_keys(&config, async |keys| {
-            added(keys.rotate(purpose.into(), compromised, clock::now()).await)
+        Verb::Rotate { config, purpose, compromised } => {
+            let verb = if compromised { "keys rotate --compromised" } else { "keys rotate" };
+            changing(&config, verb, async |keys| {
+                added(keys.rotate(purpose.into(), compromised, clock::now()).await)
+            })
+        }
+        Verb::Import { config, file, now } => changing(&config, "keys import", async |keys| {
+            added(keys.import(&file, now, clock::now()).await)
         }),
-        Verb::Import { config, file, now } => {
-            with_keys(&config, async |keys| added(keys.import(&file, now, clock::now()).await))
-        }
-        Verb::Remove { config, id } => {
-            with_keys(&config, async |keys| removed(keys.remove(&id, clock::now()).await, &id))
-        }
+        Verb::Remove { config, id } => changing(&config, "keys remove", async |keys| {
+            removed(keys.remove(&id, clock::now()).await, &id)
+        }),
         Verb::Reseal { config } => {
-            with_store(&config, async |config, store| reseal(&config, store).await)
+            let act = Act { verb: "keys reseal", about: None };
+            with_recorded_store(&config, act, async |config, store| reseal(&config, store).await)
         }
     })
 }
@@ -119,6 +124,21 @@ where
     F: Future<Output = Result<(), Failure>>,
 {
     with_store(file, async |config, store| {
+        let vault = open_vault(&config, &store).await.map_err(fault)?;
+        work(administration(&config, vault)).await
+    })
+}
+
+/// As [`with_keys`], with a line in the audit files.
+fn changing<F>(
+    file: &Path,
+    verb: &str,
+    work: impl FnOnce(Administration) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    with_recorded_store(file, Act { verb, about: None }, async |config, store| {
         let vault = open_vault(&config, &store).await.map_err(fault)?;
         work(administration(&config, vault)).await
     })

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod migrate;
 pub mod profile;
 pub mod quickstart;
+mod recorded;
 pub mod schema;
 pub mod serve;
 pub mod session;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::migrate::{Failure, fault, finish, say, with_store};
+use super::recorded::{Act, with_recorded_store};
 use super::verb::CONFIG;
 use crate::adapters::store::{Session, Store};
 use crate::app::config::Config;
@@ -77,7 +78,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
             with_store(&config, async |_, store| list(store, &username, json).await)
         }
         Verb::Revoke { config, which, issuer } => {
-            with_store(&config, async |settings, store| match (issuer, which) {
+            let about = which.username.clone().or_else(|| which.subject.clone());
+            let act = Act { verb: "session revoke", about: about.as_deref() };
+            with_recorded_store(&config, act, async |settings, store| match (issuer, which) {
                 (Some(issuer), which) => revoke_tokens(settings, store, &issuer, which).await,
                 (None, Which { username: Some(username), .. }) => {
                     revoke_all(store, &username).await

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::import::{ImportArguments, import};
 use super::migrate::{Failure, fault, finish, say, with_store};
 use super::profile::{ProfileArguments, members};
+use super::recorded::{Act, with_recorded_store};
 use super::verb::CONFIG;
 use crate::adapters::store::Store;
 use crate::app::config::Config;
@@ -181,7 +182,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
             })
         }
         Verb::Import(arguments) => {
-            with_accounts(&arguments.config, async |accounts| import(&accounts, &arguments).await)
+            let act = Act { verb: "user import", about: None };
+            changing(&arguments.config, act, async |accounts| import(&accounts, &arguments).await)
         }
         Verb::List { config, after, limit, json } => {
             with_accounts(&config, async |accounts| list(&accounts, after, limit, json).await)
@@ -190,40 +192,53 @@ pub fn run(arguments: Arguments) -> ExitCode {
             show(&accounts, &target.username, json).await
         }),
         Verb::SetPassword { target, password } => set_password(&target, &password),
-        Verb::Disable { target } => with_accounts(&target.config, async |accounts| {
+        Verb::Disable { target } => target.change("user disable", async |accounts| {
             let revoked = accept(accounts.disable(&target.username, clock::now()).await)?;
             say(&format!("disabled, {revoked} sessions revoked"))
         }),
-        Verb::Enable { target } => with_accounts(&target.config, async |accounts| {
+        Verb::Enable { target } => target.change("user enable", async |accounts| {
             accept(accounts.enable(&target.username, clock::now()).await)?;
             say("enabled")
         }),
-        Verb::ResetMfa { target } => with_accounts(&target.config, async |accounts| {
+        Verb::ResetMfa { target } => target.change("user reset-mfa", async |accounts| {
             let outcome = accounts.reset_second_factor(&target.username, clock::now()).await;
             say(if accept(outcome)? { "second factor removed" } else { "had no second factor" })
         }),
-        Verb::RequireMfa { config, username, demand } => with_accounts(&config, async |accounts| {
-            let (on, now) = (demand == Demand::On, clock::now());
-            accept(accounts.require_second_factor(&username, on, now).await)?;
-            say(if on { "second factor demanded" } else { "second factor not demanded" })
-        }),
-        Verb::Verify { target } => with_accounts(&target.config, async |accounts| {
+        Verb::RequireMfa { config, username, demand } => {
+            let on = demand == Demand::On;
+            let verb = if on { "user require-mfa on" } else { "user require-mfa off" };
+            let target = Target { config, username };
+            target.change(verb, async |accounts| {
+                let now = clock::now();
+                accept(accounts.require_second_factor(&target.username, on, now).await)?;
+                say(if on { "second factor demanded" } else { "second factor not demanded" })
+            })
+        }
+        Verb::Verify { target } => target.change("user verify", async |accounts| {
             accept(accounts.vouch(&target.username, clock::now()).await)?;
             say("verified")
         }),
-        Verb::Grant { target, role } => with_accounts(&target.config, async |accounts| {
-            let new = accept(accounts.grant(&target.username, &role, clock::now()).await)?;
-            say(if new { "granted" } else { "the user has this role already" })
-        }),
-        Verb::Revoke { target, role } => with_accounts(&target.config, async |accounts| {
-            let removed = accept(accounts.revoke(&target.username, &role, clock::now()).await)?;
-            say(if removed { "revoked" } else { "the user does not have this role" })
-        }),
+        Verb::Grant { target, role } => {
+            let verb = format!("user grant {}", role.as_str());
+            target.change(&verb, async |accounts| {
+                let new = accept(accounts.grant(&target.username, &role, clock::now()).await)?;
+                say(if new { "granted" } else { "the user has this role already" })
+            })
+        }
+        Verb::Revoke { target, role } => {
+            let verb = format!("user revoke {}", role.as_str());
+            target.change(&verb, async |accounts| {
+                let removed = accept(accounts.revoke(&target.username, &role, clock::now()).await)?;
+                say(if removed { "revoked" } else { "the user does not have this role" })
+            })
+        }
     })
 }
 
 fn create(config: &Path, new: NewAccount, generated: bool) -> Result<(), Failure> {
-    with_accounts(config, async |accounts| {
+    let username = new.username.clone();
+    let act = Act { verb: "user create", about: Some(&username) };
+    changing(config, act, async |accounts| {
         let password = new.password.clone();
         let id = accept(accounts.create(new, clock::now()).await)?;
         if generated { say(password.expose()) } else { say(&format!("created user {id}")) }
@@ -232,7 +247,7 @@ fn create(config: &Path, new: NewAccount, generated: bool) -> Result<(), Failure
 
 fn set_password(target: &Target, source: &PasswordSource) -> Result<(), Failure> {
     let password = obtain(source)?;
-    with_accounts(&target.config, async |accounts| {
+    target.change("user set-password", async |accounts| {
         let changed = accounts.set_password(&target.username, &password, clock::now()).await;
         let revoked = accept(changed)?;
         if source.generate {
@@ -259,6 +274,26 @@ where
     F: Future<Output = Result<(), Failure>>,
 {
     with_store(file, async |config, store| work(accounts(&config, store).await?).await)
+}
+
+/// As [`with_accounts`], with a line in the audit files.
+fn changing<F>(file: &Path, act: Act<'_>, work: impl FnOnce(Accounts) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    with_recorded_store(file, act, async |config, store| {
+        work(accounts(&config, store).await?).await
+    })
+}
+
+impl Target {
+    /// Changes what is this user's.
+    fn change<F>(&self, verb: &str, work: impl FnOnce(Accounts) -> F) -> Result<(), Failure>
+    where
+        F: Future<Output = Result<(), Failure>>,
+    {
+        changing(&self.config, Act { verb, about: Some(&self.username) }, work)
+    }
 }
 
 /// The administration of the accounts in a store.

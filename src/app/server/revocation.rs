@@ -1,5 +1,5 @@
 //! Ends what is under way when its session ends or its API key or provider's token is revoked, and WebSockets
-//! that expire or fall silent.
+//! that expire, fall silent or stay open when the gateway stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +84,19 @@ impl Revocation {
             }
         }
         self.cut_soon(ended);
+    }
+
+    /// Closes every WebSocket, and those that are opened meanwhile, until dropped: the gateway stops.
+    pub(super) async fn end_sockets(&self, ending: Ending) {
+        let mut ticks = tokio::time::interval(PERIOD);
+        loop {
+            ticks.tick().await;
+            let ended = self.tethers.sockets();
+            for socket in ended.iter().filter_map(|(_, _, held)| held.socket.as_ref()) {
+                socket.end(ending);
+            }
+            self.cut_soon(ended);
+        }
     }
 
     async fn overdue(&self, held: &Held, socket: &Socket, now: Timestamp) -> Option<Ending> {

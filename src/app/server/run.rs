@@ -10,11 +10,13 @@ use tokio::task::JoinSet;
 
 use super::assemble::{self, Fault, Gate};
 use super::inherited::{self, Inherited};
+use super::revocation::Revocation;
 use crate::adapters::telemetry::{Event, Name, log};
 use crate::app::config::{self, Config};
 use crate::app::reload;
 use crate::doors::ops;
 use crate::model::clock;
+use crate::rules::websocket::Ending;
 use crate::services::federation;
 
 /// Loads the configuration and serves until SIGTERM or SIGINT, then drains.
@@ -89,6 +91,7 @@ async fn hang_up(handle: reload::Handle) {
 /// What is needed to end well.
 struct Closing {
     acceptor: super::listeners::Acceptor,
+    revocation: Revocation,
     audit: crate::adapters::telemetry::Audit,
     readiness: Arc<ops::Readiness>,
     store: crate::adapters::store::Store,
@@ -127,7 +130,7 @@ impl Gate {
         }
         background.spawn(hang_up(self.reload_handle));
         background.spawn(self.observer.run());
-        background.spawn(self.revocation.run());
+        background.spawn(self.revocation.clone().run());
         // Among those that the drain waits for: a mail under way is sent once.
         if let Some((sender, stop)) = self.sender {
             accepting.spawn(sender.run(stop));
@@ -141,6 +144,7 @@ impl Gate {
         tracing::info!(event = "server.started", "serving");
         Closing {
             acceptor: self.acceptor,
+            revocation: self.revocation,
             audit: self.audit,
             readiness: self.readiness,
             store: self.store,
@@ -158,7 +162,14 @@ impl Closing {
         tokio::time::sleep(self.delay).await;
         stop.send_replace(true);
         while accepting.join_next().await.is_some() {}
-        if tokio::time::timeout(self.timeout, self.acceptor.wait_until_empty()).await.is_err() {
+        let emptied = async {
+            tokio::select! {
+                () = self.acceptor.wait_until_empty() => {}
+                // Nothing else ends them: a WebSocket has no last answer to wait for.
+                () = self.revocation.end_sockets(Ending::Draining) => {}
+            }
+        };
+        if tokio::time::timeout(self.timeout, emptied).await.is_err() {
             tracing::warn!("connections are still open after the drain's time-out");
         }
     }

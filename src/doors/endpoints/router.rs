@@ -131,6 +131,7 @@ pub fn router(services: Services) -> Router {
         audit: audit.clone(),
         turnstile: turnstile.clone(),
     };
+    let oidc_routes = pages::with_pages(oidc::routes(oidc.clone()), Arc::clone(&pages));
     let desks = pages::Desks {
         settings: pages,
         login: login.clone(),
@@ -140,7 +141,7 @@ pub fn router(services: Services) -> Router {
         password: password.clone(),
         overviews,
         live: Arc::clone(&live),
-        providers: oidc.clone(),
+        providers: oidc,
     };
     let accounts = if issues {
         Router::new()
@@ -158,7 +159,7 @@ pub fn router(services: Services) -> Router {
         .merge(sessions::routes(sessions.clone()))
         .merge(logout::routes(sessions))
         .merge(introspection::routes(introspection))
-        .merge(oidc::routes(oidc))
+        .merge(oidc_routes)
         .merge(ws_ticket::routes(tickets))
         .merge(csrf::routes())
         .merge(wellknown::routes(live))

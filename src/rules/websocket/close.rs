@@ -14,6 +14,8 @@ pub enum Ending {
     Expired,
     /// Neither end said anything for `limits.websocket_idle_timeout`.
     Idle,
+    /// The gateway stops.
+    Draining,
 }
 
 impl Ending {
@@ -23,15 +25,16 @@ impl Ending {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::Idle => "idle",
+            Self::Draining => "draining",
         }
     }
 
     /// The status code: one for private use where the session ended (RFC 6455 section 7.4.2), "going
-    /// away" where nobody spoke (section 7.4.1).
+    /// away" where nobody spoke or the gateway does (section 7.4.1).
     pub const fn code(self) -> u16 {
         match self {
             Self::Revoked | Self::Expired => 4401,
-            Self::Idle => 1001,
+            Self::Idle | Self::Draining => 1001,
         }
     }
 
@@ -40,6 +43,7 @@ impl Ending {
         match self {
             Self::Revoked | Self::Expired => "session ended",
             Self::Idle => "idle timeout",
+            Self::Draining => "going away",
         }
     }
 

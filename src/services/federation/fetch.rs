@@ -103,22 +103,29 @@ fn unreachable(error: reqwest::Error) -> Fault {
     Fault::Unreachable(text)
 }
 
-fn tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, Fault> {
+/// Whether servers can be verified by what is in a file of CAs: PEM certificates, at least one.
+pub fn are_authorities(pem: &[u8]) -> bool {
+    authorities(pem).is_ok()
+}
+
+fn authorities(pem: &[u8]) -> Result<rustls::RootCertStore, Fault> {
     let mut roots = rustls::RootCertStore::empty();
-    match ca {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|_| Fault::Authority)?;
-                roots.add(certificate).map_err(|_| Fault::Authority)?;
-            }
-            if roots.is_empty() {
-                return Err(Fault::Authority);
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| Fault::Authority)?;
+        roots.add(certificate).map_err(|_| Fault::Authority)?;
     }
+    if roots.is_empty() { Err(Fault::Authority) } else { Ok(roots) }
+}
+
+fn tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, Fault> {
+    let roots = match ca {
+        Some(pem) => authorities(pem)?,
+        None => {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots
+        }
+    };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

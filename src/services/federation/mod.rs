@@ -11,6 +11,7 @@ pub mod pending;
 pub mod login;
 pub mod refresh;
 
+pub use fetch::are_authorities;
 pub use keys::{Fault, fetch_keys};
 pub use linking::{Admitted, Linking, link};
 pub use login::{Callback, Failure, ProviderLogin, Started, Vouched};

@@ -136,9 +136,10 @@ pub fn assert_silent(what: &str, text: &str) {
 
 /// All lines of the audit files in a directory of data.
 pub fn audit_text(data: &Path) -> String {
-    let Ok(files) = std::fs::read_dir(data.join("audit")) else { return String::new() };
+    // Those of commands are in a directory of their own.
+    let directories = ["audit", "audit/commands"].map(|name| std::fs::read_dir(data.join(name)));
     let read = |file: std::fs::DirEntry| std::fs::read_to_string(file.path()).unwrap_or_default();
-    files.flatten().map(read).collect()
+    directories.into_iter().flatten().flat_map(Iterator::flatten).map(read).collect()
 }
 
 /// The metrics, if the gateway still tells them.

@@ -285,3 +285,25 @@ async fn time_of(stage: &Stage, name: &str) -> Duration {
     assert_eq!(answer.status, 401, "{}", answer.text());
     taken
 }
+
+/// Case enumeration-timing-002: nobody registers by themselves, so that there is nothing to ask: a path that
+/// others have for it answers the same for a taken and a free address, and makes nothing.
+#[tokio::test]
+async fn enumeration_timing_002_no_path_registers_and_none_tells_addresses_apart() {
+    let stage =
+        Stage::with(|setup| setup.user_with("ada", Some("ada@example.test"), &["user"])).await;
+    for path in ["/auth/register", "/register", "/signup", "/auth/signup", "/auth/users"] {
+        let mut answers = Vec::new();
+        for email in ["ada@example.test", "free@example.test"] {
+            let body = serde_json::json!({ "username": email, "email": email, "password": "a long one, of many words" });
+            let answer = stage.anonymous().post(path, &body).await;
+            let mut told = answer.json();
+            told["requestId"] = serde_json::Value::Null;
+            answers.push((answer.status, told));
+        }
+        assert_eq!(answers[0], answers[1], "{path}");
+        assert_eq!(answers[0].0, 401, "{path}");
+    }
+    let users = stage.gateway.verb(&["user", "list"], "").await.succeeded();
+    assert!(!users.stdout.contains("free@"), "{}", users.stdout);
+}

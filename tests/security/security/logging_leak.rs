@@ -401,10 +401,11 @@ async fn logging_leak_007_an_upstream_sees_no_credential_of_the_gateway() {
     }
 }
 
-/// The only audit file, by name and lines.
+/// The only audit file of the gateway, by name and lines.
 fn audit_file(gateway: &Gateway) -> (PathBuf, Vec<String>) {
     let files = std::fs::read_dir(gateway.data().join("audit")).unwrap();
-    let paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    let paths: Vec<_> =
+        files.map(|file| file.unwrap().path()).filter(|path| path.is_file()).collect();
     assert_eq!(paths.len(), 1, "{paths:?}");
     let text = std::fs::read_to_string(&paths[0]).unwrap();
     (paths[0].clone(), text.split_inclusive('\n').map(str::to_owned).collect())

@@ -208,3 +208,34 @@ async fn rotation_can_be_left_out_and_so_can_refresh_tokens() {
     assert_eq!(alice.refresh_token, None);
     assert_eq!(alice.get("/api/x").await.status, 200);
 }
+
+/// Case refresh-006: a refresh token is its session's and no client's. There is no way by which a client could
+/// exchange one, and whatever it tries uses nothing up.
+#[tokio::test]
+async fn refresh_006_no_client_exchanges_the_token_of_another() {
+    let stage = Stage::with(|setup| {
+        setup.environment(
+            "INTROSPECTION_CLIENTS",
+            "one:the-secret-of-client-one-at-length,two:the-secret-of-client-two-at-length",
+        )
+    })
+    .await;
+    let alice = stage.alice().await;
+    let token = alice.refresh_token.clone().unwrap();
+    let form = format!("grant_type=refresh_token&refresh_token={token}&client_id=two");
+    for basic in [
+        "dHdvOnRoZS1zZWNyZXQtb2YtY2xpZW50LXR3by1hdC1sZW5ndGg=",
+        "dHdvOnRoZS1zZWNyZXQtb2YtY2xpZW50LW9uZS1hdC1sZW5ndGg=",
+    ] {
+        let request = Request::post("/oauth2/token")
+            .header("authorization", &format!("Basic {basic}"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form.as_str());
+        let answer = stage.anonymous().send(request).await;
+        assert!(matches!(answer.status, 400 | 401 | 404), "{}", answer.text());
+        assert!(!answer.text().contains("access_token"), "{}", answer.text());
+    }
+    assert_eq!(rows(&stage, "SELECT COUNT(*) FROM refresh_tokens").await, ["1"]);
+    let next = renewed(&alice, &alice.refresh().await);
+    assert_eq!(next.get("/api/x").await.status, 200);
+}

@@ -95,6 +95,10 @@ names! {
     ReloadSucceeded = "config.reload.succeeded", false;
     /// A configuration was refused; the old one stays.
     ReloadFailed = "config.reload.failed", true;
+    /// An operator's command did what it was told.
+    CommandSucceeded = "admin.command.succeeded", false;
+    /// An operator's command was refused, or failed.
+    CommandFailed = "admin.command.failed", false;
     /// Other keys of the database are in force.
     KeysChanged = "keys.changed", false;
     /// The newest audit file did not end as a stop leaves it.
@@ -114,6 +118,8 @@ pub struct Event<'a> {
     pub request_id: Option<&'a str>,
     /// Whose account; written masked.
     pub user: Option<UserId>,
+    /// Whom it is about, by name; written masked where it is an address or a CPF.
+    pub subject: Option<&'a str>,
     /// Which session.
     pub session: Option<SessionId>,
     /// Which named API key.
@@ -135,6 +141,7 @@ impl Event<'_> {
             name,
             request_id: None,
             user: None,
+            subject: None,
             session: None,
             api_key: None,
             address: None,

@@ -68,6 +68,8 @@ pub(super) fn event(buffer: &mut String, event: &Event<'_>, time: &str) {
     }
     object.text("requestId", event.request_id);
     object.plain("userId", event.user.map(MaskedUser));
+    let subject = event.subject.map(|subject| MaskedSubject(subject).to_string());
+    object.text("sub", subject.as_deref());
     object.plain("sid", event.session);
     object.plain("apiKeyId", event.api_key);
     object.plain("address", event.address);

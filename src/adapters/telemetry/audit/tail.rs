@@ -25,7 +25,7 @@ pub(super) struct Tail {
 /// How a file was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
-    /// Sealed, and the gateway said that it stops.
+    /// Sealed, and the gateway said that it stops, or a command what it did.
     Stopped,
     /// Sealed, but nobody said that it stops: a crash, or the end is missing.
     NotStopped,
@@ -107,7 +107,7 @@ fn examine(text: &[u8], is_all: bool) -> (Tail, bool) {
             }
             Link::Continued { .. } | Link::None => {}
         }
-        stopped |= line.windows(STOPPED.len()).any(|part| part == STOPPED);
+        stopped |= LAST.iter().any(|last| line.windows(last.len()).any(|part| part == *last));
         if let Some(unsealed) = &mut unsealed {
             unsealed.add(line);
         }
@@ -128,7 +128,8 @@ fn examine(text: &[u8], is_all: bool) -> (Tail, bool) {
     (tail, is_all || last.fits.is_some())
 }
 
-const STOPPED: &[u8] = br#""event":"server.stopped""#;
+/// The last words of a gateway, and those of a command.
+const LAST: [&[u8]; 2] = [br#""event":"server.stopped""#, br#""event":"admin.command."#];
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ use super::{Reader, section};
 use crate::live::provider::{Accounts, Client, KeysAt, Published, Settings};
 use crate::model::Role;
 use crate::rules::token::{ClaimPath, Expectations, ProviderExpectations, TokenType, VerifyingKey};
+use crate::services::federation;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -319,6 +320,11 @@ impl Context<'_> {
         let max_age =
             self.time("keys_max_age", of.keys_max_age.as_ref(), day, SECOND..=30 * DAY, reader);
         let ca = of.ca.as_ref().and_then(|name| reader.file(&self.at("ca"), name));
+        if ca.as_ref().is_some_and(|pem| !federation::are_authorities(pem)) {
+            let what = format_args!("{} has no CA", of.ca.as_deref().unwrap_or_default());
+            let hint = "one PEM certificate or more, BEGIN CERTIFICATE to END CERTIFICATE each";
+            reader.report.problem_with_hint(&self.at("ca"), what, hint);
+        }
         Some(Published { at, ca, refresh, cooldown: cooldown.min(refresh), max_age })
     }
 

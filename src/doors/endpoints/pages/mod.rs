@@ -13,7 +13,9 @@ mod device;
 mod sign_in;
 mod links;
 mod account;
+mod refused;
 pub mod router;
 
+pub use refused::with_pages;
 pub use router::{Desks, routes, routes_to_providers};
 pub use settings::{Colour, Logo, Settings};

@@ -37,6 +37,13 @@ words! {
     send_verification: "Receber um novo link de confirmação", "Recibir un nuevo enlace de confirmación", "Get a new confirmation link";
     begin_again: "O tempo acabou. Entre de novo.", "El tiempo se agotó. Inicie sesión de nuevo.", "Time is up. Please sign in again.";
 
+    not_signed_in: "Não foi possível entrar", "No se pudo iniciar sesión", "You could not be signed in";
+    provider_login_over: "Esta tentativa de entrar não vale mais. Comece de novo.", "Este intento de iniciar sesión ya no es válido. Comience de nuevo.", "This attempt to sign in is no longer good. Please begin again.";
+    provider_refused: "A sua identidade não foi confirmada, ou nenhuma conta daqui pode ser usada com ela.", "Su identidad no fue confirmada, o ninguna cuenta de aquí puede usarse con ella.", "Your identity was not confirmed, or no account here may be used with it.";
+    if_again: "Se isso se repetir, informe estes dados a quem cuida deste serviço.", "Si se repite, comunique estos datos a quien administra este servicio.", "If this happens again, tell these to whoever runs this service.";
+    error_code: "Código", "Código", "Code";
+    request_id: "Pedido", "Solicitud", "Request";
+
     second_step: "Verificação em duas etapas", "Verificación en dos pasos", "Two-step verification";
     code: "Código", "Código", "Code";
     code_hint: "Os 6 dígitos do seu aplicativo autenticador, ou um dos seus códigos de recuperação.", "Los 6 dígitos de su aplicación de autenticación, o uno de sus códigos de recuperación.", "The 6 digits from your authenticator app, or one of your recovery codes.";
