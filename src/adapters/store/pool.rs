@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use tokio::time::{Instant, sleep};
 
 use super::dialect::{Dialect, Purpose};
 use super::hint::{Hints, Listener};
-use super::postgres::{self, Server};
+use super::postgres::{self, Listening, Server};
 use super::{Fault, OpenFault, Settings, Transaction, migrate, sqlite};
 use crate::model::{Timestamp, UserId};
 
@@ -34,7 +33,7 @@ pub struct Store {
     pools: Pools,
     hints: Hints,
     /// Where hints are heard.
-    server: Option<PgConnectOptions>,
+    server: Option<Listening>,
 }
 
 impl Store {
