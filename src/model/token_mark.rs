@@ -196,9 +196,12 @@ impl TokenMarks {
         }
     }
 
-    /// What ends all tokens of its subject that were issued up to now.
+    /// What ends all tokens of its subject that were issued up to now, and this one, whose issuer's clock may be
+    /// ahead.
     pub fn ending_all(&self, now: Timestamp) -> Option<RevokedMark> {
-        self.subjects.first().map(|subject| RevokedMark::now(*subject, now))
+        let revoked_at = now.max(self.issued_at);
+        let ending = |subject: &Mark| RevokedMark { revoked_at, ..RevokedMark::now(*subject, now) };
+        self.subjects.first().map(ending)
     }
 }
 
@@ -271,6 +274,14 @@ mod tests {
         let again = RevokedMark::now(all.mark, later.issued_at);
         assert_eq!(all.joined(again), again);
         assert_eq!(again.joined(all), again);
+    }
+
+    #[test]
+    fn a_token_that_ends_all_of_its_subject_is_one_of_them_whatever_its_clock_says() {
+        let ahead = |seconds| Said { issued_at: NOW.plus(Duration::from_secs(seconds)), ..said() };
+        let all = TokenMarks::new(ahead(20)).ending_all(NOW).unwrap();
+        assert!(ends(all, ahead(20)) && ends(all, said()) && !ends(all, ahead(21)));
+        assert_eq!(all.keep_until, RevokedMark::now(all.mark, NOW).keep_until);
     }
 
     #[test]

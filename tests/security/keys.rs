@@ -70,9 +70,10 @@ async fn is_let_in(gateway: &Gateway, caller: &Persona) -> bool {
 #[tokio::test]
 async fn what_one_gateway_gives_another_takes() {
     let (upstream, mailbox) = (Upstream::start().await, Mailbox::start().await);
-    let setup =
-        sealed(&upstream).mail(mailbox.address).user_with("ana", Some(recovery::ANA), &["user"]);
-    let one = recovery::unlimited(setup).start().await;
+    let one = recovery::unlimited(sealed(&upstream).mail(mailbox.address)).start().await;
+    let create = ["user", "create", "--password-stdin", "--username", "ana", "--role", "user"];
+    let create: Vec<_> = create.into_iter().chain(["--email", recovery::ANA]).collect();
+    one.verb(&create, &password_of("ana")).await.succeeded();
     let other = one.another_node().await;
     assert_eq!(published(&one).await, published(&other).await);
     let alice = one.bearer("alice").await;
@@ -458,4 +459,51 @@ async fn assertions_of_several_gateways_are_verified_by_one_set() {
         published(&other).await.contains(&new).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_stolen_key_of_assertions_is_published_no_more() {
+    let upstream = Upstream::start().await;
+    let gateway = sealed(&upstream).set("assertion.enabled", "true").start().await;
+    let before = published(&gateway).await;
+    let new = rotate(&gateway, &["--for", "assertions", "--compromised"]).await;
+    until("the stolen key to be gone", || async {
+        let now = published(&gateway).await;
+        let left = before.intersection(&now).count();
+        (now.contains(&new) && now.len() == 2 && left == 1).then_some(())
+    })
+    .await;
+}
+
+/// Wherever they are called, with whatever algorithm in the configuration there.
+#[tokio::test]
+async fn verbs_about_users_make_and_change_no_keys() {
+    let (upstream, mailbox) = (Upstream::start().await, Mailbox::start().await);
+    let mut gateway = without_given_keys(&upstream).on_file().mail(mailbox.address).start().await;
+    let alice = gateway.bearer("alice").await;
+    let before = published(&gateway).await;
+    gateway.setup = gateway.setup().environment("GUARITA_MASTER_KEY", MASTER);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let database = format!("\"sqlite:{}\"", gateway.data().join("guarita.db").display());
+    let other = gateway.setup().set("store.database", &database);
+    other.set("tokens.algorithm", "\"RS256\"").write(elsewhere.path());
+    let user = async |verb: &[&str]| {
+        let mut command = cli::command(elsewhere.path());
+        command.arg("user").args(verb).args(["--config", "guarita.toml"]);
+        cli::finish(command.env("GUARITA_MASTER_KEY", MASTER), &password_of("ana")).await
+    };
+    user(&["show", "--username", "alice"]).await.succeeded();
+    let create = ["create", "--password-stdin", "--username", "ana", "--email", recovery::ANA];
+    let refused = user(&create).await.failed(2);
+    assert!(refused.stderr.contains("start one first"), "{}", refused.stderr);
+    user(&["show", "--username", "ana"]).await.failed(1);
+
+    // The first gateway takes over the keys that it had in files.
+    let gateway = gateway.crash_and_restart().await;
+    assert!(is_let_in(&gateway, &alice).await);
+    assert_eq!(published(&gateway).await, before);
+    user(&create).await.succeeded();
+    assert!(mailbox.first(recovery::PROOF, recovery::ANA).await.token().contains('.'));
+    assert!(in_state(&gateway, "announced").await.is_empty());
+    assert!(!elsewhere.path().join("data/outbox.key").exists());
 }

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::AnyPool;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
+
+use super::postgres::Listening;
 
 /// Longest wait for a connection, and for the server to take a hint.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -100,12 +102,12 @@ impl Hints {
 
 /// Hears the hints of other processes, and its own.
 pub struct Listener {
-    server: Option<PgConnectOptions>,
+    server: Option<Listening>,
     listener: Option<PgListener>,
 }
 
 impl Listener {
-    pub(super) fn new(server: Option<PgConnectOptions>) -> Self {
+    pub(super) fn new(server: Option<Listening>) -> Self {
         Self { server, listener: None }
     }
 
@@ -134,13 +136,13 @@ impl Listener {
     }
 }
 
-async fn connect(server: &PgConnectOptions) -> Result<PgListener, sqlx::Error> {
+async fn connect(server: &Listening) -> Result<PgListener, sqlx::Error> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_lazy_with(server.clone());
+        .connect_lazy_with(server.0.clone());
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen(CHANNEL).await?;
     Ok(listener)

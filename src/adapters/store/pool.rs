@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, AnyPool, Row as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::dialect::{Dialect, Purpose};
 use super::hint::{Hints, Listener};
-use super::postgres::{self, Server};
+use super::postgres::{self, Listening, Server};
 use super::{Fault, OpenFault, Settings, Transaction, migrate, sqlite};
 use crate::model::{Timestamp, UserId};
 
@@ -35,7 +34,7 @@ pub struct Store {
     pools: Pools,
     hints: Hints,
     /// Where hints are heard.
-    server: Option<PgConnectOptions>,
+    server: Option<Listening>,
 }
 
 impl Store {

@@ -1,5 +1,6 @@
 //! PostgreSQL: where the server is, what every connection is told, and what the server must be.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr as _;
@@ -64,6 +65,16 @@ pub(super) struct Server {
     options: AnyConnectOptions,
     /// Without user and password: logs tell nobody's name.
     place: String,
+}
+
+/// How a connection that listens is made. What the library prints of it has the password in it.
+#[derive(Clone)]
+pub(super) struct Listening(pub(super) PgConnectOptions);
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Listening").finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -141,9 +152,9 @@ impl Server {
     }
 
     /// For a connection that listens.
-    pub(super) fn listening(&self) -> Result<PgConnectOptions, OpenFault> {
+    pub(super) fn listening(&self) -> Result<Listening, OpenFault> {
         let options = PgConnectOptions::try_from(&self.telling(SERVING));
-        options.map_err(|error| self.refuse(error))
+        options.map(Listening).map_err(|error| self.refuse(error))
     }
 
     async fn connect(&self, settings: &[(&str, &str)]) -> Result<AnyConnection, OpenFault> {

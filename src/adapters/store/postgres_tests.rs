@@ -13,7 +13,7 @@ fn only_a_whole_url_names_a_server() {
         assert!(Server::find(url).unwrap().is_some(), "{url}");
     }
     let socket = Server::find("postgres://ana@%2Frun%2Fpostgresql:5433/guarita").unwrap().unwrap();
-    let path = socket.listening().unwrap().get_socket().cloned();
+    let path = socket.listening().unwrap().0.get_socket().cloned();
     assert_eq!(path.as_deref(), Some(Path::new("/run/postgresql")));
     for url in ["", "sqlite:a.db", "mysql://ana@db.test/guarita"] {
         assert!(Server::find(url).unwrap().is_none(), "{url}");
@@ -248,4 +248,25 @@ async fn transactions_of_one_user_go_one_by_one_and_beside_those_of_others() {
     assert!(!has_begun(async { store.begin_write().await.unwrap() }).await);
     of_all.commit().await.unwrap();
     store.begin_write_for(ana).await.unwrap().commit().await.unwrap();
+}
+
+#[test]
+fn what_listens_prints_no_password() {
+    let server = Server::find("postgres://serve:hunter2hunter2@127.0.0.1:1/guarita").unwrap();
+    let listening = server.unwrap().listening().unwrap();
+    for printed in [format!("{listening:?}"), format!("{:#?}", Some(listening))] {
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+}
+
+/// On PostgreSQL its URL has one.
+#[tokio::test]
+async fn a_store_prints_nothing_of_where_it_is() {
+    let (directory, store) = crate::adapters::store::sample::open().await;
+    let printed = format!("{store:?}");
+    let database = crate::adapters::store::sample::database_at(directory.path());
+    let authority = database.split('@').next().unwrap();
+    let password = authority.rsplit(':').next().unwrap();
+    assert!(!printed.contains("password"), "{printed}");
+    assert!(!printed.contains(&format!("{password:?}")), "{printed}");
 }

@@ -42,7 +42,8 @@ enum Verb {
         /// What the key is for.
         #[arg(long = "for", value_name = "WHAT", default_value = "tokens")]
         purpose: Purpose,
-        /// The keys there are were stolen: the new one signs at once, and all that they signed is void.
+        /// The keys there are were stolen: the new one signs at once, and all that they signed is void. Keys
+        /// of assertions that were in files stay published for two minutes, unless the gateway is restarted.
         #[arg(long)]
         compromised: bool,
     },

@@ -12,7 +12,7 @@ use super::recorded::{Act, with_recorded_store};
 use super::verb::CONFIG;
 use crate::adapters::store::Store;
 use crate::app::config::Config;
-use crate::app::reload::open_keys;
+use crate::app::reload::open_vault;
 use crate::model::{EmailAddress, Role, Secret, Timestamp, UserId, clock, random};
 use crate::services::account::administration::MAX_PAGE;
 use crate::services::account::{Account, Accounts, MailedLinks, NewAccount, Policy, Refusal};
@@ -299,18 +299,26 @@ impl Target {
 /// The administration of the accounts in a store.
 pub(super) async fn accounts(config: &Config, store: Store) -> Result<Accounts, Failure> {
     let passwords = Arc::new(Passwords::new(&config.login.hashing).map_err(fault)?);
-    // What seals links is of no use where no mail is sent.
-    let keys = match &config.mail {
-        Some(_) => Some(open_keys(config, &store).await.map_err(fault)?),
-        None => None,
-    };
-    let secret = keys.as_ref().and_then(|keys| keys.source.outbox());
-    let outbox = Outbox::open_with(config.mail.as_ref(), &config.data_dir, secret);
-    let outbox = outbox.map_err(fault)?;
+    let outbox = outbox(config, &store).await?;
     let policy = Policy::new(config.login.min_length, config.policy.clone());
     let registry = Registry::new(store.clone());
     let links = MailedLinks::new(store, passwords, Arc::new(outbox), config.links.clone());
     Ok(Accounts::new(registry, Arc::new(policy), Arc::new(links)))
+}
+
+/// Reads the keys in the database and makes none: those of a gateway's files would not be taken over, and an algorithm
+/// of this machine's configuration would become that of all.
+async fn outbox(config: &Config, store: &Store) -> Result<Outbox, Failure> {
+    // What seals links is of no use where no mail is sent.
+    let vault = match &config.mail {
+        Some(_) => open_vault(config, store).await.map_err(fault)?,
+        None => None,
+    };
+    let Some(vault) = vault else {
+        return Outbox::open(config.mail.as_ref(), &config.data_dir).map_err(fault);
+    };
+    let keys = vault.read().await.map_err(fault)?;
+    Outbox::of_vault(config.mail.as_ref(), keys.outbox()).map_err(fault)
 }
 
 fn accept<T>(outcome: Result<Result<T, Refusal>, grant::Fault>) -> Result<T, Failure> {

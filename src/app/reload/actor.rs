@@ -77,7 +77,8 @@ pub struct Handle {
 impl Handle {
     /// Asks for a reload and does not wait for it.
     pub fn trigger(&self, reason: Reason) {
-        // A full queue means that a reload is about to begin: it serves this request too.
+        // A full queue means that a reload is about to begin: it serves this request too. Keys are looked at
+        // before each.
         let _ = self.requests.try_send(Request { reason, answer: None });
     }
 
@@ -168,8 +169,9 @@ impl Actor {
                 waiting.extend(request.answer);
             }
             // By itself: a file that is wrong by now must not keep this gateway from keys that the others
-            // are about to sign with.
-            if reasons.contains(&Reason::KeysChanged) {
+            // are about to sign with. Whoever would have told of them may have found the queue full.
+            let changed = self.source.has_changed().unwrap_or(false);
+            if changed || reasons.contains(&Reason::KeysChanged) {
                 self.take_keys().await;
                 reasons.retain(|reason| *reason != Reason::KeysChanged);
             }

@@ -145,9 +145,12 @@ fn assertion_keys(
     source.assertion_keys(issuer, ahead, keyring, retired, now).map(Some)
 }
 
-/// How long others may keep the published keys.
+/// How long others may keep the published keys: those of assertions are among them, and may be announced for a
+/// shorter time.
 fn jwks_caching(config: &Config) -> http::HeaderValue {
-    let seconds = keys::max_age(config.publish_ahead).as_secs();
+    let assertion = config.assertion.as_ref().map(|assertion| assertion.publish_ahead);
+    let ahead = assertion.map_or(config.publish_ahead, |it| it.min(config.publish_ahead));
+    let seconds = keys::max_age(ahead).as_secs();
     http::HeaderValue::try_from(format!("public, max-age={seconds}"))
         .unwrap_or_else(|_| http::HeaderValue::from_static("no-store"))
 }

@@ -20,6 +20,7 @@ struct Gateway {
     directory: TempDir,
     live: Arc<Live>,
     handle: Handle,
+    source: tokio::sync::watch::Sender<keys::Source>,
 }
 
 impl Gateway {
@@ -31,10 +32,10 @@ impl Gateway {
         let audit = Audit::open(&config.audit.directory, config.audit.keep).unwrap();
         let source = keys::Source::Directory(config.data_dir.join("keys"));
         let live = Arc::new(Live::new(compile(&config, None, &metrics, &source).unwrap()));
-        let (_, source) = tokio::sync::watch::channel(source);
-        let (actor, handle) = Actor::new(config, Arc::clone(&live), metrics, audit, source);
+        let (source, told) = tokio::sync::watch::channel(source);
+        let (actor, handle) = Actor::new(config, Arc::clone(&live), metrics, audit, told);
         tokio::spawn(actor.run());
-        Self { directory, live, handle }
+        Self { directory, live, handle, source }
     }
 
     fn write(&self, more: &str) {
@@ -203,4 +204,34 @@ async fn many_requests_are_served_and_the_last_word_holds() {
     gateway.write(&format!("{UPSTREAM}{ROUTE}"));
     gateway.handle.reload_now().await.unwrap();
     assert_eq!(gateway.live.read().routes.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn other_keys_are_taken_though_the_queue_was_full_and_the_reload_is_refused() {
+    let gateway = Gateway::start("");
+    gateway.write("nonsense = 1\n");
+    // Nothing is served before the first wait: the queue fills up.
+    for _ in 0..200 {
+        gateway.handle.trigger(Reason::Signal);
+    }
+    let directory = gateway.directory.path().join("other");
+    gateway.source.send(keys::Source::Directory(directory)).unwrap();
+    gateway.handle.trigger(Reason::KeysChanged);
+    let status = gateway.wait(|status| status.failures > 0).await;
+    assert_eq!((status.generation, status.succeeded), (2, false));
+}
+
+#[tokio::test]
+async fn published_keys_are_kept_no_longer_than_the_shorter_announcement_allows() {
+    for (more, caching) in [
+        ("", "public, max-age=300"),
+        ("assertion = { enabled = true }\n", "public, max-age=200"),
+        ("assertion = { enabled = true, publish_ahead = \"1m\" }\n", "public, max-age=20"),
+        ("assertion = { enabled = true, publish_ahead = \"0s\" }\n", "public, max-age=0"),
+        ("assertion = { enabled = true, publish_ahead = \"1d\" }\n", "public, max-age=300"),
+        ("assertion = { enabled = false, publish_ahead = \"1m\" }\n", "public, max-age=300"),
+    ] {
+        let gateway = Gateway::start(more);
+        assert_eq!(gateway.live.read().jwks_caching, caching, "{more}");
+    }
 }

@@ -28,6 +28,9 @@ use crate::services::login::{Login, VouchedSession};
 
 /// Logins under way in one browser; the oldest give way.
 const MAX_PENDING: usize = 5;
+/// Most bytes of their names and values that one more finds: with its own, of at most 3 KiB, they stay below the
+/// 8 KiB that proxies in front of us allow a header line.
+const MAX_PENDING_BYTES: usize = 4_096;
 /// Most of them that give way at once.
 const MAX_DISPLACED: usize = 32;
 
@@ -99,8 +102,13 @@ fn displaced(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     // Browsers bring the older ones first (RFC 6265 section 5.4).
     kept.reverse();
     kept.sort_by_key(|(_, value)| std::cmp::Reverse(Kept::ends_at(value)));
-    let displaced = kept.into_iter().skip(MAX_PENDING - 1).take(MAX_DISPLACED);
-    displaced.map(|(name, _)| name)
+    let mut bytes = 0_usize;
+    let fits = kept.iter().take(MAX_PENDING - 1).take_while(|(name, value)| {
+        bytes = bytes.saturating_add(cookies::PROVIDER_LOGIN.len() + name.len() + value.len());
+        bytes <= MAX_PENDING_BYTES
+    });
+    let stay = fits.count();
+    kept.into_iter().skip(stay).take(MAX_DISPLACED).map(|(name, _)| name)
 }
 
 #[derive(Deserialize)]
@@ -220,5 +228,49 @@ impl Desk {
         }
         let event = Event { reason: Some("provider"), ..about(Name::LoginSucceeded) };
         self.audit.record(&event, clock::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: usize) -> String {
+        format!("{number:0>22}")
+    }
+
+    /// Logins under way with values of these lengths, each a second after the one before it.
+    fn bringing(lengths: &[usize]) -> HeaderMap {
+        let pair = |(number, length): (usize, &usize)| {
+            let end = 1_800_000_000 + number;
+            let value = format!("{end}.{:A<1$}", "", length.saturating_sub(11));
+            format!("{}={value}", cookie_name(&name(number)))
+        };
+        let pairs: Vec<_> = lengths.iter().enumerate().map(pair).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_str(&pairs.join("; ")).unwrap());
+        headers
+    }
+
+    #[test]
+    fn logins_under_way_are_bounded_in_number_and_in_bytes_and_the_oldest_give_way() {
+        let most = MAX_PENDING_BYTES - cookie_name(&name(0)).len();
+        for (lengths, gone) in [
+            (&[][..], &[][..]),
+            (&[200; 4], &[]),
+            (&[200; 6], &[1, 0]),
+            (&[most], &[]),
+            (&[most + 1], &[0]),
+            (&[200, most], &[0]),
+            // As long as they come: one stays beside the new one.
+            (&[2_900; 4], &[2, 1, 0]),
+            // What is behind one that gives way does not stay instead.
+            (&[200, 2_900, 2_900], &[1, 0]),
+            (&[200, 2_900, 200], &[]),
+        ] {
+            let headers = bringing(lengths);
+            let names: Vec<_> = gone.iter().map(|number| name(*number)).collect();
+            assert_eq!(displaced(&headers).collect::<Vec<_>>(), names, "{lengths:?}");
+        }
     }
 }

@@ -123,6 +123,17 @@ impl Keyring {
         ready.map_or(&self.first, |(key, _)| key)
     }
 
+    /// The private keys that verify now: those that sign, did, or will.
+    pub fn private_keys(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
+        let later = self.later.iter().map(|(key, _)| key);
+        [&self.first].into_iter().chain(later).filter(move |key| self.verifies(key.id(), now))
+    }
+
+    /// Whether what the key of that id signed is verified now.
+    pub fn verifies(&self, id: &str, now: Timestamp) -> bool {
+        self.verifying.iter().any(|it| it.key.id() == id && it.counts(now))
+    }
+
     /// The public keys as a JWK Set (RFC 7517), ready to be sent; HS256 keys are never in it.
     pub fn jwks(&self, now: Timestamp) -> Bytes {
         if self.verifying.iter().all(|it| it.counts(now)) {
@@ -140,6 +151,12 @@ impl Keyring {
     /// their order): cached verifications hold only while it stays.
     pub const fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// When the first ends of the keys that verify now; for ever where none of them does. Cached verifications
+    /// hold until then.
+    pub fn first_end(&self, now: Timestamp) -> Option<Timestamp> {
+        self.verifying.iter().filter(|it| it.counts(now)).filter_map(|it| it.until).min()
     }
 
     fn find(&self, header: &Header, now: Timestamp) -> Result<&VerifyingKey, Invalid> {

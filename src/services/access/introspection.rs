@@ -67,7 +67,8 @@ impl Introspection {
         let (keyring, expected) = (&snapshot.keyring, &snapshot.expectations);
         let Some(provider) = provider_of(issuers(snapshot), token) else {
             let Ok(claims) = keyring.verify(token, expected, now) else { return Ok(None) };
-            let verified = VerifiedToken::new(claims.clone(), Source::Bearer, keyring, expected);
+            let verified =
+                VerifiedToken::new(claims.clone(), Source::Bearer, keyring, expected, now);
             let Ok(verified) = verified else { return Ok(None) };
             let principal = self.settle(snapshot, &verified, now).await?;
             return Ok(principal.map(|principal| Active {

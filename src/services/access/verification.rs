@@ -38,7 +38,7 @@ fn verify_own(
 ) -> Option<VerifiedToken> {
     let Issuers { keyring, expectations, .. } = issuers;
     match keyring.verify(token, expectations, now) {
-        Ok(claims) => VerifiedToken::new(claims, source, keyring, expectations).ok(),
+        Ok(claims) => VerifiedToken::new(claims, source, keyring, expectations, now).ok(),
         Err(reason) => {
             tracing::debug!(reason = reason.as_str(), "a token was refused");
             None

@@ -40,6 +40,8 @@ enum VerifiedBy {
         issuer: Arc<str>,
         audience: Arc<str>,
         fingerprint: u64,
+        /// The first end of a key then in force: after it, whether the one that verified it still is.
+        until: Option<Timestamp>,
     },
     /// Its settings are what the token was held against: they change by there being another.
     Provider { provider: Weak<Provider>, fingerprint: u64 },
@@ -57,7 +59,7 @@ pub struct Issuers<'a> {
 }
 
 impl VerifiedToken {
-    /// What the keyring just verified.
+    /// What the keyring verified just now.
     ///
     /// # Errors
     /// What it says does not fit into header fields.
@@ -66,6 +68,7 @@ impl VerifiedToken {
         source: Source,
         keyring: &Keyring,
         expected: &Expectations,
+        now: Timestamp,
     ) -> Result<Self, InvalidIdentity> {
         let identity = Identity::new(
             claims.subject,
@@ -86,6 +89,7 @@ impl VerifiedToken {
                 issuer: shared(&claims.issuer, [&expected.issuer]),
                 audience: shared(&claims.audience, &expected.audiences),
                 fingerprint: keyring.fingerprint(),
+                until: keyring.first_end(now),
             },
         })
     }
@@ -145,9 +149,10 @@ impl VerifiedToken {
     fn holds(&self, issuers: Issuers<'_>, now: Timestamp) -> bool {
         let Self { issued_at, not_before, expires_at, .. } = *self;
         match &self.by {
-            VerifiedBy::Ourselves { issuer, audience, fingerprint } => {
+            VerifiedBy::Ourselves { issuer, audience, fingerprint, until } => {
                 let expected = issuers.expectations;
                 *fingerprint == issuers.keyring.fingerprint()
+                    && until.is_none_or(|until| now < until)
                     && *issuer == expected.issuer
                     && expected.accepts_audience(audience)
                     && expected.check_times(issued_at, not_before, expires_at, now).is_ok()
@@ -235,10 +240,13 @@ mod tests {
     use super::*;
     use crate::adapters::ephemeral::bounded::MEAN_ENTRY_BYTES;
     use crate::model::clock::Timestamp;
+    use crate::rules::token::{Algorithm, ScheduledKey, SigningKey};
     use std::time::Duration;
 
     fn verified(keyring: &Keyring) -> Arc<VerifiedToken> {
-        Arc::new(VerifiedToken::new(claims(), Source::Bearer, keyring, &expectations()).unwrap())
+        let verified =
+            VerifiedToken::new(claims(), Source::Bearer, keyring, &expectations(), now());
+        Arc::new(verified.unwrap())
     }
 
     fn find(
@@ -290,6 +298,31 @@ mod tests {
         tokens.remember("t", verified(&before));
         assert!(find(&tokens, "t", &before, &expectations(), now()).is_some());
         assert!(find(&tokens, "t", &after, &expectations(), now()).is_none());
+    }
+
+    /// Nothing tells when a key ends: its time does.
+    #[test]
+    fn a_hit_never_outlives_the_key_that_verified_it() {
+        let key = || {
+            let text = SigningKey::generate(Algorithm::EdDsa).unwrap();
+            SigningKey::parse(Algorithm::EdDsa, &text).unwrap()
+        };
+        let ends = |key, seconds| (key, Some(later(seconds)));
+        let (other, gone) = (key(), key());
+        let token = Keyring::new(other, Vec::new()).unwrap();
+        let public = token.private_keys(now()).next().unwrap().verifying_key();
+        let signing = ScheduledKey { key: key(), signs_from: now(), verifies_until: None };
+        let others = vec![ends(public, 60), ends(gone.verifying_key(), 0)];
+        let keyring = Keyring::scheduled(vec![signing], others).unwrap();
+        let token = token.issue(&claims()).unwrap();
+        let tokens = VerifiedTokens::new(100);
+        tokens.remember(token.expose(), verified(&keyring));
+        for (at, holds) in [(later(59), true), (later(60), false), (later(120), false)] {
+            let found = find(&tokens, token.expose(), &keyring, &expectations(), at);
+            assert_eq!(found.is_some(), holds, "{at:?}");
+            let verified = keyring.verify(token.expose(), &expectations(), at);
+            assert_eq!(verified.is_ok(), holds, "{at:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A login that waits for the provider, in the keeping of the browser that began it.
 //!
 //! It is sealed under a key that comes of the signing key, for its state and its provider, so that nobody can read
-//! or make one, and every gateway with the same keys opens it. Nothing of it is kept here: no number of logins that
+//! or make one, and every gateway with the same keys opens it, whichever of them signs by its clock. What a key
+//! sealed that is void opens no more. Nothing of it is kept here: no number of logins that
 //! are begun and never end shuts anybody out. Of those that came back a trace is kept for as long as they could come
 //! back again, as far as there is room; behind it stands the provider, which takes a code once.
 
@@ -21,8 +22,6 @@ pub const PENDING_TTL: Duration = Duration::from_secs(600);
 const NAME_LENGTH: usize = 22;
 /// What the key is for.
 const PURPOSE: &str = "provider-login";
-/// Keys that open: that of the signing key in force, and the one before it.
-const MAX_KEYS: usize = 2;
 /// Traces of logins that came back, in each of two halves.
 const MAX_TRACES: usize = 16_384;
 
@@ -63,11 +62,13 @@ impl Kept {
     }
 }
 
+/// Each with the id of the signing key that it comes of; no more than a keyring has.
+type Keys = Vec<(Arc<str>, Arc<SealingKey>)>;
+
 /// Seals and opens logins under way.
 pub(super) struct Keeping {
     keyring: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
-    /// The newest first, each with the id of the signing key that it comes of.
-    keys: Mutex<Vec<(Box<str>, Arc<SealingKey>)>>,
+    keys: Mutex<Keys>,
     traces: Mutex<Traces>,
 }
 
@@ -91,8 +92,10 @@ impl Keeping {
         now: Timestamp,
     ) -> Result<Kept, Unopened> {
         let ends_at = now.plus(PENDING_TTL).seconds();
-        let keys = self.keys(now)?;
-        let key = keys.first().ok_or(Unopened)?;
+        let keyring = (self.keyring)();
+        let signing = keyring.signing(now).id();
+        let keys = self.keys(&keyring, now)?;
+        let (_, key) = keys.iter().find(|(id, _)| **id == *signing).ok_or(Unopened)?;
         let Pending { nonce, verifier, return_to } = pending;
         let target = return_to.as_ref().map_or("", ReturnTo::as_str);
         let plain = Secret::new(format!("{}\n{}\n{target}", nonce.expose(), verifier.expose()));
@@ -114,8 +117,8 @@ impl Keeping {
             return None;
         }
         let bound_to = bound_to(state, provider, ends_at);
-        let keys = self.keys(now).ok()?;
-        let plain = keys.iter().find_map(|key| key.open(&bound_to, sealed).ok())?;
+        let keys = self.keys(&(self.keyring)(), now).ok()?;
+        let plain = keys.iter().find_map(|(_, key)| key.open(&bound_to, sealed).ok())?;
         let mut parts = str::from_utf8(&plain).ok()?.splitn(3, '\n');
         let (nonce, verifier, target) = (parts.next()?, parts.next()?, parts.next()?);
         let first = lock(&self.traces).is_first(opaque::digest(state.expose()), now);
@@ -126,17 +129,18 @@ impl Keeping {
         })
     }
 
-    /// The keys that open, first the one that seals.
-    fn keys(&self, now: Timestamp) -> Result<Vec<Arc<SealingKey>>, Unopened> {
-        let keyring = (self.keyring)();
-        let signing = keyring.signing(now);
+    /// Those of every private key in the keyring, and of those that were in it, as long as it verifies what they
+    /// signed: of a key that is given in the configuration the private half goes before the public one.
+    fn keys(&self, keyring: &Keyring, now: Timestamp) -> Result<Keys, Unopened> {
         let mut keys = lock(&self.keys);
-        if keys.first().is_none_or(|(id, _)| **id != *signing.id()) {
-            let key = SealingKey::derive(PURPOSE, &signing.seed())?;
-            keys.insert(0, (signing.id().into(), Arc::new(key)));
-            keys.truncate(MAX_KEYS);
+        keys.retain(|(id, _)| keyring.verifies(id, now));
+        for private in keyring.private_keys(now) {
+            if keys.iter().all(|(id, _)| **id != *private.id()) {
+                let key = SealingKey::derive(PURPOSE, &private.seed())?;
+                keys.push((private.id().into(), Arc::new(key)));
+            }
         }
-        Ok(keys.iter().map(|(_, key)| Arc::clone(key)).collect())
+        Ok(keys.clone())
     }
 }
 
@@ -171,14 +175,26 @@ impl Traces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::token::{Algorithm, SigningKey};
+    use crate::rules::token::{Algorithm, ScheduledKey, SigningKey};
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn key() -> SigningKey {
+        let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
+        SigningKey::parse(Algorithm::EdDsa, &key).unwrap()
+    }
 
     fn keyring() -> Arc<Keyring> {
-        let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
-        let key = SigningKey::parse(Algorithm::EdDsa, &key).unwrap();
-        Arc::new(Keyring::new(key, Vec::new()).unwrap())
+        Arc::new(Keyring::new(key(), Vec::new()).unwrap())
+    }
+
+    fn scheduled(
+        key: SigningKey,
+        signs_from: Timestamp,
+        verifies_until: Option<Timestamp>,
+    ) -> ScheduledKey {
+        ScheduledKey { key, signs_from, verifies_until }
     }
 
     fn keeping(keyring: &Arc<Keyring>) -> Keeping {
@@ -236,22 +252,43 @@ mod tests {
         assert!(two.open(&state("s"), "idp", value, NOW).unwrap().return_to.is_none());
     }
 
+    /// Whichever key signs by the clock of each, and whether or not it was asked before.
     #[test]
-    fn a_login_outlives_a_rotation_of_the_signing_key() {
-        let current = Arc::new(Mutex::new(keyring()));
+    fn a_login_outlives_a_planned_switch_at_every_gateway() {
+        let switch = NOW.plus(Duration::from_secs(60));
+        let (before, after) = (switch.minus(SECOND), switch.plus(SECOND));
+        let first = scheduled(key(), Timestamp::from_seconds(0), Some(switch.plus(PENDING_TTL)));
+        let second = scheduled(key(), switch, None);
+        let keyring = Arc::new(Keyring::scheduled(vec![first, second], Vec::new()).unwrap());
+        for (sealed_at, opened_at) in [(before, after), (switch, before), (before, before)] {
+            let kept = keeping(&keyring).seal(&state("s"), "idp", &pending("/"), sealed_at);
+            let kept = kept.unwrap();
+            let fresh = keeping(&keyring);
+            let opened = fresh.open(&state("s"), "idp", kept.value.expose(), opened_at);
+            assert!(opened.is_some(), "{sealed_at:?} {opened_at:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_outlives_a_change_of_a_given_key_that_verifies_on_and_no_key_that_is_void() {
+        let (old, new) = (key(), key());
+        let public = old.verifying_key();
+        let current = Arc::new(Mutex::new(Arc::new(Keyring::new(old, Vec::new()).unwrap())));
         let read = Arc::clone(&current);
         let keeping = Keeping::new(move || Arc::clone(&lock(&read)));
-        let first = keeping.seal(&state("1"), "idp", &pending("/"), NOW).unwrap();
+        let seal = |text| keeping.seal(&state(text), "idp", &pending("/"), NOW).unwrap();
+        let open = |text, kept: &Kept| {
+            keeping.open(&state(text), "idp", kept.value.expose(), NOW).is_some()
+        };
+        let (first, second) = (seal("1"), seal("2"));
+        *lock(&current) = Arc::new(Keyring::new(new, vec![public]).unwrap());
+        let third = seal("3");
+        assert!(open("1", &first));
+        // All keys before this one were stolen: what they sealed others could have made.
         *lock(&current) = keyring();
-        let second = keeping.seal(&state("2"), "idp", &pending("/"), NOW).unwrap();
-        assert!(keeping.open(&state("1"), "idp", first.value.expose(), NOW).is_some());
-        assert!(keeping.open(&state("2"), "idp", second.value.expose(), NOW).is_some());
-        let third = keeping.seal(&state("3"), "idp", &pending("/"), NOW).unwrap();
-        for _ in 0..2 {
-            *lock(&current) = keyring();
-            keeping.seal(&state("x"), "idp", &pending("/"), NOW).unwrap();
-        }
-        assert!(keeping.open(&state("3"), "idp", third.value.expose(), NOW).is_none());
+        assert!(!open("2", &second) && !open("3", &third));
+        assert!(open("4", &seal("4")));
+        assert_eq!(lock(&keeping.keys).len(), 1);
     }
 
     #[test]

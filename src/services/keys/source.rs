@@ -46,7 +46,8 @@ impl Source {
         }
     }
 
-    /// The keys of assertions in force; as [`Source::keyring`].
+    /// The keys of assertions in force; as [`Source::keyring`]. `retired` stay published where keys are in files.
+    /// A key in the database has an end: one that is gone before it is void, and published no more.
     ///
     /// # Errors
     /// A key cannot be used, or is one of the keyring's too.
@@ -71,7 +72,7 @@ impl Source {
         let signing = signing.into_iter();
         let signing = signing.map(|it| AssertionKey { key: it.key, signs_from: it.signs_from });
         let others: Vec<VerifyingKey> = others.into_iter().map(|(key, _)| key).collect();
-        AssertionKeys::new(issuer, signing.collect(), others, keyring, retired)
+        AssertionKeys::new(issuer, signing.collect(), others, keyring, Vec::new())
     }
 
     /// The secret of the key of the outbox, where it is not this gateway's own.

@@ -178,8 +178,8 @@ impl Vault {
         Ok(keys)
     }
 
-    /// Adds a key, and says when those before it end; since when it signs. That is in a second of its own: of two
-    /// keys of one second nobody could tell the newer. `unless_younger`: not before the newest is that old at
+    /// Adds a key, and says when those before it end; since when it signs. That is in a second of its own, where
+    /// others stay: of two keys of one second nobody could tell the newer. `unless_younger`: not before the newest is that old at
     /// the moment when this one signs.
     ///
     /// # Errors
@@ -200,6 +200,8 @@ impl Vault {
             return Ok(Err(why));
         }
         let newest = keys.of(purpose).filter_map(|key| key.stored.signs_from).max();
+        // Where all others go, one that is announced among them, the new one has none to come after.
+        let newest = newest.filter(|_| before == Before::Verify);
         let second = newest.map(|newest| newest.plus(Duration::from_secs(1)));
         draft.signs_from =
             draft.signs_from.map(|from| second.map_or(from, |second| from.max(second)));

@@ -133,8 +133,45 @@ async fn one_key_is_announced_at_a_time_and_those_before_it_end() {
     // Those that were stolen are gone at once.
     let third = add(Duration::ZERO, Before::Void, None).await.unwrap();
     let keys = vault.read().await.unwrap();
-    assert_eq!(keys.of(purpose).map(|key| &key.stored.id).collect::<Vec<_>>(), [&third]);
+    let left: Vec<_> =
+        keys.of(purpose).map(|key| (&key.stored.id, key.stored.signs_from)).collect();
+    assert_eq!(left, [(&third, Some(NOW))], "at once, whatever was announced");
     assert_eq!(keys.of(KeyPurpose::Assertion).count(), 1);
+    // So it is no announcement that stands in the way of the next.
+    assert!(add(AHEAD, Before::Verify, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stolen_key_of_assertions_is_published_no_more_and_another_is_until_its_end() {
+    let (_directory, store) = sample::open().await;
+    let vault = vault(&store, OLD);
+    let first = begin(&vault, &EarlierKeys::default()).await.unwrap();
+    let assertion_keys = |keys: OpenedKeys, retired| {
+        let source = Source::Vault(Arc::new(keys));
+        let keyring = source.keyring(Algorithm::Es256, &Given::default(), NOW).unwrap();
+        source.assertion_keys("i".into(), AHEAD, &keyring, retired, NOW).unwrap()
+    };
+    let published = |keys: &crate::rules::token::AssertionKeys| -> BTreeSet<String> {
+        let set: serde_json::Value = serde_json::from_slice(&keys.jwks(NOW)).unwrap();
+        let ids = set["keys"].as_array().unwrap().iter();
+        ids.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    let token = first.of(KeyPurpose::Token).next().unwrap().stored.id.clone();
+    let before = assertion_keys(first, Vec::new());
+    let add = async |before| {
+        let draft = draft(KeyPurpose::Assertion, Duration::ZERO).await;
+        let id = draft.id.clone();
+        vault.add(draft, before, None, NOW).await.unwrap().unwrap();
+        id
+    };
+    let second = add(Before::Verify).await;
+    let both = assertion_keys(vault.read().await.unwrap(), before.retire(NOW));
+    assert!(
+        published(&both).is_superset(&published(&before)) && published(&both).contains(&second)
+    );
+    let third = add(Before::Void).await;
+    let after = assertion_keys(vault.read().await.unwrap(), both.retire(NOW));
+    assert_eq!(published(&after), [token, third].into());
 }
 
 #[tokio::test]

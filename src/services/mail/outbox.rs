@@ -62,8 +62,18 @@ pub(crate) struct Linked<'a> {
 /// Writes mails into transactions. Where no mail server is configured, none are.
 #[derive(Debug)]
 pub struct Outbox {
-    key: Option<OutboxKey>,
+    key: Key,
     language: Language,
+}
+
+/// What seals the links of mails.
+#[derive(Debug)]
+enum Key {
+    /// No mail is written.
+    Closed,
+    /// It is in the database, where no gateway has made it yet.
+    Missing,
+    Held(OutboxKey),
 }
 
 impl Outbox {
@@ -84,7 +94,22 @@ impl Outbox {
             None => OutboxKey::load(&file(data_dir)),
         };
         let key = settings.map(|_| open()).transpose()?;
-        Ok(Self { key, language: settings.map_or(Language::default(), |of| of.language) })
+        Ok(Self::holding(settings, key.map_or(Key::Closed, Key::Held)))
+    }
+
+    /// As [`Outbox::open`], with the key in the database, for those who make none there: while it is missing,
+    /// what would write a mail fails.
+    pub fn of_vault(settings: Option<&Settings>, key: Option<&Secret>) -> Result<Self, Fault> {
+        let key = match (settings, key) {
+            (None, _) => Key::Closed,
+            (Some(_), None) => Key::Missing,
+            (Some(_), Some(secret)) => Key::Held(OutboxKey::derive(secret)?),
+        };
+        Ok(Self::holding(settings, key))
+    }
+
+    fn holding(settings: Option<&Settings>, key: Key) -> Self {
+        Self { key, language: settings.map_or(Language::default(), |of| of.language) }
     }
 
     /// The secret of the key in `data_dir`, where there is one: to be taken over.
@@ -94,7 +119,7 @@ impl Outbox {
 
     /// Whether mails are written.
     pub const fn is_open(&self) -> bool {
-        self.key.is_some()
+        !matches!(self.key, Key::Closed)
     }
 
     /// Spoken where nobody asked for another.
@@ -111,7 +136,8 @@ impl Outbox {
         language: Option<Language>,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let (Some(key), Some(recipient)) = (&self.key, &user.email) else { return Ok(()) };
+        let Some(recipient) = &user.email else { return Ok(()) };
+        let Some(key) = self.sealing()? else { return Ok(()) };
         let mail = NewMail {
             id: &random::ordered_uuid().to_string(),
             user: user.id,
@@ -134,7 +160,7 @@ impl Outbox {
         language: Option<Language>,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let Some(key) = &self.key else { return Ok(()) };
+        let Some(key) = self.sealing()? else { return Ok(()) };
         let (user, address) = match recipient {
             Some((user, address)) => (user, address.expose()),
             None => (NOBODY, "nobody"),
@@ -160,7 +186,21 @@ impl Outbox {
     }
 
     pub(super) const fn key(&self) -> Option<&OutboxKey> {
-        self.key.as_ref()
+        match &self.key {
+            Key::Held(key) => Some(key),
+            Key::Closed | Key::Missing => None,
+        }
+    }
+
+    /// `None` where no mail is written.
+    fn sealing(&self) -> Result<Option<&OutboxKey>, Fault> {
+        match &self.key {
+            Key::Held(key) => Ok(Some(key)),
+            Key::Closed => Ok(None),
+            Key::Missing => Err(Fault(
+                "a mail would have to be sealed, and no gateway has made the key yet: start one first".to_owned(),
+            )),
+        }
     }
 }
 
@@ -171,11 +211,39 @@ fn file(data_dir: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::mail::Tls;
+    use crate::adapters::store::sample::{self, NOW};
 
     #[test]
     fn links_and_their_letters_have_one_name() {
         assert_eq!(LinkPurpose::Reset.as_str(), Letter::Reset.as_str());
         assert_eq!(LinkPurpose::Verification.as_str(), Letter::Verification.as_str());
+    }
+
+    #[tokio::test]
+    async fn no_mail_is_written_that_nobody_could_open() {
+        let (_directory, store) = sample::open().await;
+        let settings = Settings {
+            server: "127.0.0.1".into(),
+            port: 25,
+            tls: Tls::None,
+            credentials: None,
+            ca: None,
+            sender: EmailAddress::parse("a@b").unwrap(),
+            sender_name: "Acme".into(),
+            timeout: Duration::from_secs(1),
+            language: Language::En,
+        };
+        let outbox = Outbox::of_vault(Some(&settings), None).unwrap();
+        let mut transaction = store.begin_write().await.unwrap();
+        let linked = Linked {
+            purpose: LinkPurpose::Reset,
+            token: &Secret::new("id.secret"),
+            expires_at: NOW,
+        };
+        assert!(outbox.is_open());
+        assert!(outbox.post(&mut transaction, None, &linked, None, NOW).await.is_err());
+        assert!(!Outbox::of_vault(None, None).unwrap().is_open());
     }
 
     #[test]

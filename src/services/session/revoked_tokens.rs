@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -14,6 +14,8 @@ use crate::model::token_mark::{Mark, RevokedMark, TokenMarks};
 
 /// Marks kept in memory; with more of them the store is asked each time.
 const CAPACITY: usize = 262_144;
+/// Least time before all of them are read again that were too many: they end, and are swept.
+const TRY_AGAIN: Duration = Duration::from_secs(300);
 /// Marks read at once.
 const PAGE: i64 = 4_096;
 /// Questions to the store at once.
@@ -33,8 +35,8 @@ enum Extent {
     Reading,
     /// All of it.
     Whole,
-    /// There is more than memory has room for.
-    TooMuch,
+    /// There was more than memory has room for, by then.
+    TooMuch(Instant),
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +91,7 @@ impl RevokedTokens {
     /// One more.
     pub(super) fn add(&self, revoked: RevokedMark) {
         let mut known = self.write();
-        if known.extent == Extent::TooMuch {
+        if matches!(known.extent, Extent::TooMuch(_)) {
             return;
         }
         known.add(revoked);
@@ -119,7 +121,12 @@ impl RevokedTokens {
     /// In the background, and once: whoever asks meanwhile asks the store for its own token.
     fn begin_to_read(self: &Arc<Self>, store: &Store) {
         let mut known = self.write();
-        if known.extent != Extent::Changes {
+        let is_due = match known.extent {
+            Extent::Changes => true,
+            Extent::TooMuch(since) => since.elapsed() >= TRY_AGAIN,
+            Extent::Reading | Extent::Whole => false,
+        };
+        if !is_due {
             return;
         }
         known.extent = Extent::Reading;
@@ -177,7 +184,9 @@ impl Known {
     fn give_up(&mut self) {
         tracing::warn!(most = CAPACITY, "too many tokens are revoked: the store is asked for each");
         self.marks = HashMap::new();
-        self.extent = Extent::TooMuch;
+        self.extent = Extent::TooMuch(Instant::now());
+        // Whoever still reads is not to take the next attempt for its own.
+        self.forgotten = self.forgotten.wrapping_add(1);
     }
 }
 
@@ -253,6 +262,24 @@ mod tests {
         assert_eq!(tokens.ask(&store, &marks("1")).await, Err(Unknowable));
         until_read(&tokens).await;
         assert_eq!(tokens.recall(&marks("1")), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_too_much_is_read_again_after_a_while() {
+        let (_directory, store) = sample::open().await;
+        let mut transaction = store.begin_write().await.unwrap();
+        transaction.revoke_tokens(revoked(1), NOW).await.unwrap();
+        transaction.commit().await.unwrap();
+        let tokens = Arc::new(RevokedTokens::new());
+        tokens.write().give_up();
+        assert_eq!(tokens.ask(&store, &marks("1")).await, Ok(true));
+        let Extent::TooMuch(since) = tokens.read().extent else { panic!("too soon") };
+        tokens.write().extent = Extent::TooMuch(since.checked_sub(TRY_AGAIN).unwrap());
+        assert_eq!(tokens.ask(&store, &marks("1")).await, Ok(true));
+        until_read(&tokens).await;
+        for (session, is_revoked) in [("1", true), ("2", false)] {
+            assert_eq!(tokens.recall(&marks(session)), Some(is_revoked), "{session}");
+        }
     }
 
     #[test]

@@ -22,7 +22,8 @@ const fn caller<'a>(client_cn: Option<&'a str>, asked: Asked<'a>) -> Caller<'a> 
 }
 
 fn principal() -> Principal {
-    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations()).unwrap();
+    let token =
+        VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations(), now()).unwrap();
     Principal::new(token.proof().identity)
 }
 
@@ -137,7 +138,8 @@ fn without_a_client_certificate_none_is_met() {
 
 #[test]
 fn the_roles_that_count_now_decide() {
-    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations()).unwrap();
+    let token =
+        VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations(), now()).unwrap();
     let roles = Roles::parse(["admin"]).unwrap();
     let current = Principal::with_current_roles(token.proof().identity, roles);
     let reader = policy(false, Demand::None, Demand::None, Demand::Met);
@@ -191,7 +193,7 @@ fn each_denial_has_its_status() {
 fn a_second_factor_is_asked_of_whoever_passes_otherwise() {
     let demanding = Policy { second_factor: true, ..Policy::default() };
     let pass = |claims: Claims| {
-        let token = VerifiedToken::new(claims, Source::Bearer, &keyring(), &expectations());
+        let token = VerifiedToken::new(claims, Source::Bearer, &keyring(), &expectations(), now());
         let principal = Principal::new(token.unwrap().proof().identity);
         authorize(&demanding, Verdict::Proven(principal), caller(None, asked(&Method::GET)))
             .map(|_| ())
@@ -207,7 +209,8 @@ fn a_second_factor_is_asked_of_whoever_passes_otherwise() {
 #[test]
 fn only_a_cookie_s_request_must_show_that_it_was_meant() {
     let of = |source| {
-        let token = VerifiedToken::new(claims(), source, &keyring(), &expectations()).unwrap();
+        let token =
+            VerifiedToken::new(claims(), source, &keyring(), &expectations(), now()).unwrap();
         Verdict::Proven(Principal::new(token.proof().identity))
     };
     let open = Policy { public: true, ..Policy::default() };

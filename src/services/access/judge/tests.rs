@@ -179,8 +179,9 @@ async fn what_cannot_be_known_lets_nobody_in() {
 #[test]
 fn the_user_of_the_session_must_be_that_of_the_token() {
     let keyring = keyring();
-    let token =
-        |claims| VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations()).unwrap();
+    let token = |claims| {
+        VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations(), now()).unwrap()
+    };
     let past = now().minus(Duration::from_secs(60));
     let of = |id| standing(user(id, past), false);
     let prove =
@@ -193,7 +194,8 @@ fn the_user_of_the_session_must_be_that_of_the_token() {
 
 #[test]
 fn roles_that_changed_since_the_issue_count_from_the_store() {
-    let token = VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations()).unwrap();
+    let token =
+        VerifiedToken::new(claims(), Source::Bearer, &keyring(), &expectations(), now()).unwrap();
     let second = Duration::from_secs(1);
     for (changed, roles) in
         [(now().minus(second), "reader"), (now(), "admin"), (now().plus(second), "admin")]
@@ -210,7 +212,8 @@ fn roles_that_changed_since_the_issue_count_from_the_store() {
 #[test]
 fn who_lacks_a_demanded_second_factor_is_half_proven() {
     let (keyring, past) = (keyring(), now().minus(Duration::from_secs(60)));
-    let token = |claims| VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations());
+    let token =
+        |claims| VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations(), now());
     let bare = Claims { roles: Roles::none(), ..claims() };
     let strong = Claims { second_factor_at: Some(past), ..claims() };
     let (nobody, admins) =
@@ -241,7 +244,8 @@ fn who_lacks_a_demanded_second_factor_is_half_proven() {
 #[test]
 fn a_token_without_roles_has_those_in_the_store() {
     let bare = Claims { roles: Roles::none(), ..claims() };
-    let token = VerifiedToken::new(bare, Source::Bearer, &keyring(), &expectations()).unwrap();
+    let token =
+        VerifiedToken::new(bare, Source::Bearer, &keyring(), &expectations(), now()).unwrap();
     let standing = standing(user(7, now().minus(Duration::from_secs(60))), true);
     let principal = proven(prove(token.proof(), &standing, &RequiredFactor::default()).unwrap());
     assert_eq!(principal.roles().header(), "admin");
