@@ -86,8 +86,9 @@ fn find(criterion: &mut Criterion) {
             .map(|at| {
                 let claims = claims(&format!("token-{at}"));
                 let token = keyring.issue(&claims).expect("a token");
-                let entry = VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations())
-                    .expect("fits");
+                let entry =
+                    VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations(), now());
+                let entry = entry.expect("fits");
                 verified.remember(token.expose(), Arc::new(entry));
                 token
             })
