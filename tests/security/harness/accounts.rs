@@ -1,0 +1,58 @@
+//! The accounts of a gateway to be. The command line makes them once for all tests that want the same.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+
+use super::cli;
+use super::setup::{Setup, password_of};
+use super::wait::until;
+
+const FILE: &str = "guarita.db";
+
+/// Makes the accounts in a directory that is ready.
+pub async fn make(directory: &Path, setup: &Setup) {
+    let Some(kept) = kept(setup) else { return create(directory, setup).await };
+    if !kept.exists() {
+        // Whoever comes first makes it; the others wait.
+        let lock = fs::File::create(kept.with_extension("lock")).unwrap();
+        until("the accounts of other tests", || async { lock.try_lock().ok() }).await;
+        if !kept.exists() {
+            create(directory, setup).await;
+            let copy = kept.with_extension("new");
+            fs::copy(directory.join("data").join(FILE), &copy).unwrap();
+            fs::rename(copy, &kept).unwrap();
+            return;
+        }
+    }
+    let data = directory.join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    fs::copy(&kept, data.join(FILE)).unwrap();
+}
+
+/// Where the database of such accounts is kept; none where it hangs on more than who they are.
+fn kept(setup: &Setup) -> Option<PathBuf> {
+    if setup.users().next().is_none() {
+        return None;
+    }
+    let mut hasher = DefaultHasher::new();
+    let executable = fs::metadata(env!("CARGO_BIN_EXE_guarita")).unwrap();
+    (executable.len(), executable.modified().unwrap()).hash(&mut hasher);
+    setup.what_accounts_hang_on()?.hash(&mut hasher);
+    setup.users().for_each(|user| user.hash(&mut hasher));
+    let name = format!("accounts-{:016x}.db", hasher.finish());
+    Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+}
+
+async fn create(directory: &Path, setup: &Setup) {
+    for (name, email, roles) in setup.users() {
+        let mut command = cli::command(directory);
+        command.args(["user", "create", "--config", "guarita.toml", "--password-stdin"]);
+        command.args(["--username", name]);
+        command.args(roles.iter().flat_map(|role| ["--role", role.as_str()]));
+        command.args(email.iter().flat_map(|email| ["--email", *email]));
+        command.envs(setup.variables().iter().cloned());
+        cli::finish(&mut command, &password_of(name)).await.succeeded();
+    }
+}
