@@ -33,9 +33,7 @@ pub async fn make(directory: &Path, setup: &Setup) {
 
 /// Where the database of such accounts is kept; none where it hangs on more than who they are.
 fn kept(setup: &Setup) -> Option<PathBuf> {
-    if setup.users().next().is_none() {
-        return None;
-    }
+    setup.users().next()?;
     let mut hasher = DefaultHasher::new();
     let executable = fs::metadata(env!("CARGO_BIN_EXE_guarita")).unwrap();
     (executable.len(), executable.modified().unwrap()).hash(&mut hasher);

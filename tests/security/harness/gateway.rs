@@ -8,13 +8,14 @@ use std::process::{ExitStatus, Stdio};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use super::accounts;
 use super::canary;
 use super::cli::{self, Outcome};
 use super::log::Log;
 use super::message::{Request, Response};
 use super::persona::Persona;
 use super::raw::{Tls, Wire};
-use super::setup::{HOST, Setup, password_of};
+use super::setup::{HOST, Setup};
 use super::wait::{until, within};
 
 /// A gateway in a process and a directory of its own; it dies with this value.
@@ -35,14 +36,7 @@ impl Gateway {
         let setup = setup.apart();
         let directory = tempfile::tempdir().unwrap();
         setup.write(directory.path());
-        for (name, email, roles) in setup.users() {
-            let mut arguments = create_user(name);
-            arguments.extend(roles.iter().flat_map(|role| ["--role", role.as_str()]));
-            arguments.extend(email.iter().flat_map(|email| ["--email", *email]));
-            let mut command = cli::command(directory.path());
-            command.args(arguments).envs(setup.variables().iter().cloned());
-            cli::finish(&mut command, &password_of(name)).await.succeeded();
-        }
+        accounts::make(directory.path(), &setup).await;
         Self::start_in(directory, setup).await
     }
 
@@ -275,11 +269,6 @@ impl Drop for Gateway {
         canary::assert_silent("the audit file", &canary::audit_text(&self.data()));
         canary::assert_silent("a metric", &metrics);
     }
-}
-
-fn create_user(name: &str) -> Vec<&str> {
-    let verb = ["user", "create", "--config", "guarita.toml", "--password-stdin"];
-    verb.into_iter().chain(["--username", name]).collect()
 }
 
 fn spawn(directory: &Path, setup: &Setup) -> Child {

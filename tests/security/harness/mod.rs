@@ -1,5 +1,6 @@
 //! What the tests drive the gateway with: the executable itself, callers, upstreams, certificates.
 
+pub mod accounts;
 pub mod authenticator;
 pub mod browser;
 pub mod caddy;

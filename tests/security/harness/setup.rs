@@ -337,6 +337,26 @@ impl Setup {
             .map(|user| (user.name.as_str(), user.email.as_deref(), user.roles.as_slice()))
     }
 
+    /// What accounts hang on beside who they are: how their passwords are kept. None where it is not in the
+    /// usual file that they are, or more than that: what people are told by mail, say.
+    pub(super) fn what_accounts_hang_on(&self) -> Option<Vec<(&str, &str)>> {
+        let usual = |section: &str, key: &str| {
+            matches!(section, "ops" | "tokens" | "drain" | "rate_limits" | "lockout" | "sessions")
+                || ["data_dir", "public_url", "database"].contains(&key)
+                || section == "passwords"
+        };
+        let is_usual = self.values.keys().all(|(section, key)| usual(section, key))
+            && self
+                .values
+                .get(&(String::new(), "data_dir".into()))
+                .is_some_and(|at| at == "\"data\"");
+        if !self.is_on_file() || !is_usual || !self.environment.is_empty() {
+            return None;
+        }
+        let passwords = self.values.iter().filter(|((section, _), _)| section == "passwords");
+        Some(passwords.map(|((_, key), value)| (key.as_str(), value.as_str())).collect())
+    }
+
     pub fn variables(&self) -> &[(String, String)] {
         &self.environment
     }

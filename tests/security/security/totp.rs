@@ -200,7 +200,8 @@ async fn totp_007_half_a_login_opens_nothing() {
         assert_eq!(answer.status, 401, "{path}: {}", answer.text());
     }
     let question = introspection::form(introspection::INTROSPECT, &[("token", &half)]);
-    bearer.send(question).await.assert_problem(401, "invalid_client");
+    let refused = bearer.send(question).await;
+    refused.assert_client_refused(401, "invalid_client", "invalid_client");
     for cookie in ["__Host-guarita-session", "__Host-session", "sid"] {
         let request = Request::get("/api/x").header("cookie", &format!("{cookie}={half}"));
         assert_eq!(stage.anonymous().send(request).await.status, 401, "{cookie}");
