@@ -1,9 +1,14 @@
 //! Gateways that share a Redis: what is counted and what is used once is so over all of them.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::harness::authenticator::{complete, ticket, with_factors};
-use crate::harness::{Answer, Authenticator, Gateway, Persona, Redis, Setup, Socket, Upstream};
+use crate::harness::{
+    Answer, Authenticator, Gateway, Persona, Redis, Relay, Setup, Socket, Upstream,
+};
 use crate::harness::{database, password_of, until};
 
 /// Answers may be late where many tests run at once, and that must not change what is counted.
@@ -82,6 +87,37 @@ async fn a_login_that_began_at_one_gateway_ends_once_at_another() {
         refusals.push(answer.json()["code"].as_str().unwrap().to_owned());
     }
     assert_eq!(refusals.last().map(String::as_str), Some("invalid_mfa_token"), "{refusals:?}");
+}
+
+#[tokio::test]
+async fn no_transaction_waits_for_a_slow_redis() {
+    let (redis, upstream) = (Redis::start().await, Upstream::start().await);
+    let way = Relay::to(redis.url().trim_start_matches("redis://").parse().unwrap()).await;
+    let setup = with_factors(Setup::standard(&upstream.url()));
+    let gateway =
+        on(&redis, setup).set("store.redis", &format!("\"redis://{}\"", way.address)).start().await;
+    up(&gateway, 1.0).await;
+    let (_, _, codes) = Authenticator::enrol(&gateway, "alice").await;
+    let ticket = ticket(&gateway, "alice").await;
+    way.slow_down(Duration::from_secs(1));
+    let mut ending = pin!(complete(&gateway, &ticket, "recovery_code", &codes[0]));
+    let file = gateway.data().join("guarita.db");
+    let used = until("the code to be used up", || async {
+        let used = database::execute(
+            &file,
+            "SELECT COUNT(*) FROM recovery_codes WHERE used_at IS NOT NULL",
+        )
+        .await;
+        (used == ["1"]).then_some(())
+    });
+    tokio::select! {
+        biased;
+        () = used => {}
+        answer = &mut ending => panic!("the code was used up in the end: {}", answer.text()),
+    }
+    // Written down, while the ticket is still asked for.
+    let answer = ending.await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 #[tokio::test]

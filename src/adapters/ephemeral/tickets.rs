@@ -135,8 +135,12 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         }
     }
 
-    /// As [`Tickets::take`], while a transaction is open: where tickets are in the database, it is taken in that
-    /// one.
+    /// Whether they are taken in transactions; elsewhere a transaction would wait for them.
+    pub const fn are_in_the_database(&self) -> bool {
+        matches!(self.place, Place::Database(..))
+    }
+
+    /// As [`Tickets::take`], in a transaction that is open, where tickets are in the database.
     ///
     /// # Errors
     /// [`OutOfReach`]

@@ -62,7 +62,16 @@ impl Challenge {
             let unproven = self.factor.refuse(transaction, user, unproven, now).await?;
             return Ok(Err(Failure::Unproven(user, unproven)));
         }
-        match self.login.tickets.take_within(&mut transaction, ticket, now).await {
+        let taken = if self.login.tickets.are_in_the_database() {
+            self.login.tickets.take_within(&mut transaction, ticket, now).await
+        } else {
+            // Nobody who writes waits for Redis: the answer is used up now, whatever becomes of the ticket.
+            transaction.commit().await?;
+            let taken = self.login.tickets.take(ticket, now).await;
+            transaction = self.store.begin_write_for(user).await?;
+            taken
+        };
+        match taken {
             Ok(Some(_)) => {}
             Ok(None) => return Ok(Err(Failure::InvalidTicket)),
             Err(OutOfReach) => return Ok(Err(Failure::OutOfReach)),

@@ -18,11 +18,13 @@ pub async fn make(directory: &Path, setup: &Setup) {
         let lock = fs::File::create(kept.with_extension("lock")).unwrap();
         until("the accounts of other tests", || async { lock.try_lock().ok() }).await;
         if !kept.exists() {
-            create(directory, setup).await;
+            // Elsewhere, so that the first has nothing that the others have not.
+            let elsewhere = tempfile::tempdir().unwrap();
+            setup.write(elsewhere.path());
+            create(elsewhere.path(), setup).await;
             let copy = kept.with_extension("new");
-            fs::copy(directory.join("data").join(FILE), &copy).unwrap();
+            fs::copy(elsewhere.path().join("data").join(FILE), &copy).unwrap();
             fs::rename(copy, &kept).unwrap();
-            return;
         }
     }
     let data = directory.join("data");
