@@ -4,9 +4,9 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-use super::cli;
 use super::setup::{Setup, password_of};
 use super::wait::until;
+use super::{cli, database};
 
 const FILE: &str = "guarita.db";
 
@@ -22,8 +22,12 @@ pub async fn make(directory: &Path, setup: &Setup) {
             let elsewhere = tempfile::tempdir().unwrap();
             setup.write(elsewhere.path());
             create(elsewhere.path(), setup).await;
+            let file = elsewhere.path().join("data").join(FILE);
+            // What was written last may be beside the file yet.
+            let told = database::execute(&file, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+            assert!(told.iter().all(|told| told.starts_with("0|")), "{told:?}");
             let copy = kept.with_extension("new");
-            fs::copy(elsewhere.path().join("data").join(FILE), &copy).unwrap();
+            fs::copy(file, &copy).unwrap();
             fs::rename(copy, &kept).unwrap();
         }
     }
