@@ -41,8 +41,11 @@ pub async fn make(directory: &Path, setup: &Setup) {
 fn kept(setup: &Setup) -> Option<PathBuf> {
     setup.users().next()?;
     let mut hasher = DefaultHasher::new();
-    let executable = fs::metadata(env!("CARGO_BIN_EXE_guarita")).unwrap();
-    (executable.len(), executable.modified().unwrap()).hash(&mut hasher);
+    // Who makes them, and how.
+    for executable in [env!("CARGO_BIN_EXE_guarita").into(), std::env::current_exe().unwrap()] {
+        let executable: fs::Metadata = fs::metadata(executable).unwrap();
+        (executable.len(), executable.modified().unwrap()).hash(&mut hasher);
+    }
     setup.what_accounts_hang_on()?.hash(&mut hasher);
     setup.users().for_each(|user| user.hash(&mut hasher));
     let name = format!("accounts-{:016x}.db", hasher.finish());
