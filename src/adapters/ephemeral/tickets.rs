@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::place::Place;
-use super::remote::{Link, Script};
+use super::remote::Link;
 use super::seal::Seal;
 use super::{Full, Memory, OutOfReach};
 use crate::adapters::store::{NewTicket, Transaction};
@@ -21,6 +21,15 @@ pub struct Tickets<T> {
     kind: &'static str,
     capacity: usize,
     memory: Memory<T>,
+}
+
+/// What a caller makes use of.
+#[derive(Clone, Copy, Debug)]
+enum Spending {
+    /// One of its attempts.
+    Attempt,
+    /// The ticket.
+    Whole,
 }
 
 impl<T> fmt::Debug for Tickets<T> {
@@ -90,24 +99,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
     /// # Errors
     /// [`OutOfReach`]
     pub async fn attempt(&self, ticket: &Secret, now: Timestamp) -> Result<Option<T>, OutOfReach> {
-        match &self.place {
-            Place::Memory => Ok(self.memory.attempt(&opaque::digest(ticket.expose()), now)),
-            Place::Redis(link, seal) => self.ask(link, seal, &link.scripts.attempt, ticket).await,
-            Place::Database(table, seal) => {
-                let name = seal.name(self.kind, ticket.expose());
-                let asked = async {
-                    // Anybody may guess, and writers wait for each other.
-                    if !table.store.read().await?.has_ticket(self.kind, &name).await? {
-                        return Ok(None);
-                    }
-                    let mut transaction = table.store.begin_write().await?;
-                    let found = transaction.attempt_ticket(self.kind, &name).await?;
-                    transaction.commit().await?;
-                    Ok(found)
-                };
-                Ok(self.opened(seal, ticket, table.heard(asked.await)?))
-            }
-        }
+        self.spend(Spending::Attempt, ticket, now).await
     }
 
     /// Takes the value out: one caller gets it.
@@ -115,9 +107,36 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
     /// # Errors
     /// [`OutOfReach`]
     pub async fn take(&self, ticket: &Secret, now: Timestamp) -> Result<Option<T>, OutOfReach> {
+        self.spend(Spending::Whole, ticket, now).await
+    }
+
+    async fn spend(
+        &self,
+        what: Spending,
+        ticket: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<T>, OutOfReach> {
         match &self.place {
-            Place::Memory => Ok(self.memory.take(&opaque::digest(ticket.expose()), now)),
-            Place::Redis(link, seal) => self.ask(link, seal, &link.scripts.take, ticket).await,
+            Place::Memory => {
+                let digest = opaque::digest(ticket.expose());
+                Ok(match what {
+                    Spending::Attempt => self.memory.attempt(&digest, now),
+                    Spending::Whole => self.memory.take(&digest, now),
+                })
+            }
+            Place::Redis(link, seal) => {
+                let name = seal.name(self.kind, ticket.expose());
+                let [key, all] = keys(link, self.kind, &name);
+                let named = |command: &mut redis::Cmd| {
+                    command.arg(&name);
+                };
+                let script = match what {
+                    Spending::Attempt => &link.scripts.attempt,
+                    Spending::Whole => &link.scripts.take,
+                };
+                let found: Option<String> = link.run_script(script, &[&key, &all], named).await?;
+                Ok(self.opened(seal, ticket, found))
+            }
             Place::Database(table, seal) => {
                 let name = seal.name(self.kind, ticket.expose());
                 let asked = async {
@@ -126,7 +145,10 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
                         return Ok(None);
                     }
                     let mut transaction = table.store.begin_write().await?;
-                    let found = transaction.take_ticket(self.kind, &name).await?;
+                    let found = match what {
+                        Spending::Attempt => transaction.attempt_ticket(self.kind, &name).await?,
+                        Spending::Whole => transaction.take_ticket(self.kind, &name).await?,
+                    };
                     transaction.commit().await?;
                     Ok(found)
                 };
@@ -155,23 +177,6 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         };
         let name = seal.name(self.kind, ticket.expose());
         let found = table.heard(transaction.take_ticket(self.kind, &name).await)?;
-        Ok(self.opened(seal, ticket, found))
-    }
-
-    /// What a script answers of a ticket.
-    async fn ask(
-        &self,
-        link: &Link,
-        seal: &Seal,
-        script: &Script,
-        ticket: &Secret,
-    ) -> Result<Option<T>, OutOfReach> {
-        let name = seal.name(self.kind, ticket.expose());
-        let [key, all] = keys(link, self.kind, &name);
-        let named = |command: &mut redis::Cmd| {
-            command.arg(&name);
-        };
-        let found: Option<String> = link.run_script(script, &[&key, &all], named).await?;
         Ok(self.opened(seal, ticket, found))
     }
 

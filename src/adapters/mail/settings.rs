@@ -37,3 +37,21 @@ pub struct Settings {
     /// Spoken where nobody asked for another.
     pub language: Language,
 }
+
+#[cfg(test)]
+impl Settings {
+    /// A server that is not there, without protection.
+    pub(crate) fn sample() -> Self {
+        Self {
+            server: "127.0.0.1".into(),
+            port: 1,
+            tls: Tls::None,
+            credentials: None,
+            ca: None,
+            sender: EmailAddress::parse("no-reply@example.test").unwrap(),
+            sender_name: "Acme".into(),
+            timeout: Duration::from_secs(5),
+            language: Language::En,
+        }
+    }
+}

@@ -200,17 +200,7 @@ mod tests {
     use crate::model::Language;
 
     fn settings() -> Settings {
-        Settings {
-            server: "127.0.0.1".into(),
-            port: 1,
-            tls: Tls::None,
-            credentials: None,
-            ca: None,
-            sender: EmailAddress::parse("no-reply@example.test").unwrap(),
-            sender_name: "Acme \"<x@y>, ü".into(),
-            timeout: Duration::from_secs(5),
-            language: Language::En,
-        }
+        Settings { sender_name: "Acme \"<x@y>, ü".into(), ..Settings::sample() }
     }
 
     #[test]

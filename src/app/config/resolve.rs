@@ -46,7 +46,7 @@ pub(super) fn resolve(written: &Written, file: &Path, reader: &mut Reader<'_>) -
     let (keys, key_places) = tokens::keys(written, reader);
     let tokens = tokens::tokens(written, reader);
     let store = section::store(written, &data_dir, reader);
-    rotation::check_keys_are_alike(written, &store.database, mode, &keys, reader);
+    rotation::warn_of_keys_apart(written, &store.database, mode, &keys, reader);
     let publish_ahead = rotation::publish_ahead(written, reader);
     let own = Expectations {
         issuer: (*tokens.issuer).into(),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::super::administration::tests::{links, open};
 use super::*;
-use crate::adapters::mail::{Settings, Tls};
+use crate::adapters::mail::Settings;
 use crate::adapters::store::sample::{self, DAY, NOW};
 use crate::adapters::store::{NewUser, Store, User};
 use crate::model::{Profile, Subject};
@@ -26,18 +26,7 @@ async fn case() -> Case {
     let hashing =
         Hashing { memory_kib: 64, iterations: 1, parallelism: 1, concurrency: 2, queue: 256 };
     let passwords = Arc::new(Passwords::new(&hashing).unwrap());
-    let settings = Settings {
-        server: "127.0.0.1".into(),
-        port: 25,
-        tls: Tls::None,
-        credentials: None,
-        ca: None,
-        sender: EmailAddress::parse("a@b").unwrap(),
-        sender_name: "Acme".into(),
-        timeout: Duration::from_secs(1),
-        language: Language::En,
-    };
-    let outbox = Arc::new(Outbox::open(Some(&settings), directory.path()).unwrap());
+    let outbox = Arc::new(Outbox::open(Some(&Settings::sample()), directory.path()).unwrap());
     let links = Arc::new(MailedLinks::new(store.clone(), passwords, outbox, links()));
     let policy = Arc::new(Policy::new(15, PolicySettings { min_score: 3, breached: None }));
     let registry = Registry::new(store.clone());

@@ -211,7 +211,6 @@ fn file(data_dir: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::mail::Tls;
     use crate::adapters::store::sample::{self, NOW};
 
     #[test]
@@ -223,18 +222,7 @@ mod tests {
     #[tokio::test]
     async fn no_mail_is_written_that_nobody_could_open() {
         let (_directory, store) = sample::open().await;
-        let settings = Settings {
-            server: "127.0.0.1".into(),
-            port: 25,
-            tls: Tls::None,
-            credentials: None,
-            ca: None,
-            sender: EmailAddress::parse("a@b").unwrap(),
-            sender_name: "Acme".into(),
-            timeout: Duration::from_secs(1),
-            language: Language::En,
-        };
-        let outbox = Outbox::of_vault(Some(&settings), None).unwrap();
+        let outbox = Outbox::of_vault(Some(&Settings::sample()), None).unwrap();
         let mut transaction = store.begin_write().await.unwrap();
         let linked = Linked {
             purpose: LinkPurpose::Reset,

@@ -7,4 +7,3 @@ pub mod script;
 
 pub use examine::{Examined, examine};
 pub use link::Link;
-pub use script::Script;

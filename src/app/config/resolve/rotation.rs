@@ -25,7 +25,7 @@ pub(super) fn master_key(written: &Written, reader: &mut Reader<'_>) -> Option<S
 }
 
 /// Several gateways on a database server would not know each other's keys.
-pub(super) fn check_keys_are_alike(
+pub(super) fn warn_of_keys_apart(
     written: &Written,
     database: &Secret,
     mode: Mode,

@@ -17,7 +17,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often an answer that a revocation overtook is asked for again.
 const MAX_LOADS: usize = 10;
-/// How long they are remembered.
+/// How long a session is remembered as not in force.
 pub(super) const ABSENT_TTL: Duration = Duration::from_secs(10);
 
 impl Memory {
