@@ -32,11 +32,11 @@ test: rust ## Install what the tests need, then run every test, on SQLite and on
 		set -x; \
 		cargo test --workspace --doc && \
 		cargo nextest run --workspace --no-fail-fast && \
-		scripts/with-postgres.sh cargo nextest run --profile postgres --no-fail-fast; \
+		scripts/with-servers.sh cargo nextest run --profile postgres --no-fail-fast; \
 	else \
 		set -x; \
 		cargo test --workspace --no-fail-fast && \
-		scripts/with-postgres.sh cargo test --lib --test gateway --test security --no-fail-fast -- \
+		scripts/with-servers.sh cargo test --lib --test gateway --test security --no-fail-fast -- \
 			--skip in_a_browser --skip assertion:: --skip many_gates:: --skip last_known:: --skip once:: --skip query_plans:: --skip clocks:: --skip restarts:: --skip a_thousand_reloads; \
 	fi
 
@@ -59,7 +59,7 @@ check: rust ## Format, lints, documentation and the rules of the house
 .PHONY: bench
 bench: rust ## Measure the gateway beside a bare proxy, HAProxy and nginx
 	@scripts/install.sh cc cmake nginx haproxy wrk taskset initdb python3 redis-server
-	scripts/with-postgres.sh cargo bench --bench gateway
+	scripts/with-servers.sh cargo bench --bench gateway
 
 .PHONY: bless
 bless: rust ## Accept the snapshots and the configuration's schema as they are now

@@ -76,7 +76,7 @@ fn main() {
         table::Target::new("(e) nginx, no check", rivals::nginx(folder), &tokens.one),
     ];
     if sharing.is_none() {
-        println!("no PostgreSQL, so no (f): make bench starts one (scripts/with-postgres.sh)");
+        println!("no PostgreSQL, so no (f): make bench starts one (scripts/with-servers.sh)");
     }
     targets.extend(sharing);
     let only_stores = std::env::var("BENCH_ONLY").is_ok_and(|part| part == "stores");

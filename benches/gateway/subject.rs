@@ -30,7 +30,7 @@ const LIFE: Duration = Duration::from_secs(4 * 3600);
 pub(crate) const SHARING: usize = 3;
 const REDIS: &str = "127.0.0.1:18105";
 
-/// Where PostgreSQL is: `scripts/with-postgres.sh` says so.
+/// Where PostgreSQL is: `scripts/with-servers.sh` says so.
 pub(crate) fn postgres() -> Option<String> {
     std::env::var("TEST_POSTGRES").ok()
 }

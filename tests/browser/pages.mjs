@@ -51,6 +51,9 @@ async function all(locale, colorScheme) {
   await visit("/verify-email", "verify");
   await visit(`/verify-email?token=${token}`, "verify-link");
 
+  await visit("/auth/oidc/nobody/callback?code=any&state=any", "provider-refused");
+  await page.locator("main code").first().waitFor();
+
   await page.goto(`${ORIGIN}/login`);
   await page.locator("#username").fill(given.username);
   await page.locator("#password").fill(given.password);

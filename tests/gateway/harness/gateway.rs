@@ -132,8 +132,7 @@ impl Gateway {
         write("signing.pem", signing_key());
         let address = loopback();
         let database = Database::create(migrate);
-        let url = database.as_ref().map(Database::url);
-        let preamble = preamble(directory.path(), address, url);
+        let preamble = preamble(directory.path(), address, database.as_ref());
         let gateway = Self {
             address,
             preamble,
@@ -366,10 +365,20 @@ pub(crate) fn signing_key() -> &'static str {
     })
 }
 
-fn preamble(directory: &Path, address: IpAddr, url: Option<String>) -> String {
+fn preamble(directory: &Path, address: IpAddr, database: Option<&Database>) -> String {
     let data = directory.join("data");
     let data = data.display();
-    let database = url.unwrap_or_else(|| format!("sqlite:{data}/guarita.db"));
+    let store = match database {
+        None => format!("database = \"sqlite:{data}/guarita.db\""),
+        Some(database) => {
+            let redis = std::env::var("TEST_REDIS").unwrap();
+            let (url, name) = (database.url(), database.name());
+            // Answers may be late where many tests run at once.
+            format!(
+                "database = \"{url}\"\nredis = \"{redis}\"\nredis_prefix = \"{name}\"\nredis_timeout = \"10s\""
+            )
+        }
+    };
     format!(
         r#"
 data_dir = "{data}"
@@ -386,7 +395,7 @@ address = "{address}:8080"
 address = "{address}:9090"
 
 [store]
-database = "{database}"
+{store}
 
 [tokens]
 signing_key_file = "signing.pem"

@@ -2,33 +2,33 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::migration::migrate;
 use super::setup::{Setup, password_of};
 use super::wait::until;
-use super::{cli, database};
+use super::{cli, database, sample_database};
 
 const FILE: &str = "guarita.db";
 
-/// Makes the accounts in a directory that is ready.
-pub async fn make(directory: &Path, setup: &Setup) {
-    let Some(kept) = kept(setup) else { return create(directory, setup).await };
+/// Makes a directory ready, with the accounts.
+pub async fn prepare(directory: &Path, setup: &Setup) {
+    let Some(name) = name(setup) else {
+        setup.write(directory);
+        return create(directory, setup).await;
+    };
+    if !setup.is_on_file() {
+        setup.copy_database(&name);
+        return setup.write(directory);
+    }
+    setup.write(directory);
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("db");
     if !kept.exists() {
         // Whoever comes first makes it; the others wait.
         let lock = fs::File::create(kept.with_extension("lock")).unwrap();
         until("the accounts of other tests", || async { lock.try_lock().ok() }).await;
         if !kept.exists() {
-            // Elsewhere, so that the first has nothing that the others have not.
-            let elsewhere = tempfile::tempdir().unwrap();
-            setup.write(elsewhere.path());
-            create(elsewhere.path(), setup).await;
-            let file = elsewhere.path().join("data").join(FILE);
-            // What was written last may be beside the file yet.
-            let told = database::execute(&file, "PRAGMA wal_checkpoint(TRUNCATE)").await;
-            assert!(told.iter().all(|told| told.starts_with("0|")), "{told:?}");
-            let copy = kept.with_extension("new");
-            fs::copy(file, &copy).unwrap();
-            fs::rename(copy, &kept).unwrap();
+            keep(&kept, setup).await;
         }
     }
     let data = directory.join("data");
@@ -37,8 +37,34 @@ pub async fn make(directory: &Path, setup: &Setup) {
     fs::copy(&kept, data.join(FILE)).unwrap();
 }
 
-/// Where the database of such accounts is kept; none where it hangs on more than who they are.
-fn kept(setup: &Setup) -> Option<PathBuf> {
+/// Makes the file that others are copied from.
+async fn keep(kept: &Path, setup: &Setup) {
+    // Elsewhere, so that the first has nothing that the others have not.
+    let elsewhere = tempfile::tempdir().unwrap();
+    setup.write(elsewhere.path());
+    create(elsewhere.path(), setup).await;
+    let file = elsewhere.path().join("data").join(FILE);
+    // What was written last may be beside the file yet.
+    let told = database::execute(&file, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    assert!(told.iter().all(|told| told.starts_with("0|")), "{told:?}");
+    let copy = kept.with_extension("new");
+    fs::copy(file, &copy).unwrap();
+    fs::rename(copy, kept).unwrap();
+}
+
+/// Makes the accounts at the URL of an empty database, which others are copied from.
+pub fn keep_at(url: &str, setup: Setup) {
+    migrate(url);
+    let setup = setup.set("store.database", &format!("\"{url}\""));
+    sample_database::wait(move || async move {
+        let elsewhere = tempfile::tempdir().unwrap();
+        setup.write(elsewhere.path());
+        create(elsewhere.path(), &setup).await;
+    });
+}
+
+/// The name of what such accounts are copied from; none where they hang on more than who they are.
+fn name(setup: &Setup) -> Option<String> {
     setup.users().next()?;
     let mut hasher = DefaultHasher::new();
     // Who makes them, and how.
@@ -48,8 +74,7 @@ fn kept(setup: &Setup) -> Option<PathBuf> {
     }
     setup.what_accounts_hang_on()?.hash(&mut hasher);
     setup.users().for_each(|user| user.hash(&mut hasher));
-    let name = format!("accounts-{:016x}.db", hasher.finish());
-    Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+    Some(format!("accounts_{:016x}", hasher.finish()))
 }
 
 async fn create(directory: &Path, setup: &Setup) {

@@ -39,6 +39,11 @@ pub fn is_postgres() -> bool {
     std::env::var_os("TEST_DATABASE").is_some_and(|kind| kind == "postgres")
 }
 
+/// The Redis server that goes with it.
+pub fn redis() -> String {
+    std::env::var("TEST_REDIS").expect("run the tests by scripts/with-servers.sh")
+}
+
 /// A migrated database of one's own, where the tests run on PostgreSQL.
 pub fn create() -> Option<Database> {
     Database::create(migrate)

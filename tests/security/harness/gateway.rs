@@ -35,8 +35,7 @@ impl Gateway {
     pub async fn start(setup: Setup) -> Self {
         let setup = setup.apart();
         let directory = tempfile::tempdir().unwrap();
-        setup.write(directory.path());
-        accounts::make(directory.path(), &setup).await;
+        accounts::prepare(directory.path(), &setup).await;
         Self::start_in(directory, setup).await
     }
 

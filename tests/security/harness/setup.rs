@@ -1,5 +1,7 @@
 //! A configuration in the making, with everything a gateway needs beside it.
 
+mod database;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::Permissions;
@@ -8,16 +10,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use self::database::DATABASE;
 use super::certificates::{Authority, Identity};
-use super::database;
 use super::gateway::Gateway;
 use super::sample_database::Database;
 use super::tokens;
-
-/// What stands for the database of the test, wherever that is.
-const DATABASE: &str = "\"sqlite:data/guarita.db\"";
-/// The same file, whatever the other tests have.
-const FILE: &str = "\"sqlite:./data/guarita.db\"";
 
 /// The host that most tests ask for.
 pub const HOST: &str = "app.example.test";
@@ -255,48 +252,14 @@ impl Setup {
         self
     }
 
-    /// The same with a database that nobody else has.
-    pub(super) fn apart(self) -> Self {
-        Self { database: Arc::default(), ..self }
-    }
-
-    /// The same with the database of another.
-    pub(super) fn beside(self, other: &Self) -> Self {
-        Self { database: Arc::clone(&other.database), ..self }
-    }
-
-    /// On SQLite in any round: the test is about files.
-    pub fn on_file(self) -> Self {
-        self.set("store.database", FILE)
-    }
-
-    /// Whether the database is the SQLite file in the directory.
-    pub(super) fn is_on_file(&self) -> bool {
-        let key = ("store".to_owned(), "database".to_owned());
-        self.values
-            .get(&key)
-            .is_some_and(|value| value == FILE || (value == DATABASE && !database::is_postgres()))
-    }
-
-    /// Where the database is, where that is PostgreSQL and the test says nothing else.
-    fn database_url(&self) -> Option<String> {
-        let key = ("store".to_owned(), "database".to_owned());
-        if self.values.get(&key).is_none_or(|value| value != DATABASE) {
-            return None;
-        }
-        self.database.get_or_init(database::create).as_ref().map(Database::url)
-    }
-
     /// The configuration file.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let mut current = "";
-        let url = self.database_url().map(|url| format!("\"{url}\""));
-        for ((section, key), value) in &self.values {
-            let value = url.as_ref().filter(|_| value == DATABASE).unwrap_or(value);
-            if section != current {
+        let mut current = String::new();
+        for ((section, key), value) in &self.written() {
+            if *section != current {
                 write!(text, "\n[{section}]\n").unwrap();
-                current = section;
+                current.clone_from(section);
             }
             writeln!(text, "{key} = {value}").unwrap();
         }
@@ -326,8 +289,8 @@ impl Setup {
             replace(&directory.join(name), content);
         }
         replace(&directory.join("guarita.toml"), self.text().as_bytes());
-        if let Some(url) = self.database_url() {
-            database::note(directory, &url);
+        if let Some(database) = self.database() {
+            super::database::note(directory, &database.url());
         }
     }
 
@@ -338,11 +301,12 @@ impl Setup {
     }
 
     /// What accounts hang on beside who they are: how their passwords are kept. None where it is not in the
-    /// usual file that they are, or more than that: what people are told by mail, say.
+    /// database of the test that they are, or more than that: what people are told by mail, say.
     pub(super) fn what_accounts_hang_on(&self) -> Option<Vec<(&str, &str)>> {
         let usual = |section: &str, key: &str| {
             matches!(section, "ops" | "tokens" | "drain" | "rate_limits" | "lockout" | "sessions")
                 || ["data_dir", "public_url", "database"].contains(&key)
+                || (section == "store" && key.starts_with("redis"))
                 || section == "passwords"
         };
         let is_usual = self.values.keys().all(|(section, key)| usual(section, key))
@@ -350,7 +314,7 @@ impl Setup {
                 .values
                 .get(&(String::new(), "data_dir".into()))
                 .is_some_and(|at| at == "\"data\"");
-        if !self.is_on_file() || !is_usual || !self.environment.is_empty() {
+        if !self.is_of_the_test() || !is_usual || !self.environment.is_empty() {
             return None;
         }
         let passwords = self.values.iter().filter(|((section, _), _)| section == "passwords");

@@ -1,6 +1,6 @@
 //! A database of one's own, for one test, on the PostgreSQL server of the tests.
 //!
-//! `scripts/with-postgres.sh` starts that server and says where it is. Copying a database that is migrated
+//! `scripts/with-servers.sh` starts that server and says where it is. Copying a database that is migrated
 //! already is faster than migrating one.
 
 use std::future::Future;
@@ -8,9 +8,9 @@ use std::future::Future;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-/// What all others are copied from.
+/// What others are copied from.
 const TEMPLATE: &str = "guarita_template";
-/// Held while it is made.
+/// Held while something to copy from is made.
 const LOCK: i64 = 0x7465_7374;
 
 /// A database that ends with this value.
@@ -23,9 +23,18 @@ pub(crate) struct Database {
 impl Database {
     /// One that is migrated, where tests are to run on PostgreSQL. `migrate` makes the schema at a URL.
     pub(crate) fn create(migrate: impl FnOnce(&str) + Send + 'static) -> Option<Self> {
+        Self::copy_of(TEMPLATE, migrate)
+    }
+
+    /// One that is as another by that name, which whoever comes first makes at a URL.
+    pub(crate) fn copy_of(
+        template: &str,
+        make: impl FnOnce(&str) + Send + 'static,
+    ) -> Option<Self> {
         let database = Self::named(format!("test_{}", uuid::Uuid::new_v4().simple()))?;
         let (server, name) = (database.server.clone(), database.name.clone());
-        apart(move |runtime| runtime.block_on(copy(&server, &name, migrate)));
+        let template = template.to_owned();
+        apart(move |runtime| runtime.block_on(copy(&server, &template, &name, make)));
         Some(database)
     }
 
@@ -43,7 +52,7 @@ impl Database {
         }
         assert_eq!(kind, "postgres", "TEST_DATABASE is sqlite or postgres");
         let server = std::env::var_os("TEST_POSTGRES");
-        let server = server.expect("run the tests by scripts/with-postgres.sh");
+        let server = server.expect("run the tests by scripts/with-servers.sh");
         Some(Self { server: server.into_string().unwrap(), name })
     }
 
@@ -87,31 +96,31 @@ pub(crate) fn at(server: &str, name: &str) -> String {
     format!("{server}/{name}")
 }
 
-async fn copy(server: &str, name: &str, migrate: impl FnOnce(&str) + Send + 'static) {
+async fn copy(server: &str, template: &str, name: &str, make: impl FnOnce(&str) + Send + 'static) {
     let mut connection = PgConnection::connect(server).await.unwrap();
     let run = async |connection: &mut PgConnection, statement: String| {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.unwrap();
     };
     let is_there = async |connection: &mut PgConnection| {
-        let query = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1").bind(TEMPLATE);
+        let query = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1").bind(template);
         query.fetch_optional(connection).await.unwrap().is_some()
     };
     if !is_there(&mut connection).await {
         run(&mut connection, format!("SELECT pg_advisory_lock({LOCK})")).await;
         if !is_there(&mut connection).await {
-            let new = format!("{TEMPLATE}_new");
+            let new = format!("{template}_new");
             run(&mut connection, format!("DROP DATABASE IF EXISTS {new} WITH (FORCE)")).await;
             run(&mut connection, format!("CREATE DATABASE {new} TEMPLATE template0")).await;
             let url = at(server, &new);
-            let made = std::thread::spawn(move || migrate(&url)).join();
-            assert!(made.is_ok(), "the template could not be migrated");
+            let made = std::thread::spawn(move || make(&url)).join();
+            assert!(made.is_ok(), "{template} could not be made");
             let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
             run(&mut connection, format!("{end} = '{new}'")).await;
-            run(&mut connection, format!("ALTER DATABASE {new} RENAME TO {TEMPLATE}")).await;
+            run(&mut connection, format!("ALTER DATABASE {new} RENAME TO {template}")).await;
         }
         run(&mut connection, format!("SELECT pg_advisory_unlock({LOCK})")).await;
     }
-    run(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+    run(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
     connection.close().await.unwrap();
 }
 

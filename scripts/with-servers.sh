@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs a command while a PostgreSQL server of its own runs, and ends the server with it.
+# Runs a command while a PostgreSQL and a Redis server of its own run, and ends the servers with it.
 #
-#   scripts/with-postgres.sh cargo nextest run --lib
+#   scripts/with-servers.sh cargo nextest run --lib
 #
-# The command is told by the environment: TEST_DATABASE=postgres, and TEST_POSTGRES, the URL of
-# the server. Everything is in a directory for the time being; nothing survives it, so nothing waits for
+# The command is told by the environment: TEST_DATABASE=postgres, and TEST_POSTGRES and TEST_REDIS, the URLs
+# of the servers. Everything is in a directory for the time being; nothing survives it, so nothing waits for
 # a disk. PostgreSQL refuses to run as root: there it runs as `postgres`, or `nobody`.
 set -eu
 
@@ -14,7 +14,8 @@ for directory in /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql*/bin /us
 done
 export PATH
 
-directory=$(mktemp -d "${TMPDIR:-/tmp}/guarita-postgres.XXXXXX")
+directory=$(mktemp -d "${TMPDIR:-/tmp}/guarita-servers.XXXXXX")
+redis=
 
 # Runs a command as whoever may run a server.
 as_server() {
@@ -28,6 +29,7 @@ as_server() {
 }
 
 finish() {
+    [ -z "$redis" ] || kill "$redis" 2>/dev/null || true
     as_server pg_ctl --pgdata="$directory/data" --mode=immediate --silent stop >/dev/null 2>&1 || true
     rm -rf "$directory"
 }
@@ -47,29 +49,51 @@ fi
 )
 
 # A port that nobody has; somebody may have taken it a moment later, so several are tried.
-attempt=0
-while :; do
-    port=$(python3 -c 'import socket
+free_port() {
+    python3 -c 'import socket
 s = socket.socket()
 s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])')
+print(s.getsockname()[1])'
+}
+
+start_postgres() {
+    port=$(free_port)
     options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$directory
         -c max_connections=400 -c fsync=off -c full_page_writes=off -c synchronous_commit=off
         -c autovacuum=off -c shared_buffers=64MB -c max_wal_size=4GB -c log_min_messages=fatal"
     # shellcheck disable=SC2086 # one line
     options=$(echo $options)
-    if (cd "$directory" && as_server pg_ctl --pgdata="$directory/data" --log="$directory/data/server.log" \
-        --options="$options" --wait --silent start >/dev/null); then
-        break
-    fi
-    attempt=$((attempt + 1))
-    if [ "$attempt" -ge 5 ]; then
-        cat "$directory/data/server.log" >&2
-        exit 1
-    fi
-done
+    postgres="postgres://guarita@127.0.0.1:$port/postgres"
+    (cd "$directory" && as_server pg_ctl --pgdata="$directory/data" --log="$directory/data/server.log" \
+        --options="$options" --wait --silent start >/dev/null)
+}
+
+start_redis() {
+    port=$(free_port)
+    redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --maxclients 4000 \
+        >"$directory/redis.log" 2>&1 &
+    redis=$!
+    until redis-cli -p "$port" ping 2>/dev/null | grep -q PONG; do
+        kill -0 "$redis" 2>/dev/null || return 1
+        sleep 0.1
+    done
+}
+
+# Runs until it succeeds: `several_times COMMAND LOG`.
+several_times() {
+    attempt=0
+    until "$1"; do
+        attempt=$((attempt + 1))
+        if [ "$attempt" -ge 5 ]; then
+            cat "$2" >&2
+            exit 1
+        fi
+    done
+}
+several_times start_postgres "$directory/data/server.log"
+several_times start_redis "$directory/redis.log"
 
 status=0
-TEST_DATABASE=postgres TEST_POSTGRES="postgres://guarita@127.0.0.1:$port/postgres" \
+TEST_DATABASE=postgres TEST_POSTGRES="$postgres" TEST_REDIS="redis://127.0.0.1:$port" \
     "$@" || status=$?
 exit "$status"
