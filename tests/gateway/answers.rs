@@ -47,8 +47,12 @@ impl Scripted {
     }
 
     async fn gateway(&self) -> Gateway {
+        self.gateway_with("").await
+    }
+
+    async fn gateway_with(&self, section: &str) -> Gateway {
         Setup::new(format!(
-            "[[upstreams]]\nname = \"app\"\nservers = [\"http://{}\"]\neject_after = 1000\n\n\
+            "{section}[[upstreams]]\nname = \"app\"\nservers = [\"http://{}\"]\neject_after = 1000\n\n\
              [[routes]]\npath = \"/{{*rest}}\"\nupstream = \"app\"\naccess = \"public\"\n",
             self.address
         ))
@@ -191,4 +195,56 @@ async fn a_caller_that_leaves_takes_its_request_along() {
         (server.closed.load(Ordering::Relaxed) == 1).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_failure_after_an_interim_answer_is_still_told() {
+    let hints = b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";
+    let server = Scripted::saying(hints, Then::Closes).await;
+    let gateway = server.gateway().await;
+    for request in [GET, "POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 4\r\n\r\n\r\n\r\n"] {
+        let mut caller = Wire::plain(gateway.http()).await;
+        let interim = caller.ask(request).await.unwrap();
+        assert_eq!(interim.status, 103);
+        let answer = caller.answer().await.expect("an answer after the interim one");
+        assert_eq!(answer.status, 502, "{}", answer.head);
+    }
+    let lines = gateway.audit("\"request\"", 2).await;
+    assert!(lines.iter().all(|line| line["status"] == 502), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_caller_of_http_1_0_gets_neither_chunks_nor_interim_answers() {
+    for said in [
+        &b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nall of it\r\n0\r\n\r\n"[..],
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nall of it",
+    ] {
+        let server = Scripted::saying(said, Then::Closes).await;
+        let gateway = server.gateway().await;
+        for request in [
+            "GET / HTTP/1.0\r\nhost: a.test\r\nconnection: keep-alive\r\n\r\n",
+            "POST / HTTP/1.0\r\nhost: a.test\r\ncontent-length: 4\r\n\r\n\r\n\r\n",
+        ] {
+            let answer = Wire::plain(gateway.http()).await.ask(request).await.unwrap();
+            assert_eq!((answer.status, answer.text().as_str()), (200, "all of it"));
+            assert_eq!(answer.header("transfer-encoding"), None, "{}", answer.head);
+            assert_eq!(answer.header("connection"), Some("close"), "{}", answer.head);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_answer_on_a_connection_says_that_it_is_the_last() {
+    let server =
+        Scripted::saying(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Then::Stays).await;
+    let gateway = server.gateway_with("[limits]\nrequests_per_connection = 2\n\n").await;
+    let request = "GET / HTTP/1.1\r\nhost: a.test\r\nconnection: keep-alive\r\n\r\n";
+    let mut caller = Wire::plain(gateway.http()).await;
+    for connection in [None, Some("close")] {
+        let answer = caller.ask(request).await.unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+        let said = answer.header("connection").filter(|said| *said != "keep-alive");
+        assert_eq!(said, connection, "{}", answer.head);
+    }
+    assert!(caller.is_closed().await);
 }

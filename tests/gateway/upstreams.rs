@@ -4,15 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::harness::{Gateway, Setup, Upstream, eventually};
+use crate::harness::{Gateway, HOST, Setup, Upstream, Wire, eventually, within};
 
 fn setup(servers: &[&Upstream], more: &str) -> Setup {
+    routed(servers, more, "")
+}
+
+/// The same with more to say about the route.
+fn routed(servers: &[&Upstream], more: &str, route: &str) -> Setup {
     let servers: Vec<String> =
         servers.iter().map(|upstream| format!("\"http://{}\"", upstream.address)).collect();
     Setup::new(format!(
         "[[upstreams]]\nname = \"app\"\nservers = [{}]\n{more}\n\n\
-         [[routes]]\npath = \"/{{*rest}}\"\nupstream = \"app\"\naccess = \"public\"\n",
+         [[routes]]\npath = \"/{{*rest}}\"\nupstream = \"app\"\naccess = \"public\"\n{route}\n",
         servers.join(", ")
     ))
 }
@@ -124,13 +130,58 @@ async fn what_fails_behind_us_is_a_problem_body() {
 #[tokio::test]
 async fn the_routes_time_is_a_bound_on_the_whole_answer() {
     let silent = Upstream::answering(|_| b"HTTP/1.1 200 OK\r\n".to_vec()).await;
-    let gateway = setup(&[&silent], "eject_after = 1000").files();
-    let toml = format!(
-        "[[upstreams]]\nname = \"app\"\nservers = [\"http://{}\"]\n\n[[routes]]\n\
-         path = \"/{{*rest}}\"\nupstream = \"app\"\naccess = \"public\"\ntimeout = \"300ms\"\n",
-        silent.address
-    );
-    drop(gateway);
-    let gateway = Setup::new(toml).start().await;
+    let gateway = routed(&[&silent], "", "timeout = \"300ms\"").start().await;
     assert_eq!(code(&gateway, "/").await, (504, "gateway_timeout".into()));
+}
+
+#[tokio::test]
+async fn once_the_routes_time_is_up_no_other_server_is_asked() {
+    let silent = || Upstream::answering(|_| b"HTTP/1.1 200 OK\r\n".to_vec());
+    let (one, two) = (silent().await, silent().await);
+    let gateway = routed(&[&one, &two], "", "timeout = \"300ms\"").start().await;
+    assert_eq!(code(&gateway, "/").await, (504, "gateway_timeout".into()));
+    assert_eq!(one.take().len() + two.take().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_no_failure_of_the_server() {
+    let upstream = Upstream::start().await;
+    let gateway = setup(&[&upstream], "read_timeout = \"300ms\"\neject_after = 1").start().await;
+    let head = "POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 4\r\n\r\nhal";
+    let answer = Wire::plain(gateway.http()).await.ask(head).await.unwrap();
+    assert_eq!(answer.status, 408, "{}", answer.head);
+    assert_eq!(gateway.anonymous().status("/").await, 200, "the server still counts as healthy");
+
+    let wire = Wire::handshake(&gateway, HOST, None, &["h2"]).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(wire.into_socket()).await.unwrap();
+    tokio::spawn(connection);
+    let post = http::Request::post(format!("https://{HOST}/")).body(()).unwrap();
+    let (answer, mut body) = client.send_request(post, false).unwrap();
+    body.send_data("hal".into(), false).unwrap();
+    assert_eq!(within("an answer", answer).await.unwrap().status(), 408);
+    assert_eq!(gateway.anonymous().status("/").await, 200, "the server still counts as healthy");
+}
+
+#[tokio::test]
+async fn the_routes_time_is_a_bound_on_a_body_that_trickles() {
+    let upstream = Upstream::start().await;
+    let gateway = routed(&[&upstream], "", "timeout = \"300ms\"").start().await;
+    let mut caller = Wire::plain(gateway.http()).await;
+    caller.send("POST / HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    let (mut reads, mut writes) = tokio::io::split(caller.into_socket());
+    let trickle = async {
+        while writes.write_all(b"1\r\nx\r\n").await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut status = [0; 12];
+    let answered = async {
+        tokio::select! {
+            read = reads.read_exact(&mut status) => read.unwrap(),
+            () = trickle => 0,
+        }
+    };
+    within("an answer", answered).await;
+    assert_eq!(&status, b"HTTP/1.1 504");
 }

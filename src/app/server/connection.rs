@@ -100,6 +100,8 @@ impl Service {
             let last = left == 0 || *self.shutdown.borrow();
             // Silence between requests, and a caller that takes nothing, are the stream's affair.
             session.set_keepalive((!last).then_some(0));
+            // The caller's own `Connection` field cannot ask for more.
+            session.set_keepalive_reuses_remaining(last.then_some(0));
             let has_body = !matches!(head.framing, Framing::None);
             session.set_read_timeout(has_body.then_some(limits.body_timeout));
             let reused = self.proxy.process_new_http(session, &self.shutdown).await;

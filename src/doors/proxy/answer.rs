@@ -1,6 +1,6 @@
 //! What comes back: the answer as the caller may see it, and the refusal that a failure becomes.
 
-use http::{HeaderMap, HeaderName, StatusCode, header, response};
+use http::{HeaderMap, HeaderName, StatusCode, Version, header, response};
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -22,7 +22,7 @@ pub(super) fn check_time(context: &Context) -> Result<()> {
 
 /// The head of an answer as the caller may see it.
 pub(super) fn filter_answer(
-    session: &Session,
+    session: &mut Session,
     response: &mut ResponseHeader,
     context: &mut Context,
 ) -> Result<()> {
@@ -36,7 +36,34 @@ pub(super) fn filter_answer(
     }
     answered(response, context);
     rewrite_answer(response, context);
+    if session.req_header().version == Version::HTTP_10 {
+        unchunk(session, response);
+    }
     Ok(())
+}
+
+/// A caller of HTTP/1.0 knows no chunks: what has no length ends with its connection (RFC 9112 section 6.1). It
+/// knows no interim answers either.
+fn unchunk(session: &mut Session, response: &mut ResponseHeader) {
+    session.set_ignore_info_resp(true);
+    response.remove_header(&header::TRANSFER_ENCODING);
+    if !response.headers.contains_key(header::CONTENT_LENGTH) {
+        session.set_keepalive(None);
+    }
+}
+
+/// The status of the answer that the caller has got; `None` where nothing was written, or interim answers
+/// only.
+pub(super) fn final_status(session: &Session) -> Option<StatusCode> {
+    let status = session.response_written()?.status;
+    let interim = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+    (!interim).then_some(status)
+}
+
+/// Whether a server was silent because the caller still owes it a part of the body: that is no failure of the
+/// server.
+pub(super) fn waited_for_caller(error: &Error, session: &mut Session) -> bool {
+    *error.etype() == ErrorType::ReadTimedout && !session.downstream_session.is_body_done()
 }
 
 /// The upstream switches to what nobody asked for.
@@ -120,7 +147,13 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
         }),
         ErrorSource::Downstream => match error.etype() {
             ErrorType::ReadTimedout => Some(Code::RequestTimeout),
-            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed => None,
+            // `ConnectError`: more came than the body, which a caller may send ahead. The request itself
+            // was in order and is with the server, so it is not called malformed.
+            ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::ConnectionClosed
+            | ErrorType::ConnectError
+            | ErrorType::H2Error => None,
             _ => Some(Code::BadRequest),
         },
         ErrorSource::Internal | ErrorSource::Unset => Some(Code::Internal),
@@ -153,7 +186,9 @@ mod tests {
             code(ErrorType::ReadTimedout, ErrorSource::Downstream),
             Some(Code::RequestTimeout)
         );
-        assert_eq!(code(ErrorType::WriteError, ErrorSource::Downstream), None);
+        for left in [ErrorType::WriteError, ErrorType::H2Error, ErrorType::ConnectError] {
+            assert_eq!(code(left, ErrorSource::Downstream), None);
+        }
         assert_eq!(code(ErrorType::HTTPStatus(413), ErrorSource::Unset), Some(Code::BodyTooLarge));
     }
 }

@@ -126,7 +126,7 @@ fn gone(error: Option<Box<Error>>) -> Box<Error> {
 }
 
 /// A part of an answer as the caller may see it.
-fn filter(session: &Session, part: HttpTask, context: &mut Context) -> Result<HttpTask> {
+fn filter(session: &mut Session, part: HttpTask, context: &mut Context) -> Result<HttpTask> {
     match part {
         HttpTask::Header(mut head, ends) => {
             if !ends && !has_no_body(&session.req_header().method, head.status) {

@@ -28,11 +28,15 @@ pub(super) fn choose(session: &mut Session, context: &mut Context) -> Result<Box
     let Some(passage) = context.passage() else {
         return Err(answer::refusal(Code::Internal));
     };
+    let left = context.time_left();
+    if left.is_some_and(|left| left.is_zero()) {
+        // Another server would be asked in vain, and be blamed for it.
+        return Err(answer::refusal(Code::GatewayTimeout));
+    }
     let pool = &passage.route.upstream;
     let attempt = pool
         .choose(&context.tried(), context.started)
         .map_err(|_| answer::refusal(Code::Unavailable))?;
-    let left = context.time_left();
     let (peer, left) = match &context.websocket {
         Some(websocket) => (attempt.upgrade_peer(websocket.opening(), left), None),
         None => (attempt.peer(), left),

@@ -191,7 +191,7 @@ impl ProxyHttp for Gateway {
         if context.received > bound {
             return Err(answer::refusal(Code::BodyTooLarge));
         }
-        Ok(())
+        answer::check_time(context)
     }
 
     async fn upstream_request_filter(
@@ -202,6 +202,8 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let (arrived, version) = (session.req_header(), upstream_request.version);
         *upstream_request = forward::prepare(arrived, version, context, &self.assertions)?;
+        // Each try sends the whole body.
+        context.received = 0;
         forward::step_back().await;
         Ok(())
     }
@@ -249,6 +251,9 @@ impl ProxyHttp for Gateway {
             error.set_retry(false);
             return error;
         }
+        if context.websocket.is_none() && answer::waited_for_caller(&error, session) {
+            return answer::refusal(Code::RequestTimeout);
+        }
         let repeatable = session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated()
             && session.response_written().is_none();
@@ -275,7 +280,7 @@ impl ProxyHttp for Gateway {
         let code = answer::code_of(error);
         let gone = code.is_none();
         if let Some(code) = code
-            && session.response_written().is_none()
+            && answer::final_status(session).is_none()
         {
             context.refused = Some(code);
             session.set_keepalive(None);

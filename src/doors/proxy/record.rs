@@ -3,6 +3,7 @@
 use pingora_core::Error;
 use pingora_proxy::Session;
 
+use super::answer;
 use super::context::{Context, Stage};
 use super::websocket::{self, Ledger, Rejected};
 use crate::adapters::telemetry::RequestLine;
@@ -18,7 +19,7 @@ pub(super) fn finished(
     context: &Context,
 ) {
     let Ledger { metrics, audit } = ledger;
-    let status = session.response_written().map_or(CALLER_LEFT, |head| head.status.as_u16());
+    let status = answer::final_status(session).map_or(CALLER_LEFT, |status| status.as_u16());
     let duration = context.started.elapsed();
     let now = context.arrived.plus(duration);
     if let Some(code) = context.refused {

@@ -16,7 +16,7 @@ mod upstream;
 mod wait;
 
 pub(crate) use certificates::Authority;
-pub(crate) use gateway::{Gateway, Setup, guarita, loopback};
+pub(crate) use gateway::{Gateway, HOST, Setup, guarita, loopback};
 pub(crate) use persona::{Persona, Tokens};
 pub(crate) use raw::Wire;
 pub(crate) use upstream::{Upstream, ok};
