@@ -17,7 +17,7 @@ use super::transport::Transport;
 use crate::doors::proxy::Tether;
 use crate::model::Code;
 use crate::rules::request::head::{self, Framing};
-use crate::rules::request::{Head, HeadLimits, Malformed};
+use crate::rules::request::{Chunks, Head, HeadLimits, Malformed};
 
 mod pingora;
 mod tunnel;
@@ -36,8 +36,30 @@ const LINGER: Duration = Duration::from_secs(5);
 enum Allowance {
     /// So many bytes more.
     Bytes(u64),
-    /// All: a chunked body, an upgraded connection, HTTP/2.
+    /// A chunked body.
+    Chunks(Chunks),
+    /// All: an upgraded connection, HTTP/2.
     Unbounded,
+}
+
+impl Allowance {
+    /// Takes what arrived. How much of it belongs to the request.
+    fn take(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unbounded => Ok(octets.len()),
+            Self::Bytes(left) => {
+                *left = left.saturating_sub(u64::try_from(octets.len()).unwrap_or(u64::MAX));
+                Ok(octets.len())
+            }
+            Self::Chunks(chunks) => {
+                let taken = chunks.follow(octets);
+                if chunks.is_over() {
+                    *self = Self::Bytes(0);
+                }
+                taken.map_err(|malformed| io::Error::new(io::ErrorKind::InvalidData, malformed))
+            }
+        }
+    }
 }
 
 /// A request whose head arrived whole and was inspected.
@@ -171,7 +193,7 @@ impl GuardedStream {
             _ if head.upgrade => Allowance::Unbounded,
             Framing::None => Allowance::Bytes(0),
             Framing::Length(body) => Allowance::Bytes(body),
-            Framing::Chunked => Allowance::Unbounded,
+            Framing::Chunked => Allowance::Chunks(Chunks::default()),
         };
         Ok(Some(Request { head, bytes: self.take_head(end, head.leading) }))
     }
@@ -208,7 +230,7 @@ impl GuardedStream {
         match self.allowance {
             _ if self.http2 => false,
             Allowance::Bytes(0) => !self.input.is_empty(),
-            Allowance::Bytes(_) | Allowance::Unbounded => true,
+            Allowance::Bytes(_) | Allowance::Chunks(_) | Allowance::Unbounded => true,
         }
     }
 
@@ -290,30 +312,34 @@ impl AsyncRead for GuardedStream {
         let allowed = match self.allowance {
             Allowance::Bytes(0) => return self.poll_beyond(context),
             Allowance::Bytes(left) => usize::try_from(left).unwrap_or(usize::MAX),
-            Allowance::Unbounded => usize::MAX,
+            Allowance::Chunks(_) | Allowance::Unbounded => usize::MAX,
         };
         if ready!(self.poll_ended(context)) {
             return self.poll_last_words(context, buffer);
         }
         let before = buffer.filled().len();
-        if !self.input.is_empty() {
-            let length = self.input.len().min(allowed).min(buffer.remaining());
-            buffer.put_slice(self.input.get(..length).unwrap_or_default());
-            self.input.advance(length);
-        } else if allowed >= buffer.remaining() {
-            ready!(self.poll_transport_read(context, buffer))?;
+        let this = &mut *self;
+        if !this.input.is_empty() {
+            let length = this.input.len().min(allowed).min(buffer.remaining());
+            let taken = this.allowance.take(this.input.get(..length).unwrap_or_default())?;
+            buffer.put_slice(this.input.get(..taken).unwrap_or_default());
+            this.input.advance(taken);
         } else {
-            let mut limited = ReadBuf::new(buffer.initialize_unfilled_to(allowed));
-            ready!(self.poll_transport_read(context, &mut limited))?;
-            let length = limited.filled().len();
-            buffer.advance(length);
+            if allowed >= buffer.remaining() {
+                ready!(this.poll_transport_read(context, buffer))?;
+            } else {
+                let mut limited = ReadBuf::new(buffer.initialize_unfilled_to(allowed));
+                ready!(this.poll_transport_read(context, &mut limited))?;
+                let length = limited.filled().len();
+                buffer.advance(length);
+            }
+            let read = buffer.filled().get(before..).unwrap_or_default();
+            let taken = this.allowance.take(read)?;
+            this.input.extend_from_slice(read.get(taken..).unwrap_or_default());
+            buffer.set_filled(before + taken);
         }
-        let read = buffer.filled().len() - before;
-        if let Some(tunnel) = &mut self.tunnel {
+        if let Some(tunnel) = &mut this.tunnel {
             tunnel.received(buffer.filled().get(before..).unwrap_or_default());
-        }
-        if let Allowance::Bytes(left) = &mut self.allowance {
-            *left = left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
         }
         Poll::Ready(Ok(()))
     }
@@ -350,26 +376,26 @@ impl AsyncWrite for GuardedStream {
 
 impl Drop for GuardedStream {
     fn drop(&mut self) {
-        if !self.must_linger() {
+        if !self.must_linger() && self.output.is_empty() {
             return;
         }
         if let (Some(transport), Ok(runtime)) =
             (self.transport.take(), tokio::runtime::Handle::try_current())
         {
-            let place = self.place.take();
+            let (place, output) = (self.place.take(), std::mem::take(&mut self.output));
             runtime.spawn(async move {
-                linger(transport).await;
+                linger(transport, &output).await;
                 drop(place);
             });
         }
     }
 }
 
-/// Says that nothing more comes, then reads and forgets what the caller still sends, until it closes
-/// or time is up.
-async fn linger(mut transport: Transport) {
+/// Writes what is left of an answer, says that nothing more comes, then reads and forgets what the caller still
+/// sends, until it closes or time is up.
+async fn linger(mut transport: Transport, output: &[u8]) {
     let drained = async {
-        if transport.shutdown().await.is_err() {
+        if transport.write_all(output).await.is_err() || transport.shutdown().await.is_err() {
             return;
         }
         let mut bytes = [0; 4096];

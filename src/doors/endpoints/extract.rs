@@ -15,7 +15,7 @@ use crate::model::Code;
 /// Largest body, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
-/// A JSON body of at most 16 KiB with `Content-Type: application/json`.
+/// A JSON object of at most 16 KiB with `Content-Type: application/json`.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -24,7 +24,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Refused> {
         let (arrival, bytes) = read(request, "application/json").await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|_| arrival.refuse(Code::InvalidBody))
+        // An array would be taken for the members of an object, in their order.
+        let object = bytes.trim_ascii_start().first() == Some(&b'{');
+        let body = if object { serde_json::from_slice(&bytes).ok() } else { None };
+        body.map(Self).ok_or_else(|| arrival.refuse(Code::InvalidBody))
     }
 }
 
@@ -76,6 +79,11 @@ mod tests {
 
     use super::*;
 
+    #[derive(serde::Deserialize)]
+    struct Numbered {
+        number: u8,
+    }
+
     async fn read(content_type: Option<&str>, body: impl Into<Body>) -> Result<u8, u16> {
         let mut request = Request::new(body.into());
         if let Some(content_type) = content_type {
@@ -92,19 +100,21 @@ mod tests {
             unknowable: false,
         });
         use axum::response::IntoResponse as _;
-        Json::<u8>::from_request(request, &())
+        Json::<Numbered>::from_request(request, &())
             .await
-            .map(|Json(number)| number)
+            .map(|Json(body)| body.number)
             .map_err(|refused| refused.into_response().status().as_u16())
     }
 
     #[tokio::test]
     async fn a_body_is_bounded_typed_and_well_formed() {
         let json = Some("application/json; charset=utf-8");
-        assert_eq!(read(json, "7").await, Ok(7));
-        assert_eq!(read(None, "7").await, Err(415));
-        assert_eq!(read(Some("text/plain"), "7").await, Err(415));
-        assert_eq!(read(Some("application/jsonx"), "7").await, Err(415));
+        let seven = r#" {"number":7}"#;
+        assert_eq!(read(json, seven).await, Ok(7));
+        assert_eq!(read(None, seven).await, Err(415));
+        assert_eq!(read(Some("text/plain"), seven).await, Err(415));
+        assert_eq!(read(Some("application/jsonx"), seven).await, Err(415));
+        assert_eq!(read(json, "[7]").await, Err(400));
         assert_eq!(read(json, "{").await, Err(400));
         assert_eq!(read(json, "\"7\"").await, Err(400));
         assert_eq!(read(json, vec![b' '; MAX_BODY + 1]).await, Err(413));

@@ -70,10 +70,10 @@ pub fn takes_form(path: &str, headers: &HeaderMap) -> bool {
     FORMS.contains(&path) && is_type(headers, FORM)
 }
 
-/// Whether the body is of a media type, whatever its parameters.
+/// Whether the body is of a media type, whatever its parameters. Of two fields neither counts.
 pub(super) fn is_type(headers: &HeaderMap, essence: &str) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
-    else {
+    let mut fields = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(Ok(value)), None) = (fields.next().map(|field| field.to_str()), fields.next()) else {
         return false;
     };
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(essence)

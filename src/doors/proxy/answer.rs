@@ -1,6 +1,8 @@
 //! What comes back: the answer as the caller may see it, and the refusal that a failure becomes.
 
-use http::{HeaderMap, HeaderName, StatusCode, Version, header, response};
+use std::io;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, response};
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
@@ -8,7 +10,7 @@ use pingora_proxy::Session;
 use super::context::Context;
 use super::{request_id, websocket};
 use crate::model::Code;
-use crate::rules::request::cookies;
+use crate::rules::request::{Kept, cookies};
 
 /// The time of a route is up in the middle of an answer; a WebSocket has none.
 pub(super) fn check_time(context: &Context) -> Result<()> {
@@ -34,6 +36,7 @@ pub(super) fn filter_answer(
             Some(_) | None => return Err(unasked()),
         }
     }
+    check_framing(response)?;
     answered(response, context);
     rewrite_answer(response, context);
     if session.req_header().version == Version::HTTP_10 {
@@ -71,6 +74,30 @@ fn unasked() -> Box<Error> {
     Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up()
 }
 
+/// An answer's end has one meaning (RFC 9112 section 6): no coding but `chunked`, and that in HTTP/1.1 only;
+/// one plain length; never both.
+fn check_framing(response: &ResponseHeader) -> Result<()> {
+    let malformed = || {
+        Error::explain(ErrorType::InvalidHTTPHeader, "an answer without one clear end").into_up()
+    };
+    let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let mut codings = response.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        let known = response.version == Version::HTTP_11 && codings.next().is_none();
+        if !chunked || !known || length.is_some() {
+            return Err(malformed());
+        }
+    }
+    let plain = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    if length.is_some_and(|length| length.is_empty() || !plain(length)) || lengths.next().is_some()
+    {
+        return Err(malformed());
+    }
+    Ok(())
+}
+
 /// The error that ends a request with a refusal; `fail_to_proxy` renders it.
 pub(super) fn refusal(code: Code) -> Box<Error> {
     Error::explain(ErrorType::HTTPStatus(code.status()), code.as_str())
@@ -79,15 +106,16 @@ pub(super) fn refusal(code: Code) -> Box<Error> {
 /// Takes from an answer what an upstream may not say (identity, and what is only for the next hop)
 /// and names the request. Like the request's, names go on in lower case.
 fn rewrite_answer(response: &mut ResponseHeader, context: &Context) {
-    // What frames the message and what opens a tunnel is the proxy's own affair.
-    const KEPT: [HeaderName; 3] = [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE];
+    // `Connection` and `Upgrade` belong to the answer that opens a tunnel.
+    let tunnel = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    let kept = Kept { upgrade: tunnel, forwarding: false };
     let nothing = http::Response::new(()).into_parts().0.into();
     let mut parts = response::Parts::from(std::mem::replace(response, nothing));
-    let families = &context.snapshot.families;
+    let sieve = context.snapshot.families.sieve(&parts.headers, kept);
     let stripped: Vec<HeaderName> = parts
         .headers
         .keys()
-        .filter(|name| families.contains(name) && !KEPT.contains(name))
+        .filter(|name| sieve.strips(name) && !(tunnel && **name == header::CONNECTION))
         .cloned()
         .collect();
     for name in stripped {
@@ -142,17 +170,20 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
             | ErrorType::TLSHandshakeTimedout
             | ErrorType::ReadTimedout
             | ErrorType::WriteTimedout => Code::GatewayTimeout,
-            ErrorType::ReadError if took_too_long(error) => Code::GatewayTimeout,
+            // The upstream's connection itself gave up waiting, as those of handshakes do.
+            ErrorType::ReadError if is_of_kind(error, io::ErrorKind::TimedOut) => {
+                Code::GatewayTimeout
+            }
             _ => Code::BadGateway,
         }),
         ErrorSource::Downstream => match error.etype() {
             ErrorType::ReadTimedout => Some(Code::RequestTimeout),
-            // `ConnectError`: more came than the body, which a caller may send ahead. The request itself
-            // was in order and is with the server, so it is not called malformed.
+            ErrorType::ReadError if is_of_kind(error, io::ErrorKind::InvalidData) => {
+                Some(Code::BadRequest)
+            }
             ErrorType::ReadError
             | ErrorType::WriteError
             | ErrorType::ConnectionClosed
-            | ErrorType::ConnectError
             | ErrorType::H2Error => None,
             _ => Some(Code::BadRequest),
         },
@@ -160,10 +191,10 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
     }
 }
 
-/// Whether the upstream's connection itself gave up waiting, as those of handshakes do.
-fn took_too_long(error: &Error) -> bool {
-    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
+/// Whether that is what a connection said.
+fn is_of_kind(error: &Error, kind: io::ErrorKind) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == kind)
 }
 
 #[cfg(test)]
@@ -186,7 +217,7 @@ mod tests {
             code(ErrorType::ReadTimedout, ErrorSource::Downstream),
             Some(Code::RequestTimeout)
         );
-        for left in [ErrorType::WriteError, ErrorType::H2Error, ErrorType::ConnectError] {
+        for left in [ErrorType::ReadError, ErrorType::WriteError, ErrorType::H2Error] {
             assert_eq!(code(left, ErrorSource::Downstream), None);
         }
         assert_eq!(code(ErrorType::HTTPStatus(413), ErrorSource::Unset), Some(Code::BodyTooLarge));

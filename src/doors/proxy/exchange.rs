@@ -101,6 +101,12 @@ async fn carry_answer(
                 Ok(read) => filter(session, read, context)?,
                 Err(error) => HttpTask::Failed(error.into_up()),
             };
+            if answer::final_status(session).is_none()
+                && let HttpTask::Failed(error) = read
+            {
+                // Nothing has left yet, so another server may be asked, or the failure be told.
+                return Err(error);
+            }
             let (ends, failed) = (read.is_end(), matches!(read, HttpTask::Failed(_)));
             parts.push(read);
             if ends || failed || parts.len() == PARTS {

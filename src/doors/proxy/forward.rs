@@ -85,6 +85,13 @@ pub(super) fn prepare(
         // Nothing but `trailers` was let in; gRPC servers ask for it.
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+    let bodiless = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
+        .iter()
+        .all(|name| !arrived.headers.contains_key(name));
+    if bodiless || arrived.version == Version::HTTP_10 {
+        // There is nothing to wait for, or nobody who would (RFC 9110 section 10.1.1).
+        headers.remove(header::EXPECT);
+    }
     write_host(&mut headers, passage);
     write_forwarded(&mut headers, arrived, connection, snapshot, passage);
     write_identity(&mut headers, &snapshot.identity_headers, &passage.permit, assertion);

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Version, header, uri::PathAndQuery};
 
 use super::authority::Authority;
+use super::malformed::Malformed;
+use super::method;
 use super::path::{canonical_path, check_query};
 use crate::model::Code;
 
@@ -30,9 +32,9 @@ pub struct Arrived<'a> {
 /// Why a request has no single meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Ambiguity {
-    /// CONNECT or TRACE.
-    #[error("the method is not forwarded")]
-    Method,
+    /// A method that is malformed, or not forwarded.
+    #[error(transparent)]
+    Method(Malformed),
     /// Neither a path nor, on HTTP/1, an absolute URI of http or https; `*` is neither.
     #[error("the request target is neither a path nor an absolute URI")]
     Target,
@@ -93,7 +95,7 @@ impl Ambiguity {
     /// The refusal's code.
     pub const fn code(self) -> Code {
         match self {
-            Self::Method => Code::NotImplemented,
+            Self::Method(malformed) => malformed.code(),
             Self::TargetTooLong => Code::TargetTooLong,
             Self::Target
             | Self::Control
@@ -136,9 +138,7 @@ impl CanonicalRequest {
         arrived: &Arrived<'_>,
         parsed: Option<&PathAndQuery>,
     ) -> Result<Self, Ambiguity> {
-        if matches!(*arrived.method, Method::CONNECT | Method::TRACE) {
-            return Err(Ambiguity::Method);
-        }
+        method::check(arrived.method.as_str().as_bytes()).map_err(Ambiguity::Method)?;
         if arrived.target.len() > MAX_TARGET {
             return Err(Ambiguity::TargetTooLong);
         }

@@ -90,8 +90,12 @@ pub fn sets_own(field: &HeaderValue) -> bool {
     is_own(field.as_bytes())
 }
 
-fn is_own(pair: &[u8]) -> bool {
-    let name = pair.trim_ascii().get(..PREFIX.len());
+/// Some browsers take what stands behind a leading `=` for a nameless cookie, and send it back without the `=`.
+fn is_own(mut pair: &[u8]) -> bool {
+    while let [b'=' | b' ' | b'\t', rest @ ..] = pair {
+        pair = rest;
+    }
+    let name = pair.get(..PREFIX.len());
     name.is_some_and(|name| name.eq_ignore_ascii_case(PREFIX))
 }
 
@@ -105,6 +109,7 @@ mod tests {
             ("a=1; __Host-guarita-device=x; b=2", Some("a=1; b=2")),
             ("__Host-guarita-device=x", Some("")),
             ("__HOST-GUARITA-session=x;a=1;__host-guarita-y", Some("a=1")),
+            ("a=1; =__Host-guarita-session=x; == __Host-guarita-csrf", Some("a=1")),
             ("a=1;  b=2", None),
             ("x__Host-guarita-device=1", None),
             ("", None),
@@ -121,6 +126,8 @@ mod tests {
             ("__Host-guarita-session=x; Path=/", true),
             ("  __HOST-Guarita-csrf = x", true),
             ("__Host-guarita-", true),
+            ("=__Host-guarita-session=x", true),
+            (" = =\t__host-guarita-session=x", true),
             ("__Host-other=x", false),
             ("a=__Host-guarita-session", false),
             ("", false),

@@ -6,10 +6,8 @@
 use super::framing::Fields;
 pub use super::framing::{Framing, inspect_fields};
 pub use super::malformed::Malformed;
+use super::method::{self, MAX_METHOD};
 use super::octet;
-
-/// Longest method, in octets.
-const MAX_METHOD: usize = 32;
 
 /// Bounds of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,26 +156,13 @@ impl RequestLine {
             }
             _ => return Err(Malformed::RequestLine),
         };
-        check_method(method)?;
+        method::check(method)?;
         if target.len() > limits.target {
             return Err(Malformed::TargetTooLong);
         }
         check_target(method, target)?;
         Ok(Self { version, is_get: method == b"GET" })
     }
-}
-
-/// Registered methods are upper case, and methods are compared exactly: `get` would match no route
-/// that says `GET`, and be `GET` to a lenient upstream.
-fn check_method(method: &[u8]) -> Result<(), Malformed> {
-    let is_letter = |octet: &u8| matches!(octet, b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
-    if method.is_empty() || method.len() > MAX_METHOD || !method.iter().all(is_letter) {
-        return Err(Malformed::Method);
-    }
-    if matches!(method, b"CONNECT" | b"TRACE") {
-        return Err(Malformed::MethodNotForwarded);
-    }
-    Ok(())
 }
 
 /// Origin-form, or absolute-form of http and https (RFC 9112 section 3.2). The canonical form

@@ -128,12 +128,6 @@ impl HeaderFamilies {
         Self(built)
     }
 
-    /// Whether the name belongs to one of the families, whatever its case and separators. Says yes
-    /// to forwarding names too: it is the question for trailers and answers.
-    pub fn contains(&self, name: &HeaderName) -> bool {
-        self.strips(name.as_str(), Kept::default())
-    }
-
     /// What decides, for each field of `headers`, whether it is stripped: those of a family,
     /// hop-by-hop ones, and those named in `Connection`, but for what is to be kept.
     pub fn sieve<'a>(&'a self, headers: &'a HeaderMap, kept: Kept) -> Sieve<'a> {

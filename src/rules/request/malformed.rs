@@ -26,7 +26,7 @@ pub enum Malformed {
     /// The method is not 1 to 32 octets of upper-case letters, digits, `-` and `_`.
     #[error("the method is malformed")]
     Method,
-    /// CONNECT or TRACE.
+    /// CONNECT, TRACE, TRACK or PRI.
     #[error("the method is not forwarded")]
     MethodNotForwarded,
     /// Neither origin-form nor absolute-form of http or https, or an octet that a target cannot have.
@@ -59,6 +59,9 @@ pub enum Malformed {
     /// Content-Length and Transfer-Encoding (RFC 9112 section 6.1).
     #[error("two framings of one body")]
     TwoFramings,
+    /// A chunked body that is not as RFC 9112 section 7.1 has it, or has too much beside its data.
+    #[error("the chunks of the body are malformed")]
+    Chunks,
     /// Missing, repeated or malformed.
     #[error("Host is missing, repeated or malformed")]
     Host,
@@ -99,6 +102,7 @@ impl Malformed {
             | Self::ContentLength
             | Self::TransferEncoding
             | Self::TwoFramings
+            | Self::Chunks
             | Self::Host
             | Self::Connection
             | Self::UpgradeWithBody

@@ -12,10 +12,12 @@ mod authority;
 mod families;
 mod framing;
 mod malformed;
+mod method;
 mod octet;
 mod path;
 
 pub mod canonical;
+pub mod chunks;
 pub mod cookies;
 pub mod provider_cookies;
 pub mod ticket;
@@ -30,6 +32,7 @@ pub mod return_to;
 
 pub(super) use authority::{Authority, Host};
 pub use canonical::{Ambiguity, Arrived, CanonicalRequest};
+pub use chunks::Chunks;
 pub use cookies::Brought;
 pub use credentials::{Candidates, Credential};
 pub use head::{Head, HeadLimits, Malformed};

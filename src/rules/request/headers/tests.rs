@@ -81,7 +81,7 @@ fn every_spelling_of_a_spoofed_name_is_stripped() {
         "X-Forwarded",
     ] {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        assert!(families.contains(&name), "{name}");
+        assert!(families.strips(name.as_str(), Kept::default()), "{name}");
         let headers: HeaderMap = ["a", "b"]
             .map(|value| (name.clone(), HeaderValue::from_static(value)))
             .into_iter()
@@ -238,7 +238,7 @@ proptest! {
                 (letter, false) => letter.to_ascii_lowercase(),
             })
             .collect();
-        prop_assert!(families.contains(&HeaderName::from_bytes(spelled.as_bytes()).unwrap()));
+        prop_assert!(families.strips(&spelled.to_ascii_lowercase(), Kept::default()));
     }
 
     /// A beginning is found whatever follows, in any spelling.
@@ -249,7 +249,7 @@ proptest! {
     ) {
         let families = HeaderFamilies::new([format!("{name}*").as_str()]);
         let spelled = format!("{}{end}", name.to_ascii_uppercase().replace('-', "_"));
-        prop_assert!(families.contains(&HeaderName::from_bytes(spelled.as_bytes()).unwrap()));
+        prop_assert!(families.strips(&spelled.to_ascii_lowercase(), Kept::default()));
     }
 
     /// The quick look never hides what the slow one would find, nor adds to it.

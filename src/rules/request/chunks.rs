@@ -1,0 +1,225 @@
+//! The framing of a chunked body (RFC 9112 section 7.1), followed octet by octet without its leniencies: where one
+//! recipient ends a line at a bare line feed and another does not, they see two bodies.
+
+use super::malformed::Malformed;
+use super::octet;
+
+/// Most hexadecimal digits of a size: 64 bits.
+const MAX_DIGITS: u8 = 16;
+/// Most octets of all extensions of a body, which nobody reads.
+const MAX_EXTENSIONS: u16 = 4 * 1024;
+/// Most octets of the trailer section, which is dropped.
+const MAX_TRAILERS: u16 = 16 * 1024;
+
+/// Where in a chunked body a reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunks {
+    place: Place,
+    extensions: u16,
+    trailers: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the digits of a size.
+    Size { digits: u8, size: u64 },
+    /// Behind the size, before the end of its line.
+    Extension { size: u64 },
+    /// After the carriage return of that line.
+    SizeEnd { size: u64 },
+    /// So many octets of data are to come.
+    Data { left: u64 },
+    /// The data is over: a carriage return is to come.
+    DataOver,
+    /// After the carriage return behind the data.
+    DataEnd,
+    /// Where a line of the trailer section begins.
+    Trailer,
+    /// In the name of a trailer field.
+    TrailerName,
+    /// In its value.
+    TrailerValue,
+    /// After the carriage return of that line.
+    TrailerEnd,
+    /// After the carriage return of the last line.
+    LastEnd,
+    /// The body is over.
+    Over,
+    /// What comes has no meaning.
+    Broken,
+}
+
+impl Default for Chunks {
+    fn default() -> Self {
+        Self { place: Place::Size { digits: 0, size: 0 }, extensions: 0, trailers: 0 }
+    }
+}
+
+impl Chunks {
+    /// Follows octets as they arrive. How many of them belong to the body: all but those behind its end. Fails where
+    /// the framing is malformed, its extensions are beyond 4 KiB or its trailers beyond 16 KiB; and ever after.
+    pub fn follow(&mut self, octets: &[u8]) -> Result<usize, Malformed> {
+        let mut rest = octets;
+        while let [next, behind @ ..] = rest {
+            rest = match self.place {
+                Place::Over => break,
+                Place::Data { left } => self.skip(left, rest),
+                _ => {
+                    self.place = self.step(*next).inspect_err(|_| self.place = Place::Broken)?;
+                    behind
+                }
+            };
+        }
+        Ok(octets.len() - rest.len())
+    }
+
+    /// Whether the body is over.
+    pub fn is_over(&self) -> bool {
+        self.place == Place::Over
+    }
+
+    fn skip<'a>(&mut self, left: u64, octets: &'a [u8]) -> &'a [u8] {
+        let past = usize::try_from(left).map_or(octets.len(), |left| left.min(octets.len()));
+        let left = left.saturating_sub(u64::try_from(past).unwrap_or(u64::MAX));
+        self.place = if left == 0 { Place::DataOver } else { Place::Data { left } };
+        octets.get(past..).unwrap_or_default()
+    }
+
+    fn step(&mut self, next: u8) -> Result<Place, Malformed> {
+        Ok(match (self.place, next) {
+            (Place::Size { digits: 1.., size }, b'\r') => Place::SizeEnd { size },
+            (Place::Size { digits: 1.., size }, b';') => Place::Extension { size },
+            (Place::Size { digits: digits @ ..MAX_DIGITS, size }, digit) => {
+                let value = octet::hexadecimal(digit).ok_or(Malformed::Chunks)?;
+                Place::Size { digits: digits + 1, size: size << 4 | u64::from(value) }
+            }
+            (Place::Extension { size }, b'\r') => Place::SizeEnd { size },
+            (Place::Extension { size }, inside) => {
+                within(&mut self.extensions, MAX_EXTENSIONS)?;
+                text(inside)?;
+                Place::Extension { size }
+            }
+            (Place::SizeEnd { size: 0 }, b'\n') => Place::Trailer,
+            (Place::SizeEnd { size }, b'\n') => Place::Data { left: size },
+            (Place::DataOver, b'\r') => Place::DataEnd,
+            (Place::DataEnd, b'\n') => Place::Size { digits: 0, size: 0 },
+            (Place::Trailer, b'\r') => Place::LastEnd,
+            (Place::Trailer | Place::TrailerName, name) if octet::is_token(name) => {
+                within(&mut self.trailers, MAX_TRAILERS)?;
+                Place::TrailerName
+            }
+            (Place::TrailerName, b':') => Place::TrailerValue,
+            (Place::TrailerValue, b'\r') => Place::TrailerEnd,
+            (Place::TrailerValue, inside) => {
+                within(&mut self.trailers, MAX_TRAILERS)?;
+                text(inside)?;
+                Place::TrailerValue
+            }
+            (Place::TrailerEnd, b'\n') => Place::Trailer,
+            (Place::LastEnd, b'\n') => Place::Over,
+            _ => return Err(Malformed::Chunks),
+        })
+    }
+}
+
+fn within(count: &mut u16, most: u16) -> Result<(), Malformed> {
+    *count = count.saturating_add(1);
+    if *count > most { Err(Malformed::Chunks) } else { Ok(()) }
+}
+
+/// Horizontal tabs are the one control character inside a line.
+fn text(octet: u8) -> Result<(), Malformed> {
+    if octet.is_ascii_control() && octet != b'\t' { Err(Malformed::Chunks) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How many octets belong to the body, once it is over; `None` before.
+    fn end(octets: &[u8]) -> Result<Option<usize>, Malformed> {
+        let mut chunks = Chunks::default();
+        let taken = chunks.follow(octets)?;
+        Ok(chunks.is_over().then_some(taken))
+    }
+
+    #[test]
+    fn a_body_ends_with_its_last_chunk_and_trailers() {
+        for body in [
+            "0\r\n\r\n",
+            "5\r\nhello\r\n0\r\n\r\n",
+            "005\r\nhello\r\nA;x=\"a\tb\"\r\n0123456789\r\n0;y\r\n\r\n",
+            "1\r\n\n\r\n00\r\na: b\r\nc:\r\n\r\n",
+        ] {
+            for behind in ["", "GET / HTTP/1.1\r\n", "\r\n"] {
+                let whole = format!("{body}{behind}");
+                assert_eq!(end(whole.as_bytes()), Ok(Some(body.len())), "{whole:?}");
+            }
+            assert_eq!(end(&body.as_bytes()[..body.len() - 1]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn what_another_reads_otherwise_is_refused() {
+        for body in [
+            "\r\n\r\n",
+            ";x\r\n\r\n",
+            " \r\n",
+            "5\nhello",
+            "5;x\nhello",
+            "5 \r\nhello",
+            "5\r\r\nhello",
+            "5;\u{0}\r\nhello",
+            "0x5\r\nhello",
+            "+5\r\nhello",
+            "5\r\nhello0\r\n\r\n",
+            "5\r\nhello\n0\r\n\r\n",
+            "00000000000000005\r\nhello",
+            "0\r\ngarbage no colon\r\n\r\n",
+            "0\r\na: \u{0}b\r\n\r\n",
+            "0\r\nsub : x\r\n\r\n",
+            "0\r\n: x\r\n\r\n",
+            "0\r\n folded\r\n\r\n",
+            "0\r\na: b\n\r\n",
+            "0\r\n\n",
+        ] {
+            assert_eq!(end(body.as_bytes()), Err(Malformed::Chunks), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_beside_the_data_is_bounded() {
+        let extension = |length| format!("1;{}\r\nx\r\n", "e".repeat(length));
+        let most = usize::from(MAX_EXTENSIONS);
+        assert_eq!(end(extension(most).as_bytes()), Ok(None));
+        assert_eq!(end(extension(most + 1).as_bytes()), Err(Malformed::Chunks));
+        assert_eq!(end(extension(most / 16 + 1).repeat(16).as_bytes()), Err(Malformed::Chunks));
+        let trailer = |length| format!("0\r\na:{}\r\n\r\n", "v".repeat(length));
+        let most = usize::from(MAX_TRAILERS);
+        assert!(matches!(end(trailer(most - 1).as_bytes()), Ok(Some(_))));
+        assert_eq!(end(trailer(most).as_bytes()), Err(Malformed::Chunks));
+    }
+
+    #[test]
+    fn what_is_broken_stays_so() {
+        let mut chunks = Chunks::default();
+        assert_eq!(chunks.follow(b"x"), Err(Malformed::Chunks));
+        assert_eq!(chunks.follow(b"0\r\n\r\n"), Err(Malformed::Chunks));
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_the_octets_arrive(
+            octets in "[0-2;\r\n\\x00 a:]{0,40}", cut in 0_usize..40,
+        ) {
+            let (one, two) = octets.as_bytes().split_at(cut.min(octets.len()));
+            let mut chunks = Chunks::default();
+            let parts = chunks.follow(one).and_then(|first| Ok(first + chunks.follow(two)?));
+            let mut whole = Chunks::default();
+            prop_assert_eq!(whole.follow(octets.as_bytes()), parts);
+            prop_assert_eq!(whole, chunks);
+        }
+    }
+}
