@@ -52,6 +52,7 @@ async fn a_feed_that_was_silent_for_long_begins_with_an_empty_memory() {
     registry.ask(session, NOW).await.unwrap();
     assert_eq!(registry.len(), 1);
     sample::revoke(&store, session).await;
+    sample::age_changes(&store, DAY).await;
     let swept = Sweep::new(store.clone(), || NOW).sweep(NOW.plus(DAY)).await.unwrap();
     assert_eq!(swept, 1, "the change is pruned, the session is kept");
     feed.heard = feed.heard.checked_sub(MAX_GAP).unwrap();
@@ -116,6 +117,7 @@ async fn a_backlog_is_swept_in_one_round_with_the_tokens_of_its_sessions() {
         transaction.set_active(user, true, NOW).await.unwrap();
     }
     transaction.commit().await.unwrap();
+    sample::age_changes(&store, DAY).await;
     let sweep = Sweep::new(store.clone(), || NOW);
     let swept = sweep.sweep(NOW.plus(DAY + Duration::from_secs(1))).await.unwrap();
     assert_eq!(swept, 1_200 + 1 + 3_000);
