@@ -47,7 +47,7 @@ async fn endure<T>(
     let unseen = gateway.bearer("root").await;
     assert_eq!(bob.log_out().await.status, 204);
     assert_eq!(status(&bob, "/steady/x").await, 401);
-    // A feed that begins empties memory until it is sure: what it learns now, it learns after that.
+    // A feed that begins empties memory: what it learns now, it learns after that.
     until("the feed to have begun", || async {
         (gateway.metric("guarita_revocation_lag_seconds_count", "").await > 0.5).then_some(())
     })

@@ -3,6 +3,8 @@
 //! SQLite commits one writer at a time, so `seq` grows in the order of commits. PostgreSQL hands
 //! numbers out before the commit; a reader there must wait for the gaps, and [`Horizon`] says how long.
 
+use std::time::Duration;
+
 use sqlx::any::AnyRow;
 
 use super::dialect::Dialect;
@@ -230,13 +232,18 @@ impl Transaction {
         Ok(found)
     }
 
-    /// Removes at most `limit` changes made before the time; how many.
-    pub async fn prune_changes(&mut self, before: Timestamp, limit: i64) -> Result<u64, Fault> {
+    /// Removes those of the `limit` oldest changes that are older than `age`; how many. By the clock of the
+    /// database: that of a gateway may be off, and a change removed before all have read it.
+    pub async fn prune_changes(&mut self, age: Duration, limit: i64) -> Result<u64, Fault> {
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let before = self.horizon().await?.now_ms.saturating_sub(age);
+        // All numbers are above 0: said so that no plan goes over the whole table.
         let query = sqlx::query(
-            "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at < $1 LIMIT $2)",
+            "DELETE FROM changes WHERE seq IN (SELECT seq FROM (SELECT seq, noted_ms FROM changes \
+             WHERE seq > 0 ORDER BY seq LIMIT $1) AS oldest WHERE noted_ms < $2)",
         )
-        .bind(before.seconds())
-        .bind(limit);
+        .bind(limit)
+        .bind(before);
         self.execute(query).await
     }
 }

@@ -22,6 +22,8 @@ pub(super) enum Purpose {
     Read,
     /// To read the feed of changes.
     Follow,
+    /// To begin reading it, while nobody changes anything.
+    Settle,
     /// To change anything, with nobody beside it.
     Write,
     /// To remove some of many rows, with nobody beside it.
@@ -39,7 +41,11 @@ impl Dialect {
     /// have a number while it has none itself.
     pub(super) fn begin(self, purpose: Purpose) -> SqlStr {
         match (self, purpose) {
-            (Self::Sqlite, Purpose::Read | Purpose::Follow) => "BEGIN".into_sql_str(),
+            // One writer at a time commits the numbers of changes in their order: whatever picture is read, none
+            // below its newest is missing.
+            (Self::Sqlite, Purpose::Read | Purpose::Follow | Purpose::Settle) => {
+                "BEGIN".into_sql_str()
+            }
             (Self::Sqlite, Purpose::Write | Purpose::Sweep | Purpose::WriteFor(_)) => {
                 "BEGIN IMMEDIATE".into_sql_str()
             }
@@ -50,6 +56,15 @@ impl Dialect {
             (Self::Postgres, Purpose::Follow) => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ".into_sql_str()
             }
+            // Not REPEATABLE READ: its picture would be taken before the lock is. Not READ ONLY: a standby, which
+            // learns of changes late, would begin it. The wait is shorter than that for the feed's answer, and
+            // others who would write queue behind it.
+            (Self::Postgres, Purpose::Settle) => AssertSqlSafe(format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+                 SET LOCAL lock_timeout = 500; \
+                 SELECT 1 FROM pg_advisory_xact_lock({LOCKS})"
+            ))
+            .into_sql_str(),
             (Self::Postgres, Purpose::Write) => AssertSqlSafe(format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
                  SELECT 1 FROM pg_advisory_xact_lock({LOCKS}); \

@@ -100,6 +100,13 @@ pub(crate) async fn session(store: &Store, user: UserId, expires_at: Timestamp) 
     id
 }
 
+/// As if the changes that there are had been noted so much earlier, by the clock of the database.
+pub(crate) async fn age_changes(store: &Store, by: Duration) {
+    let by = i64::try_from(by.as_millis()).unwrap();
+    let query = sqlx::query("UPDATE changes SET noted_ms = noted_ms - $1").bind(by);
+    query.execute(store.writers()).await.unwrap();
+}
+
 pub(crate) async fn revoke(store: &Store, session: SessionId) {
     let mut transaction = store.begin_write().await.unwrap();
     transaction.revoke_session(session, NOW).await.unwrap();

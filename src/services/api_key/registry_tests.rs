@@ -31,7 +31,7 @@ impl Node {
     }
 
     async fn hear(&mut self) {
-        self.feed.settle().await;
+        self.feed.poll().await.unwrap();
     }
 
     async fn make(&self, grant: Grant) -> (ApiKeyId, Secret) {

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Registry;
 use super::hints::Hints;
-use super::place::Place;
+use super::place::{MAX_GAP, Place};
 use crate::adapters::ephemeral;
 use crate::adapters::store::{Change, Fault, Horizon, NotedChange, Store};
 use crate::adapters::telemetry::Metrics;
@@ -23,9 +23,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 const TIMEOUT: Duration = Duration::from_millis(800);
 /// Changes read at once.
 const BATCH: i64 = 1_000;
-/// Beyond this silence the place in the feed is given up, long before changes are pruned
-/// ([`super::Sweep`]), and memory is emptied.
-const MAX_GAP: Duration = Duration::from_secs(600);
 
 /// Follows the table `changes` and takes what it names out of the registry's memory. While it is
 /// silent for more than 1 s, the registry asks the store on every request.
@@ -124,6 +121,8 @@ impl Feed {
         let began = Instant::now();
         let is_sure = self.heard.elapsed() < MAX_GAP && self.advance().await?;
         if !is_sure {
+            // Given up for good: the beginning may have to be tried again.
+            self.place = None;
             self.begin().await?;
         }
         self.heard = began;
@@ -131,29 +130,16 @@ impl Feed {
         Ok(())
     }
 
-    /// Applies what was committed, and waits until nothing can come that was under way before the beginning:
-    /// other tests use the same server.
-    #[cfg(test)]
-    pub(crate) async fn settle(&mut self) {
-        loop {
-            self.poll().await.unwrap();
-            if self.place.as_ref().is_some_and(Place::is_settled) {
-                return;
-            }
-        }
-    }
-
     /// Takes the newest place, then empties memory: what it held may be older than that place.
     async fn begin(&mut self) -> Result<(), Fault> {
-        // In a transaction of its own, so that the next can see that all others have ended.
-        let boundary = self.store.follow().await?.boundary().await?;
-        let mut transaction = self.store.follow().await?;
-        let Horizon { server, ended_below, .. } = transaction.horizon().await?;
+        // Whoever has a lower number has committed it or never will, and whoever comes later gets a higher one.
+        let mut transaction = self.store.follow_alone().await?;
+        let horizon = transaction.horizon().await?;
         let newest = transaction.last_change().await?;
+        // At once: others wait for its end.
+        transaction.commit().await?;
         self.registry.clear();
-        let mut place = Place::new(server, newest, boundary);
-        place.settle(ended_below);
-        self.place = Some(place);
+        self.place = Some(Place::new(&horizon, newest));
         Ok(())
     }
 
@@ -167,7 +153,9 @@ impl Feed {
             if let Some(clock) = self.clock {
                 self.offset.note(clock(), &horizon);
             }
-            if horizon.server != place.server() {
+            if !place.holds(&horizon) {
+                // At once: to begin anew may take some attempts.
+                self.registry.clear();
                 return Ok(false);
             }
             let late = transaction.changes_with(&place.missing()).await?;
@@ -185,12 +173,8 @@ impl Feed {
             let (late, new) = (numbers(&late), numbers(&new));
             let Ok(skipped) = place.skipped(&new) else { return Ok(false) };
             let boundary = if skipped.is_empty() { 0 } else { transaction.boundary().await? };
-            place.advance(new.last().copied(), &late, horizon.ended_below, (&skipped, boundary));
+            place.advance(new.last().copied(), &late, &horizon, (&skipped, boundary));
             if new.is_empty() {
-                if !place.is_settled() {
-                    self.registry.clear();
-                    place.settle(horizon.ended_below);
-                }
                 return Ok(true);
             }
         }

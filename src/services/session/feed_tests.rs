@@ -11,7 +11,7 @@ async fn a_revocation_by_another_process_is_learnt() {
     let mut feed = Feed::new(store.clone(), registry.clone());
     let user = sample::user(&store, "alice").await;
     let session = sample::session(&store, user, NOW.plus(DAY)).await;
-    feed.settle().await;
+    feed.poll().await.unwrap();
     registry.ask(session, NOW).await.unwrap();
     feed.poll().await.unwrap();
     assert!(registry.recall(session, NOW).is_some());
@@ -28,7 +28,7 @@ async fn more_changes_than_one_batch_are_applied_at_once() {
     let mut feed = Feed::new(store.clone(), registry.clone());
     let user = sample::user(&store, "alice").await;
     let session = sample::session(&store, user, NOW.plus(DAY)).await;
-    feed.settle().await;
+    feed.poll().await.unwrap();
     registry.ask(session, NOW).await.unwrap();
     let mut transaction = store.begin_write().await.unwrap();
     for _ in 0..=BATCH {
@@ -52,9 +52,31 @@ async fn a_feed_that_was_silent_for_long_begins_with_an_empty_memory() {
     registry.ask(session, NOW).await.unwrap();
     assert_eq!(registry.len(), 1);
     sample::revoke(&store, session).await;
+    sample::age_changes(&store, DAY).await;
     let swept = Sweep::new(store.clone(), || NOW).sweep(NOW.plus(DAY)).await.unwrap();
     assert_eq!(swept, 1, "the change is pruned, the session is kept");
     feed.heard = feed.heard.checked_sub(MAX_GAP).unwrap();
+    feed.poll().await.unwrap();
+    assert!(registry.is_empty());
+}
+
+/// The clock of a machine that is suspended stands still; that of the database went on.
+#[tokio::test]
+async fn a_feed_that_was_suspended_begins_with_an_empty_memory() {
+    let (_directory, store) = sample::open().await;
+    let registry = Registry::new(store.clone());
+    let mut feed = Feed::new(store.clone(), registry.clone());
+    let user = sample::user(&store, "alice").await;
+    let session = sample::session(&store, user, NOW.plus(DAY)).await;
+    feed.poll().await.unwrap();
+    registry.ask(session, NOW).await.unwrap();
+    sample::revoke(&store, session).await;
+    sample::age_changes(&store, DAY).await;
+    let swept = Sweep::new(store.clone(), || NOW).sweep(NOW.plus(DAY)).await.unwrap();
+    assert_eq!(swept, 1, "the change is pruned, the session is kept");
+    let now = store.follow().await.unwrap().horizon().await.unwrap();
+    let then = Horizon { now_ms: now.now_ms - 86_400_000, ..now };
+    feed.place = Some(Place::new(&then, feed.place.as_ref().unwrap().newest()));
     feed.poll().await.unwrap();
     assert!(registry.is_empty());
 }
@@ -102,7 +124,8 @@ async fn a_backlog_is_swept_in_one_round_with_the_tokens_of_its_sessions() {
     let (_directory, store) = sample::open().await;
     let user = sample::user(&store, "alice").await;
     let over = sample::session(&store, user, NOW).await;
-    let mut transaction = store.begin_write().await.unwrap();
+    // A busy machine takes its time for so many rows.
+    let mut transaction = store.begin_write_within(DAY).await.unwrap();
     for number in 0..1_200 {
         let token = crate::adapters::store::NewRefreshToken {
             digest: &format!("digest-{number}"),
@@ -116,6 +139,7 @@ async fn a_backlog_is_swept_in_one_round_with_the_tokens_of_its_sessions() {
         transaction.set_active(user, true, NOW).await.unwrap();
     }
     transaction.commit().await.unwrap();
+    sample::age_changes(&store, DAY).await;
     let sweep = Sweep::new(store.clone(), || NOW);
     let swept = sweep.sweep(NOW.plus(DAY + Duration::from_secs(1))).await.unwrap();
     assert_eq!(swept, 1_200 + 1 + 3_000);
@@ -134,7 +158,7 @@ async fn changes_that_commit_out_of_order_are_all_learnt() {
     let (ana, bob) = (sample::user(&store, "ana").await, sample::user(&store, "bob").await);
     let of_ana = sample::session(&store, ana, NOW.plus(DAY)).await;
     let of_bob = sample::session(&store, bob, NOW.plus(DAY)).await;
-    feed.settle().await;
+    feed.poll().await.unwrap();
     for session in [of_ana, of_bob] {
         registry.ask(session, NOW).await.unwrap();
     }
@@ -165,7 +189,7 @@ async fn changes_that_commit_out_of_order_are_all_learnt() {
     .expect("a number that was rolled back is waited for no more");
 }
 
-/// A transaction that had begun when the feed began may commit a lower number than the feed began with.
+/// A transaction that is under way may commit a lower number than others have committed.
 #[tokio::test]
 async fn what_was_under_way_when_the_feed_began_is_learnt() {
     let (directory, store) = sample::open().await;
@@ -181,14 +205,69 @@ async fn what_was_under_way_when_the_feed_began_is_learnt() {
     let mut early = store.begin_write_for(bob).await.unwrap();
     early.set_active(bob, true, NOW).await.unwrap();
     early.commit().await.unwrap();
-    feed.poll().await.unwrap();
-    assert!(!feed.place.as_ref().unwrap().is_settled());
-    registry.ask(of_ana, NOW).await.unwrap();
-    assert_eq!(registry.len(), 1);
+    let refused = feed.poll().await;
+    assert!(matches!(refused, Err(Fault::Timeout)), "{refused:?}");
+    assert_eq!(registry.silence(), None, "the store is asked meanwhile");
+    // It is not in the way of others between its attempts.
+    store.begin_write_for(bob).await.unwrap().commit().await.unwrap();
     late.commit().await.unwrap();
     feed.poll().await.unwrap();
-    assert!(registry.is_empty(), "a revocation below the beginning was lost");
-    feed.settle().await;
+    assert!(registry.silence().is_some());
+    assert!(matches!(registry.ask(of_ana, NOW).await, Ok(Standing::Inactive)));
+    assert_eq!(feed.place.as_ref().unwrap().newest(), 2);
+}
+
+/// The other waits for the feed's one connection behind the feed: wherever the feed lets go of it while it begins,
+/// a transaction takes its number there, and a later one commits before it.
+#[tokio::test]
+async fn what_begins_while_the_feed_begins_is_learnt() {
+    let (directory, store) = sample::open().await;
+    if !sample::is_postgres(directory.path()) {
+        return;
+    }
+    let registry = Registry::new(store.clone());
+    let mut feed = Feed::new(store.clone(), registry.clone());
+    let (ana, bob) = (sample::user(&store, "ana").await, sample::user(&store, "bob").await);
+    let of_ana = sample::session(&store, ana, NOW.plus(DAY)).await;
+    let held = store.follow().await.unwrap();
+    let beginning = feed.poll();
+    let writing = async {
+        let between = store.follow().await.unwrap();
+        let mut late = store.begin_write_for(ana).await.unwrap();
+        late.revoke_session(of_ana, NOW).await.unwrap();
+        let mut early = store.begin_write_for(bob).await.unwrap();
+        early.set_active(bob, true, NOW).await.unwrap();
+        early.commit().await.unwrap();
+        drop(between);
+        late
+    };
+    // Polled in this order.
+    let (begun, late, ()) = tokio::join!(beginning, writing, async { drop(held) });
+    begun.unwrap();
+    registry.ask(of_ana, NOW).await.unwrap();
+    feed.poll().await.unwrap();
+    assert!(registry.recall(of_ana, NOW).is_some());
+    late.commit().await.unwrap();
+    feed.poll().await.unwrap();
+    assert!(registry.recall(of_ana, NOW).is_none(), "the late revocation was lost");
+}
+
+/// Whatever others do on the same server, a feed that has begun leaves memory alone.
+#[tokio::test]
+async fn memory_is_kept_beside_a_long_transaction_of_others() {
+    let (directory, store) = sample::open().await;
+    let elsewhere = sample::reopen(directory.path()).await;
+    let registry = Registry::new(store.clone());
+    let mut feed = Feed::new(store.clone(), registry.clone());
+    let user = sample::user(&store, "alice").await;
+    let session = sample::session(&store, user, NOW.plus(DAY)).await;
+    let mut long = elsewhere.follow().await.unwrap();
+    long.boundary().await.unwrap();
+    feed.poll().await.unwrap();
+    registry.ask(session, NOW).await.unwrap();
+    feed.poll().await.unwrap();
+    assert!(registry.recall(session, NOW).is_some());
+    drop(long);
 }
 
 #[tokio::test]

@@ -6,39 +6,43 @@
 //! ended: then it was rolled back. With SQLite nothing is ever missing.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::adapters::store::Horizon;
 
 /// Most numbers that may be missing.
 const MAX_GAPS: usize = 1_024;
-/// No transaction of ours lives nearly as long.
-const LONGEST_TRANSACTION: Duration = Duration::from_secs(300);
+/// Beyond this silence a place is given up, long before changes are pruned ([`super::Sweep`]).
+pub(super) const MAX_GAP: Duration = Duration::from_secs(600);
 
 /// A place in the feed.
 #[derive(Debug)]
 pub(super) struct Place {
     /// The server that numbers the changes.
     server: i64,
+    /// When all that there was had been read, in milliseconds by the clock of that server: our own stands still
+    /// while the machine does, and changes are pruned by the other.
+    read_ms: i64,
     newest: i64,
     /// Missing numbers, and the boundary that the horizon must reach before they are given up.
     gaps: BTreeMap<i64, i64>,
-    /// A boundary above all transactions that went on when this place was taken, while one of them may still
-    /// commit a change with a lower number.
-    unsettled: Option<(i64, Instant)>,
 }
 
-/// More is missing than can be remembered, or the changes are those of another server: nothing is sure.
+/// More is missing than can be remembered: nothing is sure.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
 impl Place {
-    /// The newest number that is seen. What was under way then, below `boundary`, may have a lower one.
-    pub(super) fn new(server: i64, newest: i64, boundary: i64) -> Self {
-        let unsettled = Some((boundary, Instant::now()));
-        Self { server, newest, gaps: BTreeMap::new(), unsettled }
+    /// The newest number that is seen, where no change with a lower one can come any more.
+    pub(super) fn new(horizon: &Horizon, newest: i64) -> Self {
+        let Horizon { server, now_ms: read_ms, .. } = *horizon;
+        Self { server, read_ms, newest, gaps: BTreeMap::new() }
     }
 
-    pub(super) fn server(&self) -> i64 {
-        self.server
+    /// Whether the reader may go on from here: the changes are those of the same server, and all since are kept.
+    pub(super) fn holds(&self, horizon: &Horizon) -> bool {
+        let silence = u128::from(horizon.now_ms.abs_diff(self.read_ms));
+        horizon.server == self.server && silence < MAX_GAP.as_millis()
     }
 
     pub(super) fn newest(&self) -> i64 {
@@ -48,22 +52,6 @@ impl Place {
     /// The numbers that are missing, lowest first.
     pub(super) fn missing(&self) -> Vec<i64> {
         self.gaps.keys().copied().collect()
-    }
-
-    /// Whether no change can come that has a lower number than this place began with. Those are not looked
-    /// for: memory is to be emptied instead, until no more can come.
-    pub(super) fn is_settled(&self) -> bool {
-        self.unsettled.is_none()
-    }
-
-    /// Settles once all that went on when this place was taken has ended. Where a transaction of somebody else
-    /// on the same server goes on for hours, nothing of ours is left among what began before it.
-    pub(super) fn settle(&mut self, ended_below: i64) {
-        if let Some((boundary, since)) = self.unsettled
-            && (ended_below >= boundary || since.elapsed() > LONGEST_TRANSACTION)
-        {
-            self.unsettled = None;
-        }
     }
 
     /// The numbers between those seen before and these, which are higher and in order.
@@ -83,20 +71,24 @@ impl Place {
     }
 
     /// What is missing is what was missing before, but for the `found` and for those whose transaction must have
-    /// ended below the horizon, and the `skipped`, until the horizon reaches `boundary`.
+    /// ended below the horizon, and the `skipped`, until the horizon reaches `boundary`. Without a newer number
+    /// there was none.
     pub(super) fn advance(
         &mut self,
         newest: Option<i64>,
         found: &[i64],
-        ended_below: i64,
+        horizon: &Horizon,
         (skipped, boundary): (&[i64], i64),
     ) {
         for number in found {
             self.gaps.remove(number);
         }
-        self.gaps.retain(|_, boundary| *boundary > ended_below);
+        self.gaps.retain(|_, boundary| *boundary > horizon.ended_below);
         self.gaps.extend(skipped.iter().map(|number| (*number, boundary)));
-        self.newest = newest.unwrap_or(self.newest);
+        match newest {
+            Some(newest) => self.newest = newest,
+            None => self.read_ms = horizon.now_ms,
+        }
     }
 }
 
@@ -104,8 +96,12 @@ impl Place {
 mod tests {
     use super::*;
 
+    fn horizon(ended_below: i64) -> Horizon {
+        Horizon { ended_below, server: 1, now_ms: 1_000_000 }
+    }
+
     fn place() -> Place {
-        Place::new(1, 10, 100)
+        Place::new(&horizon(100), 10)
     }
 
     #[test]
@@ -113,11 +109,11 @@ mod tests {
         let mut place = place();
         let skipped = place.skipped(&[11, 14]).unwrap();
         assert_eq!(skipped, [12, 13]);
-        place.advance(Some(14), &[], 100, (&skipped, 120));
+        place.advance(Some(14), &[], &horizon(100), (&skipped, 120));
         assert_eq!((place.newest(), place.missing()), (14, vec![12, 13]));
-        place.advance(None, &[13], 119, (&[], 0));
+        place.advance(None, &[13], &horizon(119), (&[], 0));
         assert_eq!(place.missing(), [12]);
-        place.advance(None, &[], 120, (&[], 0));
+        place.advance(None, &[], &horizon(120), (&[], 0));
         assert_eq!((place.newest(), place.missing()), (14, vec![]));
     }
 
@@ -128,18 +124,23 @@ mod tests {
         let skipped = place.skipped(&[most]).unwrap();
         assert_eq!(skipped.len(), MAX_GAPS);
         assert_eq!(place.skipped(&[most + 1]), Err(Lost));
-        place.advance(Some(most), &[], 0, (&skipped, 120));
+        place.advance(Some(most), &[], &horizon(0), (&skipped, 120));
         assert_eq!(place.skipped(&[most + 1]), Ok(vec![]));
         assert_eq!(place.skipped(&[most + 2]), Err(Lost));
         assert_eq!(place.skipped(&[i64::MAX]), Err(Lost));
     }
 
     #[test]
-    fn a_place_settles_once_what_went_on_before_it_has_ended() {
+    fn a_place_holds_on_its_server_for_a_while_by_the_clock_there() {
         let mut place = place();
-        place.settle(99);
-        assert!(!place.is_settled());
-        place.settle(100);
-        assert!(place.is_settled());
+        let later = |passed: i64| Horizon { now_ms: 1_000_000 + passed, ..horizon(100) };
+        assert!(place.holds(&later(599_999)) && place.holds(&later(-599_999)));
+        assert!(!place.holds(&later(600_000)) && !place.holds(&later(-600_000)));
+        assert!(!place.holds(&Horizon { server: 2, ..horizon(100) }));
+        // What was read is not all that there is.
+        place.advance(Some(11), &[], &later(500_000), (&[], 0));
+        assert!(!place.holds(&later(600_000)));
+        place.advance(None, &[], &later(500_000), (&[], 0));
+        assert!(place.holds(&later(600_000)) && !place.holds(&later(1_100_000)));
     }
 }

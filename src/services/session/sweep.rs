@@ -59,7 +59,7 @@ impl Part {
     async fn remove(self, transaction: &mut Transaction, now: Timestamp) -> Result<u64, Fault> {
         let ended = now.minus(KEEP_ENDED);
         match self {
-            Self::Changes => transaction.prune_changes(now.minus(KEEP_CHANGES), BATCH).await,
+            Self::Changes => transaction.prune_changes(KEEP_CHANGES, BATCH).await,
             Self::SuccessorSeeds => {
                 transaction.forget_successor_seeds(now.minus(KEEP_SUCCESSOR_SEEDS), BATCH).await
             }

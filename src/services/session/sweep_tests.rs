@@ -59,6 +59,7 @@ async fn a_transaction_of_a_sweep_removes_a_thousand_rows_at_most() {
         transaction.set_active(user, true, NOW).await.unwrap();
     }
     transaction.commit().await.unwrap();
+    sample::age_changes(&store, DAY).await;
     let sweep = Sweep::new(store, || NOW);
     let mut removed = 0;
     for part in Part::ALL {
@@ -72,4 +73,21 @@ async fn a_transaction_of_a_sweep_removes_a_thousand_rows_at_most() {
         }
     }
     assert_eq!(removed, 1_100 + 1_100 + 1_101);
+}
+
+/// A sweeper whose clock is a day ahead removes nothing that others may not have read.
+#[tokio::test]
+async fn changes_age_by_the_clock_of_the_database() {
+    let (_directory, store) = sample::open().await;
+    let user = sample::user(&store, "alice").await;
+    let (old, new) =
+        (sample::session(&store, user, NOW).await, sample::session(&store, user, NOW).await);
+    sample::revoke(&store, old).await;
+    sample::age_changes(&store, KEEP_CHANGES + Duration::from_secs(1)).await;
+    sample::revoke(&store, new).await;
+    let sweep = Sweep::new(store.clone(), || NOW);
+    assert_eq!(sweep.batch(Part::Changes, NOW.plus(DAY * 365)).await.unwrap(), Some(1));
+    assert_eq!(sweep.batch(Part::Changes, NOW.plus(DAY * 365)).await.unwrap(), Some(0));
+    let kept = store.follow().await.unwrap().changes_after(0, 10).await.unwrap();
+    assert_eq!(kept.len(), 1);
 }
