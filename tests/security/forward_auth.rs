@@ -105,14 +105,26 @@ async fn whoever_is_no_trusted_proxy_hears_nothing_by_asking() {
 #[tokio::test]
 async fn a_session_cookie_counts_and_a_foreign_page_behind_it_does_not() {
     let (_upstream, gateway) = trusting().await;
-    let cookie = Browser::signed_in(&gateway, "alice").await.cookie(SESSION).unwrap();
+    let browser = Browser::signed_in(&gateway, "alice").await;
+    let csrf_token = browser.csrf_token().await;
+    let [cookie, seed] = [SESSION, "__Host-guarita-csrf"].map(|name| browser.cookie(name).unwrap());
     let asked = |method: &str, site: &str| {
         question(method, HOST, "/api/x")
-            .header("cookie", &format!("{SESSION}={cookie}"))
+            .header("cookie", &format!("{SESSION}={cookie}; __Host-guarita-csrf={seed}"))
             .header("sec-fetch-site", site)
     };
     let status = async |request: Request| gateway.anonymous().send(request).await.status;
     assert_eq!(status(asked("GET", "same-origin")).await, 200);
+    // With the token that a script of ours has, and from a page of ours.
+    for (site, token, expected) in [
+        ("same-origin", csrf_token.as_str(), 200),
+        ("same-origin", "x", 403),
+        ("cross-site", csrf_token.as_str(), 403),
+    ] {
+        let posted = asked("POST", site).header("x-csrf-token", token);
+        assert_eq!(status(posted).await, expected, "{site} {token}");
+    }
+    assert_eq!(status(asked("POST", "same-origin")).await, 403);
     assert_eq!(status(asked("POST", "cross-site")).await, 403);
     // A proxy takes `Upgrade` from a handshake before it asks.
     for (site, expected) in [("same-origin", 200), ("same-site", 403), ("cross-site", 403)] {

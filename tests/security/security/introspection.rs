@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::Stage;
 use crate::api_keys;
-use crate::harness::Request;
+use crate::harness::database::seize;
 use crate::harness::tokens::{Genuine, Rsa, Signer};
+use crate::harness::{Request, until};
 use crate::introspection::{INTROSPECT, SECRET, ask, by, encoded, form, inactive, with_clients};
 
 async fn stage() -> Stage {
@@ -94,6 +95,38 @@ async fn introspection_006_large_and_many_are_refused() {
     for number in 0..100 {
         inactive(&stage.gateway, "random", &format!("{number}.x.y")).await;
     }
+}
+
+/// While nobody can ask the database, what is no token of ours is told so all the same.
+#[tokio::test]
+async fn introspection_006_the_database_is_not_asked_of_what_is_no_token() {
+    let stage = stage().await;
+    let root = stage.gateway.bearer("root").await;
+    let genuine = Genuine::of(&root);
+    let _seized = seize(&stage.gateway).await;
+    let good = root.token.as_deref().unwrap();
+    until("the gateway to notice", || async {
+        (ask(&stage.gateway, good).await.status == 503).then_some(())
+    })
+    .await;
+    for (what, token) in [
+        ("a word", "x".to_owned()),
+        ("dots", "..".to_owned()),
+        ("three words", "a.b.c".to_owned()),
+        ("shortened", good[..good.len() - 1].to_owned()),
+        ("four parts", format!("{good}.x")),
+        ("expired", genuine.clone().claim("exp", json!(1_000_000_000)).signed()),
+        ("no session's id", genuine.clone().claim("sid", json!("x")).signed()),
+        ("another key", genuine.signed_by(&Signer::Rs256(&Rsa::generate()))),
+        ("an id of a session", root.sid.clone().unwrap()),
+        ("a refresh token", root.refresh_token.clone().unwrap()),
+    ] {
+        inactive(&stage.gateway, what, &token).await;
+    }
+    for number in 0..100 {
+        inactive(&stage.gateway, "random", &format!("{number}.x.y")).await;
+    }
+    assert_eq!(ask(&stage.gateway, good).await.status, 503);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A token is believed by the key and algorithm that the gateway chose, and by no other.
 
+mod providers;
+
 use aws_lc_rs::signature::{RSA_PKCS1_SHA384, RSA_PSS_SHA256};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -307,9 +309,10 @@ async fn jwt_forgery_013_no_decryption_is_attempted() {
         let parts =
             [header.as_bytes(), &[7; 32], &[1; 12], good.claims.to_string().as_bytes(), &[2; 16]]
                 .map(encode);
-        let asked = tokio::time::Instant::now();
+        let before = stage.gateway.cpu_time().await;
         stage.refuses_token(algorithm, &parts.join(".")).await;
-        assert!(asked.elapsed().as_secs() < 5, "{algorithm} took {:?}", asked.elapsed());
+        let spent = stage.gateway.cpu_time().await.saturating_sub(before);
+        assert!(spent.as_secs() < 5, "{algorithm} took {spent:?} of a processor");
     }
 }
 
@@ -472,21 +475,6 @@ async fn jwt_forgery_017_weak_keys_are_refused_at_load() {
 }
 
 #[tokio::test]
-async fn jwt_forgery_018_a_colliding_key_id_does_not_help() {
-    let stage = Stage::new().await;
-    let token = genuine(&stage).await;
-    let other = Rsa::generate();
-    // The very same key id, another key, either issuer.
-    for issuer in ["ms-auth", "https://other.test"] {
-        let forged = token.clone().claim("iss", json!(issuer));
-        stage.refuses_token(issuer, &forged.signed_by(&Signer::Rs256(&other))).await;
-    }
-    stage
-        .refuses_token("another issuer", &token.claim("iss", json!("https://other.test")).signed())
-        .await;
-}
-
-#[tokio::test]
 async fn jwt_forgery_019_every_kind_of_token_opens_only_its_own_door() {
     let stage = Stage::new().await;
     let alice = stage.alice().await;
@@ -636,25 +624,4 @@ async fn jwt_forgery_025_bytes_do_not_move_across_the_parts() {
             answer.assert_problem(401, "invalid_refresh_token");
         }
     }
-}
-
-#[tokio::test]
-async fn jwt_forgery_026_a_link_opens_nothing_by_itself() {
-    let stage = Stage::new().await;
-    let id = "01932c07-7f0c-7d5e-8a00-0123456789ab";
-    // A page that asks, and uses nothing up.
-    for path in ["/reset", "/verify-email"] {
-        let answer = stage.anonymous().get(&format!("{path}?token={id}.AAAA")).await;
-        assert_eq!(answer.status, 200);
-        assert!(!answer.all("set-cookie").iter().any(|field| field.contains("session")));
-    }
-    for target in [
-        format!("/api/x?ticket={id}"),
-        "/api/x?signature=AAAA&expires=99999999999".to_owned(),
-        "/auth/oidc/any/callback?code=a&state=b".to_owned(),
-    ] {
-        let status = stage.anonymous().get(&target).await.status;
-        assert!((400..500).contains(&status), "{target}: {status}");
-    }
-    stage.assert_nothing_forwarded("a link");
 }

@@ -1,18 +1,16 @@
 //! A session that ended is dead for every credential it ever had.
 
+mod streams;
+
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::Stage;
-use crate::api_keys;
+use crate::harness::browser::SESSION;
 use crate::harness::database::{WriteLock, execute, seize};
-use crate::harness::frames::{Frames, Outcome};
 use crate::harness::tokens::Genuine;
-use crate::harness::{Answer, HOST, Persona, Request, Wire, password_of, until};
+use crate::harness::{Browser, Persona, Request, password_of, until, within};
 
 /// The caller is refused, now and for refreshes.
 async fn assert_dead(caller: &Persona) {
@@ -31,10 +29,18 @@ async fn session_revocation_001_a_logout_holds_from_its_response_on() {
         assert_eq!(alice.log_out().await.status, 204);
         stage.upstream.forget();
         assert_dead(&alice).await;
-        let cookie = format!("__Host-sid={}", alice.sid.clone().unwrap());
-        let request = Request::get("/api/x").header("cookie", &cookie);
-        assert_eq!(alice.send(request).await.status, 401);
         stage.assert_nothing_forwarded("a request after logout");
+    }
+    for _ in 0..20 {
+        let browser = Browser::signed_in(&stage.gateway, "alice").await;
+        let cookie = format!("{SESSION}={}", browser.cookie(SESSION).unwrap());
+        let request = Request::get("/api/x").header("cookie", &cookie);
+        assert_eq!(stage.anonymous().send(request.clone()).await.status, 200);
+        let out = Request::post("/auth/logout").header("x-csrf-token", &browser.csrf_token().await);
+        assert_eq!(browser.send(out.body("")).await.status, 204);
+        stage.upstream.forget();
+        assert_eq!(stage.anonymous().send(request).await.status, 401);
+        stage.assert_nothing_forwarded("a cookie after logout");
     }
 }
 
@@ -124,6 +130,43 @@ async fn session_revocation_006_a_new_password_ends_every_session_of_its_user() 
     assert_eq!(again.status, 200);
 }
 
+/// Whoever changes the password by the one in force goes on where it was changed, and nowhere else.
+#[tokio::test]
+async fn session_revocation_006_a_change_of_password_ends_every_other_session() {
+    const NEW: &str = "another long enough password";
+    let stage = Stage::new().await;
+    let here = stage.alice().await;
+    let there = [stage.alice().await, stage.alice().await];
+    let browser = Browser::signed_in(&stage.gateway, "alice").await;
+    let root = stage.root().await;
+    let rotated = there[0].holding(&there[0].refresh().await.json());
+    let change = json!({ "currentPassword": password_of("alice"), "newPassword": NEW });
+    assert_eq!(here.post("/auth/password", &change).await.status, 204);
+    stage.upstream.forget();
+    for dead in there.iter().chain([&rotated]) {
+        assert_dead(dead).await;
+    }
+    assert_eq!(browser.send(Request::get("/api/x")).await.status, 401);
+    stage.assert_nothing_forwarded("a session of before the change");
+    assert_eq!(here.get("/api/x").await.status, 200);
+    let refreshed = here.refresh().await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text());
+    let here = here.holding(&refreshed.json());
+    assert_eq!(here.get("/api/x").await.status, 200);
+    assert_eq!(root.get("/api/x").await.status, 200);
+    assert_eq!(stage.anonymous().log_in("alice", &password_of("alice")).await.status, 401);
+    assert_eq!(stage.anonymous().log_in("alice", NEW).await.status, 200);
+
+    // In a browser as well, and the other way round.
+    let browser = Browser::new(&stage.gateway);
+    let body = json!({ "username": "alice", "password": NEW, "cookie": true });
+    assert_eq!(browser.send(Request::post("/auth/login").json(&body)).await.status, 200);
+    let back = json!({ "currentPassword": NEW, "newPassword": password_of("alice") });
+    assert_eq!(browser.call("POST", "/auth/password", &back).await.status, 204);
+    assert_dead(&here).await;
+    assert_eq!(browser.send(Request::get("/api/x")).await.status, 200);
+}
+
 #[tokio::test]
 async fn session_revocation_007_a_crash_wakes_no_session() {
     let stage = Stage::with(|setup| setup.set("tokens.refresh_grace", "\"0s\"")).await;
@@ -163,13 +206,16 @@ async fn session_revocation_008_each_way_of_revoking_counts_by_itself() {
     assert_eq!(fresh.get("/api/x").await.status, 200);
 }
 
+/// The times are such that a machine that stands still for seconds changes nothing.
 #[tokio::test]
 async fn session_revocation_009_a_session_ends_however_busy_it_is() {
     let stage = Stage::with(|setup| {
         setup
-            .set("tokens.refresh_ttl", "\"3s\"")
-            .set("tokens.access_ttl", "\"2s\"")
+            .set("tokens.access_ttl", "\"5s\"")
+            .set("tokens.refresh_ttl", "\"8s\"")
+            .set("tokens.session_ttl", "\"12s\"")
             .set("tokens.leeway", "\"0s\"")
+            .set("rate_limits.refresh.per_source", "\"off\"")
     })
     .await;
     let alice = stage.alice().await;
@@ -179,11 +225,31 @@ async fn session_revocation_009_a_session_ends_however_busy_it_is() {
         (alice.get("/api/x").await.status == 401).then_some(())
     })
     .await;
-    until("the session to end", || async { (alice.refresh().await.status == 401).then_some(()) })
-        .await;
+    until("the refresh token to end", || async {
+        (alice.refresh().await.status == 401).then_some(())
+    })
+    .await;
     assert_dead(&alice).await;
+    // Nor does it help that each token is exchanged in time.
+    let mut busy = stage.alice().await;
+    let mut exchanges = 0;
+    let ended = within("the session to end", async {
+        loop {
+            let next = busy.refresh().await;
+            if next.status != 200 {
+                return next;
+            }
+            busy = busy.holding(&next.json());
+            exchanges += 1;
+        }
+    })
+    .await;
+    ended.assert_problem(401, "invalid_refresh_token");
+    assert!(exchanges > 1, "the first was the last");
+    assert_dead(&busy).await;
 }
 
+/// A tenth of the rounds that the case names: each takes a login, and a thousand more than a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn session_revocation_010_refresh_and_logout_at_once_leave_nothing_alive() {
     let stage = Stage::new().await;
@@ -281,157 +347,4 @@ async fn session_revocation_014_a_session_id_alone_ends_nothing() {
         }
     }
     assert_eq!(alice.get("/api/x").await.status, 200);
-}
-
-/// Bound that the documentation gives for streams, with room for a slow machine.
-const STREAMS_END_WITHIN: Duration = Duration::from_secs(5);
-
-/// The upstream's ends of all event streams.
-type Ends = Arc<Mutex<Vec<UnboundedSender<String>>>>;
-
-/// Streams that never end by themselves: each request gets events, or a WebSocket.
-async fn streaming() -> (Stage, Ends) {
-    let stage = Stage::new().await;
-    let ends = Ends::default();
-    let kept = Arc::clone(&ends);
-    stage.upstream.script(move |request| {
-        if request.target().ends_with("socket") {
-            return Answer::WebSocket;
-        }
-        let (answer, end) = Answer::events();
-        end.send("first".into()).unwrap();
-        kept.lock().unwrap().push(end);
-        answer
-    });
-    (stage, ends)
-}
-
-/// The stream goes on: what the upstream sends now arrives.
-async fn assert_open(wire: &mut Wire, ends: &Ends) {
-    for end in ends.lock().unwrap().iter() {
-        // Those of streams that were cut are gone.
-        let _ = end.send("second".into());
-    }
-    let chunk = wire.chunk().await.expect("the stream was cut").unwrap();
-    assert!(String::from_utf8_lossy(&chunk).contains("second"));
-}
-
-async fn open(caller: &Persona, request: Request, status: u16) -> Wire {
-    let mut wire = caller.wire().await;
-    wire.send(caller.signed(request).bytes(HOST)).await;
-    assert_eq!(wire.read_head().await.unwrap().status, status);
-    wire
-}
-
-async fn open_events(caller: &Persona) -> Wire {
-    let mut wire = open(caller, Request::get("/api/events"), 200).await;
-    assert!(wire.chunk().await.unwrap().is_some());
-    wire
-}
-
-async fn open_socket(caller: &Persona) -> Wire {
-    let request = Request::get("/api/socket")
-        .header("connection", "Upgrade")
-        .header("upgrade", "websocket")
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    open(caller, request, 101).await
-}
-
-async fn open_frames(stage: &Stage, caller: &Persona) -> Frames {
-    let credential = format!("Bearer {}", caller.token.as_deref().unwrap());
-    let mut frames = Frames::connect(stage.gateway.https(), &stage.gateway.tls()).await;
-    let fields = [
-        (":method", "GET"),
-        (":scheme", "https"),
-        (":authority", HOST),
-        (":path", "/api/events"),
-        ("authorization", &credential),
-    ];
-    frames.request(1, &fields, true).await;
-    assert_eq!(frames.outcome(1).await, Outcome::Status(200));
-    frames
-}
-
-#[tokio::test]
-async fn session_revocation_015_what_is_open_ends_with_its_session() {
-    for by_another_process in [false, true] {
-        let (stage, ends) = streaming().await;
-        let (alice, also_alice) = (stage.alice().await, stage.alice().await);
-        let mut events = open_events(&alice).await;
-        let mut socket = open_socket(&alice).await;
-        let mut frames = open_frames(&stage, &alice).await;
-        let mut others = [open_events(&also_alice).await, open_events(&stage.root().await).await];
-        if by_another_process {
-            let sid = alice.sid.clone().unwrap();
-            stage.gateway.verb(&["session", "revoke", "--sid", &sid], "").await.succeeded();
-        } else {
-            assert_eq!(alice.log_out().await.status, 204);
-        }
-        let ended = async {
-            let rest = events.closed().await;
-            assert!(!rest.ends_with(b"0\r\n\r\n"), "it was cut, not completed");
-            let told = socket.closed().await;
-            assert!(told.starts_with(b"\x88\x0f\x11\x31"), "a close frame, 4401: {told:?}");
-            assert!(matches!(frames.outcome(1).await, Outcome::Reset(_) | Outcome::Closed));
-        };
-        tokio::time::timeout(STREAMS_END_WITHIN, ended).await.expect("streams outlive a session");
-        let told = stage.gateway.audited("the end", |it| it["event"] == "session.stream_closed");
-        assert_eq!(told.await["sid"], json!(alice.sid));
-        for other in &mut others {
-            assert_open(other, &ends).await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_stream_ends_with_its_user_and_outlives_a_change_of_roles() {
-    let (stage, ends) = streaming().await;
-    let alice = stage.alice().await;
-    let mut events = open_events(&alice).await;
-    let grant = ["user", "grant", "--username", "alice", "--role", "auditor"];
-    stage.gateway.verb(&grant, "").await.succeeded();
-    let other = stage.alice().await;
-    assert_eq!(other.log_out().await.status, 204);
-    assert_open(&mut events, &ends).await;
-    stage.gateway.verb(&["user", "disable", "--username", "alice"], "").await.succeeded();
-    tokio::time::timeout(STREAMS_END_WITHIN, events.closed()).await.expect("it outlives its user");
-}
-
-#[tokio::test]
-async fn a_stream_ends_with_its_api_key_and_outlives_the_other_of_its_name() {
-    let (stage, ends) = streaming().await;
-    let gateway = &stage.gateway;
-    let first = api_keys::create(gateway, "jobs", &[]).await;
-    let second = api_keys::create(gateway, "jobs", &[]).await;
-    let opened = async |key: &str| {
-        let request = Request::get("/api/events").header("x-service-api-key", key);
-        let mut wire = open(&stage.anonymous(), request, 200).await;
-        assert!(wire.chunk().await.unwrap().is_some());
-        wire
-    };
-    let mut events = opened(&first).await;
-    let mut others = [opened(&second).await, open_events(&stage.alice().await).await];
-    api_keys::revoke(gateway, &first).await.succeeded();
-    let ended = tokio::time::timeout(STREAMS_END_WITHIN, events.closed()).await;
-    let rest = ended.expect("a stream outlives its key");
-    assert!(!rest.ends_with(b"0\r\n\r\n"), "it was cut, not completed");
-    let told = gateway.audited("the end", |it| it["event"] == "session.stream_closed").await;
-    assert!(told["apiKeyId"].is_string() && told["sid"].is_null(), "{told}");
-    for other in &mut others {
-        assert_open(other, &ends).await;
-    }
-}
-
-/// A request that was permitted before its session ended gets its answer, not a broken connection.
-#[tokio::test]
-async fn what_is_about_to_be_answered_when_its_session_ends_still_is() {
-    let stage = Stage::new().await;
-    for _ in 0..20 {
-        let alice = stage.alice().await;
-        let asking: Vec<_> = (0..8).map(|_| alice.get("/api/x")).collect();
-        let (answers, out) = tokio::join!(futures_util::future::join_all(asking), alice.log_out());
-        assert_eq!(out.status, 204);
-        assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 401)));
-    }
 }
