@@ -24,7 +24,7 @@ pub enum MarkKind {
     Token,
     /// `sid` or `session_id`: all tokens of a session, whenever they were issued.
     Session,
-    /// `sub`, or what the provider's `subject_from` names: the tokens that were issued before.
+    /// `sub`, or what the provider's `link_from` or `subject_from` names: the tokens that were issued before.
     Subject,
     /// What takes the place of a `jti` that is not there: subject and times.
     Times,
@@ -122,7 +122,7 @@ pub struct TokenMarks {
     session: Option<Mark>,
     /// Itself.
     token: Mark,
-    /// `sub` first, then what names it here, where that is something else.
+    /// The one that lasts first, then the others, where they are something else.
     subjects: Vec<Mark>,
     issued_at: Timestamp,
     expires_at: Timestamp,
@@ -137,10 +137,10 @@ pub struct Said<'a> {
     pub token_id: Option<&'a str>,
     /// `sid`
     pub session: Option<&'a str>,
-    /// `sub`
+    /// Its subject, for ever.
     pub subject: &'a str,
-    /// What names its subject here.
-    pub named: &'a str,
+    /// What names its subject beside that.
+    pub also: [&'a str; 2],
     /// `iat`
     pub issued_at: Timestamp,
     /// `exp`
@@ -150,12 +150,14 @@ pub struct Said<'a> {
 impl TokenMarks {
     /// Those of a token that says this.
     pub fn new(said: Said<'_>) -> Self {
-        let Said { issuer, subject, named, issued_at, expires_at, .. } = said;
+        let Said { issuer, subject, issued_at, expires_at, .. } = said;
         let of = |kind, value: &str| Mark::of(issuer, kind, value);
         let times = || format!("{} {} {subject}", issued_at.seconds(), expires_at.seconds());
         let mut subjects = vec![of(MarkKind::Subject, subject)];
-        if named != subject {
-            subjects.push(of(MarkKind::Subject, named));
+        for mark in said.also.map(|name| of(MarkKind::Subject, name)) {
+            if !subjects.contains(&mark) {
+                subjects.push(mark);
+            }
         }
         Self {
             session: said.session.map(|session| of(MarkKind::Session, session)),
@@ -196,10 +198,15 @@ impl TokenMarks {
         }
     }
 
+    /// Up to when tokens were issued that end now with all others of its subject: this one was, too.
+    pub fn latest(&self, now: Timestamp) -> Timestamp {
+        now.max(self.issued_at)
+    }
+
     /// What ends all tokens of its subject that were issued up to now, and this one, whose issuer's clock may be
     /// ahead.
     pub fn ending_all(&self, now: Timestamp) -> Option<RevokedMark> {
-        let revoked_at = now.max(self.issued_at);
+        let revoked_at = self.latest(now);
         let ending = |subject: &Mark| RevokedMark { revoked_at, ..RevokedMark::now(*subject, now) };
         self.subjects.first().map(ending)
     }
@@ -217,7 +224,7 @@ mod tests {
             token_id: Some("t"),
             session: Some("s"),
             subject: "u",
-            named: "ada",
+            also: ["u-0", "ada"],
             issued_at: NOW,
             expires_at: NOW.plus(Duration::from_secs(600)),
         }
@@ -237,6 +244,7 @@ mod tests {
             ("i", MarkKind::Subject, "u", late, true),
             ("i", MarkKind::Subject, "u", early, false),
             ("i", MarkKind::Subject, "ada", NOW, true),
+            ("i", MarkKind::Subject, "u-0", NOW, true),
             ("j", MarkKind::Session, "s", NOW, false),
             ("i", MarkKind::Session, "t", NOW, false),
             ("i", MarkKind::Token, "s", NOW, false),

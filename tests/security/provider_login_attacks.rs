@@ -30,12 +30,18 @@ struct Begun {
 
 impl Stage {
     async fn new() -> Self {
+        Self::with("", |_| ()).await
+    }
+
+    /// With more keys in the provider's table, once it is prepared.
+    async fn with(more: &str, prepare: impl FnOnce(&Provider)) -> Self {
         let key = Key::new("k1");
         let provider = Provider::start(&[&key]).await;
+        prepare(&provider);
         let upstream = Upstream::start().await;
         let more = format!(
             "users = \"create\"\ndefault_roles = [\"reader\"]\nclient_id = \"{CLIENT}\"\n\
-             client_secret = \"{SECRET}\""
+             client_secret = \"{SECRET}\"\n{more}"
         );
         let setup = Setup::standard(&upstream.url())
             .table(&provider.table(&more))
@@ -167,6 +173,88 @@ async fn an_id_token_that_is_not_exactly_for_this_login_opens_nothing() {
     refused(&stage.finish(&begun, &good, "&iss=https://evil.test").await, "iss");
     let begun = stage.begin().await;
     refused(&stage.call_back(&begun, "unknown", "").await, "an unknown code");
+}
+
+/// All sessions of an account ended: who logs in anew is in at once, whatever second the ID token is of.
+#[tokio::test]
+async fn a_login_counts_in_the_very_second_in_which_all_sessions_ended() {
+    let stage = Stage::new().await;
+    for path in ["/api/before", "/api/after-1", "/api/after-2"] {
+        let begun = stage.begin().await;
+        let good = stage.key.sign(&stage.claims("ada", &begun));
+        if path != "/api/before" {
+            let arguments = ["session", "revoke", "--username", "ada"];
+            stage.gateway.verb(&arguments, "").await.succeeded();
+        }
+        let answer = stage.finish(&begun, &good, "").await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        assert_eq!(stage.subject(&answer, path).await.as_deref(), Some("ada"));
+    }
+}
+
+/// RFC 9207 section 2.4: whose answers all say whose they are, an answer that does not is not its own.
+#[tokio::test]
+async fn an_answer_that_does_not_say_whose_it_is_counts_only_where_none_does() {
+    for (announced, status) in [(json!(true), 401), (json!(false), 303)] {
+        let stage = Stage::with("", |provider| {
+            provider.announce("authorization_response_iss_parameter_supported", announced);
+        });
+        let stage = stage.await;
+        let own = format!("&iss={}", stage.provider.issuer());
+        for (more, expected) in [("", status), (own.as_str(), 303), ("&iss=https://evil.test", 401)]
+        {
+            let begun = stage.begin().await;
+            let good = stage.key.sign(&stage.claims("ada", &begun));
+            let answer = stage.finish(&begun, &good, more).await;
+            assert_eq!(answer.status, expected, "{more}: {}", answer.text());
+        }
+    }
+}
+
+/// Okta names a person by `uid` in access tokens and by `sub` in ID tokens, Entra by `oid` in both: `sub` alone
+/// would make two people of one.
+#[tokio::test]
+async fn a_person_whom_two_kinds_of_tokens_name_differently_is_one() {
+    let (by_id, by_login) = (json!({"sub": "00u1"}), json!({"sub": "login", "uid": "00u1"}));
+    let okta = ("[\"uid\", \"sub\"]", by_id, by_login);
+    let of_client = |sub: &str| json!({"sub": sub, "oid": "o-1"});
+    let entra = ("[\"oid\"]", of_client("p-1"), of_client("p-2"));
+    for (link_from, in_id_token, in_access_token) in [okta, entra] {
+        let stage = Stage::with(&format!("link_from = {link_from}"), |_| ()).await;
+        let says = |mut claims: Value, said: &Value| {
+            claims.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+            claims
+        };
+        let begun = stage.begin().await;
+        let id_token = says(stage.claims("", &begun), &in_id_token);
+        let answer = stage.finish(&begun, &stage.key.sign(&id_token), "").await;
+        let name = stage.subject(&answer, "/api/browser").await.unwrap();
+        assert_eq!(in_id_token["sub"], json!(name));
+        let bearer = |said: &Value| {
+            let token = stage.key.sign(&says(stage.provider.claims(""), said));
+            stage.gateway.anonymous().with_token(&token)
+        };
+        assert_eq!(bearer(&in_access_token).get("/api/bearer").await.status, 200);
+        let user = |path: &str| {
+            let all = stage.upstream.requests();
+            let request = all.iter().find(|request| request.target() == path).unwrap();
+            (request.one("sub"), request.one("x-auth-uid"))
+        };
+        assert_eq!(user("/api/browser"), user("/api/bearer"), "{link_from}");
+        // Somebody else is somebody else, whatever else the token says.
+        let other = says(in_access_token.clone(), &json!({"uid": "00u2", "oid": "o-2"}));
+        assert_eq!(bearer(&other).get("/api/other").await.status, 200);
+        assert_ne!(user("/api/bearer"), user("/api/other"), "{link_from}");
+        // Who is named by none of the claims is nobody.
+        if link_from.contains("oid") {
+            for nobody in [json!({"sub": "p-2"}), json!({"sub": "p-2", "oid": ""})] {
+                assert_eq!(bearer(&nobody).get("/api/x").await.status, 401, "{nobody}");
+            }
+            let begun = stage.begin().await;
+            let id_token = stage.key.sign(&stage.claims("p-1", &begun));
+            refused(&stage.finish(&begun, &id_token, "").await, "no oid");
+        }
+    }
 }
 
 /// oidc-client-006, oidc-client-009

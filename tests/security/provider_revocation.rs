@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use crate::harness::database::seize;
 use crate::harness::provider::{AUDIENCE, Key, Provider};
-use crate::harness::{Answer, Gateway, HOST, Request, Setup, Socket, Upstream, until, within};
+use crate::harness::{
+    Answer, Gateway, HOST, Request, Setup, Socket, Upstream, password_of, until, within,
+};
 use crate::introspection::{ask, by, form, inactive, with_clients};
+use crate::recovery::{self, NEW};
 
 const REVOKE: &str = "/oauth2/revoke";
 
@@ -20,6 +23,10 @@ struct Stage {
 
 impl Stage {
     async fn new(more: &str) -> Self {
+        Self::with(more, |setup| setup).await
+    }
+
+    async fn with(more: &str, change: impl FnOnce(Setup) -> Setup) -> Self {
         let key = Key::new("k1");
         let provider = Provider::start(&[&key]).await;
         let upstream = Upstream::answering(|request| match request.one("upgrade") {
@@ -28,7 +35,7 @@ impl Stage {
         });
         let upstream = upstream.await;
         let setup = Setup::standard(&upstream.url()).table(&provider.table(more));
-        let gateway = with_clients(setup).start().await;
+        let gateway = with_clients(change(setup)).start().await;
         Self { key, provider, gateway, upstream }
     }
 
@@ -174,6 +181,117 @@ async fn an_operator_revokes_by_what_tokens_say_whether_or_not_there_are_account
         let whole = [&["session", "revoke"][..], &arguments].concat();
         stage.gateway.verb(&whole, "").await.failed(code);
     }
+}
+
+/// How every session of an account ends.
+const ENDINGS: [&str; 7] =
+    ["itself", "ahead", "operator", "set-password", "disable", "reset-mfa", "own-password"];
+
+/// Ends every session of that account; `held` is a token of one of them.
+async fn end_all(stage: &Stage, name: &str, held: &str) {
+    let caller = stage.gateway.anonymous().with_token(held);
+    let by_hand = |verb: &'static [&'static str], input: &'static str| async move {
+        let arguments = [verb, &["--username", name][..]].concat();
+        stage.gateway.verb(&arguments, input).await.succeeded();
+    };
+    match name {
+        "itself" | "ahead" => {
+            let answer = caller.send(Request::post("/auth/logout-all").body("")).await;
+            assert_eq!(answer.status, 204);
+        }
+        "operator" => by_hand(&["session", "revoke"], "").await,
+        "set-password" => by_hand(&["user", "set-password", "--password-stdin"], NEW).await,
+        "disable" => {
+            by_hand(&["user", "disable"], "").await;
+            by_hand(&["user", "enable"], "").await;
+        }
+        "reset-mfa" => by_hand(&["user", "reset-mfa"], "").await,
+        _ => {
+            let body = json!({"currentPassword": password_of(name), "newPassword": NEW});
+            assert_eq!(caller.post("/auth/password", &body).await.status, 204);
+        }
+    }
+}
+
+/// Every session of an account ends, those too that no token has begun yet.
+#[tokio::test]
+async fn tokens_that_nobody_came_with_yet_end_with_all_sessions_of_their_account() {
+    let addresses = ENDINGS.map(|name| format!("{name}@example.test"));
+    let accounts = ENDINGS.iter().zip(&addresses);
+    let stage = Stage::with("users = \"linked\"\nlink_by = [\"email\"]", |setup| {
+        let setup = setup.set("rate_limits.login.per_source", "\"off\"");
+        accounts.fold(setup, |setup, (name, email)| {
+            setup.user_with(name, Some(email.as_str()), &["user"])
+        })
+    });
+    let stage = stage.await;
+    let other = stage.gateway.another_node().await;
+    for name in ENDINGS {
+        stage.gateway.verb(&["user", "verify", "--username", name], "").await.succeeded();
+        let now = jiff::Timestamp::now().as_second();
+        let of = |mut says: Value, age: i64| {
+            says["email"] = json!(format!("{name}@example.test"));
+            says["email_verified"] = json!(true);
+            says["iat"] = json!(now - age);
+            stage.token(&format!("subject-of-{name}"), &says)
+        };
+        // Within the leeway the provider's clock may be ahead of ours.
+        let ahead = if name == "ahead" { 20 } else { 0 };
+        let held = of(json!({"sid": "s1", "jti": "1"}), -ahead);
+        assert!(is_in(stage.status(&held).await), "{name}");
+        let unseen = [
+            of(json!({"sid": "s2"}), 50),
+            of(json!({"jti": "2"}), 50),
+            of(json!({}), 50),
+            of(json!({"sid": "s2"}), 1 - ahead),
+        ];
+        end_all(&stage, name, &held).await;
+        for token in &unseen {
+            assert_eq!(stage.status(token).await, 401, "{name}: before the answer");
+            assert_eq!(status(&other, token).await, 401, "{name}: on every gateway");
+            inactive(&stage.gateway, name, token).await;
+            assert_eq!(stage.revoke(token).await, 200, "{name}: nothing is left to end");
+        }
+        // The session in which the password was changed goes on, with all of its tokens.
+        if name == "own-password" {
+            for token in [held, of(json!({"sid": "s1", "jti": "3"}), 60)] {
+                assert!(is_in(stage.status(&token).await), "{name}");
+            }
+        } else {
+            until_out(&stage.gateway, &held).await;
+        }
+        // What is issued later counts.
+        let fresh = of(json!({"sid": "s3"}), -25);
+        assert!(is_in(stage.status(&fresh).await), "{name}");
+        let said = ask(&stage.gateway, &fresh).await.json();
+        assert_eq!(said["active"], json!(true), "{name}: {said}");
+    }
+}
+
+/// As above, by a mailed link.
+#[tokio::test]
+async fn tokens_that_nobody_came_with_yet_end_with_a_recovery() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let more = "users = \"linked\"\nlink_by = [\"email\"]";
+    let stage = recovery::Stage::with(|setup| setup.table(&provider.table(more))).await;
+    stage.gateway.verb(&["user", "verify", "--username", "ana"], "").await.succeeded();
+    let token = |session: &str, age: i64| {
+        let mut claims = provider.claims("subject-of-ana");
+        claims["sid"] = json!(session);
+        claims["email"] = json!(recovery::ANA);
+        claims["email_verified"] = json!(true);
+        claims["iat"] = json!(jiff::Timestamp::now().as_second() - age);
+        key.sign(&claims)
+    };
+    let (seen, unseen) = (token("s1", 50), token("s2", 50));
+    assert!(is_in(status(&stage.gateway, &seen).await));
+    let mail = stage.recover(1).await;
+    assert_eq!(stage.confirm(&mail.token(), recovery::NEW).await.status, 204);
+    for token in [&seen, &unseen] {
+        assert_eq!(status(&stage.gateway, token).await, 401);
+    }
+    assert!(is_in(status(&stage.gateway, &token("s3", -10)).await));
 }
 
 /// Introspection says what the judge would.

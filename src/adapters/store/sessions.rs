@@ -258,7 +258,8 @@ impl Transaction {
         Ok(revoked)
     }
 
-    /// Revokes every session of the user; how many were live.
+    /// Revokes every session of the user, and those that a provider's token from before would begin; how many
+    /// were live.
     pub async fn revoke_sessions_of(&mut self, user: UserId, now: Timestamp) -> Result<u64, Fault> {
         let query = sqlx::query(
             "SELECT COUNT(*) AS live FROM sessions \
@@ -276,11 +277,12 @@ impl Transaction {
         .bind(user.get())
         .bind(now.seconds());
         self.execute(query).await?;
+        self.note_sessions_revoked(user, now).await?;
         self.append_user_change(user, now).await?;
         Ok(u64::try_from(live).unwrap_or(0))
     }
 
-    /// Revokes every session of the user but one.
+    /// Revokes every session of the user but one, and those that a provider's token from before would begin.
     pub async fn revoke_other_sessions(
         &mut self,
         user: UserId,
@@ -295,6 +297,7 @@ impl Transaction {
         .bind(kept.to_string())
         .bind(now.seconds());
         self.execute(query).await?;
+        self.note_sessions_revoked(user, now).await?;
         self.append_user_change(user, now).await
     }
 

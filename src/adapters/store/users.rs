@@ -33,6 +33,8 @@ pub struct User {
     pub roles_changed_at: Timestamp,
     /// Whether its sessions count only once a second factor was proven.
     pub second_factor_required: bool,
+    /// When all its sessions were last revoked, if they were.
+    pub sessions_revoked_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -56,7 +58,7 @@ pub fn fold(name: &str) -> String {
 macro_rules! columns {
     () => {
         "id, username, email, email_verified_at, password_hash, active, failures, locked_until, \
-         roles_changed_at, second_factor_required, created_at"
+         roles_changed_at, second_factor_required, sessions_revoked_at, created_at"
     };
 }
 
@@ -74,6 +76,7 @@ fn user(row: &AnyRow) -> Result<User, Fault> {
         locked_until: optional_time(row, "locked_until")?,
         roles_changed_at: time(row, "roles_changed_at")?,
         second_factor_required: number(row, "second_factor_required")? == 1,
+        sessions_revoked_at: optional_time(row, "sessions_revoked_at")?,
         created_at: time(row, "created_at")?,
     })
 }
@@ -242,6 +245,23 @@ impl Transaction {
             .bind(i64::from(required));
         self.execute(query).await?;
         self.roles_changed(id, now).await
+    }
+
+    /// All its sessions were revoked: a provider's token that was issued until then begins none. An earlier moment
+    /// changes nothing.
+    pub async fn note_sessions_revoked(
+        &mut self,
+        id: UserId,
+        until: Timestamp,
+    ) -> Result<(), Fault> {
+        let query = sqlx::query(
+            "UPDATE users SET sessions_revoked_at = $2 \
+             WHERE id = $1 AND (sessions_revoked_at IS NULL OR sessions_revoked_at < $3)",
+        )
+        .bind(id.get())
+        .bind(until.seconds())
+        .bind(until.seconds());
+        self.execute(query).await.map(|_| ())
     }
 
     /// Marks the address as proven, if it still is that one and the account is active; whether so.

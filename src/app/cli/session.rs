@@ -165,7 +165,7 @@ async fn revoke(store: Store, sid: &str) -> Result<(), Failure> {
 
 async fn revoke_all(store: Store, username: &str) -> Result<(), Failure> {
     let user = find_user(&store, username).await?;
-    let revoked = sessions(store).revoke_all(user, clock::now()).await.map_err(fault)?;
+    let revoked = sessions(store).revoke_all(user, None, clock::now()).await.map_err(fault)?;
     say(&format!("{revoked} sessions revoked"))
 }
 

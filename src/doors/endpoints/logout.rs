@@ -1,5 +1,7 @@
 //! `POST /auth/logout`, `POST /auth/logout-all` (contract section 6).
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, extract::State};
@@ -72,9 +74,10 @@ async fn logout_all(
     let named = body.and_then(|body| body.refresh_token);
     let identity = arrival.principal.as_ref().map(Principal::identity);
     let bearer = identity.and_then(Identity::user);
-    let marks = identity.and_then(Identity::marks).filter(|_| named.is_none() && bearer.is_none());
+    let marks = identity.and_then(Identity::marks);
+    let alone = marks.filter(|_| named.is_none() && bearer.is_none());
     // All tokens of the provider's subject, where no account stands behind it.
-    if let Some(all) = marks.and_then(|marks| marks.ending_all(now)) {
+    if let Some(all) = alone.and_then(|marks| marks.ending_all(now)) {
         let ended = desk.sessions.revoke_tokens(all, now).await;
         ended.map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
         desk.record(&arrival, Name::LogoutAll, None, None);
@@ -96,7 +99,7 @@ async fn logout_all(
     };
     if let Some(user) = user {
         desk.sessions
-            .revoke_all(user, now)
+            .revoke_all(user, marks.map(Arc::as_ref), now)
             .await
             .map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
         desk.record(&arrival, Name::LogoutAll, None, Some(user));

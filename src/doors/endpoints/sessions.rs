@@ -123,7 +123,8 @@ impl Desk {
     /// Ends all of the caller's.
     pub(super) async fn end_all(&self, arrival: &Arrival) -> Result<(), Refused> {
         let (user, _) = arrival.signed_in()?;
-        let ended = self.sessions.revoke_all(user, clock::now()).await;
+        let marks = arrival.principal.as_ref().and_then(|caller| caller.identity().marks());
+        let ended = self.sessions.revoke_all(user, marks.map(Arc::as_ref), clock::now()).await;
         ended.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?;
         self.record(arrival, Name::LogoutAll, None, Some(user));
         Ok(())

@@ -18,6 +18,7 @@ pub(crate) fn settings() -> Settings {
             },
             token_type: None,
             required: Vec::new(),
+            link_from: vec![ClaimPath::new("sub")],
             subject_from: ClaimPath::new("sub"),
             roles_from: Vec::new(),
             role_map: HashMap::new(),

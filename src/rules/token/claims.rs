@@ -20,6 +20,8 @@ const LAST_SECOND: i64 = 253_402_300_799;
 /// Claims that only tokens for another purpose have: logout tokens and security events (`events`),
 /// ID tokens (the hashes of OIDC Core section 3.3.2.11).
 const FOREIGN_PURPOSES: [&str; 5] = ["events", "at_hash", "c_hash", "s_hash", "cnf"];
+/// What Keycloak's tokens for another purpose say in the claim `typ`; its access tokens say `Bearer`.
+const FOREIGN_TYPES: [&str; 4] = ["ID", "Refresh", "Offline", "Logout"];
 
 /// What a verified access token says.
 #[derive(Clone, Debug)]
@@ -118,8 +120,9 @@ impl Claims {
 
 /// A token for another purpose is none for this.
 pub(super) fn check_purpose(members: &Members) -> Result<(), Invalid> {
-    let foreign = FOREIGN_PURPOSES.iter().any(|name| members.contains_key(*name));
-    if foreign { Err(Invalid::Purpose) } else { Ok(()) }
+    let of_purpose = FOREIGN_PURPOSES.iter().any(|name| members.contains_key(*name));
+    let of_type = text(members, "typ").is_some_and(|said| FOREIGN_TYPES.contains(&said));
+    if of_purpose || of_type { Err(Invalid::Purpose) } else { Ok(()) }
 }
 
 /// `iat`, `nbf` and `exp`, if they hold now.

@@ -65,6 +65,8 @@ pub struct ProviderExpectations {
     pub token_type: Option<TokenType>,
     /// Claims that must be there with this value, or with it among others.
     pub required: Vec<(ClaimPath, Box<str>)>,
+    /// Who it is to accounts: the first that is there as a text that is not empty.
+    pub link_from: Vec<ClaimPath>,
     /// Who it is.
     pub subject_from: ClaimPath,
     /// The first that is there decides, empty too.
@@ -80,8 +82,10 @@ pub struct ProviderExpectations {
 pub struct ProviderClaims {
     /// Who it is, by the claim that was asked for.
     pub subject: Subject,
-    /// `sub`: the name of this person at the provider, for ever.
+    /// The name of this person at the provider, for ever, by the claims that were asked for.
     pub provider_subject: Subject,
+    /// `sub`
+    pub sub: Subject,
     /// `email`, where `email_verified` is true.
     pub verified_email: Option<EmailAddress>,
     /// `cpf`, where it is one.
@@ -114,7 +118,7 @@ impl ProviderClaims {
             token_id: self.token_id.as_deref(),
             session: self.session.as_deref(),
             subject: self.provider_subject.as_str(),
-            named: self.subject.as_str(),
+            also: [self.sub.as_str(), self.subject.as_str()],
             issued_at: self.issued_at,
             expires_at: self.expires_at,
         })
@@ -244,7 +248,8 @@ fn collect(
     }
     Ok(ProviderClaims {
         subject: subject(members, &expected.subject_from)?,
-        provider_subject: subject(members, &ClaimPath::new("sub"))?,
+        provider_subject: lasting_subject(members, &expected.link_from)?,
+        sub: subject(members, &ClaimPath::new("sub"))?,
         verified_email: verified_email(members),
         cpf: members.get("cpf").and_then(Value::as_str).and_then(|cpf| Cpf::parse(cpf).ok()),
         audience: audience.into(),
@@ -271,7 +276,17 @@ fn says(claim: &Value, value: &str) -> bool {
 }
 
 fn subject(members: &Members, path: &ClaimPath) -> Result<Subject, Invalid> {
-    let text = path.find(members).and_then(Value::as_str).ok_or(Invalid::Subject)?;
+    named(path.find(members).and_then(Value::as_str))
+}
+
+/// Of several claims the first that names anybody: a provider says it by one name here and by another there.
+fn lasting_subject(members: &Members, paths: &[ClaimPath]) -> Result<Subject, Invalid> {
+    let mut texts = paths.iter().filter_map(|path| path.find(members)?.as_str());
+    named(texts.find(|text| !text.is_empty()))
+}
+
+fn named(text: Option<&str>) -> Result<Subject, Invalid> {
+    let text = text.ok_or(Invalid::Subject)?;
     if is_of_service(text) {
         return Err(Invalid::Subject);
     }

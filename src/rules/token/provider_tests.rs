@@ -5,6 +5,7 @@ use serde_json::json;
 use super::super::sample::{NOW, expectations, now, secret, sign, signing_key};
 use super::super::{Algorithm, SigningKey};
 use super::*;
+use crate::model::token_mark::{Mark, MarkKind};
 
 const ISSUER: &str = "https://idp.test";
 
@@ -13,6 +14,7 @@ fn expected() -> ProviderExpectations {
         token: expectations(),
         token_type: None,
         required: Vec::new(),
+        link_from: vec![ClaimPath::new("sub")],
         subject_from: ClaimPath::new("sub"),
         roles_from: ["app_roles", "roles", "groups"].map(ClaimPath::new).into(),
         role_map: HashMap::new(),
@@ -112,6 +114,10 @@ fn what_is_not_exactly_expected_is_refused() {
         ("at_hash", json!("x"), Invalid::Purpose),
         ("events", json!({}), Invalid::Purpose),
         ("cnf", json!({}), Invalid::Purpose),
+        ("typ", json!("ID"), Invalid::Purpose),
+        ("typ", json!("Refresh"), Invalid::Purpose),
+        ("typ", json!("Offline"), Invalid::Purpose),
+        ("typ", json!("Logout"), Invalid::Purpose),
     ] {
         let told = idp.read(&with(name, value.clone()), &expected()).unwrap_err();
         assert_eq!(told, reason, "{name} {value}");
@@ -119,6 +125,52 @@ fn what_is_not_exactly_expected_is_refused() {
     let many: Vec<_> = (0..300).map(|at| format!("role-{at}")).collect();
     let told = idp.read(&with("roles", json!(many)), &expected()).unwrap_err();
     assert_eq!(told, Invalid::Roles);
+}
+
+#[test]
+fn a_token_may_say_that_it_is_an_access_token() {
+    let idp = Idp::new();
+    for said in [json!("Bearer"), json!("JWT"), json!(["ID"]), Value::Null] {
+        assert!(idp.read(&with("typ", said.clone()), &expected()).is_ok(), "{said}");
+    }
+}
+
+#[test]
+fn who_a_person_is_for_ever_the_first_claim_says_that_is_there() {
+    let idp = Idp::new();
+    let link_from = ["uid", "ids.own", "sub"].map(ClaimPath::new).into();
+    let all = ProviderExpectations { link_from, ..expected() };
+    let link_from = vec![ClaimPath::new("uid")];
+    let one = ProviderExpectations { link_from, ..expected() };
+    for (name, value, subject) in [
+        ("uid", json!("00u1"), "00u1"),
+        ("ids", json!({"own": "00u2"}), "00u2"),
+        ("uid", json!(""), "ada"),
+        ("uid", json!(7), "ada"),
+        ("uid", Value::Null, "ada"),
+        ("other", json!("00u1"), "ada"),
+    ] {
+        let payload = with(name, value.clone());
+        let claims = idp.read(&payload, &all).unwrap();
+        assert_eq!(claims.provider_subject.as_str(), subject, "{name} {value}");
+        assert_eq!((claims.sub.as_str(), claims.subject.as_str()), ("ada", "ada"));
+        let told = idp.read(&payload, &one).map(|claims| claims.provider_subject.as_str().len());
+        assert_eq!(told, if subject == "00u1" { Ok(4) } else { Err(Invalid::Subject) });
+    }
+    // What is there and can be no subject is not passed over for another.
+    for value in ["system", "apikey:jobs", "a\r\nb", " ada"] {
+        let told = idp.read(&with("uid", value.into()), &all).unwrap_err();
+        assert_eq!(told, Invalid::Subject, "{value:?}");
+    }
+    // It is revoked by each of its names, and all of it by the one that lasts.
+    let claims = idp.read(&with("uid", "00u1".into()), &all).unwrap();
+    let marks = claims.marks(ISSUER);
+    for value in ["00u1", "ada"] {
+        let mark = Mark::of(ISSUER, MarkKind::Subject, value);
+        assert!(marks.iter().any(|own| *own == mark), "{value}");
+    }
+    let lasting = Mark::of(ISSUER, MarkKind::Subject, "00u1");
+    assert_eq!(marks.ending_all(now()).unwrap().mark, lasting);
 }
 
 #[test]

@@ -89,8 +89,8 @@ impl Linking {
             return Ok(None);
         }
         let mut transaction = self.store.begin_write().await?;
-        let Some((user, linked)) = link(&mut transaction, issuer, accounts, claims, now).await?
-        else {
+        let found = link(&mut transaction, issuer, accounts, claims, now).await?;
+        let Some((user, linked)) = found.filter(|(user, _)| may_begin(user, claims)) else {
             return Ok(None);
         };
         // What names no session lives as long as the token.
@@ -175,7 +175,13 @@ pub async fn link(
     Ok(Some((user, Some(how))))
 }
 
-/// Whether there is an account, or one could be made.
+/// Whether a token may begin a session. All of the account's were revoked since it was issued: that nobody came
+/// with it before does not save it. What came before has a session, and is not asked here.
+fn may_begin(user: &User, claims: &ProviderClaims) -> bool {
+    user.sessions_revoked_at.is_none_or(|revoked_at| claims.issued_at > revoked_at)
+}
+
+/// Whether there is an account for which the token may begin a session, or one could be made.
 async fn may_link(
     transaction: &mut Transaction,
     issuer: &str,
@@ -183,14 +189,21 @@ async fn may_link(
     claims: &ProviderClaims,
 ) -> Result<bool, Fault> {
     let subject = claims.provider_subject.as_str();
-    Ok(match transaction.find_provider_link(issuer, subject).await? {
-        Some(linked) => transaction.find_user(linked).await?.is_some_and(|user| user.active),
+    let id = match transaction.find_provider_link(issuer, subject).await? {
+        Some(linked) => Some(linked),
         None => {
             let auth_user = Uuid::try_parse(subject).ok();
-            known(transaction, issuer, accounts, claims, auth_user).await?.is_some()
-                || (accounts.create.is_some() && is_free(transaction, claims).await?)
+            let found = known(transaction, issuer, accounts, claims, auth_user).await?;
+            found.map(|(id, _)| id)
         }
-    })
+    };
+    match id {
+        Some(id) => {
+            let user = transaction.find_user(id).await?;
+            Ok(user.is_some_and(|user| user.active && may_begin(&user, claims)))
+        }
+        None => Ok(accounts.create.is_some() && is_free(transaction, claims).await?),
+    }
 }
 
 /// An account that is there already, by the first fact that the operator trusts.

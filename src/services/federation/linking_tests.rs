@@ -70,6 +70,7 @@ fn claims(subject: &str, session: &str) -> ProviderClaims {
     ProviderClaims {
         subject: Subject::parse(subject).unwrap(),
         provider_subject: Subject::parse(subject).unwrap(),
+        sub: Subject::parse(subject).unwrap(),
         verified_email: None,
         cpf: None,
         audience: "api".into(),
@@ -218,6 +219,45 @@ async fn a_session_that_was_revoked_stays_so_and_a_disabled_account_is_refused()
     assert_eq!(place.admit(&claims(SUBJECT, "3")).await, None);
     place.change(first.user, true).await;
     assert!(place.admit(&claims(SUBJECT, "3")).await.is_some());
+}
+
+#[tokio::test]
+async fn a_token_from_before_all_sessions_ended_begins_none_and_links_nobody() {
+    let place = Place::new().await;
+    let ana = place.user("ana", Some("ana@a.test"), Profile::default()).await;
+    place.vouch(ana).await;
+    let of = |session: &str, issued_at| ProviderClaims {
+        verified_email: EmailAddress::parse("ana@a.test").ok(),
+        issued_at,
+        ..claims("s-1", session)
+    };
+    let second = Duration::from_secs(1);
+    let end = async |kept: Option<SessionId>, now| {
+        let mut transaction = place.store.begin_write_for(ana).await.unwrap();
+        match kept {
+            Some(kept) => transaction.revoke_other_sessions(ana, kept, now).await.unwrap(),
+            None => {
+                transaction.revoke_sessions_of(ana, now).await.unwrap();
+            }
+        }
+        transaction.commit().await.unwrap();
+    };
+    end(None, NOW).await;
+    // An earlier moment does not take a later one back.
+    end(None, NOW.minus(second)).await;
+    for issued_at in [NOW.minus(second), NOW] {
+        assert_eq!(place.admit(&of("1", issued_at)).await, None);
+    }
+    let link =
+        place.store.read().await.unwrap().find_provider_link("https://idp.test", "s-1").await;
+    assert_eq!(link.unwrap(), None);
+    let begun = place.admit(&of("1", NOW.plus(second))).await.unwrap();
+    assert_eq!(begun.user, ana);
+    // One session is kept: its tokens of any age go on, and begin no other.
+    end(Some(begun.session), NOW.plus(DAY)).await;
+    assert_eq!(place.admit(&of("1", NOW)).await, Some(begun));
+    assert_eq!(place.admit(&of("2", NOW.plus(DAY))).await, None);
+    assert!(place.admit(&of("2", NOW.plus(DAY + second))).await.is_some());
 }
 
 #[test]

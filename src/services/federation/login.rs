@@ -9,18 +9,20 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm};
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient};
 use openidconnect::{
     AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IssuerUrl,
     LogoutHint, LogoutRequest, Nonce, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
-    ProviderMetadataWithLogout, RedirectUrl, Scope, TokenResponse as _,
+    RedirectUrl, Scope, TokenResponse as _,
 };
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::fetch::Fetcher;
+use super::id_token::verify;
 use super::keys::{Fault, is_as_safe};
+use super::metadata::{Metadata, end_of_session, says_issuer};
 use super::pending::{Keeping, Kept, Pending};
 use crate::live::Provider;
 use crate::live::provider::{Client, Settings};
@@ -45,19 +47,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOGOUT_PATIENCE: Duration = Duration::from_secs(3);
 /// Longest code, state or issuer that is looked at, in bytes.
 const MAX_PARAMETER: usize = 2048;
-/// What an ID token may be signed with: never a secret, never nothing.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
-
 /// What came back.
 #[derive(Debug)]
 pub struct Callback {
@@ -126,7 +115,7 @@ pub struct Started {
 /// who need it wait for one fetch.
 #[derive(Debug, Default)]
 struct Known {
-    metadata: Option<Arc<ProviderMetadataWithLogout>>,
+    metadata: Option<Arc<Metadata>>,
     tried_at: Option<Instant>,
 }
 
@@ -224,10 +213,15 @@ impl ProviderLogin {
         let pending = self.keeping.open(&callback.state, &settings.name, kept, now);
         let pending = pending.ok_or(Failure::Unknown)?;
         let issuer = &*settings.expected.token.issuer;
-        if callback.issuer.is_some_and(|said| said != issuer) {
+        let said = callback.issuer.as_deref();
+        if said.is_some_and(|said| said != issuer) {
             return Err(Failure::Refused("the answer is another issuer's (RFC 9207)".into()));
         }
         let metadata = self.metadata(settings, false).await?;
+        // Whose answers all say it, those that do not are not its own (RFC 9207 section 2.4).
+        if said.is_none() && says_issuer(&metadata) {
+            return Err(Failure::Refused("the answer does not say whose it is (RFC 9207)".into()));
+        }
         let token = self.exchange(settings, client, &metadata, &callback.code, &pending).await?;
         if verify(&metadata, client, &token, &pending.nonce).is_err() {
             // Its keys may have changed since.
@@ -249,7 +243,7 @@ impl ProviderLogin {
         let settings = provider.settings();
         let client = settings.client.as_ref().filter(|client| client.logout)?;
         let metadata = timeout(LOGOUT_PATIENCE, self.metadata(settings, false)).await.ok()?.ok()?;
-        let end = metadata.additional_metadata().end_session_endpoint.clone()?;
+        let end = end_of_session(&metadata)?;
         if !is_as_safe(end.as_str(), &settings.expected.token.issuer) {
             return None;
         }
@@ -268,7 +262,7 @@ impl ProviderLogin {
         &self,
         settings: &Settings,
         client: &Client,
-        metadata: &ProviderMetadataWithLogout,
+        metadata: &Metadata,
         code: &Secret,
         pending: &Pending,
     ) -> Result<openidconnect::core::CoreIdToken, Failure> {
@@ -304,11 +298,7 @@ impl ProviderLogin {
         RedirectUrl::new(uri).map_err(|error| Failure::Unavailable(error.to_string()))
     }
 
-    async fn metadata(
-        &self,
-        settings: &Settings,
-        fresh: bool,
-    ) -> Result<Arc<ProviderMetadataWithLogout>, Failure> {
+    async fn metadata(&self, settings: &Settings, fresh: bool) -> Result<Arc<Metadata>, Failure> {
         let issuer = &*settings.expected.token.issuer;
         let known = {
             let mut all = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
@@ -331,7 +321,7 @@ impl ProviderLogin {
         let url = IssuerUrl::new(issuer.to_owned())
             .map_err(|error| Failure::Unavailable(error.to_string()))?;
         let http = self.http(settings).await?;
-        match (ProviderMetadataWithLogout::discover_async(url, &http).await, &known.metadata) {
+        match (Metadata::discover_async(url, &http).await, &known.metadata) {
             (Ok(metadata), _) => {
                 let metadata = Arc::new(metadata);
                 known.metadata = Some(Arc::clone(&metadata));
@@ -380,21 +370,6 @@ impl ProviderLogin {
         all.insert(ca, made.clone());
         Ok(made)
     }
-}
-
-/// Signature, issuer, audience, times and nonce of an ID token (OpenID Connect Core 1.0 section
-/// 3.1.3.7); what is wrong, if anything is.
-fn verify(
-    metadata: &ProviderMetadataWithLogout,
-    client: &Client,
-    token: &openidconnect::core::CoreIdToken,
-    nonce: &Secret,
-) -> Result<(), String> {
-    let id = ClientId::new(client.id.to_string());
-    let oidc = CoreClient::from_provider_metadata(metadata.clone(), id, None);
-    let verifier = oidc.id_token_verifier().set_allowed_algs(ALGORITHMS);
-    let nonce = Nonce::new(nonce.expose().into());
-    token.claims(&verifier, &nonce).map(|_| ()).map_err(|error| error.to_string())
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<HttpResponse, Fault>> + Send>>;

@@ -8,6 +8,8 @@ mod fetch;
 pub mod keys;
 pub mod linking;
 pub mod pending;
+mod metadata;
+mod id_token;
 pub mod login;
 pub mod refresh;
 

@@ -2,7 +2,7 @@
 
 use super::{Registry, Unknowable};
 use crate::adapters::store::{Change, Fault, Session, Store};
-use crate::model::token_mark::RevokedMark;
+use crate::model::token_mark::{RevokedMark, TokenMarks};
 use crate::model::{Secret, SessionId, Timestamp, UserId};
 use crate::rules::token::opaque;
 
@@ -52,9 +52,15 @@ impl Sessions {
         self.find_user(token, now).await.map_err(unknowable)
     }
 
-    /// Revokes every session of the user; how many were active.
-    pub async fn revoke_all(&self, user: UserId, now: Timestamp) -> Result<u64, Unknowable> {
-        let outcome = self.write_revocations(user, now).await;
+    /// Revokes every session of the user; how many were active. `marks` are those of the provider's token that
+    /// asks for it, whose issuer's clock may be ahead: the tokens end that were issued before it.
+    pub async fn revoke_all(
+        &self,
+        user: UserId,
+        marks: Option<&TokenMarks>,
+        now: Timestamp,
+    ) -> Result<u64, Unknowable> {
+        let outcome = self.write_revocations(user, marks, now).await;
         self.registry.forget_user(user);
         outcome.map_err(unknowable)
     }
@@ -101,9 +107,17 @@ impl Sessions {
         transaction.commit().await
     }
 
-    async fn write_revocations(&self, user: UserId, now: Timestamp) -> Result<u64, Fault> {
+    async fn write_revocations(
+        &self,
+        user: UserId,
+        marks: Option<&TokenMarks>,
+        now: Timestamp,
+    ) -> Result<u64, Fault> {
         let mut transaction = self.store.begin_write_for(user).await?;
         let revoked = transaction.revoke_sessions_of(user, now).await?;
+        if let Some(marks) = marks {
+            transaction.note_sessions_revoked(user, marks.latest(now)).await?;
+        }
         transaction.commit().await?;
         Ok(revoked)
     }

@@ -37,8 +37,8 @@ async fn all_sessions_of_one_user_end_and_no_others() {
     for user in [alice, alice, bob] {
         sample::session(&store, user, NOW.plus(DAY)).await;
     }
-    assert_eq!(sessions.revoke_all(alice, NOW).await, Ok(2));
-    assert_eq!(sessions.revoke_all(alice, NOW).await, Ok(0));
+    assert_eq!(sessions.revoke_all(alice, None, NOW).await, Ok(2));
+    assert_eq!(sessions.revoke_all(alice, None, NOW).await, Ok(0));
     assert_eq!(sessions.list(alice, NOW).await.unwrap().len(), 0);
     assert_eq!(sessions.list(bob, NOW).await.unwrap().len(), 1);
 }
@@ -51,5 +51,5 @@ async fn session_revocation_012_a_revocation_that_was_not_stored_is_not_reported
     let session = sample::session(&store, user, NOW.plus(DAY)).await;
     store.close().await;
     assert_eq!(sessions.revoke(session, NOW).await, Err(Unknowable));
-    assert_eq!(sessions.revoke_all(user, NOW).await, Err(Unknowable));
+    assert_eq!(sessions.revoke_all(user, None, NOW).await, Err(Unknowable));
 }

@@ -202,7 +202,7 @@ mod tests {
             token_id: None,
             session: Some(session),
             subject: "u",
-            named: "u",
+            also: ["u"; 2],
             issued_at: NOW,
             expires_at: NOW,
         })

@@ -132,7 +132,7 @@ mod tests {
                 token_id: Some("t"),
                 session: Some("s"),
                 subject: "alice",
-                named: "7",
+                also: ["7"; 2],
                 issued_at: Timestamp::from_seconds(5),
                 expires_at: Timestamp::from_seconds(9),
             })));

@@ -11,6 +11,7 @@ use super::upstream::{Answer, Recorded, Upstream};
 
 /// Audience of its tokens.
 pub const AUDIENCE: &str = "api://orders";
+const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// A key, and its name.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Provider {
     published: Arc<Mutex<Vec<Value>>>,
     /// ID tokens by code.
     codes: Arc<Mutex<HashMap<String, String>>>,
+    /// What its discovery document says beside the rest.
+    announced: Arc<Mutex<HashMap<String, Value>>>,
 }
 
 impl Key {
@@ -53,7 +56,8 @@ impl Provider {
     pub async fn start(keys: &[&Key]) -> Self {
         let published = Arc::new(Mutex::new(Vec::new()));
         let server = Upstream::start().await;
-        let provider = Self { server, published, codes: Arc::default() };
+        let (codes, announced) = (Arc::default(), Arc::default());
+        let provider = Self { server, published, codes, announced };
         provider.publish(keys);
         provider.answer();
         provider
@@ -67,11 +71,21 @@ impl Provider {
     /// Answers as it should.
     pub fn answer(&self) {
         let (published, issuer) = (Arc::clone(&self.published), self.issuer());
-        let codes = Arc::clone(&self.codes);
+        let (codes, announced) = (Arc::clone(&self.codes), Arc::clone(&self.announced));
         self.server.script(move |request| match request.target().as_str() {
             "/token" => exchange(request, &codes.lock().unwrap()),
+            DISCOVERY => {
+                let mut document = document(&issuer);
+                document.as_object_mut().unwrap().extend(announced.lock().unwrap().clone());
+                json_answer(&document)
+            }
             _ => honest(request, &issuer, &published.lock().unwrap()),
         });
+    }
+
+    /// Its discovery document says this too from now on.
+    pub fn announce(&self, name: &str, value: Value) {
+        self.announced.lock().unwrap().insert(name.into(), value);
     }
 
     /// Exchanges a code for an ID token.
@@ -114,18 +128,22 @@ impl Provider {
 /// What a provider answers that means no harm.
 pub fn honest(request: &Recorded, issuer: &str, keys: &[Value]) -> Answer {
     match request.target().as_str() {
-        "/.well-known/openid-configuration" => json_answer(&json!({
-            "issuer": issuer,
-            "jwks_uri": format!("{issuer}/keys"),
-            "authorization_endpoint": format!("{issuer}/authorize"),
-            "token_endpoint": format!("{issuer}/token"),
-            "response_types_supported": ["code"],
-            "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-        })),
+        DISCOVERY => json_answer(&document(issuer)),
         "/keys" => json_answer(&json!({ "keys": keys })),
         _ => Answer::status(404),
     }
+}
+
+fn document(issuer: &str) -> Value {
+    json!({
+        "issuer": issuer,
+        "jwks_uri": format!("{issuer}/keys"),
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    })
 }
 
 /// The answer of a token endpoint (RFC 6749 sections 5.1 and 5.2).

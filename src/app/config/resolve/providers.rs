@@ -75,11 +75,13 @@ impl Context<'_> {
             let what = "has no keys (discovery, jwks_uri, or a secret)";
             reader.report.problem(self.path, what);
         }
+        let (expected, client) = (self.expected(&issuer, reader), self.client(reader));
+        self.tell_id_tokens_apart(&expected, client.as_ref(), reader);
         Settings {
             name: self.name(reader),
-            expected: self.expected(&issuer, reader),
+            expected,
             secret,
-            client: self.client(reader),
+            client,
             accounts: self.accounts(reader),
             cookie_name: self.cookie_name(&issuer, reader),
             published,
@@ -103,9 +105,10 @@ impl Context<'_> {
         let roles = reader.roles(&self.at("default_roles"), of.default_roles.as_ref());
         let create = match of.users {
             None | Some(ProviderUsers::None) => {
-                if of.link_by.is_some() || of.default_roles.is_some() || of.session_ttl.is_some() {
-                    let what = "must be \"linked\" or \"create\" for link_by, default_roles and \
-                                session_ttl";
+                let of_accounts = of.link_by.is_some() || of.link_from.is_some();
+                if of_accounts || of.default_roles.is_some() || of.session_ttl.is_some() {
+                    let what = "must be \"linked\" or \"create\" for link_by, link_from, default_roles \
+                                and session_ttl";
                     reader.report.problem(&self.at("users"), what);
                 }
                 return None;
@@ -157,6 +160,24 @@ impl Context<'_> {
             label: reader.text(&self.at("label"), of.label.as_ref(), name, MAX_NAME),
             logout: of.logout == Some(true),
         })
+    }
+
+    /// An ID token has `client_id` as its audience (OpenID Connect Core 1.0 section 2) and may say nothing else by
+    /// which it differs from an access token.
+    fn tell_id_tokens_apart(
+        &self,
+        expected: &ProviderExpectations,
+        client: Option<&Client>,
+        reader: &mut Reader<'_>,
+    ) {
+        let told =
+            expected.token_type == Some(TokenType::AccessToken) || !expected.required.is_empty();
+        if !told && client.is_some_and(|client| expected.token.accepts_audience(&client.id)) {
+            let what = "has the client_id in it: ID tokens would count as access tokens";
+            let hint =
+                "token_type = \"at+jwt\", or required_claims that ID tokens lack, such as scp";
+            reader.report.problem_with_hint(&self.at("audience"), what, hint);
+        }
     }
 
     fn cookie_name(&self, issuer: &str, reader: &mut Reader<'_>) -> Option<Box<str>> {
@@ -212,6 +233,10 @@ impl Context<'_> {
                 written::TokenType::Jwt => TokenType::Jwt,
             }),
             required: self.required_claims(reader),
+            link_from: match &of.link_from {
+                Some(names) => self.paths("link_from", names, reader),
+                None => vec![ClaimPath::new("sub")],
+            },
             subject_from: ClaimPath::new(&subject),
             roles_from,
             role_map: self.role_map(reader),

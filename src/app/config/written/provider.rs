@@ -46,6 +46,10 @@ pub struct Provider {
     /// Claims that must be there with this value, or have it in their list: `tid = "…"`. A path goes
     /// down with dots.
     pub required_claims: Option<BTreeMap<String, String>>,
+    /// The claims that name a person for ever, whom an account is linked to (`users`), in access tokens and ID
+    /// tokens; the first that is there as a text that is not empty counts. Default `sub`.
+    #[schemars(length(min = 1, max = 8))]
+    pub link_from: Option<Vec<String>>,
     /// The claim that names the subject. Default `sub`.
     pub subject_from: Option<String>,
     /// The claims that hold roles; the first one present counts. A path goes down with dots:

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::live::provider::KeysAt;
+use crate::rules::token::ClaimPath;
 
 const IDP: &str =
     "[[providers]]\nname = \"idp\"\nissuer = \"https://idp.test/t\"\naudience = \"api\"\n";
@@ -65,6 +66,10 @@ fn what_would_let_others_in_is_refused() {
         ("users = \"create\"\nclient_secret = \"s\"\n", "has no client_id"),
         ("link_by = [\"email\"]\n", "must be \"linked\""),
         ("users = \"create\"\ndefault_roles = [\"a b\"]\n", "default_roles"),
+        ("link_from = [\"uid\"]\n", "must be \"linked\""),
+        ("users = \"linked\"\nlink_from = []\n", "is empty"),
+        ("users = \"linked\"\nlink_from = [\"\"]\n", "1 to 255 bytes"),
+        (&format!("users = \"linked\"\nlink_from = {:?}\n", ["uid"; 9]), "at most 8"),
         ("cookie_name = \"c\"\n", "supabase"),
         (IDP, "is there twice"),
         (&IDP.replace("idp", "other").replace("https://other.test/t", "ms-auth"), "our own"),
@@ -92,6 +97,35 @@ fn people_log_in_where_there_is_a_client() {
     let accounts = provider.accounts.unwrap();
     assert_eq!(accounts.create, Some(Vec::new()));
     assert!(!accounts.by_email && !accounts.by_auth_user && !accounts.by_cpf);
+}
+
+#[test]
+fn an_audience_that_id_tokens_have_too_needs_what_tells_them_apart() {
+    let client = "users = \"create\"\nclient_id = \"api\"\n";
+    for more in ["", "token_type = \"JWT\"\n", "required_claims = {}\n"] {
+        let problems = place(&format!("{client}{more}")).problems();
+        let told = "audience: has the client_id in it: ID tokens would count as access tokens \
+                    (token_type = \"at+jwt\", or required_claims that ID tokens lack, such as scp)";
+        assert!(problems[0].ends_with(told) && problems.len() == 1, "{more}: {problems:?}");
+    }
+    for more in ["token_type = \"at+jwt\"\n", "required_claims = { scp = \"orders\" }\n"] {
+        assert!(place(&format!("{client}{more}")).load().result.is_ok(), "{more}");
+    }
+    let other = client.replace("api", "api2");
+    assert!(place(&other).load().result.is_ok());
+}
+
+#[test]
+fn accounts_are_linked_by_sub_unless_the_operator_names_other_claims() {
+    let sub = ClaimPath::new("sub");
+    for (more, expected) in [
+        ("", vec![sub.clone()]),
+        ("users = \"linked\"\nlink_from = [\"uid\", \"sub\"]\n", vec![ClaimPath::new("uid"), sub]),
+    ] {
+        let provider = place(more).load().result.unwrap().providers.remove(0);
+        assert_eq!(provider.expected.link_from, expected, "{more}");
+        assert_eq!(provider.expected.subject_from, ClaimPath::new("sub"));
+    }
 }
 
 #[test]
