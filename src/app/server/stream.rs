@@ -19,9 +19,11 @@ use crate::model::Code;
 use crate::rules::request::head::{self, Framing};
 use crate::rules::request::{Chunks, Head, HeadLimits, Malformed};
 
+mod allowance;
 mod pingora;
 mod tunnel;
 
+use allowance::Allowance;
 use tunnel::Tunnel;
 
 /// First size of the input buffer, in bytes: most heads fit.
@@ -30,37 +32,6 @@ const INPUT: usize = 1024;
 const OUTPUT: usize = 8 * 1024;
 /// How long a closed connection is still read, so that the caller can take the answer.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// How much of what arrives belongs to the request being served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Allowance {
-    /// So many bytes more.
-    Bytes(u64),
-    /// A chunked body.
-    Chunks(Chunks),
-    /// All: an upgraded connection, HTTP/2.
-    Unbounded,
-}
-
-impl Allowance {
-    /// Takes what arrived. How much of it belongs to the request.
-    fn take(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Unbounded => Ok(octets.len()),
-            Self::Bytes(left) => {
-                *left = left.saturating_sub(u64::try_from(octets.len()).unwrap_or(u64::MAX));
-                Ok(octets.len())
-            }
-            Self::Chunks(chunks) => {
-                let taken = chunks.follow(octets);
-                if chunks.is_over() {
-                    *self = Self::Bytes(0);
-                }
-                taken.map_err(|malformed| io::Error::new(io::ErrorKind::InvalidData, malformed))
-            }
-        }
-    }
-}
 
 /// A request whose head arrived whole and was inspected.
 pub(super) struct Request {

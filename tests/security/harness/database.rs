@@ -41,7 +41,8 @@ pub fn is_postgres() -> bool {
 
 /// The Redis server that goes with it.
 pub fn redis() -> String {
-    std::env::var("TEST_REDIS").expect("run the tests by scripts/with-servers.sh")
+    let redis = std::env::var_os("TEST_REDIS").expect("run the tests by scripts/with-servers.sh");
+    redis.into_string().unwrap()
 }
 
 /// A migrated database of one's own, where the tests run on PostgreSQL.

@@ -1,0 +1,36 @@
+//! What of a connection a request may read.
+
+use std::io;
+
+use crate::rules::request::Chunks;
+
+/// How much of what arrives belongs to the request being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowance {
+    /// So many bytes more.
+    Bytes(u64),
+    /// A chunked body.
+    Chunks(Chunks),
+    /// All: an upgraded connection, HTTP/2.
+    Unbounded,
+}
+
+impl Allowance {
+    /// Takes what arrived. How much of it belongs to the request.
+    pub(super) fn take(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unbounded => Ok(octets.len()),
+            Self::Bytes(left) => {
+                *left = left.saturating_sub(u64::try_from(octets.len()).unwrap_or(u64::MAX));
+                Ok(octets.len())
+            }
+            Self::Chunks(chunks) => {
+                let taken = chunks.follow(octets);
+                if chunks.is_over() {
+                    *self = Self::Bytes(0);
+                }
+                taken.map_err(|malformed| io::Error::new(io::ErrorKind::InvalidData, malformed))
+            }
+        }
+    }
+}
