@@ -371,7 +371,7 @@ fn preamble(directory: &Path, address: IpAddr, database: Option<&Database>) -> S
     let store = match database {
         None => format!("database = \"sqlite:{data}/guarita.db\""),
         Some(database) => {
-            let redis = std::env::var("TEST_REDIS").unwrap();
+            let redis = std::env::var_os("TEST_REDIS").unwrap().into_string().unwrap();
             let (url, name) = (database.url(), database.name());
             // Answers may be late where many tests run at once.
             format!(

@@ -41,7 +41,8 @@ pub fn is_postgres() -> bool {
 
 /// The Redis server that goes with it.
 pub fn redis() -> String {
-    std::env::var("TEST_REDIS").expect("run the tests by scripts/with-servers.sh")
+    let url = std::env::var_os("TEST_REDIS").and_then(|url| url.into_string().ok());
+    url.expect("run the tests by scripts/with-servers.sh")
 }
 
 /// A migrated database of one's own, where the tests run on PostgreSQL.
