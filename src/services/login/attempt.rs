@@ -141,17 +141,15 @@ impl Login {
     async fn find(&self, attempt: &Attempt, now: Timestamp) -> Result<Target, Fault> {
         let name = self.unknown.find(&attempt.identifier);
         // No consistent picture is needed: what is written hangs on what is so by then.
-        let mut at_once = self.store.read_at_once();
-        loop {
-            let mut transaction = at_once.begin().await?;
-            let found = ask(&mut transaction, attempt, &name, now).await;
-            if at_once.is_over(&transaction, &found) {
-                let (user, device, standing) = found?;
-                let id = user.as_ref().map(|user| user.id);
-                let device = device.filter(|device| Some(device.user) == id);
-                return Ok(Target { user, device, name, standing });
-            }
-        }
+        let looked_for = &name;
+        let asked = self.store.read_at_once().run(|mut transaction| async move {
+            let found = ask(&mut transaction, attempt, looked_for, now).await;
+            (transaction, found)
+        });
+        let (user, device, standing) = asked.await?;
+        let id = user.as_ref().map(|user| user.id);
+        let device = device.filter(|device| Some(device.user) == id);
+        Ok(Target { user, device, name, standing })
     }
 
     /// The account's lock, then its rate; those of the known device where there is one.
