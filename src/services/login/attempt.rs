@@ -10,7 +10,7 @@ use super::password::{MAX_LENGTH, Verified};
 use super::unknown::UnknownNames;
 use super::{Fault, Identifier, Opens, Passwords, Refusal, Settings, device, lockout};
 use crate::adapters::ephemeral::{Ephemeral, Tickets};
-use crate::adapters::store::{self, Counter, Device, NameStanding};
+use crate::adapters::store::{self, Counter, Device, First, NameStanding};
 use crate::adapters::store::{Store, Transaction, UnknownName, User};
 use crate::model::{Secret, Timestamp, UserId, random};
 use crate::services::grant::Issuer;
@@ -215,12 +215,11 @@ async fn ask(
     name: &UnknownName,
     now: Timestamp,
 ) -> Result<(Option<User>, Option<Device>, NameStanding), store::Fault> {
-    let (username, email) = match &attempt.identifier {
-        Identifier::Username(name) => (Some(name.as_str()), None),
-        Identifier::Email(email) => (None, Some(email.as_str())),
-        Identifier::Either(name) => (Some(name.as_str()), Some(name.as_str())),
+    let first = match &attempt.identifier {
+        Identifier::Username(_) => First::Name,
+        Identifier::Email(_) => First::Address,
     };
-    let user = transaction.find_user_by_either(username, email).await?;
+    let user = transaction.find_user_by_either(attempt.identifier.text(), first).await?;
     let device = device::find(transaction, attempt.device.as_ref(), now).await?;
     Ok((user, device, transaction.standing_of_name(name).await?))
 }
