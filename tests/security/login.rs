@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::tokens::Genuine;
-use crate::harness::{Request, Setup, Upstream, password_of};
+use crate::harness::{Browser, Gateway, Request, Setup, Upstream, password_of};
 
 #[tokio::test]
 async fn a_login_answers_with_a_pair_that_opens_the_route() {
@@ -140,6 +140,118 @@ async fn a_lock_counts_by_account_not_by_the_spelling_of_its_name() {
         assert_eq!(anonymous.post("/auth/login", body).await.status, 401, "{body}");
     }
     anonymous.log_in("carol", &password_of("carol")).await.assert_problem(429, "locked");
+}
+
+/// By which field a text may come: of JSON, or of the page.
+const FIELDS: [&str; 3] = ["username", "email", "page"];
+/// Texts that are the name of an account, its address, both or nothing.
+const TEXTS: [&str; 4] =
+    ["both@firma.test", "name@firma.test", "address@firma.test", "nobody@firma.test"];
+
+/// An address in all that it may look like: as it is, in other letters, and in full-width ones, which have
+/// several bytes.
+fn spellings(text: &str) -> [String; 4] {
+    [
+        text.to_owned(),
+        text.to_uppercase(),
+        text.replacen("firma", "fｉrma", 1),
+        text.replacen('@', "＠", 1),
+    ]
+}
+
+/// Three accounts of each kind, so that each field begins with accounts that nobody tried.
+fn with_addresses(mut setup: Setup) -> Setup {
+    for field in FIELDS {
+        let [both, name, address, _] = TEXTS.map(|text| format!("{field}.{text}"));
+        setup = setup
+            .user_with(&both, Some(&both), &[])
+            .user_with(&name, Some(&format!("other.{name}")), &[])
+            .user_with(&format!("{field}-person"), Some(&address), &[]);
+    }
+    setup.set("rate_limits.login.per_source", "\"off\"")
+}
+
+async fn fail(gateway: &Gateway, field: &str, text: &str) -> u16 {
+    let wrong = "wrong password, long enough";
+    if field == "page" {
+        let fields = [("username", text), ("password", wrong)];
+        return Browser::new(gateway).submit("/login", &fields).await.status;
+    }
+    let body = json!({ field: text, "password": wrong });
+    gateway.anonymous().post("/auth/login", &body).await.status
+}
+
+/// After so many failures of a text by one field, whatever is refused for it is refused by every field and in
+/// every spelling, whether or not there is such an account.
+async fn assert_counted_as_one(gateway: &Gateway, allowed: usize) {
+    for first in FIELDS {
+        for text in TEXTS {
+            let text = format!("{first}.{text}");
+            for spelling in spellings(&text).iter().cycle().take(allowed) {
+                assert_eq!(fail(gateway, first, spelling).await, 401, "{first} {spelling}");
+            }
+            for field in FIELDS {
+                for spelling in spellings(&text) {
+                    let status = fail(gateway, field, &spelling).await;
+                    assert_eq!(status, 429, "by {first}, then {field} {spelling}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_has_one_lock_by_every_field_and_spelling_whether_or_not_it_is_known() {
+    let upstream = Upstream::start().await;
+    let setup = with_addresses(Setup::standard(&upstream.url()))
+        .set("rate_limits.login.per_account", "\"off\"");
+    assert_counted_as_one(&setup.start().await, 5).await;
+}
+
+#[tokio::test]
+async fn an_address_has_one_rate_by_every_field_and_spelling_whether_or_not_it_is_known() {
+    let upstream = Upstream::start().await;
+    let setup = with_addresses(Setup::standard(&upstream.url()))
+        .set("rate_limits.login.per_account", "\"4/1h\"");
+    assert_counted_as_one(&setup.start().await, 4).await;
+}
+
+#[tokio::test]
+async fn a_name_that_looks_like_an_address_logs_in_by_every_field_and_its_field_goes_first() {
+    let upstream = Upstream::start().await;
+    let gateway = Setup::standard(&upstream.url())
+        .user_with("bia@firma.test", Some("bia@home.test"), &[])
+        .user_with("ana@firma.test", None, &[])
+        .user_with("carol", Some("ana@firma.test"), &[])
+        .start()
+        .await;
+    let logs_in = async |field: &str, text: &str, owner: &str| {
+        let password = password_of(owner);
+        if field == "page" {
+            let fields = [("username", text), ("password", password.as_str())];
+            return Browser::new(&gateway).submit("/login", &fields).await.status == 303;
+        }
+        let body = json!({ field: text, "password": password });
+        let answers = [
+            gateway.anonymous().post("/auth/login", &body).await.status,
+            gateway.anonymous().post("/auth/token", &body).await.status,
+        ];
+        assert_eq!(answers[0], answers[1], "{field} {text}");
+        answers[0] == 200
+    };
+    for field in FIELDS {
+        for text in ["bia@firma.test", "Bia@Firma.test", "bia@home.test", "ｂia@home.test"] {
+            assert!(logs_in(field, text, "bia@firma.test").await, "{field} {text}");
+        }
+        // The name of one, and the address of another.
+        let by_address = field == "email";
+        assert_eq!(logs_in(field, "ana@firma.test", "carol").await, by_address, "{field}");
+        assert_eq!(
+            logs_in(field, "ana@firma.test", "ana@firma.test").await,
+            !by_address,
+            "{field}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ pub mod seal;
 pub mod out_of_reach;
 pub mod remote;
 pub mod rates;
+mod room;
 pub mod tickets;
 pub mod hint;
 pub mod place;

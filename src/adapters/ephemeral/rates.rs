@@ -75,16 +75,9 @@ async fn take_in_database(
     rate: Rate,
 ) -> Result<Result<(), Duration>, OutOfReach> {
     // One statement, which needs no turn: beside others for the same name it waits for the row.
-    let mut at_once = table.store.write_at_once();
-    let asked = loop {
-        let mut transaction = match at_once.begin().await {
-            Ok(transaction) => transaction,
-            Err(fault) => break Err(fault),
-        };
+    let asked = table.store.write_at_once().run(|mut transaction| async move {
         let taken = transaction.take_rate(name, rate.interval(), rate.period).await;
-        if at_once.is_over(&transaction, &taken) {
-            break taken;
-        }
-    };
-    table.heard(asked)
+        (transaction, taken)
+    });
+    table.heard(asked.await)
 }

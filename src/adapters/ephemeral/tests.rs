@@ -118,6 +118,41 @@ async fn a_database_keeps_what_it_promises() {
     assert!(one.is_up());
 }
 
+/// With a server, that is: SQLite has one writer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tickets_in_a_database_are_kept_and_spent_beside_another_writer() {
+    let (directory, store) = stored::open().await;
+    if !stored::is_postgres(directory.path()) {
+        return;
+    }
+    let node = Ephemeral::open(&Settings::Database, &store, clock::now()).await.unwrap();
+    let pair = Pair::of([&node, &node]);
+    let (now, tickets) = (clock::now(), &pair.tickets[0]);
+    let other = stored::reopen(directory.path()).await;
+    let writing = other.begin_write().await.unwrap();
+    let (one, kept) = (ticket(), ticket());
+    let value = Some(format!("of {}", one.expose()));
+    pair.put(0, &one, 2, LIFE).await;
+    assert_eq!(tickets.attempt(&one, now).await, Ok(value.clone()));
+    assert_eq!(tickets.take(&one, now).await, Ok(value));
+    assert_eq!(tickets.take(&one, now).await, Ok(None), "twice");
+    drop(writing);
+    // Taken in a transaction, it is taken for others once that is kept, and not where it is given up.
+    for (keeps, ticket) in [(true, ticket()), (false, kept)] {
+        pair.put(0, &ticket, 1, LIFE).await;
+        let mut transaction = other.begin_write().await.unwrap();
+        let within = tickets.take_within(&mut transaction, &ticket, now).await.unwrap();
+        assert!(within.is_some());
+        let (taken, ()) = tokio::join!(tickets.take(&ticket, now), async {
+            match keeps {
+                true => transaction.commit().await.unwrap(),
+                false => drop(transaction),
+            }
+        });
+        assert_eq!(taken.unwrap().is_none(), keeps);
+    }
+}
+
 /// Two gateways on that Redis, as they are configured; their connections last as long as the value.
 struct Gateways {
     nodes: [Ephemeral; 2],

@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 
 use super::place::Place;
 use super::remote::Link;
+use super::room::Room;
 use super::seal::Seal;
 use super::{Full, Memory, OutOfReach};
-use crate::adapters::store::{NewTicket, Transaction};
+use crate::adapters::store::{Fault, NewTicket, Transaction};
 use crate::model::{Secret, Timestamp};
 use crate::rules::token::opaque;
 
@@ -21,6 +22,8 @@ pub struct Tickets<T> {
     kind: &'static str,
     capacity: usize,
     memory: Memory<T>,
+    /// In the database, where a count takes longer the more there are.
+    room: Room,
 }
 
 /// What a caller makes use of.
@@ -45,10 +48,11 @@ impl<T> fmt::Debug for Tickets<T> {
 impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
     pub(super) fn new(place: Place, kind: &'static str, capacity: usize) -> Self {
         // Where it is not in force it holds nothing.
-        Self { place, kind, capacity, memory: Memory::new(capacity) }
+        Self { place, kind, capacity, memory: Memory::new(capacity), room: Room::default() }
     }
 
-    /// Keeps the value for so long and so many attempts, under a ticket that was made for it.
+    /// Keeps the value for so long and so many attempts, under a ticket that was made for it. In the database the
+    /// bound of its kind is an approximate one: a gateway may cross it by a sixteenth, and by what is put at once.
     ///
     /// # Errors
     /// [`OutOfReach`]
@@ -81,17 +85,30 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
             Place::Database(table, seal) => {
                 let (name, value) =
                     (seal.name(kind, ticket.expose()), sealed(seal, kind, ticket, &value)?);
-                let asked = async {
-                    let new = NewTicket { kind, name: &name, value: &value, attempts, life };
-                    let most = i64::try_from(most).unwrap_or(i64::MAX);
-                    let mut transaction = table.store.begin_write().await?;
-                    let kept = transaction.insert_ticket(new, most).await?;
-                    transaction.commit().await?;
-                    Ok(kept)
-                };
-                Ok(if table.heard(asked.await)? { Ok(()) } else { Err(Full) })
+                let new = NewTicket { kind, name: &name, value: &value, attempts, life };
+                let most = i64::try_from(most).unwrap_or(i64::MAX);
+                let asked = table.store.write_at_once().run(|mut transaction| async move {
+                    let kept = self.keep(&mut transaction, new, most).await;
+                    (transaction, kept)
+                });
+                table.heard(asked.await)
             }
         }
+    }
+
+    async fn keep(
+        &self,
+        transaction: &mut Transaction,
+        new: NewTicket<'_>,
+        most: i64,
+    ) -> Result<Result<(), Full>, Fault> {
+        if !self.room.take() {
+            let waiting = transaction.count_tickets(self.kind, most).await?;
+            if !self.room.take_of(most - waiting) {
+                return Ok(Err(Full));
+            }
+        }
+        transaction.insert_ticket(new).await.map(Ok)
     }
 
     /// Spends one attempt; `None` where there is none left, nothing, or it has ended.
@@ -139,19 +156,16 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
             }
             Place::Database(table, seal) => {
                 let name = seal.name(self.kind, ticket.expose());
-                let asked = async {
-                    // Anybody may guess, and writers wait for each other.
-                    if !table.store.read().await?.has_ticket(self.kind, &name).await? {
-                        return Ok(None);
-                    }
-                    let mut transaction = table.store.begin_write().await?;
+                // One statement, which needs no turn: beside others for the same ticket it waits for the row, and
+                // looks at it anew. Done again, it spends one attempt more or finds none.
+                let (kind, name) = (self.kind, name.as_str());
+                let asked = table.store.write_at_once().run(|mut transaction| async move {
                     let found = match what {
-                        Spending::Attempt => transaction.attempt_ticket(self.kind, &name).await?,
-                        Spending::Whole => transaction.take_ticket(self.kind, &name).await?,
+                        Spending::Attempt => transaction.attempt_ticket(kind, name).await,
+                        Spending::Whole => transaction.take_ticket(kind, name).await,
                     };
-                    transaction.commit().await?;
-                    Ok(found)
-                };
+                    (transaction, found)
+                });
                 Ok(self.opened(seal, ticket, table.heard(asked.await)?))
             }
         }

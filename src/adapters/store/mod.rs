@@ -59,4 +59,4 @@ pub use settings::Settings;
 pub use tickets::NewTicket;
 pub use totp_factors::TotpFactor;
 pub use transaction::Transaction;
-pub use users::{NewUser, User};
+pub use users::{First, NewUser, User};

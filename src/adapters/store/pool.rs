@@ -118,14 +118,26 @@ impl Store {
     }
 
     /// As [`Store::read_at_once`], writing: each statement is kept once it is done, and nobody is kept from
-    /// writing beside it. Of what is done again some may have been kept, so that it must do no harm twice.
+    /// writing beside it. Of what is done again some may have been kept, so that it must do no harm twice; and
+    /// none may append a change: those who follow them count on how a transaction begins.
     pub fn write_at_once(&self) -> AtOnce {
         self.at_once(&self.pools.writers)
     }
 
+    /// As [`Store::write_at_once`], for many statements: with SQLite, where each would wait for the disk and
+    /// there is one writer anyway, they are one transaction.
+    pub fn write_many_at_once(&self) -> AtOnce {
+        AtOnce { is_whole: self.dialect == Dialect::Sqlite, ..self.write_at_once() }
+    }
+
     fn at_once(&self, pool: &AnyPool) -> AtOnce {
-        let others = pool.options().get_max_connections();
-        AtOnce { pool: pool.clone(), dialect: self.dialect, hints: self.hints.clone(), others }
+        AtOnce {
+            pool: pool.clone(),
+            dialect: self.dialect,
+            hints: self.hints.clone(),
+            others: pool.options().get_max_connections(),
+            is_whole: false,
+        }
     }
 
     /// As [`Store::read`], on a connection kept for the feed of changes: load on the readers must
@@ -192,18 +204,7 @@ impl Store {
     }
 }
 
-/// Statements that each count by themselves: two round trips fewer than a transaction. A connection that was lost
-/// while it was idle shows by the first of them, so all is done again on another:
-///
-/// ```text
-/// loop {
-///     let mut transaction = at_once.begin().await?;
-///     let outcome = ask(&mut transaction).await;
-///     if at_once.is_over(&transaction, &outcome) {
-///         return outcome;
-///     }
-/// }
-/// ```
+/// Statements that each count by themselves: two round trips fewer than a transaction.
 #[derive(Debug)]
 pub struct AtOnce {
     pool: AnyPool,
@@ -211,25 +212,35 @@ pub struct AtOnce {
     hints: Hints,
     /// Connections that may be lost too.
     others: u32,
+    /// Whether all are one transaction.
+    is_whole: bool,
 }
 
 impl AtOnce {
-    /// A connection, on which nothing is begun.
-    pub async fn begin(&self) -> Result<Transaction, Fault> {
-        let connection = self.pool.acquire().await?;
-        Ok(Transaction::new(connection, self.dialect, self.hints.clone()))
+    /// Lets `ask` send them, and give the transaction back. A connection that was lost while it was idle shows by
+    /// the first of them, so all is asked again on another.
+    pub async fn run<T, Asked>(mut self, ask: impl Fn(Transaction) -> Asked) -> Result<T, Fault>
+    where
+        Asked: Future<Output = (Transaction, Result<T, Fault>)>,
+    {
+        loop {
+            let (transaction, outcome) = ask(self.begin().await?).await;
+            match outcome {
+                Ok(done) if self.is_whole => return transaction.commit().await.map(|()| done),
+                Err(Fault::Timeout) => return Err(Fault::Timeout),
+                Err(_) if transaction.is_lost() && self.others > 0 => self.others -= 1,
+                Ok(_) | Err(_) => return outcome,
+            }
+        }
     }
 
-    /// Whether that is the outcome; else it is to be done again.
-    pub fn is_over<T>(&mut self, transaction: &Transaction, outcome: &Result<T, Fault>) -> bool {
-        match outcome {
-            Ok(_) | Err(Fault::Timeout) => true,
-            Err(_) if transaction.is_lost() && self.others > 0 => {
-                self.others -= 1;
-                false
-            }
-            Err(_) => true,
+    async fn begin(&self) -> Result<Transaction, Fault> {
+        let connection = self.pool.acquire().await?;
+        let mut transaction = Transaction::new(connection, self.dialect, self.hints.clone());
+        if self.is_whole {
+            transaction.begin(self.dialect.begin(Purpose::Write)).await?;
         }
+        Ok(transaction)
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use sqlx::Any;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+
 use super::rates::micros;
-use super::transaction::text;
+use super::transaction::{number, text};
 use super::{Fault, Transaction};
 
 /// A ticket to be.
@@ -22,20 +26,31 @@ pub struct NewTicket<'a> {
 }
 
 impl Transaction {
-    /// Keeps a ticket, where fewer than `most` of its kind wait; whether it did.
-    pub async fn insert_ticket(&mut self, new: NewTicket<'_>, most: i64) -> Result<bool, Fault> {
+    /// How many of that kind wait to be used, of at most so many that are counted.
+    pub async fn count_tickets(&mut self, kind: &str, most: i64) -> Result<i64, Fault> {
+        let query = sqlx::query(
+            "SELECT COUNT(*) AS waiting FROM (SELECT 1 FROM tickets WHERE kind = $1
+             AND expires_at > (SELECT micros FROM server_clock) LIMIT $2) AS counted",
+        )
+        .bind(kind.to_owned())
+        .bind(most);
+        self.find(query).await?.map_or(Ok(0), |row| number(&row, "waiting"))
+    }
+
+    /// Keeps a ticket. One that is there already was kept by the same caller, who did not hear of it: nobody makes
+    /// a ticket twice.
+    pub async fn insert_ticket(&mut self, new: NewTicket<'_>) -> Result<(), Fault> {
         let query = sqlx::query(
             "INSERT INTO tickets (kind, name, value, attempts, expires_at)
-             SELECT $1, $2, $3, $4, micros + $5 FROM server_clock
-             WHERE (SELECT COUNT(*) FROM tickets WHERE kind = $1 AND expires_at > micros) < $6",
+             SELECT $1, $2, $3, $4, micros + $5 FROM server_clock WHERE micros > 0
+             ON CONFLICT DO NOTHING",
         )
         .bind(new.kind.to_owned())
         .bind(new.name.to_owned())
         .bind(new.value.to_owned())
         .bind(i64::from(new.attempts))
-        .bind(micros(new.life))
-        .bind(most);
-        Ok(self.execute(query).await? > 0)
+        .bind(micros(new.life));
+        self.execute(query).await.map(|_| ())
     }
 
     /// Spends one attempt; what it stands for, or `None` where there is none left, nothing, or it has ended.
@@ -51,7 +66,7 @@ impl Transaction {
         )
         .bind(kind.to_owned())
         .bind(name.to_owned());
-        self.find(query).await?.map(|row| text(&row, "value")).transpose()
+        self.spend_ticket(query).await
     }
 
     /// Takes it out: one caller gets what it stands for.
@@ -62,18 +77,16 @@ impl Transaction {
         )
         .bind(kind.to_owned())
         .bind(name.to_owned());
-        self.find(query).await?.map(|row| text(&row, "value")).transpose()
+        self.spend_ticket(query).await
     }
 
-    /// Whether there is one that has not ended.
-    pub async fn has_ticket(&mut self, kind: &str, name: &str) -> Result<bool, Fault> {
-        let query = sqlx::query(
-            "SELECT 1 FROM tickets WHERE kind = $1 AND name = $2
-             AND expires_at > (SELECT micros FROM server_clock)",
-        )
-        .bind(kind.to_owned())
-        .bind(name.to_owned());
-        self.find(query).await.map(|row| row.is_some())
+    /// Not before the statement has ended: what it returns comes before it is kept, and a ticket whose use is not
+    /// kept could be used twice.
+    async fn spend_ticket(
+        &mut self,
+        query: Query<'_, Any, AnyArguments>,
+    ) -> Result<Option<String>, Fault> {
+        self.all(query).await?.first().map(|row| text(row, "value")).transpose()
     }
 
     /// Removes at most `limit` tickets that ended; how many.

@@ -54,6 +54,21 @@ pub fn fold(name: &str) -> String {
     name.to_lowercase()
 }
 
+/// The form in which a text is looked for, and counted, that may be a name or an address.
+pub fn fold_name_or_address(text: &str) -> String {
+    let address = EmailAddress::fold(text);
+    if address.contains('@') { address } else { fold(text) }
+}
+
+/// Whose a text is that is the name of one account and the address of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// Of the one that has it as its name.
+    Name,
+    /// Of the one that has it as its address.
+    Address,
+}
+
 /// What `user` reads.
 macro_rules! columns {
     () => {
@@ -119,21 +134,27 @@ impl Transaction {
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
-    /// The account of that name or with that address, in one statement. Where they are of two, that of the name.
+    /// The account of that name or with that address, in one statement. A name that is an address is found by all
+    /// spellings that the address has.
     pub async fn find_user_by_either(
         &mut self,
-        username: Option<&str>,
-        email: Option<&str>,
+        text: &str,
+        first: First,
     ) -> Result<Option<User>, Fault> {
-        // No account has an empty one.
+        let rank_of_name = match first {
+            First::Name => 0_i64,
+            First::Address => 2,
+        };
         let query = sqlx::query(concat!(
             "SELECT ",
             columns!(),
-            " FROM users WHERE username_folded = $1 OR email_folded = $2 \
-             ORDER BY (username_folded = $1) DESC LIMIT 1",
+            " FROM users WHERE username_folded = $1 OR username_folded = $2 OR email_folded = $2 \
+             ORDER BY CASE WHEN username_folded = $1 THEN $3 WHEN email_folded = $2 THEN 1 \
+             ELSE 3 END LIMIT 1",
         ))
-        .bind(findable(username.map(fold).unwrap_or_default()))
-        .bind(findable(email.map(EmailAddress::fold).unwrap_or_default()));
+        .bind(findable(fold(text)))
+        .bind(findable(fold_name_or_address(text)))
+        .bind(rank_of_name);
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
@@ -298,5 +319,48 @@ impl Transaction {
         self.unlock(id).await?;
         self.forget_links(LinkPurpose::Reset, id).await?;
         self.forget_devices(id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::store::sample::{self, NOW};
+
+    async fn insert(transaction: &mut Transaction, username: &str, email: Option<&str>) -> UserId {
+        let username = Subject::parse(username).unwrap();
+        let password_hash = Secret::new("$argon2id$none");
+        let new = NewUser { username: &username, email, password_hash: &password_hash };
+        transaction.insert_user(&new, NOW).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_text_finds_one_account_by_every_spelling_and_the_name_goes_first_where_it_is_asked()
+     {
+        let (_directory, store) = sample::open().await;
+        let mut transaction = store.begin_write().await.unwrap();
+        let ana = insert(&mut transaction, "Ana", Some("ana@example.test")).await;
+        let named = insert(&mut transaction, "bia@example.test", None).await;
+        let wide = insert(&mut transaction, "ｃaio@example.test", None).await;
+        let twice = insert(&mut transaction, "both@example.test", None).await;
+        let other = insert(&mut transaction, "other", Some("both@example.test")).await;
+        for (text, by_name, by_address) in [
+            ("ana", Some(ana), Some(ana)),
+            ("ａna", None, None),
+            ("ANA@example.test", Some(ana), Some(ana)),
+            ("ａna＠example.test", Some(ana), Some(ana)),
+            ("Bia@example.test", Some(named), Some(named)),
+            ("ｂia@example.test", Some(named), Some(named)),
+            ("ｃaio@example.test", Some(wide), Some(wide)),
+            ("both@example.test", Some(twice), Some(other)),
+            ("nobody@example.test", None, None),
+            ("", None, None),
+            ("a\0@b", None, None),
+        ] {
+            for (first, expected) in [(First::Name, by_name), (First::Address, by_address)] {
+                let found = transaction.find_user_by_either(text, first).await.unwrap();
+                assert_eq!(found.map(|user| user.id), expected, "{text} {first:?}");
+            }
+        }
     }
 }

@@ -185,9 +185,15 @@ async fn questions_are_bounded_and_what_has_not_the_form_of_a_key_asks_none() {
 
 #[tokio::test]
 async fn the_last_use_is_written_now_and_then() {
-    let (_directory, _store, node) = node().await;
+    let (directory, _store, node) = node().await;
     let (id, key) = node.make(grant("jobs")).await;
     assert!(node.counts(&key, HERE, NOW).await && node.counts(&key, HERE, NOW).await);
+    // With a server, beside another writer.
+    let other = sample::reopen(directory.path()).await;
+    let _beside = match sample::is_postgres(directory.path()) {
+        true => Some(other.begin_write().await.unwrap()),
+        false => None,
+    };
     let Node { keys, administration, usage, .. } = node;
     let writing = tokio::spawn(usage.run());
     let last = async || {

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::adapters::store::{Fault, Store};
+use crate::adapters::store::{Fault, Store, Transaction};
 use crate::model::{ApiKeyId, Timestamp};
 
 /// From one use of a key that is written down to the next.
 pub const PERIOD: Duration = Duration::from_secs(60);
 /// Uses that wait to be written; more are written with the key's next use.
 const WAITING: usize = 4_096;
-/// Uses written in one transaction.
+/// Uses written between two pauses.
 const BATCH: usize = 500;
+/// Uses written on one connection, one after another, before it is given back.
+const FEW: usize = 100;
 /// From one batch to the next.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -55,10 +57,21 @@ impl Usage {
     }
 
     async fn write(&self, told: &[ApiKeyId]) -> Result<(), Fault> {
-        let mut transaction = self.store.begin_write().await?;
+        // Each by itself, as the uses of sessions.
+        for few in told.chunks(FEW) {
+            let written = self.store.write_many_at_once().run(|mut transaction| async move {
+                let written = self.note(&mut transaction, few).await;
+                (transaction, written)
+            });
+            written.await?;
+        }
+        Ok(())
+    }
+
+    async fn note(&self, transaction: &mut Transaction, told: &[ApiKeyId]) -> Result<(), Fault> {
         for key in told {
             transaction.note_use_of_api_key(*key, (self.clock)()).await?;
         }
-        transaction.commit().await
+        Ok(())
     }
 }

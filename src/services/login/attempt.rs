@@ -10,7 +10,7 @@ use super::password::{MAX_LENGTH, Verified};
 use super::unknown::UnknownNames;
 use super::{Fault, Identifier, Opens, Passwords, Refusal, Settings, device, lockout};
 use crate::adapters::ephemeral::{Ephemeral, Tickets};
-use crate::adapters::store::{self, Counter, Device, NameStanding};
+use crate::adapters::store::{self, Counter, Device, First, NameStanding};
 use crate::adapters::store::{Store, Transaction, UnknownName, User};
 use crate::model::{Secret, Timestamp, UserId, random};
 use crate::services::grant::Issuer;
@@ -141,17 +141,15 @@ impl Login {
     async fn find(&self, attempt: &Attempt, now: Timestamp) -> Result<Target, Fault> {
         let name = self.unknown.find(&attempt.identifier);
         // No consistent picture is needed: what is written hangs on what is so by then.
-        let mut at_once = self.store.read_at_once();
-        loop {
-            let mut transaction = at_once.begin().await?;
-            let found = ask(&mut transaction, attempt, &name, now).await;
-            if at_once.is_over(&transaction, &found) {
-                let (user, device, standing) = found?;
-                let id = user.as_ref().map(|user| user.id);
-                let device = device.filter(|device| Some(device.user) == id);
-                return Ok(Target { user, device, name, standing });
-            }
-        }
+        let looked_for = &name;
+        let asked = self.store.read_at_once().run(|mut transaction| async move {
+            let found = ask(&mut transaction, attempt, looked_for, now).await;
+            (transaction, found)
+        });
+        let (user, device, standing) = asked.await?;
+        let id = user.as_ref().map(|user| user.id);
+        let device = device.filter(|device| Some(device.user) == id);
+        Ok(Target { user, device, name, standing })
     }
 
     /// The account's lock, then its rate; those of the known device where there is one.
@@ -217,12 +215,11 @@ async fn ask(
     name: &UnknownName,
     now: Timestamp,
 ) -> Result<(Option<User>, Option<Device>, NameStanding), store::Fault> {
-    let (username, email) = match &attempt.identifier {
-        Identifier::Username(name) => (Some(name.as_str()), None),
-        Identifier::Email(email) => (None, Some(email.as_str())),
-        Identifier::Either(name) => (Some(name.as_str()), Some(name.as_str())),
+    let first = match &attempt.identifier {
+        Identifier::Username(_) => First::Name,
+        Identifier::Email(_) => First::Address,
     };
-    let user = transaction.find_user_by_either(username, email).await?;
+    let user = transaction.find_user_by_either(attempt.identifier.text(), first).await?;
     let device = device::find(transaction, attempt.device.as_ref(), now).await?;
     Ok((user, device, transaction.standing_of_name(name).await?))
 }

@@ -2,49 +2,43 @@
 
 use std::fmt;
 
-use crate::adapters::store::users::fold;
-use crate::model::{EmailAddress, email};
+use crate::adapters::store::users::fold_name_or_address;
+use crate::model::email;
 
 /// Longest user name, in characters.
 pub const MAX_USERNAME: usize = 128;
 
-/// Who somebody says they are.
+/// Who somebody says they are. An account is found by its name and by its address, whichever of them it was given
+/// as: else one text had two locks, and the second told whether an account has the first.
 #[derive(Clone)]
 pub enum Identifier {
-    /// The user name.
+    /// As a user name.
     Username(String),
-    /// The e-mail address.
+    /// As an e-mail address.
     Email(String),
-    /// Either, as people type it into one field.
-    Either(String),
 }
 
 impl Identifier {
     /// Whether its length is one that an account may have.
     pub(super) fn is_bounded(&self) -> bool {
         match self {
-            Self::Username(name) | Self::Either(name) => {
+            Self::Username(name) => {
                 name.len() <= MAX_USERNAME * 4 && (1..=MAX_USERNAME).contains(&name.chars().count())
             }
             Self::Email(email) => (1..=email::MAX_LENGTH).contains(&email.len()),
         }
     }
 
-    /// Whether it is an address: what people type into one field is, where it looks like one.
-    pub(super) fn is_address(&self) -> bool {
+    /// What was given.
+    pub(super) fn text(&self) -> &str {
         match self {
-            Self::Username(_) => false,
-            Self::Email(_) => true,
-            Self::Either(name) => name.contains('@'),
+            Self::Username(text) | Self::Email(text) => text,
         }
     }
 
-    /// The form in which it is compared.
+    /// The form in which it is compared, and counted.
     pub(super) fn folded(&self) -> String {
-        match self {
-            Self::Username(name) | Self::Either(name) => fold(name),
-            Self::Email(email) => EmailAddress::fold(email),
-        }
+        fold_name_or_address(self.text())
     }
 }
 
@@ -54,7 +48,6 @@ impl fmt::Debug for Identifier {
         formatter.write_str(match self {
             Self::Username(_) => "Username",
             Self::Email(_) => "Email",
-            Self::Either(_) => "Either",
         })
     }
 }

@@ -32,8 +32,9 @@ impl UnknownNames {
 
     /// How the name is kept.
     pub(super) fn find(&self, name: &Identifier) -> UnknownName {
-        let kind = if name.is_address() { "address" } else { "name" };
-        let digest = self.seal.name(kind, &name.folded());
+        let folded = name.folded();
+        let kind = if folded.contains('@') { "address" } else { "name" };
+        let digest = self.seal.name(kind, &folded);
         let slot = digest
             .bytes()
             .fold(0_u32, |slot, byte| slot.wrapping_mul(31).wrapping_add(u32::from(byte)))
@@ -61,13 +62,18 @@ mod tests {
         };
         let name = || Identifier::Username("Nobody".into());
         assert_eq!(place(&here, name()), place(&there, name()));
-        let folded = Identifier::Either("nobody".into());
-        assert_eq!(place(&here, name()), place(&here, folded));
+        for same in ["nobody", "NOBODY"] {
+            assert_eq!(place(&here, name()), place(&here, Identifier::Username(same.into())));
+            assert_eq!(place(&here, name()), place(&here, Identifier::Email(same.into())));
+        }
         let address = || Identifier::Email("nobody@example.test".into());
-        let typed = Identifier::Either("nobody@example.test".into());
-        assert_eq!(place(&here, address()), place(&here, typed));
-        let as_name = Identifier::Username("nobody@example.test".into());
-        assert_ne!(place(&here, address()), place(&here, as_name));
+        for same in ["Nobody@example.test", "ｎobody@example.test", "nobody＠example.test"] {
+            assert_eq!(place(&here, address()), place(&here, Identifier::Username(same.into())));
+            assert_eq!(place(&here, address()), place(&here, Identifier::Email(same.into())));
+        }
+        // Names are not compared so, where accounts have them.
+        let wide = Identifier::Username("ｎobody".into());
+        assert_ne!(place(&here, name()), place(&here, wide));
         let slots: HashSet<u32> = (0..1_000)
             .map(|number| here.find(&Identifier::Username(format!("nobody{number}"))).slot)
             .collect();

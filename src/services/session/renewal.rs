@@ -6,13 +6,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Lifetimes;
-use crate::adapters::store::{Fault, Store};
+use crate::adapters::store::{Fault, Store, Transaction};
 use crate::model::{SessionId, Timestamp};
 
 /// Uses that wait to be written; more are written with the session's next use.
 const WAITING: usize = 4_096;
-/// Uses written in one transaction.
+/// Uses written between two pauses.
 const BATCH: usize = 500;
+/// Uses written on one connection, one after another, before it is given back.
+const FEW: usize = 100;
 /// From one batch to the next.
 const PERIOD: Duration = Duration::from_millis(200);
 
@@ -64,12 +66,77 @@ impl Renewal {
     }
 
     async fn write(&self, told: &[SessionId]) -> Result<(), Fault> {
+        // Each by itself: nobody's login waits for hundreds of them, nor can two gateways that write the same ones
+        // wait for each other.
+        for few in told.chunks(FEW) {
+            let written = self.store.write_many_at_once().run(|mut transaction| async move {
+                let written = self.renew(&mut transaction, few).await;
+                (transaction, written)
+            });
+            written.await?;
+        }
+        Ok(())
+    }
+
+    async fn renew(&self, transaction: &mut Transaction, told: &[SessionId]) -> Result<(), Fault> {
         let Lifetimes { idle, absolute } = self.lifetimes;
-        let mut transaction = self.store.begin_write().await?;
         for session in told {
             let now = (self.clock)();
             transaction.renew_browser_session(*session, idle, absolute, now).await?;
         }
-        transaction.commit().await
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::store::NewSession;
+    use crate::adapters::store::sample::{self, NOW};
+    use crate::model::random;
+
+    const IDLE: Duration = Duration::from_secs(1_000);
+
+    fn later() -> Timestamp {
+        NOW.plus(Duration::from_secs(50))
+    }
+
+    #[tokio::test]
+    async fn many_uses_are_written_and_with_a_server_beside_another_writer() {
+        let (directory, store) = sample::open().await;
+        let user = sample::user(&store, "ana").await;
+        let sessions: Vec<_> =
+            (0..FEW * 2 + 1).map(|_| SessionId::new(random::ordered_uuid())).collect();
+        let mut transaction = store.begin_write().await.unwrap();
+        for id in &sessions {
+            let new = NewSession {
+                id: *id,
+                user,
+                expires_at: NOW.plus(IDLE),
+                address: None,
+                user_agent: None,
+                second_factor_at: None,
+                cookie_digest: Some(id.to_string()),
+            };
+            transaction.insert_session(&new, NOW).await.unwrap();
+        }
+        transaction.revoke_session(sessions[0], NOW).await.unwrap();
+        transaction.commit().await.unwrap();
+        let other = sample::reopen(directory.path()).await;
+        let writing = match sample::is_postgres(directory.path()) {
+            true => Some(other.begin_write().await.unwrap()),
+            false => None,
+        };
+        let lifetimes = Lifetimes { idle: IDLE, absolute: IDLE * 10 };
+        let (renewal, _renewals) = Renewal::new(store.clone(), lifetimes, later);
+        renewal.write(&sessions).await.unwrap();
+        drop(writing);
+        let mut transaction = store.read().await.unwrap();
+        for (at, id) in sessions.iter().enumerate() {
+            let session = transaction.find_session(*id).await.unwrap().unwrap();
+            let (used, end) =
+                if at == 0 { (NOW, NOW.plus(IDLE)) } else { (later(), later().plus(IDLE)) };
+            assert_eq!((session.last_used_at, session.expires_at), (used, end), "{at}");
+        }
     }
 }

@@ -104,7 +104,7 @@ async fn sign_in(
     let (page, fields) = desk.pages.submitted(&arrival, &headers, "/login", form)?;
     let Some(fields) = fields else { return desk.stale(&arrival, &headers) };
     let username = fields.text("username").trim();
-    let identifier = Identifier::Either(username.to_owned());
+    let identifier = Identifier::Username(username.to_owned());
     let password = fields.secret("password");
     let attempted = desk.login.attempt(&arrival, &headers, identifier, password, Opens::Cookie);
     match attempted.await {
