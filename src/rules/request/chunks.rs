@@ -61,14 +61,14 @@ impl Chunks {
     pub fn follow(&mut self, octets: &[u8]) -> Result<usize, Malformed> {
         let mut rest = octets;
         while let [next, behind @ ..] = rest {
-            rest = match self.place {
-                Place::Over => break,
-                Place::Data { left } => self.skip(left, rest),
-                _ => {
-                    self.place = self.step(*next).inspect_err(|_| self.place = Place::Broken)?;
-                    behind
-                }
-            };
+            if let Place::Data { left } = self.place {
+                rest = self.skip(left, rest);
+            } else if self.is_over() {
+                break;
+            } else {
+                self.place = self.step(*next).inspect_err(|_| self.place = Place::Broken)?;
+                rest = behind;
+            }
         }
         Ok(octets.len() - rest.len())
     }

@@ -18,10 +18,12 @@ pub const MAX_TOKEN_ID_LENGTH: usize = 128;
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Claims that only tokens for another purpose have: logout tokens and security events (`events`),
-/// ID tokens (the hashes of OIDC Core section 3.3.2.11).
+/// ID tokens (the hashes of OIDC Core section 3.3.2.11), and what is bound to a key of its sender.
 const FOREIGN_PURPOSES: [&str; 5] = ["events", "at_hash", "c_hash", "s_hash", "cnf"];
 /// What Keycloak's tokens for another purpose say in the claim `typ`; its access tokens say `Bearer`.
 const FOREIGN_TYPES: [&str; 4] = ["ID", "Refresh", "Offline", "Logout"];
+/// What Keycloak's access tokens say there; older ones have the `nonce` of the login too.
+const ACCESS_TYPE: &str = "Bearer";
 
 /// What a verified access token says.
 #[derive(Clone, Debug)]
@@ -121,8 +123,11 @@ impl Claims {
 /// A token for another purpose is none for this.
 pub(super) fn check_purpose(members: &Members) -> Result<(), Invalid> {
     let of_purpose = FOREIGN_PURPOSES.iter().any(|name| members.contains_key(*name));
-    let of_type = text(members, "typ").is_some_and(|said| FOREIGN_TYPES.contains(&said));
-    if of_purpose || of_type { Err(Invalid::Purpose) } else { Ok(()) }
+    let said = text(members, "typ");
+    let of_type = said.is_some_and(|said| FOREIGN_TYPES.contains(&said));
+    // The answer to one login (OIDC Core section 2): an ID token, whose audience may be that of access tokens.
+    let of_login = members.contains_key("nonce") && said != Some(ACCESS_TYPE);
+    if of_purpose || of_type || of_login { Err(Invalid::Purpose) } else { Ok(()) }
 }
 
 /// `iat`, `nbf` and `exp`, if they hold now.

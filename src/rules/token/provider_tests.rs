@@ -114,6 +114,7 @@ fn what_is_not_exactly_expected_is_refused() {
         ("at_hash", json!("x"), Invalid::Purpose),
         ("events", json!({}), Invalid::Purpose),
         ("cnf", json!({}), Invalid::Purpose),
+        ("nonce", json!("n"), Invalid::Purpose),
         ("typ", json!("ID"), Invalid::Purpose),
         ("typ", json!("Refresh"), Invalid::Purpose),
         ("typ", json!("Offline"), Invalid::Purpose),
@@ -133,6 +134,9 @@ fn a_token_may_say_that_it_is_an_access_token() {
     for said in [json!("Bearer"), json!("JWT"), json!(["ID"]), Value::Null] {
         assert!(idp.read(&with("typ", said.clone()), &expected()).is_ok(), "{said}");
     }
+    let mut both = with("typ", "Bearer".into());
+    both["nonce"] = "n".into();
+    assert!(idp.read(&both, &expected()).is_ok(), "an access token of an older Keycloak");
 }
 
 #[test]

@@ -165,6 +165,9 @@ async fn jwt_claims_009_other_kinds_of_tokens_are_no_access_tokens() {
         .claim("nonce", json!("n"))
         .claim("sid", Value::Null);
     stage.refuses_token("an ID token", &identity.signed()).await;
+    // One whose audience is ours as well answers a login.
+    let identity = genuine(&stage).await.claim("nonce", json!("n"));
+    stage.refuses_token("an ID token of our audience", &identity.signed()).await;
 }
 
 #[tokio::test]

@@ -75,13 +75,11 @@ impl Context<'_> {
             let what = "has no keys (discovery, jwks_uri, or a secret)";
             reader.report.problem(self.path, what);
         }
-        let (expected, client) = (self.expected(&issuer, reader), self.client(reader));
-        self.tell_id_tokens_apart(&expected, client.as_ref(), reader);
         Settings {
             name: self.name(reader),
-            expected,
+            expected: self.expected(&issuer, reader),
             secret,
-            client,
+            client: self.client(reader),
             accounts: self.accounts(reader),
             cookie_name: self.cookie_name(&issuer, reader),
             published,
@@ -160,24 +158,6 @@ impl Context<'_> {
             label: reader.text(&self.at("label"), of.label.as_ref(), name, MAX_NAME),
             logout: of.logout == Some(true),
         })
-    }
-
-    /// An ID token has `client_id` as its audience (OpenID Connect Core 1.0 section 2) and may say nothing else by
-    /// which it differs from an access token.
-    fn tell_id_tokens_apart(
-        &self,
-        expected: &ProviderExpectations,
-        client: Option<&Client>,
-        reader: &mut Reader<'_>,
-    ) {
-        let told =
-            expected.token_type == Some(TokenType::AccessToken) || !expected.required.is_empty();
-        if !told && client.is_some_and(|client| expected.token.accepts_audience(&client.id)) {
-            let what = "has the client_id in it: ID tokens would count as access tokens";
-            let hint =
-                "token_type = \"at+jwt\", or required_claims that ID tokens lack, such as scp";
-            reader.report.problem_with_hint(&self.at("audience"), what, hint);
-        }
     }
 
     fn cookie_name(&self, issuer: &str, reader: &mut Reader<'_>) -> Option<Box<str>> {

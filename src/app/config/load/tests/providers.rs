@@ -100,22 +100,6 @@ fn people_log_in_where_there_is_a_client() {
 }
 
 #[test]
-fn an_audience_that_id_tokens_have_too_needs_what_tells_them_apart() {
-    let client = "users = \"create\"\nclient_id = \"api\"\n";
-    for more in ["", "token_type = \"JWT\"\n", "required_claims = {}\n"] {
-        let problems = place(&format!("{client}{more}")).problems();
-        let told = "audience: has the client_id in it: ID tokens would count as access tokens \
-                    (token_type = \"at+jwt\", or required_claims that ID tokens lack, such as scp)";
-        assert!(problems[0].ends_with(told) && problems.len() == 1, "{more}: {problems:?}");
-    }
-    for more in ["token_type = \"at+jwt\"\n", "required_claims = { scp = \"orders\" }\n"] {
-        assert!(place(&format!("{client}{more}")).load().result.is_ok(), "{more}");
-    }
-    let other = client.replace("api", "api2");
-    assert!(place(&other).load().result.is_ok());
-}
-
-#[test]
 fn accounts_are_linked_by_sub_unless_the_operator_names_other_claims() {
     let sub = ClaimPath::new("sub");
     for (more, expected) in [
