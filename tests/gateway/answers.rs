@@ -281,3 +281,12 @@ async fn what_a_server_says_to_the_next_hop_goes_no_further() {
     }
     assert_ne!(answer.header("connection"), Some("x-internal, upgrade"));
 }
+
+#[tokio::test]
+async fn an_answer_that_breaks_before_anything_has_left_is_a_502() {
+    let broken = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n";
+    let server = Scripted::saying(broken, Then::Stays).await;
+    let gateway = server.gateway().await;
+    let answer = Wire::plain(gateway.http()).await.ask(GET).await.unwrap();
+    assert_eq!(answer.status, 502, "{}", answer.head);
+}
