@@ -62,6 +62,21 @@ async fn a_guesser_has_one_budget_over_all_gateways() {
     assert!(!keys.contains("alice") && !keys.contains("127.0.0.1"), "{keys}");
 }
 
+/// Whoever came before the gateway knew Redis would be counted by it alone, and get no ticket.
+#[tokio::test]
+async fn the_first_caller_of_a_gateway_is_counted_for_all() {
+    let (redis, upstream) = (Redis::start().await, Upstream::start().await);
+    let relay = Relay::to(format!("127.0.0.1:{}", redis.port).parse().unwrap()).await;
+    relay.slow_down(Duration::from_millis(200));
+    let setup = on(&redis, Setup::standard(&upstream.url()))
+        .set("store.redis", &format!("\"redis://{}\"", relay.address));
+    let gateway = setup.start().await;
+    assert!(gateway.log.events().iter().all(|line| line["event"] != "ephemeral.late"));
+    assert_eq!(gateway.anonymous().log_in("alice", &password_of("alice")).await.status, 200);
+    let keys = redis.keys().await.join(" ");
+    assert!(keys.contains("guarita:rate:"), "{keys}");
+}
+
 #[tokio::test]
 async fn a_login_that_began_at_one_gateway_ends_once_at_another() {
     let (redis, upstream) = (Redis::start().await, Upstream::start().await);

@@ -122,6 +122,14 @@ impl Ephemeral {
         }
     }
 
+    /// Waits until it is known whether what all gateways share can be asked, while [`Ephemeral::run`] runs.
+    pub async fn until_known(&self) {
+        match &self.place {
+            Place::Redis(link, _) => link.tried().await,
+            Place::Memory | Place::Database(..) => {}
+        }
+    }
+
     /// Whether what all gateways share can be asked. Always, where nothing is shared.
     pub fn is_up(&self) -> bool {
         match &self.place {

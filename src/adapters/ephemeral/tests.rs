@@ -2,8 +2,11 @@
 //! one server, behind Sentinel, as a cluster, with TLS and under a user that may do no more than it must.
 
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
 
 use super::place::Place;
 use super::sample::Redis;
@@ -19,7 +22,7 @@ use promises::holds;
 const HOUR: Duration = Duration::from_secs(3_600);
 const LIFE: Duration = Duration::from_secs(60);
 /// How long any condition may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 /// How often a condition is looked at.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -153,6 +156,16 @@ async fn tickets_in_a_database_are_kept_and_spent_beside_another_writer() {
     }
 }
 
+fn settings_of(url: &str, ca: Option<&str>, timeout: Duration) -> Settings {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    Settings::Redis(Box::new(settings::Redis {
+        address: Address::parse(url).unwrap(),
+        ca: ca.map(|pem| pem.as_bytes().to_vec()),
+        prefix: "gate".into(),
+        timeout,
+    }))
+}
+
 /// Two gateways on that Redis, as they are configured; their connections last as long as the value.
 struct Gateways {
     nodes: [Ephemeral; 2],
@@ -167,14 +180,7 @@ impl Gateways {
     }
 
     async fn within(url: &str, ca: Option<&str>, timeout: Duration) -> Self {
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let settings = settings::Redis {
-            address: Address::parse(url).unwrap(),
-            ca: ca.map(|pem| pem.as_bytes().to_vec()),
-            prefix: "gate".into(),
-            timeout,
-        };
-        let settings = Settings::Redis(Box::new(settings));
+        let settings = settings_of(url, ca, timeout);
         let (directory, store) = stored::open().await;
         let other = stored::reopen(directory.path()).await;
         let nodes = [
@@ -307,4 +313,22 @@ async fn a_server_that_hangs_is_not_waited_for_again() {
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     server.go_on().await;
     gateways.until_up().await;
+}
+
+/// Whoever waits for it serves nobody whom Redis would not have heard of.
+#[tokio::test]
+async fn it_is_known_whether_a_server_answers_once_it_was_tried() {
+    let server = Redis::start().await;
+    let nobody = format!("redis://127.0.0.1:{}", sample::some_port());
+    let (_directory, store) = stored::open().await;
+    for (url, is_up) in [(server.url(), true), (nobody, false)] {
+        let settings = settings_of(&url, None, Duration::from_secs(10));
+        let node = Ephemeral::open(&settings, &store, clock::now()).await.unwrap();
+        let mut known = pin!(node.until_known());
+        assert!(known.as_mut().now_or_never().is_none(), "nobody has tried");
+        let running = tokio::spawn(node.clone().run());
+        tokio::time::timeout(DEADLINE, known).await.expect("an attempt in time");
+        assert_eq!(node.is_up(), is_up, "{url}");
+        running.abort();
+    }
 }

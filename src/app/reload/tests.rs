@@ -13,7 +13,7 @@ use crate::live::Live;
 use crate::services::keys;
 
 /// Longest wait for a condition.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A configuration on disk, its picture, and the actor over both.
 struct Gateway {

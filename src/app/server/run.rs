@@ -19,6 +19,9 @@ use crate::model::clock;
 use crate::rules::websocket::Ending;
 use crate::services::federation;
 
+/// Longest wait for the first attempt to reach Redis.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(5);
+
 /// Loads the configuration and serves until SIGTERM or SIGINT, then drains.
 ///
 /// # Errors
@@ -63,6 +66,11 @@ async fn serve(config: Config, inherited: Inherited) -> Result<(), Fault> {
     let hang_ups = listen_for(SignalKind::hangup())?;
     let gate = assemble::assemble(&config, inherited, shutdown).await?;
     let mut background = JoinSet::new();
+    background.spawn(gate.ephemeral.clone().run());
+    // Who is served before that would be counted here alone, and no ticket would be made or count.
+    if tokio::time::timeout(FIRST_ATTEMPT, gate.ephemeral.until_known()).await.is_err() {
+        tracing::warn!(event = "ephemeral.late", "serving without knowing whether Redis answers");
+    }
     let mut accepting = JoinSet::new();
     let closing = gate.begin(&config, &mut background, &mut accepting);
     inherited::tell_ready();
@@ -118,7 +126,6 @@ impl Gate {
         background.spawn(self.sweep.run());
         background.spawn(self.renewal.run());
         background.spawn(self.usage.run());
-        background.spawn(self.ephemeral.run());
         background.spawn(self.reload.run());
         background.spawn(reload::watch::run(self.reload_handle.clone()));
         background.spawn(reload::watch::on_keys(self.reload_handle.clone(), self.keys));

@@ -205,7 +205,7 @@ impl Gateway {
                 }
                 seen = log.len();
             }
-            let next = tokio::time::timeout(std::time::Duration::from_secs(30), lines.changed());
+            let next = tokio::time::timeout(std::time::Duration::from_secs(60), lines.changed());
             if !matches!(next.await, Ok(Ok(()))) {
                 panic!("{text:?} never came into the log:\n{}", self.log());
             }

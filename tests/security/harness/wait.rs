@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// How long any condition may take.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How often a condition is looked at.
 const PERIOD: Duration = Duration::from_millis(10);
 
@@ -18,25 +18,30 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
 
 /// As [`within`], for what takes a real browser.
 pub async fn within_minutes<F: Future>(what: &str, future: F) -> F::Output {
-    let Ok(output) = tokio::time::timeout(DEADLINE * 6, future).await else {
-        panic!("{what}: not within {:?}", DEADLINE * 6);
+    let Ok(output) = tokio::time::timeout(DEADLINE * 3, future).await else {
+        panic!("{what}: not within {:?}", DEADLINE * 3);
     };
     output
 }
 
 /// Asks until there is something, or fails the test.
-pub async fn until<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+pub async fn until<T, F>(what: &str, probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    within(what, async {
-        let mut ticks = tokio::time::interval(PERIOD);
-        loop {
-            ticks.tick().await;
-            if let Some(found) = probe().await {
-                return found;
-            }
+    within(what, found(probe)).await
+}
+
+/// Asks until there is something, for ever.
+pub async fn found<T, F>(mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let mut ticks = tokio::time::interval(PERIOD);
+    loop {
+        ticks.tick().await;
+        if let Some(found) = probe().await {
+            return found;
         }
-    })
-    .await
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, RedisError, cmd};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::connect::{Connected, Connection, connect, primary};
@@ -36,6 +36,8 @@ pub struct Link {
     lost: Notify,
     up: AtomicBool,
     told: AtomicBool,
+    /// Whether an attempt to connect has ended.
+    tried: watch::Sender<bool>,
 }
 
 impl fmt::Debug for Link {
@@ -54,6 +56,7 @@ impl Link {
             lost: Notify::new(),
             up: AtomicBool::new(false),
             told: AtomicBool::new(false),
+            tried: watch::Sender::new(false),
         }
     }
 
@@ -65,6 +68,11 @@ impl Link {
     /// Whether it answers.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the first attempt to connect has ended, well or not.
+    pub async fn tried(&self) {
+        drop(self.tried.subscribe().wait_for(|tried| *tried).await);
     }
 
     /// Counts the connections that were made: with another one the server may be another too.
@@ -226,6 +234,7 @@ impl Link {
 
     fn succeeded(&self) {
         self.up.store(true, Ordering::Relaxed);
+        self.tried.send_replace(true);
         if self.told.swap(false, Ordering::Relaxed) {
             tracing::info!(event = "ephemeral.up", "Redis answers again");
         }
@@ -241,6 +250,7 @@ impl Link {
             held.connection = None;
         }
         self.up.store(false, Ordering::Relaxed);
+        self.tried.send_replace(true);
         self.lost.notify_one();
         if !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
