@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, HOLDS_WITHIN, Setup, Tokens, Upstream};
+use crate::harness::{Gateway, Setup, Tokens, Upstream};
 
 async fn gateway() -> (Gateway, Upstream) {
     let upstream = Upstream::start().await;
@@ -158,7 +158,7 @@ async fn what_the_command_line_changes_holds_in_the_running_gateway_within_a_sec
         (alice.status("/admin/x").await == 200).then_some(())
     })
     .await;
-    assert!(changed.elapsed() < HOLDS_WITHIN);
+    assert!(changed.elapsed().as_millis() < 1000);
     upstream.take();
     assert_eq!(alice.status("/admin/x").await, 200);
     assert_eq!(upstream.one().header("app_roles"), Some("admin,user"));
@@ -168,5 +168,5 @@ async fn what_the_command_line_changes_holds_in_the_running_gateway_within_a_sec
         (alice.status("/api/x").await == 401).then_some(())
     })
     .await;
-    assert!(changed.elapsed() < HOLDS_WITHIN);
+    assert!(changed.elapsed().as_millis() < 1000);
 }

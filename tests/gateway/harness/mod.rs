@@ -20,4 +20,4 @@ pub(crate) use gateway::{Gateway, HOST, Setup, guarita, loopback};
 pub(crate) use persona::{Persona, Tokens};
 pub(crate) use raw::Wire;
 pub(crate) use upstream::{Upstream, ok};
-pub(crate) use wait::{HOLDS_WITHIN, eventually, within};
+pub(crate) use wait::{eventually, within};

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 /// Longest wait for anything: generous, since a loaded machine is slow and a failure is not.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The bound of the contract for what other processes change, 1 s, with room for a slow machine.
-pub(crate) const HOLDS_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks at a condition that cannot tell by itself.
 const LOOK: Duration = Duration::from_millis(10);
 

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 /// How long any condition may take.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-/// The bound of the contract for what other processes change, 1 s, with room for a slow machine.
-pub const HOLDS_WITHIN: Duration = Duration::from_secs(5);
 /// How often a condition is looked at.
 const PERIOD: Duration = Duration::from_millis(10);
 
