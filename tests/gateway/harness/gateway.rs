@@ -13,7 +13,7 @@ use super::canary;
 use super::certificates::Authority;
 use super::migration::migrate;
 use super::sample_database::Database;
-use super::wait::{eventually, within};
+use super::wait::{DEADLINE, eventually, within};
 
 /// What a gateway is started with.
 pub(crate) struct Setup {
@@ -205,7 +205,7 @@ impl Gateway {
                 }
                 seen = log.len();
             }
-            let next = tokio::time::timeout(std::time::Duration::from_secs(60), lines.changed());
+            let next = tokio::time::timeout(DEADLINE, lines.changed());
             if !matches!(next.await, Ok(Ok(()))) {
                 panic!("{text:?} never came into the log:\n{}", self.log());
             }

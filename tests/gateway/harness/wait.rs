@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// Longest wait for anything: generous, since a loaded machine is slow and a failure is not.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks at a condition that cannot tell by itself.
 const LOOK: Duration = Duration::from_millis(10);
 
