@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
+
 /// Longest wait for anything: generous, since a loaded machine is slow and a failure is not.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks at a condition that cannot tell by itself.
@@ -23,6 +25,8 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 ) -> T {
     within(what, async {
         let mut looks = tokio::time::interval(LOOK);
+        // Looks that were missed are not made up for: they would take the processor from what is waited for.
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
             if let Some(value) = condition().await {

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
+
 /// How long any condition may take.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How often a condition is looked at.
@@ -38,6 +40,8 @@ where
     F: Future<Output = Option<T>>,
 {
     let mut ticks = tokio::time::interval(PERIOD);
+    // Looks that were missed are not made up for: they would take the processor from what is waited for.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         if let Some(found) = probe().await {
