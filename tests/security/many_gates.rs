@@ -62,19 +62,14 @@ impl World {
         let genuine = Genuine::of(&alice);
         let ids: Vec<_> =
             (0..SESSIONS).map(|number| format!("0198f000-0000-7000-8000-{number:012x}")).collect();
-        let rows: Vec<_> = ids
-            .iter()
-            .map(|id| {
-                format!(
-                    "('{id}', (SELECT id FROM users WHERE username = 'alice'), {iat}, {iat}, {end})",
-                    iat = genuine.claims["iat"],
-                    end = genuine.claims["exp"]
-                )
-            })
-            .collect();
+        let rows: Vec<_> = ids.iter().map(|id| format!("('{id}')")).collect();
         server.execute(&format!(
-            "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at) VALUES {}",
-            rows.join(", ")
+            "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at) \
+             SELECT given.id, users.id, {iat}, {iat}, {end} FROM users, (VALUES {}) AS given (id) \
+             WHERE username = 'alice'",
+            rows.join(", "),
+            iat = genuine.claims["iat"],
+            end = genuine.claims["exp"]
         ));
         let sessions = ids.iter().map(|id| {
             let token =
