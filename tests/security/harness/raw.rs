@@ -296,7 +296,7 @@ impl Wire {
 }
 
 pub fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    memchr::memmem::find(bytes, wanted)
 }
 
 pub fn parse_head(head: &[u8]) -> Response {
