@@ -278,7 +278,8 @@ async fn resource_exhaustion_013_garbage_harms_only_itself() {
 
 #[tokio::test]
 async fn resource_exhaustion_014_running_out_of_descriptors_is_survived() {
-    let stage = Stage::with(|setup| setup.open_files(160)).await;
+    let open_files = 160_u32;
+    let stage = Stage::with(|setup| setup.open_files(open_files)).await;
     assert_eq!(stage.anonymous().get("/public/x").await.status, 200);
     let crowd = (0..400).map(|_| {
         let connecting = TcpStream::connect(stage.gateway.http());
@@ -286,7 +287,7 @@ async fn resource_exhaustion_014_running_out_of_descriptors_is_survived() {
     });
     let crowd = futures_util::future::join_all(crowd).await;
     let connected = crowd.iter().filter(|tcp| matches!(tcp, Ok(Ok(_)))).count();
-    assert!(connected > 160, "{connected} are fewer than it may open");
+    assert!(connected > open_files as usize, "{connected} are fewer than it may open");
     drop(crowd);
     crate::harness::until("the gateway to recover", || async {
         let mut wire = stage.gateway.wire().await;
