@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pingora_core::protocols::ALPN;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 
+use super::connections::Way;
 use super::server::State;
 use super::settings::Settings;
 use super::tls::Material;
@@ -43,6 +44,8 @@ struct Member {
     state: Arc<State>,
     /// How pingora reaches it, but for the address.
     template: HttpPeer,
+    /// Those with the same may share connections, address by address.
+    group: u64,
 }
 
 /// One server chosen for one attempt.
@@ -50,7 +53,7 @@ struct Member {
 pub struct Attempt {
     pool: Arc<Pool>,
     server: usize,
-    address: SocketAddr,
+    way: Way,
 }
 
 impl Pool {
@@ -71,7 +74,8 @@ impl Pool {
                 String::new()
             };
             let template = template(&settings, &material, server.secure, name);
-            servers.push(Member { state, template });
+            let group = template.reuse_hash();
+            servers.push(Member { state, template, group });
         }
         Ok(Arc::new(Self {
             settings,
@@ -98,9 +102,10 @@ impl Pool {
             .map(|step| start.wrapping_add(step) % count)
             .filter(|server| !tried.contains(server))
             .find_map(|server| {
-                let state = &self.servers.get(server)?.state;
+                let Member { state, group, .. } = self.servers.get(server)?;
                 let address = state.address().filter(|_| state.is_available(now))?;
-                Some(Attempt { pool: Arc::clone(self), server, address })
+                let way = Way { group: *group, address };
+                Some(Attempt { pool: Arc::clone(self), server, way })
             })
             .ok_or(Unavailable)
     }
@@ -181,10 +186,20 @@ impl Attempt {
         self.pool.servers.get(self.server).map_or("", |member| member.state.authority())
     }
 
+    /// Those of its upstream.
+    pub fn settings(&self) -> &Settings {
+        &self.pool.settings
+    }
+
+    /// Which connections lead to it.
+    pub const fn way(&self) -> Way {
+        self.way
+    }
+
     /// How pingora reaches it.
     pub fn peer(&self) -> Option<Box<HttpPeer>> {
         let mut peer = Box::new(self.pool.servers.get(self.server)?.template.clone());
-        peer._address = self.address.into();
+        peer._address = self.way.address.into();
         Some(peer)
     }
 

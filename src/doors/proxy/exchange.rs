@@ -2,18 +2,19 @@
 //! the caller. Most requests are such, and need none of what pingora keeps ready to read and write at
 //! once (docs/decisions/0014).
 
+use std::time::Duration;
+
 use http::{HeaderValue, Method, StatusCode, Version, header};
-use pingora_core::connectors::ConnectorOptions;
-use pingora_core::connectors::http::v1::Connector;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::v1::client::HttpSession;
-use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
-use pingora_proxy::{ProxyHttp as _, Session};
+use pingora_proxy::Session;
 
 use super::context::{Context, Passage};
 use super::{Gateway, answer, forward};
+use crate::adapters::upstream::Attempt;
+use crate::model::Code;
 
 /// Most idle connections that are kept open to all servers, each way of carrying having its own.
 pub const KEPT: usize = 8 * 1024;
@@ -22,11 +23,6 @@ pub const KEPT: usize = 8 * 1024;
 pub const TRIES: usize = 8;
 /// Most parts of an answer that are written at once.
 const PARTS: usize = 4;
-
-/// Connections to servers of HTTP/1.1.
-pub(super) fn connector() -> Connector {
-    Connector::new(Some(ConnectorOptions::new(KEPT)))
-}
 
 /// Whether a request may go this way.
 pub(super) fn is_for(passage: &Passage, session: &mut Session) -> bool {
@@ -44,13 +40,13 @@ impl Gateway {
     ) -> Result<()> {
         let mut tries = 1;
         loop {
-            let peer = forward::choose(session, context)?;
-            let error = match self.connector.get_http_session(&*peer).await {
-                Ok((server, reused)) => match self.carry(session, server, &peer, context).await {
+            let left = forward::choose(context)?;
+            let error = match self.reach(context).await {
+                Ok((server, reused)) => match self.carry(session, server, context, left).await {
                     Ok(()) => return Ok(()),
-                    Err(error) => self.error_while_proxy(&peer, session, error, context, reused),
+                    Err(error) => self.broke_off(error, session, context, reused),
                 },
-                Err(error) => self.fail_to_connect(session, &peer, context, error.into_up()),
+                Err(error) => self.unreached(error.into_up(), context),
             };
             if tries == TRIES || !error.retry() {
                 return Err(error);
@@ -59,16 +55,31 @@ impl Gateway {
         }
     }
 
+    /// A connection to the chosen server, and whether it had been kept.
+    async fn reach(&self, context: &Context) -> Result<(HttpSession, bool)> {
+        let attempt = chosen(context)?;
+        if let Some(stream) = self.connections.take(attempt.way()) {
+            return Ok((HttpSession::new(stream), true));
+        }
+        let peer = attempt.peer().ok_or_else(|| answer::refusal(Code::Unavailable))?;
+        // Boxed: this is rare, and its size would be paid on every request.
+        let stream = Box::pin(self.connections.connect(&peer)).await?;
+        Ok((HttpSession::new(stream), false))
+    }
+
     /// One try. What fails in the middle closes the connection to the server.
     async fn carry(
         &self,
         session: &mut Session,
         mut server: HttpSession,
-        peer: &HttpPeer,
         context: &mut Context,
+        left: Option<Duration>,
     ) -> Result<()> {
-        server.read_timeout = peer.options.read_timeout;
-        server.write_timeout = peer.options.write_timeout;
+        let attempt = chosen(context)?;
+        let (way, settings) = (attempt.way(), attempt.settings());
+        let (silence, rest) = (settings.read_timeout, settings.idle_timeout);
+        server.read_timeout = Some(left.map_or(silence, |left| left.min(silence)));
+        // No bound for the write: a head always fits into the empty buffer of an idle connection.
         let arrived = session.req_header();
         let request = forward::prepare(arrived, Version::HTTP_11, context, &self.assertions)?;
         forward::step_back().await;
@@ -76,10 +87,18 @@ impl Gateway {
         server.finish_body().await.map_err(Error::into_up)?;
         let whole = carry_answer(session, &mut server, context).await?;
         if whole {
-            self.connector.release_http_session(server, peer, peer.idle_timeout()).await;
+            server.respect_keepalive();
+            if let Some(stream) = server.reuse().await {
+                self.connections.keep(way, stream, rest);
+            }
         }
         Ok(())
     }
+}
+
+/// The attempt that was made last.
+fn chosen(context: &Context) -> Result<&Attempt> {
+    context.attempts.last().ok_or_else(|| answer::refusal(Code::Internal))
 }
 
 /// Writes to the caller what comes from the server, until either says that it is all. Whether the

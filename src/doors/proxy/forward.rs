@@ -2,6 +2,7 @@
 //! and the one canonical form as its target.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
@@ -12,6 +13,7 @@ use pingora_proxy::Session;
 
 use super::context::{Context, Passage};
 use super::{Connection, answer, request_id};
+use crate::adapters::upstream::Attempt;
 use crate::live::{RouteTarget, Snapshot};
 use crate::model::{Code, Identity, Principal, Source, clock};
 use crate::rules::request::credentials::is_credential;
@@ -22,8 +24,8 @@ use crate::services::assertion::Assertions;
 /// How many fields are written beside those that go on.
 const WRITTEN: usize = 12;
 
-/// The server to ask next, and the bounds of asking it.
-pub(super) fn choose(session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+/// Chooses the server to ask next. What is left of the route's time, where that has a bound.
+pub(super) fn choose(context: &mut Context) -> Result<Option<Duration>> {
     // Without a permit there is no way to an upstream.
     let Some(passage) = context.passage() else {
         return Err(answer::refusal(Code::Internal));
@@ -37,9 +39,22 @@ pub(super) fn choose(session: &mut Session, context: &mut Context) -> Result<Box
     let attempt = pool
         .choose(&context.tried(), context.started)
         .map_err(|_| answer::refusal(Code::Unavailable))?;
+    context.attempts.push(attempt);
+    Ok(left)
+}
+
+/// How the chosen server is reached, and the bounds of asking it.
+pub(super) fn peer(
+    session: &mut Session,
+    context: &Context,
+    left: Option<Duration>,
+) -> Result<Box<HttpPeer>> {
+    let attempt = context.attempts.last();
     let (peer, left) = match &context.websocket {
-        Some(websocket) => (attempt.upgrade_peer(websocket.opening(), left), None),
-        None => (attempt.peer(), left),
+        Some(websocket) => {
+            (attempt.and_then(|attempt| attempt.upgrade_peer(websocket.opening(), left)), None)
+        }
+        None => (attempt.and_then(Attempt::peer), left),
     };
     let mut peer = peer.ok_or_else(|| answer::refusal(Code::Unavailable))?;
     if let Some(left) = left {
@@ -50,7 +65,6 @@ pub(super) fn choose(session: &mut Session, context: &mut Context) -> Result<Box
         // A head always fits into the empty buffer of an idle connection.
         peer.options.write_timeout = None;
     }
-    context.attempts.push(attempt);
     Ok(peer)
 }
 

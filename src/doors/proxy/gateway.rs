@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pingora_core::connectors::http::v1::Connector;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, Result};
@@ -21,6 +20,7 @@ use super::tether::Held;
 use super::websocket::{self, Ledger};
 use super::{Connection, answer, exchange, forward, forward_auth, local, record};
 use crate::adapters::telemetry::{Audit, Metrics};
+use crate::adapters::upstream::Connections;
 use crate::live::Live;
 use crate::model::Code;
 use crate::services::access::Judge;
@@ -31,7 +31,7 @@ pub struct Gateway {
     live: Arc<Live>,
     judge: Arc<Judge>,
     pub(super) assertions: Assertions,
-    pub(super) connector: Connector,
+    pub(super) connections: Arc<Connections>,
     endpoints: axum::Router,
     sockets: Arc<Sockets>,
     ledger: Ledger,
@@ -49,8 +49,47 @@ impl Gateway {
         metrics: Arc<Metrics>,
         audit: Audit,
     ) -> Self {
-        let (connector, ledger) = (exchange::connector(), Ledger { metrics, audit });
-        Self { live, judge, assertions, connector, endpoints, sockets, ledger }
+        let connections = Connections::start(exchange::KEPT);
+        let ledger = Ledger { metrics, audit };
+        Self { live, judge, assertions, connections, endpoints, sockets, ledger }
+    }
+
+    /// The server could not be reached. Nothing was sent, so any method may go to another.
+    pub(super) fn unreached(&self, mut error: Box<Error>, context: &Context) -> Box<Error> {
+        error.set_retry(self.attempt_failed(context));
+        error
+    }
+
+    /// The exchange broke off; `reused` where its connection had been kept.
+    pub(super) fn broke_off(
+        &self,
+        mut error: Box<Error>,
+        session: &mut Session,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        if *error.esource() != ErrorSource::Upstream {
+            error.set_retry(false);
+            return error;
+        }
+        if context.websocket.is_none() && answer::waited_for_caller(&error, session) {
+            return answer::refusal(Code::RequestTimeout);
+        }
+        let repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated()
+            && session.response_written().is_none();
+        // A kept connection that the server closed meanwhile says nothing about the server.
+        let stale = reused && matches!(error.retry, pingora_core::RetryType::ReusedOnly);
+        if stale {
+            if let Some(attempt) = context.attempts.pop() {
+                attempt.succeeded();
+            }
+            error.set_retry(repeatable);
+        } else {
+            let another = self.attempt_failed(context);
+            error.set_retry(repeatable && another);
+        }
+        error
     }
 
     /// Counts the failed attempt; whether another server may be tried.
@@ -170,7 +209,8 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        forward::choose(session, context)
+        let left = forward::choose(context)?;
+        forward::peer(session, context, left)
     }
 
     async fn request_body_filter(
@@ -232,43 +272,20 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         _peer: &HttpPeer,
         context: &mut Context,
-        mut error: Box<Error>,
+        error: Box<Error>,
     ) -> Box<Error> {
-        // Nothing was sent, so any method may go to another server.
-        error.set_retry(self.attempt_failed(context));
-        error
+        self.unreached(error, context)
     }
 
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
-        mut error: Box<Error>,
+        error: Box<Error>,
         context: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        if *error.esource() != ErrorSource::Upstream {
-            error.set_retry(false);
-            return error;
-        }
-        if context.websocket.is_none() && answer::waited_for_caller(&error, session) {
-            return answer::refusal(Code::RequestTimeout);
-        }
-        let repeatable = session.req_header().method.is_idempotent()
-            && !session.as_ref().retry_buffer_truncated()
-            && session.response_written().is_none();
-        // A kept connection that the server closed meanwhile says nothing about the server.
-        let stale = client_reused && matches!(error.retry, pingora_core::RetryType::ReusedOnly);
-        if stale {
-            if let Some(attempt) = context.attempts.pop() {
-                attempt.succeeded();
-            }
-            error.set_retry(repeatable);
-        } else {
-            let another = self.attempt_failed(context);
-            error.set_retry(repeatable && another);
-        }
-        error
+        self.broke_off(error, session, context, client_reused)
     }
 
     async fn fail_to_proxy(
