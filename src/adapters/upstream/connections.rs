@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Most that are looked at for one request. Whose server closed so many has closed them all.
 const LOOKED_AT: usize = 8;
 
+/// How many of those that wait are looked at while requests wait for the lock.
+const PORTION: usize = 64;
+
 /// What a connection must have in common with a request: the address it leads to, and the upstream with
 /// the TLS identity it was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,8 +96,16 @@ impl Connections {
 
     /// Closes what waited for too long, and what its server closed.
     fn sweep(&self, now: Instant) {
-        // As above.
-        let _closed = self.lock().take_ended(now);
+        let ways: Vec<Way> = self.lock().by_way.keys().copied().collect();
+        for way in ways {
+            let mut from = Some(0);
+            while let Some(start) = from {
+                // As above: what ended is closed without the lock, and so others get at it between two portions.
+                let (_closed, next) = self.lock().take_ended(way, start, now);
+                from = next;
+            }
+        }
+        self.lock().by_way.retain(|_, list| !list.is_empty());
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -119,13 +130,15 @@ impl Waiting {
         None
     }
 
-    fn take_ended(&mut self, now: Instant) -> Vec<Idle> {
+    /// What ended in the portion that begins there, and where the next one begins.
+    fn take_ended(&mut self, way: Way, start: usize, now: Instant) -> (Vec<Idle>, Option<usize>) {
+        let Some(list) = self.by_way.get_mut(&way) else { return (Vec::new(), None) };
+        let end = start.saturating_add(PORTION).min(list.len());
         let has_ended = |idle: &mut Idle| idle.until <= now || !is_quiet(&mut idle.stream);
-        let lists = self.by_way.values_mut();
-        let ended: Vec<_> = lists.flat_map(|list| list.extract_if(.., has_ended)).collect();
-        self.by_way.retain(|_, list| !list.is_empty());
+        let ended: Vec<_> = list.extract_if(start.min(end)..end, has_ended).collect();
         self.count = self.count.saturating_sub(ended.len());
-        ended
+        let next = end.saturating_sub(ended.len());
+        (ended, (next < list.len()).then_some(next))
     }
 }
 
@@ -228,6 +241,25 @@ mod tests {
         }
         assert!(connections.take(way(1)).is_none());
         assert_eq!(connections.lock().count, 2);
+    }
+
+    #[tokio::test]
+    async fn all_that_ended_are_swept_away_portion_by_portion() {
+        let connections = Connections::new(4 * PORTION);
+        let mut servers = Vec::new();
+        for number in 0..2 * PORTION + 2 {
+            let (stream, _, server) = connection().await;
+            servers.push(server);
+            connections.keep(way(1), stream, LONG);
+            if number % 2 == 0 {
+                connections.keep(way(1), ended(b"").await, LONG);
+            }
+        }
+        connections.sweep(Instant::now());
+        assert_eq!(connections.lock().count, servers.len());
+        connections.sweep(Instant::now() + LONG);
+        assert_eq!(connections.lock().count, 0);
+        assert!(connections.lock().by_way.is_empty());
     }
 
     #[tokio::test]
