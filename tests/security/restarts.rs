@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::harness::nginx::Nginx;
 use crate::harness::redis::some_port;
-use crate::harness::{Answer, Gateway, HOST, Persona, Request, Setup, Upstream, Wire, until};
+use crate::harness::{
+    Answer, Gateway, HOST, Persona, Request, Response, Setup, Upstream, Wire, until,
+};
 
 /// Callers at once.
 const CALLERS: usize = 6;
@@ -161,13 +163,43 @@ async fn while_a_gateway_drains_what_was_sent_to_it_is_answered_and_the_answer_s
     let mut kept = gateway.wire().await;
     assert_eq!(kept.exchange(&Request::get("/public/x"), HOST).await.status, 200);
     let mut fresh = gateway.wire().await;
-    gateway.terminate().await;
-    gateway.log.wait_for("the drain", |line| line["event"] == "server.draining").await;
+    close(&gateway).await;
     for wire in [&mut kept, &mut fresh] {
-        let answer = wire.exchange(&Request::get("/public/x"), HOST).await;
-        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        wire.send(Request::get("/public/x").bytes(HOST)).await;
+    }
+    for wire in [&mut kept, &mut fresh] {
+        assert_last(&wire.answer().await.unwrap());
     }
     assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_was_under_way_before_a_gateway_drains_is_answered_and_the_answer_says_close() {
+    let upstream = Upstream::start().await;
+    let (held, release) = Answer::status(200).held();
+    upstream.script(move |_| held.clone());
+    let mut gateway = Setup::standard(&upstream.url()).start().await;
+    let (mut get, mut post) = (gateway.wire().await, gateway.wire().await);
+    get.send(Request::get("/public/x").bytes(HOST)).await;
+    post.send(Request::post("/public/x").body("once").bytes(HOST)).await;
+    upstream.received(2).await;
+    close(&gateway).await;
+    release.send_replace(true);
+    for wire in [&mut get, &mut post] {
+        assert_last(&wire.answer().await.unwrap());
+    }
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+/// Returns once it has begun to close its connections. To drain begins before, and may take a while.
+async fn close(gateway: &Gateway) {
+    gateway.terminate().await;
+    gateway.log.wait_for("the last requests", |line| line["event"] == "server.closing").await;
+}
+
+#[track_caller]
+fn assert_last(answer: &Response) {
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
 }
 
 #[tokio::test]

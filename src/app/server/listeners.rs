@@ -71,9 +71,13 @@ impl Acceptor {
         }
     }
 
+    /// From now on answers from upstreams say that they are the last on their connection.
+    pub(super) async fn say_close(&self) {
+        self.service.proxy.http_cleanup().await;
+    }
+
     /// Returns once no connection is open.
     pub(super) async fn wait_until_empty(&self) {
-        self.service.proxy.http_cleanup().await;
         self.admission.wait_until_empty().await;
     }
 

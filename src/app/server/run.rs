@@ -168,6 +168,8 @@ impl Closing {
         self.readiness.drain();
         tokio::time::sleep(self.delay).await;
         stop.send_replace(true);
+        self.acceptor.say_close().await;
+        tracing::info!(event = "server.closing", "no more connections are accepted");
         while accepting.join_next().await.is_some() {}
         let emptied = async {
             tokio::select! {

@@ -35,6 +35,9 @@ pub(super) fn filter_answer(
             Some(websocket) if accepted => websocket.open(),
             Some(_) | None => return Err(unasked()),
         }
+    } else if session.is_process_shutting_down() {
+        // Where the request came before the drain, too: its caller must not send another here.
+        session.set_keepalive(None);
     }
     check_framing(response)?;
     answered(response, context);
