@@ -3,12 +3,12 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::paced;
-use crate::table::Target;
+use crate::table::{Target, median};
 
 const CONNECTIONS: usize = 10_000;
 /// The second is cut into so many parts, each with its share of the connections.
@@ -17,35 +17,53 @@ const HEAD: &[u8] = b"GET /api/orders HTTP/1.1\r\nHost: app.example.test\r\nX-Sl
 
 /// From one request of a healthy caller to its next.
 const PAUSE: Duration = Duration::from_millis(4);
-/// Rounds, of which the median counts: on a shared machine one p99 says little.
-const ROUNDS: usize = 5;
+/// Rounds, of which the median counts, alone and beside the slow ones in turn: on a shared machine one
+/// p99 says little.
+const ROUNDS: usize = 9;
 
 /// Prints the p99 of healthy callers alone and beside the slow ones, which are a process of their
 /// own on the core of the load; for Guarita and for the bare proxy.
 pub(crate) fn print(targets: &[&Target], tokens: &Path, time: Duration) {
     println!("\np99 of the others beside {CONNECTIONS} connections that send a byte a second:");
     for target in targets {
-        let median = || {
-            let run = |_| paced::p99(target.address(), tokens, time, PAUSE);
-            let mut figures: Vec<f64> = (0..ROUNDS).map(run).collect();
-            figures.sort_by(f64::total_cmp);
-            figures[ROUNDS / 2]
-        };
-        let alone = median();
-        let mut dripping = Command::new("taskset")
+        let p99 = || paced::p99(target.address(), tokens, time, PAUSE);
+        let (mut alone, mut beside) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            alone.push(p99());
+            let slow = Slow::start(target.address());
+            beside.push(p99());
+            drop(slow);
+            target.running().settle();
+        }
+        let (alone, beside) = (median(alone), median(beside));
+        let name = target.name();
+        println!("{name}: {beside:.0} us instead of {alone:.0} us, {:.2} x", beside / alone);
+    }
+}
+
+/// The process of the slow callers; ended when dropped.
+struct Slow(Child);
+
+impl Slow {
+    /// Begins, and waits until every connection is open.
+    fn start(address: SocketAddr) -> Self {
+        let mut child = Command::new("taskset")
             .args(["-c", "1"])
             .arg(std::env::current_exe().unwrap())
-            .args(["drip", &target.address().to_string()])
+            .args(["drip", &address.to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut said = String::new();
-        BufReader::new(dripping.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        let beside = median();
-        dripping.kill().unwrap();
-        dripping.wait().unwrap();
-        let name = target.name();
-        println!("{name}: {beside:.0} us instead of {alone:.0} us, {:.2} x", beside / alone);
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
     }
 }
 

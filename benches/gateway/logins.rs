@@ -11,6 +11,7 @@ use crate::load;
 use crate::paced;
 use crate::process::Running;
 use crate::subject::{KNOWN, PASSWORD, address_of};
+use crate::table::median;
 
 /// Logins under way at once.
 const PARALLEL: usize = 64;
@@ -40,7 +41,7 @@ pub(crate) fn print(folder: &Path, gateway: &Running, tokens: &Path, time: Durat
             busy.push(p99());
             logins += logins_of(gateway) - before;
             drop(crowd);
-            settle(gateway);
+            gateway.settle();
         }
         let (quiet, busy) = (median(quiet), median(busy));
         let rate = logins / (time.as_secs_f64() * ROUNDS as f64);
@@ -59,24 +60,6 @@ pub(crate) fn print(folder: &Path, gateway: &Running, tokens: &Path, time: Durat
         format!(r#"{{"username":"{name}","password":"wrong password, long enough"}}"#)
     });
     distinguish(gateway, "/recover", 202, |name| format!(r#"{{"email":"{}"}}"#, address_of(name)));
-}
-
-/// Waits until the logins that nobody waits for any more are through.
-fn settle(gateway: &Running) {
-    let mut before = gateway.cpu();
-    loop {
-        std::thread::park_timeout(Duration::from_millis(300));
-        let now = gateway.cpu();
-        if now - before < 0.02 {
-            return;
-        }
-        before = now;
-    }
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }
 
 /// The area under the curve of a distinguisher that goes by time alone: 0.5 is blind.

@@ -1,8 +1,9 @@
 //! `make bench`: Guarita beside its rivals and its floor, one table.
 //!
 //! Each proxy runs alone on one core, load and upstream on the other. Targets take turns in every
-//! round, so that a slow minute of the machine hits all of them; figures are medians. The steadiest
-//! is the CPU time of the proxy process per request.
+//! round, forwards and backwards, so that a slow minute of the machine hits all of them; figures are
+//! medians, and ratios are medians of the ratios of each round. The steadiest figure is the CPU time
+//! of the proxy process per request.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,10 +30,13 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Rounds, of which the median counts.
-const ROUNDS: usize = 5;
+/// Rounds, of which the median counts. On a shared machine the cost of one and the same request
+/// doubles and halves within seconds, so rounds are many and short.
+const ROUNDS: usize = 41;
 /// Length of one load.
-const SECONDS: Duration = Duration::from_secs(4);
+const LOAD: Duration = Duration::from_secs(1);
+/// Length of one load whose p99 is all that counts.
+const WAITS: Duration = Duration::from_secs(4);
 
 fn main() {
     rlimit::increase_nofile_limit(u64::MAX).expect("open files");
@@ -52,14 +56,12 @@ fn main() {
     }
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let rounds = number("BENCH_ROUNDS").unwrap_or(ROUNDS);
-    let seconds =
-        number("BENCH_SECONDS").map_or(SECONDS, |seconds| Duration::from_secs(seconds as u64));
 
     let directory = tempfile::tempdir().expect("a temporary directory");
     let folder = directory.path();
     let tokens = subject::prepare(folder);
     let upstream = rivals::upstream(folder);
-    let beside = || logins::print(folder, &subject::start(folder, 2), &tokens.logins, seconds);
+    let beside = || logins::print(folder, &subject::start(folder, 2), &tokens.logins, WAITS);
     if std::env::var("BENCH_ONLY").is_ok_and(|part| part == "logins") {
         return beside();
     }
@@ -87,19 +89,22 @@ fn main() {
         target.warm(folder);
     }
     if std::env::var("BENCH_ONLY").is_ok_and(|part| part == "drip") {
-        return drip::print(&[&targets[0], &targets[1]], &tokens.one, seconds);
+        return drip::print(&[&targets[0], &targets[1]], &tokens.one, WAITS);
     }
     for _ in 0..rounds {
         for target in &mut targets {
-            target.measure(folder, seconds);
+            target.measure(folder, LOAD);
         }
+        // The last of one round is the first of the next: nobody is always the one before another.
+        targets.reverse();
     }
+    targets.sort_by_key(table::Target::name);
     if only_stores {
         return table::compare(&targets);
     }
     table::print(&targets);
     table::compare(&targets);
-    drip::print(&[&targets[0], &targets[1]], &tokens.one, seconds);
+    drip::print(&[&targets[0], &targets[1]], &tokens.one, WAITS);
     drop(targets);
     drop(redis);
     beside();

@@ -45,6 +45,19 @@ impl Running {
         ticks as f64 / 100.0
     }
 
+    /// Waits until what nobody waits for any more is through.
+    pub(crate) fn settle(&self) {
+        let mut before = self.cpu();
+        loop {
+            std::thread::park_timeout(Duration::from_millis(300));
+            let now = self.cpu();
+            if now - before < 0.02 {
+                return;
+            }
+            before = now;
+        }
+    }
+
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> f64 {
         self.memory("VmRSS:")

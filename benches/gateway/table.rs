@@ -14,6 +14,12 @@ pub(crate) struct Target {
     rounds: Vec<Round>,
 }
 
+/// The middle one of some figures.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
 struct Round {
     rate: f64,
     p50: f64,
@@ -26,7 +32,7 @@ impl Target {
         Self { name, running, tokens: tokens.to_owned(), rounds: vec![] }
     }
 
-    pub(crate) const fn name(&self) -> &str {
+    pub(crate) const fn name(&self) -> &'static str {
         self.name
     }
 
@@ -52,10 +58,21 @@ impl Target {
         });
     }
 
+    pub(crate) const fn running(&self) -> &Running {
+        &self.running
+    }
+
     fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {
-        let mut figures: Vec<f64> = self.rounds.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
+        median(self.rounds.iter().map(figure).collect())
+    }
+
+    /// Of the ratios of each round: the lower quartile, the median and the upper quartile.
+    fn ratios(&self, other: &Self, figure: impl Fn(&Round) -> f64) -> [f64; 3] {
+        let pairs = self.rounds.iter().zip(&other.rounds);
+        let mut ratios: Vec<f64> =
+            pairs.map(|(ours, theirs)| figure(ours) / figure(theirs)).collect();
+        ratios.sort_by(f64::total_cmp);
+        [ratios.len() / 4, ratios.len() / 2, ratios.len() * 3 / 4].map(|position| ratios[position])
     }
 }
 
@@ -63,8 +80,8 @@ impl Target {
 pub(crate) fn compare(targets: &[Target]) {
     let find = |name: &str| targets.iter().find(|target| target.name.starts_with(name));
     let (Some(file), Some(shared)) = (find("(b)"), find("(f)")) else { return };
-    let rate = shared.median(|round| round.rate) / file.median(|round| round.rate);
-    let cpu = shared.median(|round| round.cpu) / file.median(|round| round.cpu);
+    let [_, rate, _] = shared.ratios(file, |round| round.rate);
+    let [_, cpu, _] = shared.ratios(file, |round| round.cpu);
     println!(
         "\nwith PostgreSQL and Redis {rate:.3} x the requests a second of SQLite (bound: 0.97), \
          {cpu:.3} x the CPU time of each"
@@ -72,8 +89,7 @@ pub(crate) fn compare(targets: &[Target]) {
 }
 
 pub(crate) fn print(targets: &[Target]) {
-    let cpu = |position: usize| targets[position].median(|round| round.cpu);
-    let (floor, rival) = (cpu(0), cpu(3));
+    let (floor, rival) = (&targets[0], &targets[3]);
     println!(
         "| {:<28} | {:>8} | {:>7} | {:>7} | {:>10} | {:>6} | {:>6} | {:>7} |",
         "target", "req/s", "p50 us", "p99 us", "CPU us/req", "x (a)", "x (d)", "RSS MiB"
@@ -83,17 +99,26 @@ pub(crate) fn print(targets: &[Target]) {
         "", "", "", "", "", "", "", ""
     );
     for target in targets {
-        let cpu = target.median(|round| round.cpu);
+        let [_, floor, _] = target.ratios(floor, |round| round.cpu);
+        let [_, rival, _] = target.ratios(rival, |round| round.cpu);
         println!(
             "| {:<28} | {:>8.0} | {:>7.0} | {:>7.0} | {:>10.2} | {:>6.2} | {:>6.2} | {:>7.1} |",
             target.name,
             target.median(|round| round.rate),
             target.median(|round| round.p50),
             target.median(|round| round.p99),
-            cpu,
-            cpu / floor,
-            cpu / rival,
+            target.median(|round| round.cpu),
+            floor,
+            rival,
             target.running.resident(),
         );
+    }
+    println!("\nCPU time of a request, and between what the middle half of the rounds lies:");
+    for (ours, theirs, bound) in [(1, 0, 1.10), (1, 3, 0.65), (2, 0, 1.15)] {
+        let (ours, theirs) = (&targets[ours], &targets[theirs]);
+        let [low, median, high] = ours.ratios(theirs, |round| round.cpu);
+        let name = ours.name;
+        let other = theirs.name;
+        println!("{name}: {median:.2} x {other} (bound: {bound}), {low:.2} to {high:.2}");
     }
 }
