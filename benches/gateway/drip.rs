@@ -1,14 +1,14 @@
 //! Healthy callers beside thousands of connections that send one byte a second.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::paced;
-use crate::table::{Target, median};
+use crate::process::Crowd;
+use crate::table::{self, Target};
 
 const CONNECTIONS: usize = 10_000;
 /// The second is cut into so many parts, each with its share of the connections.
@@ -26,44 +26,17 @@ const ROUNDS: usize = 9;
 pub(crate) fn print(targets: &[&Target], tokens: &Path, time: Duration) {
     println!("\np99 of the others beside {CONNECTIONS} connections that send a byte a second:");
     for target in targets {
-        let p99 = || paced::p99(target.address(), tokens, time, PAUSE);
-        let (mut alone, mut beside) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            alone.push(p99());
-            let slow = Slow::start(target.address());
-            beside.push(p99());
+        let gateway = target.running();
+        let p99 = || paced::p99(gateway.address, tokens, time, PAUSE);
+        let (alone, beside) = table::in_turn(ROUNDS, p99, || {
+            let slow = Crowd::start("drip", gateway.address);
+            let p99 = p99();
             drop(slow);
-            target.running().settle();
-        }
-        let (alone, beside) = (median(alone), median(beside));
+            gateway.settle();
+            p99
+        });
         let name = target.name();
         println!("{name}: {beside:.0} us instead of {alone:.0} us, {:.2} x", beside / alone);
-    }
-}
-
-/// The process of the slow callers; ended when dropped.
-struct Slow(Child);
-
-impl Slow {
-    /// Begins, and waits until every connection is open.
-    fn start(address: SocketAddr) -> Self {
-        let mut child = Command::new("taskset")
-            .args(["-c", "1"])
-            .arg(std::env::current_exe().unwrap())
-            .args(["drip", &address.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        Self(child)
-    }
-}
-
-impl Drop for Slow {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
     }
 }
 

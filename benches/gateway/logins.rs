@@ -4,14 +4,13 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::load;
 use crate::paced;
-use crate::process::Running;
+use crate::process::{Crowd, Running};
 use crate::subject::{KNOWN, PASSWORD, address_of};
-use crate::table::median;
+use crate::table::{self, median};
 
 /// Logins under way at once.
 const PARALLEL: usize = 64;
@@ -33,17 +32,16 @@ pub(crate) fn print(folder: &Path, gateway: &Running, tokens: &Path, time: Durat
             Some(pause) => paced::p99(gateway.address, tokens, time, pause),
             None => load::run(folder, gateway.address, tokens, HEALTHY, time).p99,
         };
-        let (mut quiet, mut busy, mut logins) = (Vec::new(), Vec::new(), 0.0);
-        for _ in 0..ROUNDS {
-            quiet.push(p99());
+        let mut logins = 0.0;
+        let (quiet, busy) = table::in_turn(ROUNDS, p99, || {
             let before = logins_of(gateway);
-            let crowd = Crowd::start(gateway.address);
-            busy.push(p99());
+            let crowd = Crowd::start("logins", gateway.address);
+            let p99 = p99();
             logins += logins_of(gateway) - before;
             drop(crowd);
             gateway.settle();
-        }
-        let (quiet, busy) = (median(quiet), median(busy));
+            p99
+        });
         let rate = logins / (time.as_secs_f64() * ROUNDS as f64);
         println!(
             "{what}: {busy:.0} us instead of {quiet:.0} us, {:.2} x; {rate:.0} logins/s",
@@ -101,31 +99,6 @@ fn logins_of(gateway: &Running) -> f64 {
     let of_logins = |line: &&str| line.starts_with("guarita_logins_total{");
     let values = text.lines().filter(of_logins).filter_map(|line| line.rsplit(' ').next());
     values.map(|value| value.parse::<f64>().unwrap()).sum()
-}
-
-/// A process on the core of the load that logs in all the time; ended when dropped.
-struct Crowd(Child);
-
-impl Crowd {
-    fn start(address: SocketAddr) -> Self {
-        let mut child = Command::new("taskset")
-            .args(["-c", "1"])
-            .arg(std::env::current_exe().unwrap())
-            .args(["logins", &address.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        Self(child)
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
 }
 
 /// Logs in on each connection again and again, for ever.

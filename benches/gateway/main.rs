@@ -30,9 +30,9 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Rounds, of which the median counts. On a shared machine the cost of one and the same request
-/// doubles and halves within seconds, so rounds are many and short.
-const ROUNDS: usize = 41;
+/// Rounds, there and back, whose median counts. On a shared machine the cost of one and the same
+/// request doubles and halves within seconds, so rounds are many and short.
+const ROUNDS: usize = 21;
 /// Length of one load.
 const LOAD: Duration = Duration::from_secs(1);
 /// Length of one load whose p99 is all that counts.
@@ -54,8 +54,8 @@ fn main() {
     if arguments.get(1).is_some_and(|verb| verb == "logins") {
         return logins::serve(&arguments[2]);
     }
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let rounds = number("BENCH_ROUNDS").unwrap_or(ROUNDS);
+    let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let rounds = rounds.unwrap_or(ROUNDS);
 
     let directory = tempfile::tempdir().expect("a temporary directory");
     let folder = directory.path();
@@ -92,13 +92,10 @@ fn main() {
         return drip::print(&[&targets[0], &targets[1]], &tokens.one, WAITS);
     }
     for _ in 0..rounds {
-        for target in &mut targets {
-            target.measure(folder, LOAD);
-        }
-        // The last of one round is the first of the next: nobody is always the one before another.
-        targets.reverse();
+        // There and back: nobody is always the one after another.
+        targets.iter_mut().for_each(|target| target.measure(folder, LOAD));
+        targets.iter_mut().rev().for_each(|target| target.measure(folder, LOAD));
     }
-    targets.sort_by_key(table::Target::name);
     if only_stores {
         return table::compare(&targets);
     }

@@ -3,21 +3,20 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use crate::process;
 
 /// Callers, one connection each.
 const CALLERS: u32 = 16;
 /// The p99 of their waiting in microseconds, where each asks anew after `pause`; they are a process of their own on the core of the load.
 pub(crate) fn p99(address: SocketAddr, tokens: &Path, time: Duration, pause: Duration) -> f64 {
     let milliseconds = |time: Duration| time.as_millis().to_string();
-    let output = Command::new("taskset")
-        .args(["-c", "1"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["paced", &address.to_string(), &milliseconds(time), &milliseconds(pause)])
+    let output = process::of_load("paced", address)
+        .args([milliseconds(time), milliseconds(pause)])
         .arg(tokens)
         .output()
         .unwrap();

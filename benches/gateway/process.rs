@@ -1,6 +1,7 @@
 //! Processes on their cores, and what they cost.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,6 +33,34 @@ pub(crate) fn start(
         std::thread::yield_now();
     }
     running
+}
+
+/// This program with a verb, on the core of the load.
+pub(crate) fn of_load(verb: &str, address: SocketAddr) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "1"]).arg(std::env::current_exe().unwrap());
+    command.args([verb, &address.to_string()]);
+    command
+}
+
+/// Callers that a gateway is loaded with all the time, a process of their own; ended when dropped.
+pub(crate) struct Crowd(Child);
+
+impl Crowd {
+    /// Begins, and waits until all of them are there.
+    pub(crate) fn start(verb: &str, address: SocketAddr) -> Self {
+        let mut child = of_load(verb, address).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 impl Running {

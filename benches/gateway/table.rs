@@ -1,6 +1,5 @@
 //! The figures of each target, and the table.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +19,16 @@ pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
+/// The medians of two figures that are taken in turn.
+pub(crate) fn in_turn(
+    rounds: usize,
+    one: impl Fn() -> f64,
+    mut other: impl FnMut() -> f64,
+) -> (f64, f64) {
+    let (ones, others) = (0..rounds).map(|_| (one(), other())).unzip();
+    (median(ones), median(others))
+}
+
 struct Round {
     rate: f64,
     p50: f64,
@@ -32,12 +41,12 @@ impl Target {
         Self { name, running, tokens: tokens.to_owned(), rounds: vec![] }
     }
 
-    pub(crate) const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &str {
         self.name
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.running.address
+    pub(crate) const fn running(&self) -> &Running {
+        &self.running
     }
 
     pub(crate) fn warm(&mut self, folder: &Path) {
@@ -56,10 +65,6 @@ impl Target {
             p99: load.p99,
             cpu,
         });
-    }
-
-    pub(crate) const fn running(&self) -> &Running {
-        &self.running
     }
 
     fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {
@@ -117,8 +122,9 @@ pub(crate) fn print(targets: &[Target]) {
     for (ours, theirs, bound) in [(1, 0, 1.10), (1, 3, 0.65), (2, 0, 1.15)] {
         let (ours, theirs) = (&targets[ours], &targets[theirs]);
         let [low, median, high] = ours.ratios(theirs, |round| round.cpu);
-        let name = ours.name;
-        let other = theirs.name;
-        println!("{name}: {median:.2} x {other} (bound: {bound}), {low:.2} to {high:.2}");
+        println!(
+            "{}: {median:.2} x {} (bound: {bound}), {low:.2} to {high:.2}",
+            ours.name, theirs.name
+        );
     }
 }
