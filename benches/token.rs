@@ -90,7 +90,7 @@ fn find(criterion: &mut Criterion) {
                 let entry =
                     VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations(), now)
                         .expect("fits");
-                verified.remember(token.expose(), Arc::new(entry));
+                verified.insert(token.expose(), Arc::new(entry));
                 token
             })
             .collect();

@@ -98,7 +98,7 @@ impl<M: Default + 'static> Pool<M> {
         for _ in 0..threads {
             let shared = Arc::clone(&shared);
             spawn(name, move || {
-                give_way(Share::Rest);
+                lower_priority(Share::Rest);
                 shared.serve();
             })?;
         }
@@ -106,8 +106,8 @@ impl<M: Default + 'static> Pool<M> {
         for (after, niceness, quiet_only) in reliefs {
             let relief = Arc::clone(&shared);
             spawn(name, move || {
-                give_way(Share::Nice(niceness));
-                relief.relieve(after, quiet_only);
+                lower_priority(Share::Nice(niceness));
+                relief.run_overflow(after, quiet_only);
             })?;
         }
         Ok(Self {
@@ -204,7 +204,7 @@ impl<M: Default> Shared<M> {
     }
 
     /// Does the oldest job whenever none was done for so long; `quiet_only`: unless this process is busy.
-    fn relieve(&self, after: Duration, quiet_only: bool) {
+    fn run_overflow(&self, after: Duration, quiet_only: bool) {
         let mut state = self.lock();
         let mut memory = None;
         let mut window = Window::open();
@@ -217,7 +217,7 @@ impl<M: Default> Shared<M> {
             }
             let woken = self.wake.wait_timeout(state, after);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
-            let Some(busy) = window.look(after) else { continue };
+            let Some(busy) = window.measure_load(after) else { continue };
             if state.stalled() < after || (busy && quiet_only) {
                 continue;
             }
@@ -251,7 +251,7 @@ impl Window {
     }
 
     /// Once it was open for so long: whether half of a core was used, and a new one.
-    fn look(&mut self, length: Duration) -> Option<bool> {
+    fn measure_load(&mut self, length: Duration) -> Option<bool> {
         let elapsed = self.opened.elapsed();
         if elapsed < length {
             return None;
@@ -285,7 +285,7 @@ enum Share {
 
 /// From here on this thread lets others go first.
 #[cfg(target_os = "linux")]
-fn give_way(share: Share) {
+fn lower_priority(share: Share) {
     use thread_priority::{
         NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
         set_thread_priority_and_policy, thread_native_id,
@@ -307,7 +307,7 @@ fn give_way(share: Share) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn give_way(_share: Share) {}
+fn lower_priority(_share: Share) {}
 
 /// A place inside, given back when dropped.
 struct Place<'a>(&'a AtomicUsize);

@@ -70,7 +70,7 @@ async fn what_does_not_get_on_is_done_by_another_thread() {
         let (one, two) = (ask(pool.run(|()| 7)).await, ask(pool.run(|()| 8)).await);
         begin_one(&pool.shared);
         let relief = Arc::clone(&pool.shared);
-        spawn("test", move || relief.relieve(soon, quiet_only)).unwrap();
+        spawn("test", move || relief.run_overflow(soon, quiet_only)).unwrap();
         assert_eq!((one.await, two.await), (Ok(7), Ok(8)));
     }
 }
@@ -101,7 +101,7 @@ async fn those_who_went_away_take_no_turn() {
     let relief = Arc::clone(&pool.shared);
     // One turn, and no second within the test.
     let began = Instant::now();
-    spawn("test", move || relief.relieve(Duration::from_millis(400), false)).unwrap();
+    spawn("test", move || relief.run_overflow(Duration::from_millis(400), false)).unwrap();
     assert_eq!(stays.await, Ok(7));
     assert!(began.elapsed() < Duration::from_secs(15));
 }

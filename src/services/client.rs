@@ -73,7 +73,7 @@ impl Registry {
         if secret.len() > MAX_SECRET {
             return Ok(false);
         }
-        let known = match self.recall() {
+        let known = match self.cached() {
             Some(known) => known,
             None => self.ask(now).await?,
         };
@@ -81,7 +81,7 @@ impl Registry {
         Ok(found.is_some_and(|found| found.name == name && found.is_live(now)))
     }
 
-    fn recall(&self) -> Option<Arc<Known>> {
+    fn cached(&self) -> Option<Arc<Known>> {
         let generation = self.sessions.generation_of_credentials()?;
         let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
         let learnt = learnt.as_ref().filter(|learnt| learnt.generation == generation)?;
@@ -91,7 +91,7 @@ impl Registry {
     /// One asks for all who wait.
     async fn ask(&self, now: Timestamp) -> Result<Arc<Known>, Unknowable> {
         let _turn = timeout(TURN_TIMEOUT, self.turn.lock()).await.map_err(|_| Unknowable)?;
-        if let Some(known) = self.recall() {
+        if let Some(known) = self.cached() {
             return Ok(known);
         }
         for _ in 0..MAX_LOADS {

@@ -152,7 +152,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
                     Spending::Whole => &link.scripts.take,
                 };
                 let found: Option<String> = link.run_script(script, &[&key, &all], named).await?;
-                Ok(self.opened(seal, ticket, found))
+                Ok(self.decrypt(seal, ticket, found))
             }
             Place::Database(table, seal) => {
                 let name = seal.name(self.kind, ticket.expose());
@@ -166,7 +166,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
                     };
                     (transaction, found)
                 });
-                Ok(self.opened(seal, ticket, table.heard(asked.await)?))
+                Ok(self.decrypt(seal, ticket, table.heard(asked.await)?))
             }
         }
     }
@@ -191,11 +191,11 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         };
         let name = seal.name(self.kind, ticket.expose());
         let found = table.heard(transaction.take_ticket(self.kind, &name).await)?;
-        Ok(self.opened(seal, ticket, found))
+        Ok(self.decrypt(seal, ticket, found))
     }
 
     /// What another version or somebody else wrote is as good as nothing.
-    fn opened(&self, seal: &Seal, ticket: &Secret, sealed: Option<String>) -> Option<T> {
+    fn decrypt(&self, seal: &Seal, ticket: &Secret, sealed: Option<String>) -> Option<T> {
         let sealed = sealed?;
         let plain: Option<Zeroizing<Vec<u8>>> = seal.open(self.kind, ticket, &sealed);
         let value = plain.and_then(|plain| serde_json::from_slice(&plain).ok());

@@ -138,11 +138,11 @@ fn protection(settings: &Settings) -> Result<Protection, String> {
         for der in
             parsed.ok().filter(|ca| !ca.is_empty()).ok_or("the CA is not PEM certificates")?
         {
-            let ca = Certificate::from_der(der.to_vec()).map_err(|error| told(&error))?;
+            let ca = Certificate::from_der(der.to_vec()).map_err(|error| innermost_cause(&error))?;
             parameters = parameters.add_root_certificate(ca);
         }
     }
-    let parameters = parameters.build_rustls().map_err(|error| told(&error))?;
+    let parameters = parameters.build_rustls().map_err(|error| innermost_cause(&error))?;
     Ok(match settings.tls {
         Tls::StartTls | Tls::None => Protection::Required(parameters),
         Tls::Implicit => Protection::Wrapper(parameters),
@@ -163,9 +163,9 @@ fn failure(error: &lettre::transport::smtp::Error) -> Failure {
         return Failure::Timeout;
     }
     if error.is_tls() || is_of_tls(error) {
-        Failure::Tls(told(error))
+        Failure::Tls(innermost_cause(error))
     } else {
-        Failure::Unreachable(told(error))
+        Failure::Unreachable(innermost_cause(error))
     }
 }
 
@@ -186,7 +186,7 @@ fn is_of_tls(error: &lettre::transport::smtp::Error) -> bool {
 }
 
 /// The innermost cause: an error of the system or of TLS, never a word of the server.
-fn told(error: &lettre::transport::smtp::Error) -> String {
+fn innermost_cause(error: &lettre::transport::smtp::Error) -> String {
     let Some(mut cause) = error.source() else { return error.to_string() };
     while let Some(inner) = cause.source() {
         cause = inner;

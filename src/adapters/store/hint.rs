@@ -63,7 +63,7 @@ impl Hints {
 
     /// Tells that there is something new, soon and in the background. What comes while somebody waits to
     /// tell is told with it.
-    pub(super) fn tell(&self) {
+    pub(super) fn notify(&self) {
         self.committed.send_modify(|count| *count = count.wrapping_add(1));
         let Some(teller) = &self.teller else { return };
         let Ok(runtime) = Handle::try_current() else { return };

@@ -99,12 +99,12 @@ impl Store {
 
     /// As [`Store::begin_write`], with a longer life: nobody else writes for so long.
     pub async fn begin_write_within(&self, timeout: Duration) -> Result<Transaction, Fault> {
-        Ok(self.begin_write().await?.living(timeout))
+        Ok(self.begin_write().await?.with_timeout(timeout))
     }
 
     /// As [`Store::read`], with a longer life.
     pub async fn read_within(&self, timeout: Duration) -> Result<Transaction, Fault> {
-        Ok(self.read().await?.living(timeout))
+        Ok(self.read().await?.with_timeout(timeout))
     }
 
     /// Begins a transaction that reads one consistent picture.
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// Reads what needs no consistent picture: each statement counts by itself, and nothing else is asked.
-    pub fn read_at_once(&self) -> AtOnce {
+    pub fn autocommit_read(&self) -> AtOnce {
         self.at_once(&self.pools.readers)
     }
 
@@ -149,7 +149,7 @@ impl Store {
     /// As [`Store::follow`], while no transaction that writes is under way, on all nodes together: those that
     /// began have ended and are seen, and none begins until this ends. With PostgreSQL a fault after 500 ms
     /// where one goes on for longer; it reads no consistent picture, and needs none.
-    pub async fn follow_alone(&self) -> Result<Transaction, Fault> {
+    pub async fn follow_exclusive(&self) -> Result<Transaction, Fault> {
         self.begin(&self.pools.follower, Purpose::Settle).await
     }
 
@@ -256,7 +256,7 @@ pub enum Probed {
 }
 
 impl Probed {
-    pub(super) async fn look(
+    pub(super) async fn inspect(
         dialect: Dialect,
         connection: &mut AnyConnection,
     ) -> Result<Self, sqlx::Error> {

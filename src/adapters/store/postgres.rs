@@ -187,7 +187,7 @@ impl Server {
             .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(make_durable(connection)))
             // The library itself would wait for as long as TCP does.
-            .after_release(|connection, _| Box::pin(is_well(connection)))
+            .after_release(|connection, _| Box::pin(is_healthy(connection)))
             .connect_lazy_with(self.telling(SERVING))
     }
 }
@@ -246,7 +246,7 @@ pub(super) async fn open(server: &Server) -> Result<Pools, OpenFault> {
 pub(super) async fn probe(server: &Server) -> Result<Probed, OpenFault> {
     let mut connection = server.connect(SERVING).await?;
     examine(server, &mut connection).await?;
-    let probed = Probed::look(Dialect::Postgres, &mut connection).await;
+    let probed = Probed::inspect(Dialect::Postgres, &mut connection).await;
     let probed = probed.map_err(|error| server.refuse(error))?;
     connection.close().await.map_err(|error| server.refuse(error))?;
     Ok(probed)
@@ -287,7 +287,7 @@ async fn make_durable(connection: &mut AnyConnection) -> Result<(), sqlx::Error>
     sqlx::query(DURABLE).fetch_optional(connection).await.map(|_| ())
 }
 
-async fn is_well(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+async fn is_healthy(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     match timeout(RELEASE_TIMEOUT, connection.ping()).await {
         Ok(answered) => answered.map(|()| true),
         Err(_) => Ok(false),

@@ -42,12 +42,12 @@ pub(super) async fn probe(database: &str) -> Result<Probed, OpenFault> {
     file::prepare(&path)?;
     let options = options(&path)?;
     check(&path, &options).await?;
-    look(&options).await.map_err(|error| refuse(&path, error))
+    inspect(&options).await.map_err(|error| refuse(&path, error))
 }
 
-async fn look(options: &AnyConnectOptions) -> Result<Probed, sqlx::Error> {
+async fn inspect(options: &AnyConnectOptions) -> Result<Probed, sqlx::Error> {
     let mut connection = options.connect().await?;
-    let probed = Probed::look(Dialect::Sqlite, &mut connection).await?;
+    let probed = Probed::inspect(Dialect::Sqlite, &mut connection).await?;
     connection.close().await?;
     // An empty file is what SQLite leaves behind when it stops early: it is there.
     Ok(if probed == Probed::Missing { Probed::Outdated } else { probed })

@@ -59,7 +59,7 @@ impl Transaction {
         let connection = self.connection.as_mut().ok_or_else(ended)?;
         let outcome =
             within(self.deadline, sqlx::raw_sql(statements).execute(&mut **connection)).await;
-        self.judge(outcome).map(|_| ())
+        self.check_outcome(outcome).map(|_| ())
     }
 
     /// Whether its connection is of no use any more.
@@ -68,7 +68,7 @@ impl Transaction {
     }
 
     /// The same transaction with another life from now on.
-    pub(super) fn living(mut self, timeout: Duration) -> Self {
+    pub(super) fn with_timeout(mut self, timeout: Duration) -> Self {
         self.deadline = Instant::now() + timeout;
         self
     }
@@ -91,10 +91,10 @@ impl Transaction {
         let connection = self.connection.as_mut().ok_or_else(ended)?;
         let outcome =
             within(self.deadline, sqlx::raw_sql("COMMIT").execute(&mut **connection)).await;
-        self.judge(outcome)?;
+        self.check_outcome(outcome)?;
         self.connection = None;
         if self.changed {
-            self.hints.tell();
+            self.hints.notify();
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl Transaction {
     ) -> Result<u64, Fault> {
         let connection = self.connection.as_mut().ok_or_else(ended)?;
         let outcome = within(self.deadline, query.execute(&mut **connection)).await;
-        self.judge(outcome).map(|done| done.rows_affected())
+        self.check_outcome(outcome).map(|done| done.rows_affected())
     }
 
     /// Lets the numbers that the database gives to rows of a table go on behind the highest there is. SQLite
@@ -126,7 +126,7 @@ impl Transaction {
     ) -> Result<Option<AnyRow>, Fault> {
         let connection = self.connection.as_mut().ok_or_else(ended)?;
         let outcome = within(self.deadline, query.fetch_optional(&mut **connection)).await;
-        self.judge(outcome)
+        self.check_outcome(outcome)
     }
 
     pub(super) async fn all(
@@ -135,11 +135,11 @@ impl Transaction {
     ) -> Result<Vec<AnyRow>, Fault> {
         let connection = self.connection.as_mut().ok_or_else(ended)?;
         let outcome = within(self.deadline, query.fetch_all(&mut **connection)).await;
-        self.judge(outcome)
+        self.check_outcome(outcome)
     }
 
     /// `None` is an answer that did not come in time.
-    fn judge<T>(&mut self, outcome: Option<Result<T, sqlx::Error>>) -> Result<T, Fault> {
+    fn check_outcome<T>(&mut self, outcome: Option<Result<T, sqlx::Error>>) -> Result<T, Fault> {
         let fault = match outcome {
             Some(Ok(done)) => return Ok(done),
             Some(Err(error)) => {

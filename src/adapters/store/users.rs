@@ -302,7 +302,7 @@ impl Transaction {
     }
 
     /// Marks the account as verified on an operator's word, with or without an address.
-    pub async fn vouch(&mut self, id: UserId, now: Timestamp) -> Result<(), Fault> {
+    pub async fn mark_verified(&mut self, id: UserId, now: Timestamp) -> Result<(), Fault> {
         let query = sqlx::query("UPDATE users SET email_verified_at = $2 WHERE id = $1")
             .bind(id.get())
             .bind(now.seconds());

@@ -95,7 +95,7 @@ impl Pool {
     ///
     /// # Errors
     /// There is none.
-    pub fn choose(self: &Arc<Self>, tried: &[usize], now: Instant) -> Result<Attempt, Unavailable> {
+    pub fn select_server(self: &Arc<Self>, tried: &[usize], now: Instant) -> Result<Attempt, Unavailable> {
         let count = self.servers.len();
         let start = self.turn.fetch_add(1, Ordering::Relaxed);
         (0..count)
@@ -280,7 +280,7 @@ pub(crate) mod tests {
 
     fn turns(pool: &Arc<Pool>, count: usize) -> Vec<usize> {
         (0..count)
-            .filter_map(|_| pool.choose(&[], Instant::now()).ok())
+            .filter_map(|_| pool.select_server(&[], Instant::now()).ok())
             .map(|attempt| attempt.server())
             .collect()
     }
@@ -289,19 +289,19 @@ pub(crate) mod tests {
     fn servers_take_turns() {
         let pool = Pool::new(settings(&[1, 2, 3]), None).unwrap();
         assert_eq!(turns(&pool, 6), [0, 1, 2, 0, 1, 2]);
-        assert_eq!(pool.choose(&[0, 1], Instant::now()).unwrap().server(), 2);
-        assert!(pool.choose(&[0, 1, 2], Instant::now()).is_err());
+        assert_eq!(pool.select_server(&[0, 1], Instant::now()).unwrap().server(), 2);
+        assert!(pool.select_server(&[0, 1, 2], Instant::now()).is_err());
     }
 
     #[test]
     fn an_ejected_server_is_left_out_and_a_reload_remembers() {
         let pool = Pool::new(settings(&[1, 2]), None).unwrap();
-        pool.choose(&[1], Instant::now()).unwrap().failed();
+        pool.select_server(&[1], Instant::now()).unwrap().failed();
         assert_eq!(turns(&pool, 3), [1, 1, 1]);
         let next = Pool::new(settings(&[3, 1]), Some(&pool)).unwrap();
         assert_eq!(turns(&next, 2), [0, 0]);
-        next.choose(&[], Instant::now()).unwrap().failed();
-        assert_eq!(next.choose(&[], Instant::now()).unwrap_err(), Unavailable);
+        next.select_server(&[], Instant::now()).unwrap().failed();
+        assert_eq!(next.select_server(&[], Instant::now()).unwrap_err(), Unavailable);
     }
 
     #[test]
@@ -309,7 +309,7 @@ pub(crate) mod tests {
         let mut settings = settings(&[1]);
         settings.servers = vec![Server { secure: true, host: "127.0.0.1".into(), port: 443 }];
         let pool = Pool::new(settings.clone(), None).unwrap();
-        assert_eq!(pool.choose(&[], Instant::now()).unwrap().peer().unwrap().sni, "127.0.0.1");
+        assert_eq!(pool.select_server(&[], Instant::now()).unwrap().peer().unwrap().sni, "127.0.0.1");
         settings.tls.server_name = Some(String::new().into());
         assert!(Pool::new(settings, None).is_err());
     }

@@ -57,7 +57,7 @@ fn verified(config: &Path, expected: &[Seal], commands: bool) -> Result<(), Fail
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let report = runtime
         .map_err(fault)?
-        .block_on(look(&directory, expected))
+        .block_on(verify_settled(&directory, expected))
         .map_err(|cause| fault(format!("{}: {cause}", directory.display())))?;
     for resumed in &report.resumed {
         say(&format!("resumed: {resumed}"))?;
@@ -75,7 +75,7 @@ fn verified(config: &Path, expected: &[Seal], commands: bool) -> Result<(), Fail
 }
 
 /// Looks again where only the newest lines have no seal: they may be in the making.
-async fn look(directory: &Path, expected: &[Seal]) -> std::io::Result<Report> {
+async fn verify_settled(directory: &Path, expected: &[Seal]) -> std::io::Result<Report> {
     let mut report = verify(directory, expected, clock::now())?;
     for _ in 1..LOOKS {
         if report.unsealed.is_none() || !report.misfits.is_empty() {

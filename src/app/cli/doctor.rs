@@ -217,11 +217,11 @@ async fn ask_mail(config: &Config, mail_to: Option<&EmailAddress>) -> Found {
     match (asked, mail_to) {
         (Ok(()), None) => Found::Well(name),
         (Ok(()), Some(_)) => Found::Well(format!("{name}: it took the test mail")),
-        (Err(failure), _) => wrong(format_args!("{name}: {failure}"), mend(&failure)),
+        (Err(failure), _) => wrong(format_args!("{name}: {failure}"), remedy(&failure)),
     }
 }
 
-const fn mend(failure: &MailFailure) -> &'static str {
+const fn remedy(failure: &MailFailure) -> &'static str {
     match failure {
         MailFailure::Rejected(_) => "see whether it takes mails from mail.sender to that address",
         MailFailure::Unwelcome(_) => "see mail.username, mail.password and mail.tls",

@@ -215,7 +215,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             })
         }
         Verb::Verify { target } => target.change("user verify", async |accounts| {
-            accept(accounts.vouch(&target.username, clock::now()).await)?;
+            accept(accounts.mark_verified(&target.username, clock::now()).await)?;
             say("verified")
         }),
         Verb::Grant { target, role } => {

@@ -91,7 +91,7 @@ pub async fn run(handle: Handle) {
             continue;
         }
         tokio::select! {
-            () = told.notified() => settle(&told).await,
+            () = told.notified() => debounce(&told).await,
             _ = slow_look.tick() => {}
             changed = watched.changed() => if changed.is_err() { return },
         }
@@ -116,7 +116,7 @@ pub async fn on_keys(handle: Handle, mut source: Receiver<keys::Source>) {
 }
 
 /// Waits until a burst of changes is over.
-async fn settle(told: &Notify) {
+async fn debounce(told: &Notify) {
     let end = Instant::now() + LONGEST_BURST;
     while Instant::now() < end {
         let quiet = (Instant::now() + QUIET).min(end);

@@ -47,7 +47,7 @@ pub(super) struct Place {
 
 impl Admission {
     /// A place for a connection from `address`, or why there is none.
-    pub(super) fn admit(
+    pub(super) fn acquire(
         self: &Arc<Self>,
         address: IpAddr,
         most: usize,
@@ -118,13 +118,13 @@ mod tests {
         let admission = Arc::new(Admission::default());
         let greedy: IpAddr = "192.0.2.1".parse().unwrap();
         let other: IpAddr = "192.0.2.2".parse().unwrap();
-        let first = admission.admit(greedy, 3, 2).unwrap();
-        let second = admission.admit(greedy, 3, 2).unwrap();
-        assert_eq!(admission.admit(greedy, 3, 2).unwrap_err(), Full::Address);
-        let third = admission.admit(other, 3, 2).unwrap();
-        assert_eq!(admission.admit(other, 3, 2).unwrap_err(), Full::All);
+        let first = admission.acquire(greedy, 3, 2).unwrap();
+        let second = admission.acquire(greedy, 3, 2).unwrap();
+        assert_eq!(admission.acquire(greedy, 3, 2).unwrap_err(), Full::Address);
+        let third = admission.acquire(other, 3, 2).unwrap();
+        assert_eq!(admission.acquire(other, 3, 2).unwrap_err(), Full::All);
         drop(first);
-        assert!(admission.admit(greedy, 3, 2).is_ok());
+        assert!(admission.acquire(greedy, 3, 2).is_ok());
         drop((second, third));
         assert_eq!(admission.open(), 0);
         assert!(admission.open.lock().unwrap().by_network.is_empty());
@@ -133,11 +133,11 @@ mod tests {
     #[test]
     fn an_ipv6_network_counts_as_one_address() {
         let admission = Arc::new(Admission::default());
-        let _place = admission.admit("2001:db8::1".parse().unwrap(), 9, 1).unwrap();
+        let _place = admission.acquire("2001:db8::1".parse().unwrap(), 9, 1).unwrap();
         assert_eq!(
-            admission.admit("2001:db8::ffff:2".parse().unwrap(), 9, 1).unwrap_err(),
+            admission.acquire("2001:db8::ffff:2".parse().unwrap(), 9, 1).unwrap_err(),
             Full::Address
         );
-        assert!(admission.admit("2001:db8:0:1::1".parse().unwrap(), 9, 1).is_ok());
+        assert!(admission.acquire("2001:db8:0:1::1".parse().unwrap(), 9, 1).is_ok());
     }
 }

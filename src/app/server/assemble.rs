@@ -107,7 +107,7 @@ pub(super) struct Gate {
 }
 
 /// Builds every part, listens on every address. Nothing is served yet.
-pub(super) async fn assemble(
+pub(super) async fn build(
     config: &Config,
     mut inherited: Inherited,
     shutdown: watch::Receiver<bool>,
@@ -204,7 +204,7 @@ pub(super) async fn assemble(
         pages: Arc::new(config.pages.clone()),
         recovery: Arc::new(recovery),
         verification: Arc::new(Verification::new(links)),
-        turnstile: endpoints::Turnstile::new(limits, audit.clone(), Arc::clone(&metrics)),
+        turnstile: endpoints::RateLimitGuard::new(limits, audit.clone(), Arc::clone(&metrics)),
         introspection: Arc::new(Introspection::new(registry.clone(), linking.clone())),
         clients: Arc::new(client::Registry::new(store.clone(), registry.clone())),
         tickets: Arc::clone(&tickets),

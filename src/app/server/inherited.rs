@@ -66,16 +66,16 @@ fn is_any(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Tells whoever started us (`NOTIFY_SOCKET`, sd_notify(3)) that we serve.
-pub(super) fn tell_ready() {
-    tell(NotifyState::Ready);
+pub(super) fn notify_ready() {
+    notify(NotifyState::Ready);
 }
 
 /// As [`tell_ready`], that we drain.
 pub(super) fn tell_stopping() {
-    tell(NotifyState::Stopping);
+    notify(NotifyState::Stopping);
 }
 
-fn tell(state: NotifyState<'_>) {
+fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(false, &[state]) {
         tracing::warn!(%error, "the supervisor could not be told");
     }

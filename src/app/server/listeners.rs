@@ -42,11 +42,11 @@ impl Acceptor {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = shutdown.changed() => return self.take_the_last(listener),
+                _ = shutdown.changed() => return self.drain_backlog(listener),
                 accepted = listener.bound.socket.accept() => accepted,
             };
             match accepted {
-                Ok((tcp, peer)) => self.admit(tcp, Ends { peer, listener: listener.address }),
+                Ok((tcp, peer)) => self.serve(tcp, Ends { peer, listener: listener.address }),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -56,7 +56,7 @@ impl Acceptor {
     }
 
     /// The system would reset the connections that wait in a socket when its last holder closes it.
-    fn take_the_last(&self, listener: Listener) {
+    fn drain_backlog(&self, listener: Listener) {
         if listener.bound.inherited {
             return;
         }
@@ -66,13 +66,13 @@ impl Acceptor {
             if tcp.set_nonblocking(true).is_ok()
                 && let Ok(tcp) = TcpStream::from_std(tcp)
             {
-                self.admit(tcp, Ends { peer, listener: listener.address });
+                self.serve(tcp, Ends { peer, listener: listener.address });
             }
         }
     }
 
     /// From now on answers from upstreams say that they are the last on their connection.
-    pub(super) async fn say_close(&self) {
+    pub(super) async fn announce_close(&self) {
         self.service.proxy.http_cleanup().await;
     }
 
@@ -81,10 +81,10 @@ impl Acceptor {
         self.admission.wait_until_empty().await;
     }
 
-    fn admit(&self, tcp: TcpStream, ends: Ends) {
+    fn serve(&self, tcp: TcpStream, ends: Ends) {
         let snapshot = self.live.read();
         let limits = &snapshot.limits;
-        let place = self.admission.admit(
+        let place = self.admission.acquire(
             ends.peer.ip(),
             limits.connections,
             limits.connections_per_address,

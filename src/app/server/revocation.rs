@@ -51,7 +51,7 @@ impl Revocation {
                     Some(batch) => self.end_revoked(&batch).await,
                     None => return,
                 },
-                _ = ticks.tick() => self.end_overdue().await,
+                _ = ticks.tick() => self.close_expired().await,
             }
         }
     }
@@ -66,11 +66,11 @@ impl Revocation {
                 ended.push(exchange);
             }
         }
-        self.cut_soon(ended);
+        self.abort_after_grace(ended);
     }
 
     /// WebSockets whose token, session or patience is at its end.
-    async fn end_overdue(&self) {
+    async fn close_expired(&self) {
         if self.sockets.is_empty() {
             return;
         }
@@ -83,7 +83,7 @@ impl Revocation {
                 ended.push(exchange);
             }
         }
-        self.cut_soon(ended);
+        self.abort_after_grace(ended);
     }
 
     /// Closes every WebSocket, and those that are opened meanwhile, until dropped: the gateway stops.
@@ -95,7 +95,7 @@ impl Revocation {
             for socket in ended.iter().filter_map(|(_, _, held)| held.socket.as_ref()) {
                 socket.end(ending);
             }
-            self.cut_soon(ended);
+            self.abort_after_grace(ended);
         }
     }
 
@@ -109,7 +109,7 @@ impl Revocation {
     /// Asks again once the end is there that was known of: a browser's session that is used lives on.
     async fn is_session_over(&self, held: &Held, socket: &Socket, now: Timestamp) -> bool {
         let Some(session) = held.session.filter(|_| socket.is_due(now)) else { return false };
-        match self.registry.standing(session, now).await {
+        match self.registry.status(session, now).await {
             Ok(Standing::Active { expires_at, .. }) if expires_at > now => {
                 socket.session_ends_at(expires_at);
                 false
@@ -118,19 +118,19 @@ impl Revocation {
         }
     }
 
-    fn cut_soon(&self, ended: Vec<Exchange>) {
+    fn abort_after_grace(&self, ended: Vec<Exchange>) {
         if !ended.is_empty() {
-            tokio::spawn(self.clone().cut(ended));
+            tokio::spawn(self.clone().abort(ended));
         }
     }
 
     /// What is about to be answered still is, and a WebSocket is about to be closed; what goes on is cut.
-    async fn cut(self, ended: Vec<Exchange>) {
+    async fn abort(self, ended: Vec<Exchange>) {
         tokio::time::sleep(LAST_WORDS).await;
         for (tether, exchange, held) in ended {
             // An open WebSocket writes down its own end.
             let is_open = held.socket.as_ref().is_some_and(|socket| socket.is_open());
-            if tether.cut(exchange) && !is_open {
+            if tether.abort(exchange) && !is_open {
                 self.record(&held);
             }
         }

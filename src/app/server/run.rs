@@ -64,7 +64,7 @@ async fn serve(config: Config, inherited: Inherited) -> Result<(), Fault> {
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     // From here on a SIGHUP is heard, though nobody answers it before the gateway serves.
     let hang_ups = listen_for(SignalKind::hangup())?;
-    let gate = assemble::assemble(&config, inherited, shutdown).await?;
+    let gate = assemble::build(&config, inherited, shutdown).await?;
     let mut background = JoinSet::new();
     background.spawn(gate.ephemeral.clone().run());
     // Who is served before that would be counted here alone, and no ticket would be made or count.
@@ -73,7 +73,7 @@ async fn serve(config: Config, inherited: Inherited) -> Result<(), Fault> {
     }
     let mut accepting = JoinSet::new();
     let closing = gate.begin(&config, &mut background, &mut accepting);
-    inherited::tell_ready();
+    inherited::notify_ready();
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -90,7 +90,7 @@ fn listen_for(kind: SignalKind) -> Result<Signal, Fault> {
     signal(kind).map_err(|e| Fault::part("signals")(&e))
 }
 
-async fn hang_up(handle: reload::Handle) {
+async fn on_sighup(handle: reload::Handle) {
     if let Err(error) = reload::watch::on_hangup(handle).await {
         tracing::error!(%error, "SIGHUP cannot be listened for");
     }
@@ -135,7 +135,7 @@ impl Gate {
         if let Some(rotation) = self.rotation {
             background.spawn(rotation.run());
         }
-        background.spawn(hang_up(self.reload_handle));
+        background.spawn(on_sighup(self.reload_handle));
         background.spawn(self.observer.run());
         background.spawn(self.revocation.clone().run());
         // Among those that the drain waits for: a mail under way is sent once.
@@ -168,7 +168,7 @@ impl Closing {
         self.readiness.drain();
         tokio::time::sleep(self.delay).await;
         stop.send_replace(true);
-        self.acceptor.say_close().await;
+        self.acceptor.announce_close().await;
         tracing::info!(event = "server.closing", "no more connections are accepted");
         while accepting.join_next().await.is_some() {}
         let emptied = async {

@@ -259,7 +259,7 @@ impl GuardedStream {
 
     /// The request is read to its end: what comes now belongs to the next one and is kept; only the
     /// caller's leaving is passed on.
-    fn poll_beyond(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.input.is_empty() {
             return Poll::Pending;
         }
@@ -281,12 +281,12 @@ impl AsyncRead for GuardedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let allowed = match self.allowance {
-            Allowance::Bytes(0) => return self.poll_beyond(context),
+            Allowance::Bytes(0) => return self.poll_read_ahead(context),
             Allowance::Bytes(left) => usize::try_from(left).unwrap_or(usize::MAX),
             Allowance::Chunks(_) | Allowance::Unbounded => usize::MAX,
         };
         if ready!(self.poll_ended(context)) {
-            return self.poll_last_words(context, buffer);
+            return self.poll_close_frame(context, buffer);
         }
         let before = buffer.filled().len();
         let this = &mut *self;
@@ -355,7 +355,7 @@ impl Drop for GuardedStream {
         {
             let (place, output) = (self.place.take(), std::mem::take(&mut self.output));
             runtime.spawn(async move {
-                linger(transport, &output).await;
+                lingering_close(transport, &output).await;
                 drop(place);
             });
         }
@@ -364,7 +364,7 @@ impl Drop for GuardedStream {
 
 /// Writes what is left of an answer, says that nothing more comes, then reads and forgets what the caller still
 /// sends, until it closes or time is up.
-async fn linger(mut transport: Transport, output: &[u8]) {
+async fn lingering_close(mut transport: Transport, output: &[u8]) {
     let drained = async {
         if transport.write_all(output).await.is_err() || transport.shutdown().await.is_err() {
             return;

@@ -11,7 +11,7 @@ use super::refusal::Refused;
 
 /// Handed in through the request's extensions: the proxy judged the caller already.
 #[derive(Clone, Debug)]
-pub struct Arrival {
+pub struct RequestInfo {
     /// `x-request-id`
     pub request_id: Arc<str>,
     /// The canonical host that was asked for.
@@ -32,7 +32,7 @@ pub struct Arrival {
     pub unknowable: bool,
 }
 
-impl Arrival {
+impl RequestInfo {
     /// A refusal under this request's id. Who only lacks its second factor is told so, and who cannot
     /// be judged is not told to sign in.
     pub fn refuse(&self, code: Code) -> Refused {
@@ -61,8 +61,8 @@ impl Arrival {
     }
 
     /// The same, also where the caller lacks its second factor.
-    pub(super) fn half_signed_in(&self) -> Result<(UserId, SessionId), Refused> {
-        self.session_of(self.enrolling())
+    pub(super) fn session_pending_mfa(&self) -> Result<(UserId, SessionId), Refused> {
+        self.session_of(self.principal_or_pending())
     }
 
     fn session_of(&self, caller: Option<&Principal>) -> Result<(UserId, SessionId), Refused> {
@@ -73,7 +73,7 @@ impl Arrival {
     }
 
     /// The caller, also where it lacks its second factor.
-    pub fn enrolling(&self) -> Option<&Principal> {
+    pub fn principal_or_pending(&self) -> Option<&Principal> {
         self.principal.as_ref().or(self.half_proven.as_ref())
     }
 }

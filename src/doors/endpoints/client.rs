@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::form::Fields;
 use super::refusal::Refused;
 use crate::live::IntrospectionClients;
@@ -35,7 +35,7 @@ impl IntoResponse for ClientRefused {
 }
 
 /// Reads the form. All that is wrong with one is 400, as RFC 6749 section 5.2 has it, but its size.
-pub(super) async fn fields(arrival: &Arrival, request: Request) -> Result<Fields, Refused> {
+pub(super) async fn fields(arrival: &RequestInfo, request: Request) -> Result<Fields, Refused> {
     Fields::from_request(request, &()).await.map_err(|refused| {
         let other_type = refused.code() == Code::UnsupportedMediaType;
         if other_type { arrival.refuse(Code::InvalidBody) } else { refused }
@@ -45,7 +45,7 @@ pub(super) async fn fields(arrival: &Arrival, request: Request) -> Result<Fields
 /// The name of the client, if it is one of those. Who brings a secret is judged by that alone.
 pub(super) fn authenticate(
     clients: &IntrospectionClients,
-    arrival: &Arrival,
+    arrival: &RequestInfo,
     claims: &[Claimed],
 ) -> Result<Box<str>, Code> {
     if !claims.is_empty() {
@@ -112,8 +112,8 @@ mod tests {
         IntrospectionClients::new(all, vec!["gateway".into()])
     }
 
-    fn arrival(common_name: Option<&str>) -> Arrival {
-        Arrival {
+    fn arrival(common_name: Option<&str>) -> RequestInfo {
+        RequestInfo {
             request_id: "r".into(),
             host: "app.test".into(),
             client: "192.0.2.1".parse().unwrap(),

@@ -6,7 +6,7 @@ use axum::routing::get;
 use http::HeaderMap;
 use serde::Serialize;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::cookie::{self, Cookie};
 use super::refusal::Refused;
 use super::router::no_store;
@@ -61,7 +61,7 @@ struct Issued {
     csrf_token: Told,
 }
 
-async fn token(arrival: Arrival, headers: HeaderMap) -> Result<Response, Refused> {
+async fn token(arrival: RequestInfo, headers: HeaderMap) -> Result<Response, Refused> {
     let seed = Seed::of(&headers).map_err(|_| arrival.refuse(Code::Internal))?;
     let csrf_token = Told(seed.token(&headers, Bound::ToSession));
     let mut response = no_store(axum::Json(Issued { csrf_token }).into_response());

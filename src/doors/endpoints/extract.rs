@@ -7,7 +7,7 @@ use http::header;
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::path::is_type;
 use super::refusal::Refused;
 use crate::model::Code;
@@ -32,7 +32,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 /// The whole body of a request, at most 16 KiB, if it is of that media type.
-pub(super) async fn read(request: Request, media_type: &str) -> Result<(Arrival, Bytes), Refused> {
+pub(super) async fn read(request: Request, media_type: &str) -> Result<(RequestInfo, Bytes), Refused> {
     let arrival = arrival(request.extensions())?;
     // A small encoded body can be a large decoded one.
     let encoded = request.headers().contains_key(header::CONTENT_ENCODING);
@@ -60,7 +60,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Arrival {
+impl<S: Send + Sync> FromRequestParts<S> for RequestInfo {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refused> {
@@ -69,8 +69,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Arrival {
 }
 
 /// The proxy always hands it in; a request without it is a fault of ours.
-fn arrival(extensions: &http::Extensions) -> Result<Arrival, Refused> {
-    extensions.get::<Arrival>().cloned().ok_or_else(|| Refused::new(Code::Internal, &"".into()))
+fn arrival(extensions: &http::Extensions) -> Result<RequestInfo, Refused> {
+    extensions.get::<RequestInfo>().cloned().ok_or_else(|| Refused::new(Code::Internal, &"".into()))
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
         if let Some(content_type) = content_type {
             request.headers_mut().insert(header::CONTENT_TYPE, content_type.parse().unwrap());
         }
-        request.extensions_mut().insert(Arrival {
+        request.extensions_mut().insert(RequestInfo {
             request_id: "r".into(),
             host: "app.test".into(),
             client: "192.0.2.1".parse().unwrap(),

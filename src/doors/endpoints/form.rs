@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{FromRequest, Request};
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::extract::read;
 use super::path::FORM;
 use super::refusal::Refused;
@@ -55,7 +55,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Refused> {
         let (arrival, bytes) = read(request, FORM).await?;
-        let invalid = |arrival: &Arrival| arrival.refuse(Code::InvalidBody);
+        let invalid = |arrival: &RequestInfo| arrival.refuse(Code::InvalidBody);
         let text = str::from_utf8(&bytes).map_err(|_| invalid(&arrival))?;
         Self::read(text).map_err(|Ambiguous| invalid(&arrival))
     }

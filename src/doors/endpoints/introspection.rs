@@ -9,12 +9,12 @@ use axum::{Router, extract::State};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::client::{self, Claimed, ClientRefused};
 use super::form::Fields;
 use super::refusal::Refused;
 use super::router::{empty, no_store};
-use super::turnstile::Turnstile;
+use super::turnstile::RateLimitGuard;
 use crate::adapters::telemetry::{Audit, Event, Name};
 use crate::live::{Live, Snapshot};
 use crate::model::{Code, Secret, SessionId, Timestamp, clock};
@@ -31,7 +31,7 @@ pub(super) struct Desk {
     pub(super) live: Arc<Live>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) audit: Audit,
-    pub(super) turnstile: Turnstile,
+    pub(super) turnstile: RateLimitGuard,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -100,7 +100,7 @@ impl From<Active> for Said {
 
 async fn introspect(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     request: Request,
 ) -> Result<Response, ClientRefused> {
     let (_, token) = desk.question(&arrival, request).await?;
@@ -114,7 +114,7 @@ async fn introspect(
 /// Ends the session of the token, ours or a provider's. 200 for one that is unknown too (RFC 7009 section 2.2).
 async fn revoke(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     request: Request,
 ) -> Result<Response, ClientRefused> {
     let (client, token) = desk.question(&arrival, request).await?;
@@ -150,7 +150,7 @@ impl Desk {
     /// The name of the client, of the configuration or of the store.
     async fn client(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         snapshot: &Snapshot,
         headers: &HeaderMap,
         fields: &Fields,
@@ -172,7 +172,7 @@ impl Desk {
     /// Who asks, and about which token.
     async fn question(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         request: Request,
     ) -> Result<(Box<str>, Secret), Refused> {
         let headers = request.headers().clone();
@@ -180,7 +180,7 @@ impl Desk {
         let snapshot = self.live.read();
         let client = self.client(arrival, &snapshot, &headers, &fields).await;
         let account = client.as_ref().ok().map(|name| Account::Name(name));
-        self.turnstile.admit(arrival, Purpose::Introspection, account).await?;
+        self.turnstile.check(arrival, Purpose::Introspection, account).await?;
         let client = client.map_err(|code| {
             if code != Code::InvalidBody && code != Code::Unavailable {
                 let reason = Some(code.as_str());

@@ -10,11 +10,11 @@ use axum::{Router, extract::State};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::extract::Json;
 use super::refusal::Refused;
 use super::router::{empty, language};
-use super::turnstile::Turnstile;
+use super::turnstile::RateLimitGuard;
 use crate::adapters::telemetry::{Audit, Event, Name};
 use crate::model::{Code, EmailAddress, Language, Secret, UserId, clock};
 use crate::services::account::{Recovery, Unrecovered, Unverified, Verification};
@@ -26,7 +26,7 @@ pub(super) struct Desk {
     pub(super) recovery: Arc<Recovery>,
     pub(super) verification: Arc<Verification>,
     pub(super) audit: Audit,
-    pub(super) turnstile: Turnstile,
+    pub(super) turnstile: RateLimitGuard,
 }
 
 /// What a link is for.
@@ -81,7 +81,7 @@ struct Proof {
 
 async fn reset(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     Json(given): Json<NewPassword>,
 ) -> Result<Response, Refused> {
@@ -91,7 +91,7 @@ async fn reset(
 
 async fn verify(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     Json(given): Json<Proof>,
 ) -> Result<Response, Refused> {
     desk.verify(&arrival, &given.token).await?;
@@ -102,7 +102,7 @@ impl Desk {
     /// `POST` of an address in JSON: 202, whosever it is.
     pub(super) async fn asked(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         kind: Kind,
         request: Request,
     ) -> Result<Response, Refused> {
@@ -115,13 +115,13 @@ impl Desk {
     /// Asks for a link, and records it.
     pub(super) async fn ask(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         kind: Kind,
         email: &str,
         language: Option<Language>,
     ) -> Result<(), Refused> {
         let folded = EmailAddress::fold(email);
-        self.turnstile.admit(arrival, kind.purpose(), Some(Account::Name(&folded))).await?;
+        self.turnstile.check(arrival, kind.purpose(), Some(Account::Name(&folded))).await?;
         let (asked, name) = match kind {
             Kind::Reset => {
                 let asked = self.recovery.request(email, language, clock::now()).await;
@@ -145,12 +145,12 @@ impl Desk {
     /// Sets a new password by a link, and records it.
     pub(super) async fn reset(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         token: &Secret,
         password: &Secret,
         language: Option<Language>,
     ) -> Result<(), Refused> {
-        self.turnstile.admit(arrival, Kind::Reset.purpose(), None).await?;
+        self.turnstile.check(arrival, Kind::Reset.purpose(), None).await?;
         let (user, reason, code) =
             match self.recovery.confirm(token, password, language, clock::now()).await {
                 Ok(Ok(user)) => {
@@ -169,8 +169,8 @@ impl Desk {
     }
 
     /// Proves an address by a link, and records it.
-    pub(super) async fn verify(&self, arrival: &Arrival, token: &Secret) -> Result<(), Refused> {
-        self.turnstile.admit(arrival, Kind::Verification.purpose(), None).await?;
+    pub(super) async fn verify(&self, arrival: &RequestInfo, token: &Secret) -> Result<(), Refused> {
+        self.turnstile.check(arrival, Kind::Verification.purpose(), None).await?;
         let (reason, code) = match self.verification.confirm(token, clock::now()).await {
             Ok(Ok(user)) => {
                 self.record(arrival, Name::VerificationCompleted, Some(user), None);
@@ -184,7 +184,7 @@ impl Desk {
         Err(arrival.refuse(code))
     }
 
-    fn record(&self, arrival: &Arrival, name: Name, user: Option<UserId>, reason: Option<&str>) {
+    fn record(&self, arrival: &RequestInfo, name: Name, user: Option<UserId>, reason: Option<&str>) {
         let event = Event { user, reason, ..arrival.event(name) };
         self.audit.record(&event, clock::now());
     }

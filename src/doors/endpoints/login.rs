@@ -8,7 +8,7 @@ use axum::{Router, extract::State};
 use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::cookie::{self, Cookie};
 use super::device;
 use super::extract::Json;
@@ -16,7 +16,7 @@ use super::refusal::Refused;
 use super::router::no_store;
 use super::sessions;
 use super::told::Told;
-use super::turnstile::Turnstile;
+use super::turnstile::RateLimitGuard;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, clock};
 use crate::rules::request::cookies::SESSION;
@@ -28,8 +28,8 @@ pub(super) struct Desk {
     pub(super) login: Arc<Login>,
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) turnstile: Turnstile,
-    pub(super) sessions: sessions::Desk,
+    pub(super) turnstile: RateLimitGuard,
+    pub(super) sessions: sessions::SessionsState,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -50,7 +50,7 @@ struct Credentials {
 }
 
 impl Credentials {
-    fn take(self, arrival: &Arrival) -> Result<(Identifier, Secret), Refused> {
+    fn take(self, arrival: &RequestInfo) -> Result<(Identifier, Secret), Refused> {
         let identifier = match (self.username, self.email) {
             (Some(username), None) => Identifier::Username(username),
             (None, Some(email)) => Identifier::Email(email),
@@ -96,14 +96,14 @@ struct AccessToken {
 
 async fn login(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
     let opens = if credentials.cookie { Opens::Cookie } else { Opens::Tokens };
     let (identifier, password) = credentials.take(&arrival)?;
     let logged_in = desk.attempt(&arrival, &headers, identifier, password, opens).await?;
-    Ok(opened(logged_in))
+    Ok(login_response(logged_in))
 }
 
 #[derive(Serialize)]
@@ -113,7 +113,7 @@ struct Session {
 
 /// The answer to a login that succeeded, with the cookies of the session and of the device that it
 /// made known.
-pub(super) fn opened(logged_in: LoggedIn) -> Response {
+pub(super) fn login_response(logged_in: LoggedIn) -> Response {
     let LoggedIn { session, key, device, user: _ } = logged_in;
     let (mut response, cookie) = match key {
         Key::Cookie(cookie) => {
@@ -121,12 +121,12 @@ pub(super) fn opened(logged_in: LoggedIn) -> Response {
         }
         Key::Tokens(tokens) => (axum::Json(Pair::from(tokens)).into_response(), None),
     };
-    remember(&mut response, cookie.as_ref(), device.as_ref());
+    set_cookies(&mut response, cookie.as_ref(), device.as_ref());
     no_store(response)
 }
 
 /// Gives a browser its session, and the token that the account knows the device by.
-pub(super) fn remember(response: &mut Response, session: Option<&Secret>, device: Option<&Secret>) {
+pub(super) fn set_cookies(response: &mut Response, session: Option<&Secret>, device: Option<&Secret>) {
     let session = session.and_then(|cookie| Cookie::new(SESSION).field(cookie.expose()));
     cookie::set(response, session);
     cookie::set(response, device.and_then(device::field));
@@ -134,7 +134,7 @@ pub(super) fn remember(response: &mut Response, session: Option<&Secret>, device
 
 async fn token(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
@@ -154,7 +154,7 @@ impl Desk {
     /// Tries to log in, and records how that ends.
     pub(super) async fn attempt(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         headers: &HeaderMap,
         identifier: Identifier,
         password: Secret,
@@ -180,7 +180,7 @@ impl Desk {
         }
     }
 
-    fn refused(&self, arrival: &Arrival, refusal: Refusal) -> Refused {
+    fn refused(&self, arrival: &RequestInfo, refusal: Refusal) -> Refused {
         match refusal {
             Refusal::InvalidCredentials => {
                 self.record(arrival, Name::LoginFailed, "invalid_credentials", None);
@@ -213,7 +213,7 @@ impl Desk {
         }
     }
 
-    fn record(&self, arrival: &Arrival, name: Name, result: &str, opened: Option<&LoggedIn>) {
+    fn record(&self, arrival: &RequestInfo, name: Name, result: &str, opened: Option<&LoggedIn>) {
         self.metrics.login(result);
         let event = Event {
             user: opened.map(|opened| opened.user),

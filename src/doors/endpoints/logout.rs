@@ -8,11 +8,11 @@ use axum::{Router, extract::State};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::cookie::{self, Cookie};
 use super::extract::OptionalJson;
 use super::refusal::Refused;
-use super::sessions::Desk;
+use super::sessions::SessionsState;
 use crate::adapters::telemetry::Name;
 use crate::model::{Code, Identity, Principal, Secret, clock};
 use crate::rules::request::{Brought, cookies};
@@ -24,7 +24,7 @@ struct Named {
     refresh_token: Option<Secret>,
 }
 
-pub(super) fn routes(desk: Desk) -> Router {
+pub(super) fn routes(desk: SessionsState) -> Router {
     Router::new()
         .route("/auth/logout", post(logout))
         .route("/auth/logout-all", post(logout_all))
@@ -34,16 +34,16 @@ pub(super) fn routes(desk: Desk) -> Router {
 /// Ends the session of the refresh token, or else of the bearer. 204 also where there is none left
 /// to end; 401 where the request names no session at all.
 async fn logout(
-    State(desk): State<Desk>,
-    arrival: Arrival,
+    State(desk): State<SessionsState>,
+    arrival: RequestInfo,
     headers: HeaderMap,
     OptionalJson(body): OptionalJson<Named>,
 ) -> Result<Response, Refused> {
     let now = clock::now();
     let named = body.and_then(|body| body.refresh_token);
-    let bearer = arrival.enrolling().and_then(|caller| caller.identity().session());
-    let proven = arrival.enrolling().is_some();
-    let marks = arrival.enrolling().and_then(|caller| caller.identity().marks());
+    let bearer = arrival.principal_or_pending().and_then(|caller| caller.identity().session());
+    let proven = arrival.principal_or_pending().is_some();
+    let marks = arrival.principal_or_pending().and_then(|caller| caller.identity().marks());
     let ended = match (&named, bearer, marks) {
         (Some(token), ..) => desk.sessions.revoke_by_refresh_token(token, now).await,
         (None, Some(session), _) => {
@@ -60,13 +60,13 @@ async fn logout(
     };
     let session = ended.map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
     desk.record(&arrival, Name::Logout, session, None);
-    Ok(gone(&headers))
+    Ok(signed_out_response(&headers))
 }
 
 /// Ends every session of the caller's user.
 async fn logout_all(
-    State(desk): State<Desk>,
-    arrival: Arrival,
+    State(desk): State<SessionsState>,
+    arrival: RequestInfo,
     headers: HeaderMap,
     OptionalJson(body): OptionalJson<Named>,
 ) -> Result<Response, Refused> {
@@ -81,7 +81,7 @@ async fn logout_all(
         let ended = desk.sessions.revoke_tokens(all, now).await;
         ended.map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
         desk.record(&arrival, Name::LogoutAll, None, None);
-        return Ok(gone(&headers));
+        return Ok(signed_out_response(&headers));
     }
     let user = match (&named, bearer) {
         (_, Some(user)) => Some(user),
@@ -104,11 +104,11 @@ async fn logout_all(
             .map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
         desk.record(&arrival, Name::LogoutAll, None, Some(user));
     }
-    Ok(gone(&headers))
+    Ok(signed_out_response(&headers))
 }
 
 /// 204, and the browser forgets the session that it brought.
-fn gone(headers: &HeaderMap) -> Response {
+fn signed_out_response(headers: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     if cookies::read(headers, cookies::SESSION) != Brought::Nothing {
         cookie::set(&mut response, Cookie::new(cookies::SESSION).removal());

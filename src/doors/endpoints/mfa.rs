@@ -9,12 +9,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::extract::Json;
 use super::refusal::Refused;
 use super::router::no_store;
 use super::sessions;
-use super::turnstile::Turnstile;
+use super::turnstile::RateLimitGuard;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, SessionId, UserId, clock};
 use crate::services::limit::{Account, Purpose};
@@ -32,8 +32,8 @@ pub(super) struct Desk {
     pub(super) challenge: Arc<Challenge>,
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) turnstile: Turnstile,
-    pub(super) sessions: sessions::Desk,
+    pub(super) turnstile: RateLimitGuard,
+    pub(super) sessions: sessions::SessionsState,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -73,7 +73,7 @@ enum Method {
 }
 
 impl Proof {
-    fn answer(self, arrival: &Arrival) -> Result<Answer, Refused> {
+    fn answer(self, arrival: &RequestInfo) -> Result<Answer, Refused> {
         let code = self.code.ok_or_else(|| arrival.refuse(Code::ProofRequired))?;
         Ok(self.method.answer(code))
     }
@@ -98,7 +98,7 @@ struct Completion {
 
 async fn enroll(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     Json(Beginning { password }): Json<Beginning>,
 ) -> Result<Response, Refused> {
     let enrolment = desk.begin(&arrival, password.as_ref()).await?;
@@ -112,33 +112,33 @@ async fn enroll(
 
 async fn confirm(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     Json(Confirmation { code }): Json<Confirmation>,
 ) -> Result<Response, Refused> {
-    Ok(shown_once(&desk.confirm(&arrival, &code).await?))
+    Ok(recovery_codes_response(&desk.confirm(&arrival, &code).await?))
 }
 
 async fn recovery_codes(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     Json(proof): Json<Proof>,
 ) -> Result<Response, Refused> {
     let answer = proof.answer(&arrival)?;
     let (user, session) = desk.changing(&arrival).await?;
     let codes = desk.factor.renew_recovery_codes(user, &answer, clock::now()).await;
-    let codes = desk.settle(&arrival, user, codes)?;
+    let codes = desk.finish(&arrival, user, codes)?;
     desk.record(&arrival, Name::MfaEnrollRenewed, Some(user), Some(session), None);
-    Ok(shown_once(&codes))
+    Ok(recovery_codes_response(&codes))
 }
 
-fn shown_once(codes: &[Secret]) -> Response {
+fn recovery_codes_response(codes: &[Secret]) -> Response {
     let codes: Vec<_> = codes.iter().map(Secret::expose).collect();
     no_store(axum::Json(json!({ "recoveryCodes": codes })).into_response())
 }
 
 async fn disable(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     Json(proof): Json<Proof>,
 ) -> Result<StatusCode, Refused> {
     let answer = proof.answer(&arrival)?;
@@ -148,17 +148,17 @@ async fn disable(
 
 async fn challenge(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     Json(completion): Json<Completion>,
 ) -> Result<Response, Refused> {
     let answer = completion.method.answer(completion.code);
-    Ok(super::login::opened(desk.complete(&arrival, &completion.mfa_token, &answer).await?))
+    Ok(super::login::login_response(desk.complete(&arrival, &completion.mfa_token, &answer).await?))
 }
 
 impl Desk {
-    fn settle<T, F: std::fmt::Display>(
+    fn finish<T, F: std::fmt::Display>(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         user: UserId,
         outcome: Result<Result<T, Unproven>, F>,
     ) -> Result<T, Refused> {
@@ -170,9 +170,9 @@ impl Desk {
     }
 
     /// Who changes its factor.
-    async fn changing(&self, arrival: &Arrival) -> Result<(UserId, SessionId), Refused> {
+    async fn changing(&self, arrival: &RequestInfo) -> Result<(UserId, SessionId), Refused> {
         let (user, session) = arrival.signed_in()?;
-        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
+        self.turnstile.check(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
         Ok((user, session))
     }
 
@@ -184,11 +184,11 @@ impl Desk {
     /// Begins an enrolment.
     pub(super) async fn begin(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         password: Option<&Secret>,
     ) -> Result<Enrolment, Refused> {
-        let (user, session) = arrival.half_signed_in()?;
-        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
+        let (user, session) = arrival.session_pending_mfa()?;
+        self.turnstile.check(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
         let begun = self.enrol.begin(user, session, password, clock::now()).await;
         let begun = begun.map_err(|fault| arrival.failed(FAILED, &fault))?;
         let enrolment = begun.map_err(|not_begun| self.not_begun(arrival, user, not_begun))?;
@@ -199,22 +199,22 @@ impl Desk {
     /// Ends an enrolment; the recovery codes.
     pub(super) async fn confirm(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         code: &Secret,
     ) -> Result<Vec<Secret>, Refused> {
-        let (user, session) = arrival.half_signed_in()?;
-        self.turnstile.admit(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
+        let (user, session) = arrival.session_pending_mfa()?;
+        self.turnstile.check(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
         let codes = self.factor.confirm(user, session, code, clock::now()).await;
-        let codes = self.settle(arrival, user, codes)?;
+        let codes = self.finish(arrival, user, codes)?;
         self.record(arrival, Name::MfaEnrollConfirmed, Some(user), Some(session), None);
         Ok(codes)
     }
 
     /// Removes the factor.
-    pub(super) async fn disable(&self, arrival: &Arrival, answer: &Answer) -> Result<(), Refused> {
+    pub(super) async fn disable(&self, arrival: &RequestInfo, answer: &Answer) -> Result<(), Refused> {
         let (user, session) = self.changing(arrival).await?;
         let disabled = self.factor.disable(user, answer, clock::now()).await;
-        self.settle(arrival, user, disabled)?;
+        self.finish(arrival, user, disabled)?;
         self.record(arrival, Name::MfaEnrollDisabled, Some(user), Some(session), None);
         Ok(())
     }
@@ -222,11 +222,11 @@ impl Desk {
     /// The second step of a login.
     pub(super) async fn complete(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         ticket: &Secret,
         answer: &Answer,
     ) -> Result<LoggedIn, Refused> {
-        self.turnstile.admit(arrival, Purpose::Mfa, None).await?;
+        self.turnstile.check(arrival, Purpose::Mfa, None).await?;
         match self.challenge.complete(ticket, answer, clock::now()).await {
             Ok(Ok(logged_in)) => {
                 self.metrics.mfa_challenge("succeeded");
@@ -242,7 +242,7 @@ impl Desk {
         }
     }
 
-    fn not_begun(&self, arrival: &Arrival, user: UserId, not_begun: NotBegun) -> Refused {
+    fn not_begun(&self, arrival: &RequestInfo, user: UserId, not_begun: NotBegun) -> Refused {
         let (refused, reason) = match not_begun {
             NotBegun::Unproven(unproven) => return self.unproven(arrival, user, unproven),
             NotBegun::ProofRequired => {
@@ -256,7 +256,7 @@ impl Desk {
         refused
     }
 
-    fn failed(&self, arrival: &Arrival, failure: Failure) -> Refused {
+    fn failed(&self, arrival: &RequestInfo, failure: Failure) -> Refused {
         let (user, reason, refused) = match failure {
             Failure::Unproven(user, unproven) => return self.unproven(arrival, user, unproven),
             Failure::InvalidTicket => {
@@ -284,7 +284,7 @@ impl Desk {
         refused
     }
 
-    fn unproven(&self, arrival: &Arrival, user: UserId, unproven: Unproven) -> Refused {
+    fn unproven(&self, arrival: &RequestInfo, user: UserId, unproven: Unproven) -> Refused {
         let (name, code) = match unproven {
             Unproven::Unavailable => return arrival.refuse(Code::MfaUnavailable),
             Unproven::AlreadyActive => return arrival.refuse(Code::MfaActive),
@@ -311,7 +311,7 @@ impl Desk {
 
     fn record(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         name: Name,
         user: Option<UserId>,
         session: Option<SessionId>,

@@ -29,7 +29,7 @@ mod oidc;
 pub mod pages;
 pub mod router;
 
-pub use arrival::Arrival;
+pub use arrival::RequestInfo;
 pub use path::{owns, takes_form};
 pub use router::{Services, router};
-pub use turnstile::Turnstile;
+pub use turnstile::RateLimitGuard;

@@ -11,13 +11,13 @@ use axum::routing::get;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::cookie::{self, Cookie};
 use super::login;
 use super::refusal::Refused;
 use super::router::no_store;
 use super::sessions;
-use super::turnstile::Turnstile;
+use super::turnstile::RateLimitGuard;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::live::{Live, Provider};
 use crate::model::{Code, Secret, SessionId, clock};
@@ -41,9 +41,9 @@ pub(super) struct Desk {
     pub(super) home: &'static str,
     pub(super) logins: Arc<ProviderLogin>,
     pub(super) login: Arc<Login>,
-    pub(super) sessions: sessions::Desk,
+    pub(super) sessions: sessions::SessionsState,
     pub(super) live: Arc<Live>,
-    pub(super) turnstile: Turnstile,
+    pub(super) turnstile: RateLimitGuard,
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
 }
@@ -70,13 +70,13 @@ struct Begin {
 /// Off to the provider. All that it is asked comes from the configuration (oidc-client-010).
 async fn start(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     Path(name): Path<String>,
     begin: Result<Query<Begin>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let Query(begin) = begin.map_err(|_| arrival.refuse(Code::BadRequest))?;
-    desk.turnstile.admit(&arrival, Purpose::Login, None).await?;
+    desk.turnstile.check(&arrival, Purpose::Login, None).await?;
     let provider = desk.provider(&arrival, &name)?;
     let return_to = begin.return_to.as_deref().and_then(ReturnTo::parse);
     let started = desk.logins.start(&provider, return_to, clock::now()).await;
@@ -121,14 +121,14 @@ struct Answer {
 /// Back from the provider, with a code or an error.
 async fn callback(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     Path(name): Path<String>,
     answer: Result<Query<Answer>, QueryRejection>,
 ) -> Result<Response, Refused> {
     // What comes twice has no single meaning.
     let Query(answer) = answer.map_err(|_| arrival.refuse(Code::BadRequest))?;
-    desk.turnstile.admit(&arrival, Purpose::Login, None).await?;
+    desk.turnstile.check(&arrival, Purpose::Login, None).await?;
     let provider = desk.provider(&arrival, &name)?;
     let kept_as = answer.state.as_ref().map(|state| cookie_name(&Kept::name(state)));
     let kept = kept_as.as_deref().and_then(|kept_as| cookies::read(&headers, kept_as).value());
@@ -144,7 +144,7 @@ async fn callback(
     Ok(response)
 }
 
-fn redirect(arrival: &Arrival, target: &str) -> Result<Response, Refused> {
+fn redirect(arrival: &RequestInfo, target: &str) -> Result<Response, Refused> {
     let target = HeaderValue::from_str(target).map_err(|_| arrival.refuse(Code::Internal))?;
     let fields = [(header::LOCATION, target)];
     Ok(no_store((StatusCode::SEE_OTHER, fields).into_response()))
@@ -154,7 +154,7 @@ impl Desk {
     /// Opens a session for the person whom the provider vouches for.
     async fn finish(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         headers: &HeaderMap,
         provider: &Provider,
         kept: &str,
@@ -167,7 +167,7 @@ impl Desk {
         let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         let visit = (Some(arrival.client), user_agent.map(str::to_owned));
         let accounts = settings.accounts.as_ref().ok_or_else(|| refused(&Failure::NoClient))?;
-        let opened = self.login.vouched(settings, accounts, &vouched.claims, visit, now).await;
+        let opened = self.login.open_federated_session(settings, accounts, &vouched.claims, visit, now).await;
         let opened =
             opened.map_err(|fault| arrival.failed("login through a provider failed", &fault))?;
         let unknown = || refused(&Failure::Refused("no account may be used".into()));
@@ -176,11 +176,11 @@ impl Desk {
         self.sessions.replace(arrival, Some(&session.cookie)).await;
         let target = vouched.return_to.as_ref().map_or(self.home, ReturnTo::as_str);
         let mut response = redirect(arrival, target)?;
-        login::remember(&mut response, Some(&session.cookie), None);
+        login::set_cookies(&mut response, Some(&session.cookie), None);
         Ok(response)
     }
 
-    fn provider(&self, arrival: &Arrival, name: &str) -> Result<Arc<Provider>, Refused> {
+    fn provider(&self, arrival: &RequestInfo, name: &str) -> Result<Arc<Provider>, Refused> {
         let live = self.live.read();
         let provider = live.providers.named(name).filter(|it| it.settings().client.is_some());
         // Only the authenticated hear that there is nothing.
@@ -190,7 +190,7 @@ impl Desk {
     }
 
     /// Where the browser goes to sign out at the provider too by whose word its session was opened, if it is to.
-    pub(super) async fn way_out(&self, session: SessionId) -> Option<WayOut> {
+    pub(super) async fn provider_logout(&self, session: SessionId) -> Option<WayOut> {
         let (issuer, subject) = self.sessions.sessions.find_issuer(session).await.ok()??;
         let live = self.live.read();
         let provider = live.providers.of_issuer(&issuer)?;
@@ -200,7 +200,7 @@ impl Desk {
     }
 
     /// What a person hears says nothing of why; the log does.
-    fn refused(&self, arrival: &Arrival, provider: &str, failure: &Failure) -> Refused {
+    fn refused(&self, arrival: &RequestInfo, provider: &str, failure: &Failure) -> Refused {
         let (code, result) = match failure {
             Failure::NoClient => return arrival.refuse(Code::NotFound),
             Failure::Unknown => (Code::BadRequest, "unknown_state"),
@@ -215,7 +215,7 @@ impl Desk {
         arrival.refuse(code)
     }
 
-    fn record(&self, arrival: &Arrival, opened: &VouchedSession) {
+    fn record(&self, arrival: &RequestInfo, opened: &VouchedSession) {
         self.metrics.login("succeeded");
         let about = |name| Event {
             user: Some(opened.user),

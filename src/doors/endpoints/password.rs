@@ -9,11 +9,11 @@ use axum::{Router, extract::State};
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::extract::Json;
 use super::refusal::Refused;
 use super::router::{empty, language};
-use super::turnstile::Turnstile;
+use super::turnstile::RateLimitGuard;
 use crate::adapters::telemetry::{Audit, Event, Name};
 use crate::model::{Code, Language, Secret, SessionId, UserId, clock};
 use crate::services::account::{Change, PasswordChange, Unchanged};
@@ -23,7 +23,7 @@ use crate::services::account::{Change, PasswordChange, Unchanged};
 pub(super) struct Desk {
     pub(super) password: Arc<PasswordChange>,
     pub(super) audit: Audit,
-    pub(super) turnstile: Turnstile,
+    pub(super) turnstile: RateLimitGuard,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -39,7 +39,7 @@ struct Given {
 
 async fn change(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     request: Request,
 ) -> Result<Response, Refused> {
     // Whoever is nobody hears that first, whatever the body.
@@ -54,7 +54,7 @@ impl Desk {
     /// Changes the caller's password, and records it.
     pub(super) async fn change(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         current: &Secret,
         new: &Secret,
         language: Language,
@@ -73,7 +73,7 @@ impl Desk {
 
     fn refused(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         user: UserId,
         session: SessionId,
         unchanged: Unchanged,
@@ -88,7 +88,7 @@ impl Desk {
         refused
     }
 
-    fn record(&self, arrival: &Arrival, user: UserId, session: SessionId, reason: Option<&str>) {
+    fn record(&self, arrival: &RequestInfo, user: UserId, session: SessionId, reason: Option<&str>) {
         let name = if reason.is_none() { Name::PasswordChanged } else { Name::PasswordUnchanged };
         let (user, session) = (Some(user), Some(session));
         let event = Event { user, session, reason, ..arrival.event(name) };

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::any;
 use http::{HeaderMap, header};
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use crate::model::Code;
 
 /// Trees and pages of contract section 6, also those that this version does not serve yet: what is
@@ -47,7 +47,7 @@ const ACCOUNTS: [&str; 16] = [
 
 /// Where others issue the tokens, there are no accounts: 404 for everybody.
 pub(super) fn absent() -> Router {
-    let gone = |arrival: Arrival| async move { arrival.refuse(Code::NotFound) };
+    let gone = |arrival: RequestInfo| async move { arrival.refuse(Code::NotFound) };
     ACCOUNTS.into_iter().fold(Router::new(), |router, path| router.route(path, any(gone)))
 }
 

@@ -7,12 +7,12 @@ use axum::routing::post;
 use axum::{Router, extract::State};
 use serde::Deserialize;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::extract::Json;
 use super::login::Pair;
 use super::refusal::Refused;
 use super::router::no_store;
-use super::turnstile::Turnstile;
+use super::turnstile::RateLimitGuard;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, Secret, clock};
 use crate::services::grant::{InvalidRefreshToken, Refresh, Refreshed};
@@ -24,7 +24,7 @@ pub(super) struct Desk {
     pub(super) refresh: Arc<Refresh>,
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) turnstile: Turnstile,
+    pub(super) turnstile: RateLimitGuard,
 }
 
 pub(super) fn routes(desk: Desk) -> Router {
@@ -39,10 +39,10 @@ struct Presented {
 
 async fn refresh(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     Json(presented): Json<Presented>,
 ) -> Result<Response, Refused> {
-    desk.turnstile.admit(&arrival, Purpose::Refresh, None).await?;
+    desk.turnstile.check(&arrival, Purpose::Refresh, None).await?;
     let event = Event { request_id: Some(&arrival.request_id), ..Event::new(Name::RefreshFailed) };
     match desk.refresh.refresh(&presented.refresh_token, clock::now()).await {
         Ok(Ok(Refreshed { tokens, repeated })) => {

@@ -42,7 +42,7 @@ impl Refused {
     }
 
     /// An answer that tells this refusal, however it looks, with what goes with it.
-    pub(super) fn goes_with(&self, mut response: Response) -> Response {
+    pub(super) fn decorate(&self, mut response: Response) -> Response {
         let wait = match self.retry_after {
             Some(wait) => Some(wait.as_secs().max(1).into()),
             None => problem::retry_after(self.code).map(HeaderValue::from_static),
@@ -66,7 +66,7 @@ impl Refused {
         // A ticket is base64url: nothing in it needs escaping.
         let ticket = ticket.expose();
         let more = format!(r#","mfaToken":"{ticket}","methods":["totp","recovery_code"]}}"#);
-        with_more(&body, &more)
+        append_members(&body, &more)
     }
 
     /// As a client of `/oauth2` reads it (RFC 6749 section 5.2), our own words beside.
@@ -74,7 +74,7 @@ impl Refused {
         let (code, body) = (self.code, self.body());
         let error = problem::client_error(code);
         let mut response = self.into_response();
-        *response.body_mut() = with_more(&body, &format!(r#","error":"{error}"}}"#)).into();
+        *response.body_mut() = append_members(&body, &format!(r#","error":"{error}"}}"#)).into();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // What it may not it may not with any scope.
@@ -102,12 +102,12 @@ impl IntoResponse for Refused {
         if let Some(challenge) = problem::challenge(self.code, false) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        self.goes_with(response)
+        self.decorate(response)
     }
 }
 
 /// A body with further members, which close it.
-fn with_more(body: &[u8], more: &str) -> bytes::Bytes {
+fn append_members(body: &[u8], more: &str) -> bytes::Bytes {
     let open = body.strip_suffix(b"}").unwrap_or(body);
     [open, more.as_bytes()].concat().into()
 }

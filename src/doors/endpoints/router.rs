@@ -6,9 +6,9 @@ use axum::Router;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::refusal::Refused;
-use super::turnstile::Turnstile;
+use super::turnstile::RateLimitGuard;
 use super::{
     csrf, introspection, links, login, logout, mfa, oidc, pages, password, path, refresh, sessions,
     wellknown, ws_ticket,
@@ -46,7 +46,7 @@ pub struct Services {
     /// Proofs of addresses.
     pub verification: Arc<Verification>,
     /// The rates of all endpoints.
-    pub turnstile: Turnstile,
+    pub turnstile: RateLimitGuard,
     /// What tokens say.
     pub introspection: Arc<Introspection>,
     /// Clients of the store.
@@ -93,7 +93,7 @@ pub fn router(services: Services) -> Router {
         metrics,
         audit,
     } = services;
-    let sessions = sessions::Desk { sessions, audit: audit.clone() };
+    let sessions = sessions::SessionsState { sessions, audit: audit.clone() };
     let oidc = oidc::Desk {
         home: if issues { "/account" } else { "/" },
         logins: provider_login,
@@ -168,12 +168,12 @@ pub fn router(services: Services) -> Router {
 }
 
 /// Only the authenticated hear that there is nothing.
-async fn nothing(arrival: Arrival) -> Refused {
+async fn nothing(arrival: RequestInfo) -> Refused {
     let known = arrival.principal.is_some();
     arrival.refuse(if known { Code::NotFound } else { Code::Unauthorized })
 }
 
-async fn other_method(arrival: Arrival) -> Refused {
+async fn other_method(arrival: RequestInfo) -> Refused {
     arrival.refuse(Code::MethodNotAllowed)
 }
 

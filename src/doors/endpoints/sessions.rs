@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde::Serialize;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::refusal::Refused;
 use super::router::no_store;
 use crate::adapters::telemetry::{Audit, Event, Name};
@@ -18,12 +18,12 @@ use crate::services::session::{Session, Sessions, Unknowable};
 
 /// What a list of sessions takes.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct SessionsState {
     pub(super) sessions: Arc<Sessions>,
     pub(super) audit: Audit,
 }
 
-pub(super) fn routes(desk: Desk) -> Router {
+pub(super) fn routes(desk: SessionsState) -> Router {
     Router::new()
         .route("/auth/sessions", get(list))
         .route("/auth/sessions/{sid}", delete(end))
@@ -61,34 +61,34 @@ impl Row {
     }
 }
 
-async fn list(State(desk): State<Desk>, arrival: Arrival) -> Result<Response, Refused> {
+async fn list(State(desk): State<SessionsState>, arrival: RequestInfo) -> Result<Response, Refused> {
     let (found, current) = desk.of_caller(&arrival).await?;
     let sessions = found.into_iter().map(|session| Row::of(session, current)).collect();
     Ok(no_store(Json(Listed { sessions }).into_response()))
 }
 
 async fn end(
-    State(desk): State<Desk>,
-    arrival: Arrival,
+    State(desk): State<SessionsState>,
+    arrival: RequestInfo,
     Path(sid): Path<String>,
 ) -> Result<StatusCode, Refused> {
     desk.end(&arrival, &sid).await.map(|()| StatusCode::NO_CONTENT)
 }
 
-impl Desk {
+impl SessionsState {
     /// The caller's sessions, and the one that it comes with.
     pub(super) async fn of_caller(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
     ) -> Result<(Vec<Session>, SessionId), Refused> {
-        let (user, current) = arrival.half_signed_in()?;
+        let (user, current) = arrival.session_pending_mfa()?;
         let found = self.sessions.list(user, clock::now()).await;
         Ok((found.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?, current))
     }
 
     /// Ends one. Fine also where it is over already; 404 for what is not the caller's, as for what
     /// never was.
-    pub(super) async fn end(&self, arrival: &Arrival, sid: &str) -> Result<(), Refused> {
+    pub(super) async fn end(&self, arrival: &RequestInfo, sid: &str) -> Result<(), Refused> {
         let (user, _) = arrival.signed_in()?;
         let unavailable = |Unknowable| arrival.refuse(Code::Unavailable);
         let Some(sid) = SessionId::parse(sid) else { return Err(arrival.refuse(Code::NotFound)) };
@@ -102,8 +102,8 @@ impl Desk {
     }
 
     /// Ends the one that the caller comes with.
-    pub(super) async fn sign_out(&self, arrival: &Arrival) -> Result<(), Refused> {
-        let (user, session) = arrival.half_signed_in()?;
+    pub(super) async fn sign_out(&self, arrival: &RequestInfo) -> Result<(), Refused> {
+        let (user, session) = arrival.session_pending_mfa()?;
         let ended = self.sessions.revoke(session, clock::now()).await;
         ended.map_err(|Unknowable| arrival.refuse(Code::Unavailable))?;
         self.record(arrival, Name::Logout, Some(session), Some(user));
@@ -112,8 +112,8 @@ impl Desk {
 
     /// A browser that signs in anew holds the new session only: the one that it came with ends (ASVS
     /// 7.2.4).
-    pub(super) async fn replace(&self, arrival: &Arrival, cookie: Option<&Secret>) {
-        let caller = arrival.enrolling().map(|caller| caller.identity().source());
+    pub(super) async fn replace(&self, arrival: &RequestInfo, cookie: Option<&Secret>) {
+        let caller = arrival.principal_or_pending().map(|caller| caller.identity().source());
         if cookie.is_some() && caller == Some(Source::Session) {
             // Why it could not end is in the log; whoever signed in is signed in.
             drop(self.sign_out(arrival).await);
@@ -121,7 +121,7 @@ impl Desk {
     }
 
     /// Ends all of the caller's.
-    pub(super) async fn end_all(&self, arrival: &Arrival) -> Result<(), Refused> {
+    pub(super) async fn end_all(&self, arrival: &RequestInfo) -> Result<(), Refused> {
         let (user, _) = arrival.signed_in()?;
         let marks = arrival.principal.as_ref().and_then(|caller| caller.identity().marks());
         let ended = self.sessions.revoke_all(user, marks.map(Arc::as_ref), clock::now()).await;
@@ -133,12 +133,12 @@ impl Desk {
     /// Writes down what ended; of the caller where no user is named.
     pub(super) fn record(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         name: Name,
         session: Option<SessionId>,
         user: Option<UserId>,
     ) {
-        let caller = arrival.enrolling().and_then(|caller| caller.identity().user());
+        let caller = arrival.principal_or_pending().and_then(|caller| caller.identity().user());
         let user = user.or(caller);
         let event = Event { user, session, ..arrival.event(name) };
         self.audit.record(&event, clock::now());

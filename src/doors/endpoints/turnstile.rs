@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::refusal::Refused;
 use crate::adapters::telemetry::{Audit, Event, Metrics, Name};
 use crate::model::{Code, clock};
@@ -12,22 +12,22 @@ use crate::services::login::Refusal;
 
 /// One for all endpoints; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Turnstile {
+pub struct RateLimitGuard {
     limits: Arc<Limits>,
     audit: Audit,
     metrics: Arc<Metrics>,
 }
 
-impl Turnstile {
+impl RateLimitGuard {
     /// Over those counters.
     pub fn new(limits: Arc<Limits>, audit: Audit, metrics: Arc<Metrics>) -> Self {
         Self { limits, audit, metrics }
     }
 
     /// Counts a request by the network it comes from, then by the account where one is named.
-    pub async fn admit(
+    pub async fn check(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         purpose: Purpose,
         account: Option<Account<'_>>,
     ) -> Result<(), Refused> {
@@ -40,7 +40,7 @@ impl Turnstile {
     }
 
     /// The refusal of what a service found to be too often.
-    pub fn refuse(&self, arrival: &Arrival, limited: Limited) -> Refused {
+    pub fn refuse(&self, arrival: &RequestInfo, limited: Limited) -> Refused {
         let (kind, by) = (limited.purpose.as_str(), limited.by.as_str());
         self.metrics.rate_limited(kind, by);
         let reason = format!("{kind} by {by}");
@@ -53,7 +53,7 @@ impl Turnstile {
     /// that is not written down yet.
     pub(super) fn refuse_password(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         refusal: Refusal,
     ) -> (Refused, Option<&'static str>) {
         match refusal {

@@ -11,7 +11,7 @@ use axum::{Json as Body, Router};
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 use serde::{Deserialize, Serialize};
 
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::extract::Json;
 use super::refusal::Refused;
 use super::router::no_store;
@@ -38,7 +38,7 @@ struct Given {
 
 async fn issue(
     State(tickets): State<Arc<Tickets>>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     request: Request,
 ) -> Result<Response, Refused> {
     // Whoever is nobody hears that first, whatever the body.
@@ -74,7 +74,7 @@ fn canonical(host: &str, path: &str) -> Option<CanonicalRequest> {
     CanonicalRequest::parse(&arrived).ok()
 }
 
-fn refused(arrival: &Arrival, refusal: TicketRefusal) -> Refused {
+fn refused(arrival: &RequestInfo, refusal: TicketRefusal) -> Refused {
     match refusal {
         TicketRefusal::NoSession => arrival.refuse(Code::Unauthorized),
         TicketRefusal::TooMany { retry_after } => {

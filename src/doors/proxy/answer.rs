@@ -33,7 +33,7 @@ pub(super) fn filter_answer(
         let accepted = websocket::is_accepted(session.req_header(), response);
         match &mut context.websocket {
             Some(websocket) if accepted => websocket.open(),
-            Some(_) | None => return Err(unasked()),
+            Some(_) | None => return Err(unexpected_upgrade()),
         }
     } else if session.is_process_shutting_down() {
         // Where the request came before the drain, too: its caller must not send another here.
@@ -43,14 +43,14 @@ pub(super) fn filter_answer(
     answered(response, context);
     rewrite_answer(response, context);
     if session.req_header().version == Version::HTTP_10 {
-        unchunk(session, response);
+        remove_chunked(session, response);
     }
     Ok(())
 }
 
 /// A caller of HTTP/1.0 knows no chunks: what has no length ends with its connection (RFC 9112 section 6.1). It
 /// knows no interim answers either.
-fn unchunk(session: &mut Session, response: &mut ResponseHeader) {
+fn remove_chunked(session: &mut Session, response: &mut ResponseHeader) {
     session.set_ignore_info_resp(true);
     response.remove_header(&header::TRANSFER_ENCODING);
     if !response.headers.contains_key(header::CONTENT_LENGTH) {
@@ -68,12 +68,12 @@ pub(super) fn final_status(session: &Session) -> Option<StatusCode> {
 
 /// Whether a server was silent because the caller still owes it a part of the body: that is no failure of the
 /// server.
-pub(super) fn waited_for_caller(error: &Error, session: &mut Session) -> bool {
+pub(super) fn is_client_body_timeout(error: &Error, session: &mut Session) -> bool {
     *error.etype() == ErrorType::ReadTimedout && !session.downstream_session.is_body_done()
 }
 
 /// The upstream switches to what nobody asked for.
-fn unasked() -> Box<Error> {
+fn unexpected_upgrade() -> Box<Error> {
     Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up()
 }
 

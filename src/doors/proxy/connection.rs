@@ -51,9 +51,9 @@ impl Connection {
     }
 
     /// Ties the exchange that is being served to a session, or to none.
-    pub(super) fn hold(held: Option<Held>) {
+    pub(super) fn attach(held: Option<Held>) {
         // Outside of `serve` there is nothing that could be ended.
-        let _ = CURRENT.try_with(|(_, tether)| tether.hold(held));
+        let _ = CURRENT.try_with(|(_, tether)| tether.attach(held));
     }
 
     /// Subject CN of the verified client certificate.

@@ -40,13 +40,13 @@ impl Gateway {
     ) -> Result<()> {
         let mut tries = 1;
         loop {
-            let left = forward::choose(context)?;
-            let error = match self.reach(context).await {
-                Ok((server, reused)) => match self.carry(session, server, context, left).await {
+            let left = forward::select_server(context)?;
+            let error = match self.connect(context).await {
+                Ok((server, reused)) => match self.send(session, server, context, left).await {
                     Ok(()) => return Ok(()),
-                    Err(error) => self.broke_off(error, session, context, reused),
+                    Err(error) => self.on_exchange_error(error, session, context, reused),
                 },
-                Err(error) => self.unreached(error.into_up(), context),
+                Err(error) => self.on_connect_error(error.into_up(), context),
             };
             if tries == TRIES || !error.retry() {
                 return Err(error);
@@ -56,7 +56,7 @@ impl Gateway {
     }
 
     /// A connection to the chosen server, and whether it had been kept.
-    async fn reach(&self, context: &Context) -> Result<(HttpSession, bool)> {
+    async fn connect(&self, context: &Context) -> Result<(HttpSession, bool)> {
         let attempt = chosen(context)?;
         if let Some(stream) = self.connections.take(attempt.way()) {
             return Ok((HttpSession::new(stream), true));
@@ -68,7 +68,7 @@ impl Gateway {
     }
 
     /// One try. What fails in the middle closes the connection to the server.
-    async fn carry(
+    async fn send(
         &self,
         session: &mut Session,
         mut server: HttpSession,
@@ -82,10 +82,10 @@ impl Gateway {
         // No bound for the write: a head always fits into the empty buffer of an idle connection.
         let arrived = session.req_header();
         let request = forward::prepare(arrived, Version::HTTP_11, context, &self.assertions)?;
-        forward::step_back().await;
+        forward::yield_before_write().await;
         server.write_request_header(Box::new(request)).await.map_err(Error::into_up)?;
         server.finish_body().await.map_err(Error::into_up)?;
-        let whole = carry_answer(session, &mut server, context).await?;
+        let whole = relay_response(session, &mut server, context).await?;
         if whole {
             server.respect_keepalive();
             if let Some(stream) = server.reuse().await {
@@ -103,7 +103,7 @@ fn chosen(context: &Context) -> Result<&Attempt> {
 
 /// Writes to the caller what comes from the server, until either says that it is all. Whether the
 /// server did.
-async fn carry_answer(
+async fn relay_response(
     session: &mut Session,
     server: &mut HttpSession,
     context: &mut Context,
@@ -112,7 +112,7 @@ async fn carry_answer(
         let mut part = tokio::select! {
             biased;
             part = server.read_response_task() => part,
-            left = session.downstream_session.read_body_or_idle(true) => return Err(gone(left.err())),
+            left = session.downstream_session.read_body_or_idle(true) => return Err(client_disconnected(left.err())),
         };
         let mut parts = Vec::with_capacity(PARTS);
         let whole = loop {
@@ -146,7 +146,7 @@ async fn carry_answer(
 }
 
 /// The caller left before it had its answer, or sent what belongs to no request.
-fn gone(error: Option<Box<Error>>) -> Box<Error> {
+fn client_disconnected(error: Option<Box<Error>>) -> Box<Error> {
     error.unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down()
 }
 
@@ -155,7 +155,7 @@ fn filter(session: &mut Session, part: HttpTask, context: &mut Context) -> Resul
     match part {
         HttpTask::Header(mut head, ends) => {
             if !ends && !has_no_body(&session.req_header().method, head.status) {
-                delimit(&mut head)?;
+                ensure_framing(&mut head)?;
             }
             answer::filter_answer(session, &mut head, context)?;
             Ok(HttpTask::Header(head, ends))
@@ -177,7 +177,7 @@ fn has_no_body(method: &Method, status: StatusCode) -> bool {
 
 /// A body that ends with the server's connection goes on in chunks, so that the caller's connection
 /// need not end with it, and a cut is seen as one.
-fn delimit(head: &mut ResponseHeader) -> Result<()> {
+fn ensure_framing(head: &mut ResponseHeader) -> Result<()> {
     let framed = [header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
     if framed.iter().any(|name| head.headers.contains_key(name)) {
         return Ok(());

@@ -25,7 +25,7 @@ use crate::services::assertion::Assertions;
 const WRITTEN: usize = 12;
 
 /// Chooses the server to ask next. What is left of the route's time, where that has a bound.
-pub(super) fn choose(context: &mut Context) -> Result<Option<Duration>> {
+pub(super) fn select_server(context: &mut Context) -> Result<Option<Duration>> {
     // Without a permit there is no way to an upstream.
     let Some(passage) = context.passage() else {
         return Err(answer::refusal(Code::Internal));
@@ -37,7 +37,7 @@ pub(super) fn choose(context: &mut Context) -> Result<Option<Duration>> {
     }
     let pool = &passage.route.upstream;
     let attempt = pool
-        .choose(&context.tried(), context.started)
+        .select_server(&context.tried(), context.started)
         .map_err(|_| answer::refusal(Code::Unavailable))?;
     context.attempts.push(attempt);
     Ok(left)
@@ -70,7 +70,7 @@ pub(super) fn peer(
 
 /// All requests that have arrived are judged before the first is written: an upstream server that is
 /// woken once finds work for long (docs/decisions/0006).
-pub(super) fn step_back() -> impl Future<Output = ()> {
+pub(super) fn yield_before_write() -> impl Future<Output = ()> {
     tokio::task::yield_now()
 }
 
@@ -91,7 +91,7 @@ pub(super) fn prepare(
         upgrade: passage.handshake,
         forwarding: forwarded::is_trusted(connection.peer.ip(), &snapshot.trusted_proxies),
     };
-    let mut headers = carry_on(&arrived.headers, snapshot, kept, passage);
+    let mut headers = forwarded_headers(&arrived.headers, snapshot, kept, passage);
     if kept.upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
@@ -119,7 +119,7 @@ pub(super) fn prepare(
 }
 
 /// The fields that go on.
-fn carry_on(arrived: &HeaderMap, snapshot: &Snapshot, kept: Kept, passage: &Passage) -> HeaderMap {
+fn forwarded_headers(arrived: &HeaderMap, snapshot: &Snapshot, kept: Kept, passage: &Passage) -> HeaderMap {
     let sieve = snapshot.families.sieve(arrived, kept);
     let goes_on = |name: &HeaderName| {
         !sieve.strips(name) && (passage.route.forward_credentials || !is_credential(name))

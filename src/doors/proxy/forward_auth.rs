@@ -79,7 +79,7 @@ fn said<'a>(request: &'a RequestHeader, name: &HeaderName) -> Result<&'a HeaderV
 }
 
 /// 200 with the identity headers that the upstream of the route would receive.
-pub(super) async fn vouch(
+pub(super) async fn forward_auth_response(
     session: &mut Session,
     context: &Context,
     assertions: &Assertions,
@@ -88,7 +88,7 @@ pub(super) async fn vouch(
 ) -> Result<()> {
     let snapshot = &context.snapshot;
     let assertion = forward::assertion(assertions, snapshot, route, permit)?;
-    respond::settle_body(session);
+    respond::drain_or_close(session);
     let mut identity = HeaderMap::with_capacity(8);
     forward::write_identity(&mut identity, &snapshot.identity_headers, permit, assertion);
     let mut head = ResponseHeader::build(StatusCode::OK, Some(identity.len() + 3))?;

@@ -55,13 +55,13 @@ impl Gateway {
     }
 
     /// The server could not be reached. Nothing was sent, so any method may go to another.
-    pub(super) fn unreached(&self, mut error: Box<Error>, context: &Context) -> Box<Error> {
+    pub(super) fn on_connect_error(&self, mut error: Box<Error>, context: &Context) -> Box<Error> {
         error.set_retry(self.attempt_failed(context));
         error
     }
 
     /// The exchange broke off; `reused` where its connection had been kept.
-    pub(super) fn broke_off(
+    pub(super) fn on_exchange_error(
         &self,
         mut error: Box<Error>,
         session: &mut Session,
@@ -72,7 +72,7 @@ impl Gateway {
             error.set_retry(false);
             return error;
         }
-        if context.websocket.is_none() && answer::waited_for_caller(&error, session) {
+        if context.websocket.is_none() && answer::is_client_body_timeout(&error, session) {
             return answer::refusal(Code::RequestTimeout);
         }
         let repeatable = session.req_header().method.is_idempotent()
@@ -144,7 +144,7 @@ impl ProxyHttp for Gateway {
         let Some(connection) = context.connection.clone() else {
             return self.refuse(session, context, &Code::Internal.into()).await;
         };
-        let reception = receive::receive(
+        let reception = receive::route_and_authorize(
             &self.judge,
             &context.snapshot,
             &connection,
@@ -175,7 +175,7 @@ impl ProxyHttp for Gateway {
             Reception::Vouched { route, permit } => {
                 context.stage = Stage::Own { principal: permit.principal().cloned() };
                 let assertions = &self.assertions;
-                Box::pin(forward_auth::vouch(session, context, assertions, &route, &permit))
+                Box::pin(forward_auth::forward_auth_response(session, context, assertions, &route, &permit))
                     .await?;
                 Ok(true)
             }
@@ -192,7 +192,7 @@ impl ProxyHttp for Gateway {
                         return self.refuse(session, context, &code.into()).await;
                     }
                 } else {
-                    Connection::hold(held(&passage, &context.request_id));
+                    Connection::attach(held(&passage, &context.request_id));
                 }
                 let direct = exchange::is_for(&passage, session);
                 context.stage = Stage::Permitted(Box::new(passage));
@@ -209,7 +209,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
-        let left = forward::choose(context)?;
+        let left = forward::select_server(context)?;
         forward::peer(session, context, left)
     }
 
@@ -244,7 +244,7 @@ impl ProxyHttp for Gateway {
         *upstream_request = forward::prepare(arrived, version, context, &self.assertions)?;
         // Each try sends the whole body.
         context.received = 0;
-        forward::step_back().await;
+        forward::yield_before_write().await;
         Ok(())
     }
 
@@ -274,7 +274,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         error: Box<Error>,
     ) -> Box<Error> {
-        self.unreached(error, context)
+        self.on_connect_error(error, context)
     }
 
     fn error_while_proxy(
@@ -285,7 +285,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        self.broke_off(error, session, context, client_reused)
+        self.on_exchange_error(error, session, context, client_reused)
     }
 
     async fn fail_to_proxy(
@@ -311,7 +311,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        Connection::hold(None);
+        Connection::attach(None);
         record::finished(&self.ledger, session, error, context);
     }
 

@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 
 use super::context::Context;
 use super::{forward, receive, request_id, respond};
-use crate::doors::endpoints::Arrival;
+use crate::doors::endpoints::RequestInfo;
 use crate::model::Code;
 use crate::rules::request::CanonicalRequest;
 use crate::rules::request::forwarded::is_trusted;
@@ -98,7 +98,7 @@ fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Optio
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::try_from(target).ok()?;
     *request.headers_mut() = head.headers.clone();
-    request.extensions_mut().insert(Arrival {
+    request.extensions_mut().insert(RequestInfo {
         request_id: Arc::from(context.request_id.as_str()),
         host: Arc::from(call.canonical.host()),
         client: forward::client_address(head, context)?,
@@ -112,7 +112,7 @@ fn build(session: &Session, context: &Context, call: Call, body: Bytes) -> Optio
 }
 
 async fn write(session: &mut Session, context: &Context, response: Response<Body>) -> Result<()> {
-    respond::settle_body(session);
+    respond::drain_or_close(session);
     let (parts, body) = response.into_parts();
     let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 2))?;
     for (name, value) in &parts.headers {

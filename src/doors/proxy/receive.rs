@@ -47,7 +47,7 @@ pub(super) struct Judged {
 }
 
 /// Reads, matches and judges.
-pub(super) async fn receive(
+pub(super) async fn route_and_authorize(
     judge: &Judge,
     snapshot: &Arc<Snapshot>,
     connection: &Connection,
@@ -79,7 +79,7 @@ pub(super) async fn receive(
         (Some(Err(_)), _) | (None, Some(_)) => Found::Nothing,
     };
     let leave = leave(&found).filter(|_| !handshake);
-    let verdict = judge.judge(snapshot, &candidates, client, leave.as_ref(), now).await;
+    let verdict = judge.authenticate(snapshot, &candidates, client, leave.as_ref(), now).await;
     let last_known = leave.is_some_and(|leave| leave.is_used());
 
     if let Some(question) = question {

@@ -45,7 +45,7 @@ pub(super) async fn refuse(
     refusal: &Refusal,
     request_id: &RequestId,
 ) -> Result<()> {
-    settle_body(session);
+    drain_or_close(session);
     if let Some(target) = &refusal.sign_in {
         return redirect(session, target, request_id).await;
     }
@@ -86,7 +86,7 @@ async fn redirect(session: &mut Session, target: &str, request_id: &RequestId) -
 
 /// Decides whether the rest of the request is read or the connection closed, before an answer that
 /// does not wait for the body.
-pub(super) fn settle_body(session: &mut Session) {
+pub(super) fn drain_or_close(session: &mut Session) {
     session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
     if session.is_body_done() {
         return;

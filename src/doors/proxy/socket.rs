@@ -164,7 +164,7 @@ impl Sockets {
     }
 
     /// A place for one more of that owner. Those of nobody are bounded by their connections alone.
-    pub(super) fn admit(
+    pub(super) fn acquire(
         self: &Arc<Self>,
         owner: Option<Owner>,
         most: usize,
@@ -208,13 +208,13 @@ mod tests {
     fn one_user_cannot_take_all_places_and_gives_its_own_back() {
         let sockets = Arc::new(Sockets::default());
         let user = |id| Some(Owner::User(UserId::new(id)));
-        let first = sockets.admit(user(1), 2).unwrap();
-        let second = sockets.admit(user(1), 2).unwrap();
-        assert_eq!(sockets.admit(user(1), 2).unwrap_err(), Full);
-        let other = sockets.admit(user(2), 2).unwrap();
-        let nobody = sockets.admit(None, 0).unwrap();
+        let first = sockets.acquire(user(1), 2).unwrap();
+        let second = sockets.acquire(user(1), 2).unwrap();
+        assert_eq!(sockets.acquire(user(1), 2).unwrap_err(), Full);
+        let other = sockets.acquire(user(2), 2).unwrap();
+        let nobody = sockets.acquire(None, 0).unwrap();
         drop(first);
-        let third = sockets.admit(user(1), 2).unwrap();
+        let third = sockets.acquire(user(1), 2).unwrap();
         drop((second, third, other));
         assert!(sockets.lock().by_owner.is_empty() && !sockets.is_empty());
         drop(nobody);

@@ -89,7 +89,7 @@ impl Tether {
 
     /// Ends the task where it stands, if this exchange is still under way: what was not sent yet
     /// never is. Whether it was.
-    pub fn cut(&self, exchange: u64) -> bool {
+    pub fn abort(&self, exchange: u64) -> bool {
         let mut state = self.lock();
         if state.held.is_none() || state.exchanges != exchange {
             return false;
@@ -107,7 +107,7 @@ impl Tether {
     }
 
     /// From here on the exchange goes on for somebody, or nobody.
-    pub(super) fn hold(&self, held: Option<Held>) {
+    pub(super) fn attach(&self, held: Option<Held>) {
         let mut state = self.lock();
         state.exchanges += u64::from(held.is_some());
         state.held = held;

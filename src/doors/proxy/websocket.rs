@@ -68,12 +68,12 @@ pub(super) async fn begin(
     let principal = passage.permit.principal();
     let identity = principal.map(Principal::identity);
     let place = sockets
-        .admit(identity.map(Owner::of), limits.websockets_per_user)
+        .acquire(identity.map(Owner::of), limits.websockets_per_user)
         .map_err(|Full| Code::RateLimited)?;
     let credential_end = principal.and_then(Principal::ends_at);
     let socket = Arc::new(Socket::new(limits.websocket_idle_timeout, credential_end));
     let held = Held::of(identity, &context.request_id, Some(Arc::clone(&socket)));
-    Connection::hold(Some(held.clone()));
+    Connection::attach(Some(held.clone()));
     // It may last: what ended after it was judged, and before this was tied to it, would not end it.
     let stands = judge.still_stands(held.marks.as_ref(), held.api_key, clock::now()).await;
     if !stands.map_err(|_| Code::Unavailable)? {

@@ -1,6 +1,6 @@
 //! What a token says, if it counts at this moment (RFC 7662), and what ends it (RFC 7009).
 
-use super::judge::{Verdict, settle};
+use super::judge::{Verdict, apply_status};
 use super::verification::{provider_of, stand_for, verify_foreign};
 use super::verified::{Issuers, VerifiedToken};
 use crate::live::Snapshot;
@@ -70,7 +70,7 @@ impl Introspection {
             let verified =
                 VerifiedToken::new(claims.clone(), Source::Bearer, keyring, expected, now);
             let Ok(verified) = verified else { return Ok(None) };
-            let principal = self.settle(snapshot, &verified, now).await?;
+            let principal = self.finish(snapshot, &verified, now).await?;
             return Ok(principal.map(|principal| Active {
                 issuer: claims.issuer,
                 audience: claims.audience,
@@ -87,7 +87,7 @@ impl Introspection {
         let claims = said.0.clone();
         let stands = stand_for(&self.linking, provider, said, Source::Bearer, now).await?;
         let Some(verified) = stands else { return Ok(None) };
-        let principal = self.settle(snapshot, &verified, now).await?;
+        let principal = self.finish(snapshot, &verified, now).await?;
         Ok(principal.map(|principal| {
             let own = principal.identity().session().map(|own| own.to_string().into());
             Active {
@@ -125,19 +125,19 @@ impl Introspection {
             return Ok(Some(Ending::Tokens(claims.marks(provider.issuer()).ending(now))));
         };
         // It begins the session where nobody came with the token before: what is not there cannot end.
-        let admitted = self.linking.admit(settings, accounts, &claims, now).await?;
+        let admitted = self.linking.link(settings, accounts, &claims, now).await?;
         Ok(admitted.map(|admitted| Ending::Session(admitted.session)))
     }
 
-    async fn settle(
+    async fn finish(
         &self,
         snapshot: &Snapshot,
         verified: &VerifiedToken,
         now: Timestamp,
     ) -> Result<Option<Principal>, Unknowable> {
-        let standing = |session| self.registry.standing(session, now);
+        let standing = |session| self.registry.status(session, now);
         let revoked = |marks| self.registry.is_token_revoked(None, marks);
-        let verdict = settle(verified.proof(), &snapshot.required_factor, standing, revoked);
+        let verdict = apply_status(verified.proof(), &snapshot.required_factor, standing, revoked);
         Ok(match verdict.await? {
             Some(Verdict::Proven(principal)) => Some(principal),
             Some(

@@ -89,7 +89,7 @@ impl Judge {
         session: SessionId,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, Unknowable> {
-        Ok(match self.registry.standing(session, now).await? {
+        Ok(match self.registry.status(session, now).await? {
             Standing::Active { expires_at, .. } => Some(expires_at),
             Standing::Inactive => None,
         })
@@ -118,7 +118,7 @@ impl Judge {
 
     /// Tries the candidates in order. `client` says the caller's address, as limits and logs know it, where
     /// an API key is asked for it. With a leave, what cannot be known may be as it was last known.
-    pub async fn judge(
+    pub async fn authenticate(
         &self,
         snapshot: &Snapshot,
         candidates: &Candidates<'_>,
@@ -140,7 +140,7 @@ impl Judge {
             required_factor: &snapshot.required_factor,
             now,
         };
-        let standing = |session| self.registry.standing_by(leave, session, now);
+        let standing = |session| self.registry.status_or_stale(leave, session, now);
         let revoked = |marks| self.registry.is_token_revoked(leave, marks);
         let open = |cookie| self.opened.open(cookie, now);
         let identify = |key| self.api_keys.identify(leave, key, client(), now);
@@ -236,7 +236,7 @@ where
             Credential::Unusable => None,
         };
         if let Some(proof) = proof {
-            match settle(proof, grounds.required_factor, &standing, &revoked).await {
+            match apply_status(proof, grounds.required_factor, &standing, &revoked).await {
                 Ok(Some(verdict)) => return verdict,
                 Ok(None) => {}
                 Err(Unknowable) => return Verdict::Unknowable,
@@ -250,7 +250,7 @@ where
 }
 
 /// What a proof comes to now, by how its session stands and what was revoked; `None` where it counts no more.
-pub(super) async fn settle<Answer, Revoked>(
+pub(super) async fn apply_status<Answer, Revoked>(
     proof: Proof,
     required_factor: &RequiredFactor,
     standing: impl Fn(SessionId) -> Answer,
@@ -286,7 +286,7 @@ async fn proof_of(
     let fresh = Box::pin(fresh).await?;
     Ok(fresh.map(|fresh| {
         let fresh = Arc::new(fresh);
-        known.of(source).remember(token, Arc::clone(&fresh));
+        known.of(source).insert(token, Arc::clone(&fresh));
         fresh.proof()
     }))
 }

@@ -140,7 +140,7 @@ impl OpenedSessions {
         let next = now.plus(self.renewals.lifetimes().renewal()).seconds();
         let (when, then) = (Ordering::Relaxed, Ordering::Relaxed);
         let first = opened.renew_at.compare_exchange(due, next, when, then).is_ok();
-        if first && !self.renewals.tell(opened.session) {
+        if first && !self.renewals.record(opened.session) {
             opened.renew_at.store(due, Ordering::Relaxed);
         }
     }

@@ -91,7 +91,7 @@ pub(super) async fn stand_for(
     let settings = provider.settings();
     let admitted = match &settings.accounts {
         None => None,
-        Some(accounts) => match linking.admit(settings, accounts, &claims, now).await? {
+        Some(accounts) => match linking.link(settings, accounts, &claims, now).await? {
             Some(admitted) => Some(admitted),
             None => return Ok(None),
         },

@@ -205,7 +205,7 @@ impl VerifiedTokens {
     }
 
     /// Remembers a token, in the place of an older verification of the same bytes.
-    pub fn remember(&self, token: &str, verified: Arc<VerifiedToken>) {
+    pub fn insert(&self, token: &str, verified: Arc<VerifiedToken>) {
         self.tokens.insert(token.into(), verified);
     }
 
@@ -270,7 +270,7 @@ mod tests {
         let token = keyring.issue(&claims()).unwrap();
         let find = |text: &str| find(&tokens, text, &keyring, &expectations(), now());
         assert!(find(token.expose()).is_none());
-        tokens.remember(token.expose(), verified(&keyring));
+        tokens.insert(token.expose(), verified(&keyring));
         assert_eq!(find(token.expose()).unwrap().identity().subject().as_str(), "alice");
         // jwt-forgery-020
         assert!(find(&token.expose()[..token.expose().len() - 1]).is_none());
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_hit_never_outlives_the_token_nor_comes_before_it() {
         let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
-        tokens.remember("t", verified(&keyring));
+        tokens.insert("t", verified(&keyring));
         let at = |now| find(&tokens, "t", &keyring, &expectations(), now).is_some();
         // exp is now + 600 s, leeway 30 s: the edges are those of verify.
         assert!(at(later(629)));
@@ -295,7 +295,7 @@ mod tests {
     fn a_hit_holds_only_under_the_keys_that_verified_it() {
         let tokens = VerifiedTokens::new(100);
         let (before, after) = (keyring(), keyring());
-        tokens.remember("t", verified(&before));
+        tokens.insert("t", verified(&before));
         assert!(find(&tokens, "t", &before, &expectations(), now()).is_some());
         assert!(find(&tokens, "t", &after, &expectations(), now()).is_none());
     }
@@ -316,7 +316,7 @@ mod tests {
         let keyring = Keyring::scheduled(vec![signing], others).unwrap();
         let token = token.issue(&claims()).unwrap();
         let tokens = VerifiedTokens::new(100);
-        tokens.remember(token.expose(), verified(&keyring));
+        tokens.insert(token.expose(), verified(&keyring));
         for (at, holds) in [(later(59), true), (later(60), false), (later(120), false)] {
             let found = find(&tokens, token.expose(), &keyring, &expectations(), at);
             assert_eq!(found.is_some(), holds, "{at:?}");
@@ -329,7 +329,7 @@ mod tests {
     fn a_hit_meets_the_expectations_of_now() {
         // jwt-forgery-020, session-revocation-003
         let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
-        tokens.remember("t", verified(&keyring));
+        tokens.insert("t", verified(&keyring));
         let find =
             |expected: Expectations| find(&tokens, "t", &keyring, &expected, now()).is_some();
         assert!(find(expectations()));
@@ -343,7 +343,7 @@ mod tests {
     fn tokens_are_bounded_in_number() {
         let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
         for at in 0..2_000 {
-            tokens.remember(&format!("token-{at}"), verified(&keyring));
+            tokens.insert(&format!("token-{at}"), verified(&keyring));
         }
         assert!(tokens.len() <= 100 && tokens.len() > 50, "{}", tokens.len());
     }
@@ -353,7 +353,7 @@ mod tests {
         let (keyring, tokens) = (keyring(), VerifiedTokens::new(100));
         let length = 16 * 1024;
         for at in 0..500 {
-            tokens.remember(&format!("{at:0>length$}"), verified(&keyring));
+            tokens.insert(&format!("{at:0>length$}"), verified(&keyring));
         }
         let most = usize::try_from(MEAN_ENTRY_BYTES).unwrap() * 100 / length;
         assert!(tokens.len() <= most && tokens.len() > most / 2, "{}", tokens.len());

@@ -141,7 +141,7 @@ impl Accounts {
             transaction.set_active(id, false, now).await?;
         }
         if new.verified {
-            transaction.vouch(id, now).await?;
+            transaction.mark_verified(id, now).await?;
         }
         if let Some(fresh) = fresh {
             let user = transaction.find_user(id).await?;
@@ -227,11 +227,11 @@ impl Accounts {
     }
 
     /// Marks the account as verified on the operator's word, with or without an address.
-    pub async fn vouch(&self, username: &str, now: Timestamp) -> Outcome<()> {
+    pub async fn mark_verified(&self, username: &str, now: Timestamp) -> Outcome<()> {
         let Some((mut transaction, user)) = self.begin(username).await? else {
             return Ok(Err(Refusal::UnknownUser));
         };
-        transaction.vouch(user.id, now).await?;
+        transaction.mark_verified(user.id, now).await?;
         self.finish(transaction, user.id).await?;
         Ok(Ok(()))
     }

@@ -106,7 +106,7 @@ async fn insert(
         transaction.set_active(id, false, now).await?;
     }
     if candidate.verified {
-        transaction.vouch(id, now).await?;
+        transaction.mark_verified(id, now).await?;
     }
     if candidate.profile.is_empty() {
         return Ok(true);

@@ -71,12 +71,12 @@ impl Policy {
         }
         let (settings, candidate) = (self.settings.clone(), candidate.clone());
         let about: Vec<String> = about.iter().flat_map(|text| parts(text)).collect();
-        let judged = tokio::task::spawn_blocking(move || judge(&settings, &candidate, &about));
+        let judged = tokio::task::spawn_blocking(move || check(&settings, &candidate, &about));
         judged.await.map_err(|error| Fault(format!("judging a password failed: {error}")))?
     }
 }
 
-fn judge(
+fn check(
     settings: &PolicySettings,
     candidate: &Secret,
     about: &[String],

@@ -117,7 +117,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<Option<Arc<Identity>>, Unknowable> {
         let Some(digest) = KeyDigest::of(presented) else { return Ok(None) };
-        let known = match self.recall(&digest, now) {
+        let known = match self.cached(&digest, now) {
             Some(known) => known,
             // Boxed: a miss is rare, and its size would be paid on every hit.
             None => {
@@ -129,7 +129,7 @@ impl Registry {
             }
         };
         let Some(known) = known.filter(|known| known.admits(client, now)) else { return Ok(None) };
-        self.tell(&known, now);
+        self.report_use(&known, now);
         Ok(Some(Arc::clone(&known.identity)))
     }
 
@@ -145,7 +145,7 @@ impl Registry {
 
     /// What memory knows; `None` must be followed by [`Registry::ask`]. The inner `None` is that of a
     /// digest that no key has.
-    fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Option<Arc<KnownKey>>> {
+    fn cached(&self, digest: &KeyDigest, now: Timestamp) -> Option<Option<Arc<KnownKey>>> {
         self.recall_under(self.sessions.generation_of_credentials()?, digest, now)
     }
 
@@ -169,7 +169,7 @@ impl Registry {
     ) -> Result<Option<Arc<KnownKey>>, Unknowable> {
         let _turn = self.turn().await?;
         // Somebody may have asked the same while this waited.
-        if let Some(known) = self.recall(digest, now) {
+        if let Some(known) = self.cached(digest, now) {
             return Ok(known);
         }
         for _ in 0..MAX_LOADS {
@@ -184,7 +184,7 @@ impl Registry {
             })?;
             let known = known.map(Arc::new);
             if self.sessions.generation_of_credentials() == generation {
-                self.remember(*digest, generation, known.as_ref(), now);
+                self.cache(*digest, generation, known.as_ref(), now);
                 return Ok(known);
             }
         }
@@ -193,7 +193,7 @@ impl Registry {
 
     /// Keeps what was learnt, unless the feed of changes is silent: then it is not believed anyway. What is none
     /// any more is forgotten in any case.
-    fn remember(
+    fn cache(
         &self,
         digest: KeyDigest,
         generation: Option<u64>,
@@ -221,7 +221,7 @@ impl Registry {
     }
 
     /// Tells the use of a key, now and then.
-    fn tell(&self, known: &KnownKey, now: Timestamp) {
+    fn report_use(&self, known: &KnownKey, now: Timestamp) {
         let due = known.tell_at.load(Ordering::Relaxed);
         if now.seconds() < due {
             return;
@@ -229,7 +229,7 @@ impl Registry {
         let next = now.plus(PERIOD).seconds();
         let (when, then) = (Ordering::Relaxed, Ordering::Relaxed);
         let first = known.tell_at.compare_exchange(due, next, when, then).is_ok();
-        if first && !self.uses.tell(known.id) {
+        if first && !self.uses.record(known.id) {
             known.tell_at.store(due, Ordering::Relaxed);
         }
     }

@@ -52,7 +52,7 @@ impl Node {
     async fn recalls(&mut self, key: &Secret, now: Timestamp) -> Option<bool> {
         self.hear().await;
         let digest = KeyDigest::of(key.expose()).unwrap();
-        self.keys.recall(&digest, now).map(|known| known.is_some())
+        self.keys.cached(&digest, now).map(|known| known.is_some())
     }
 }
 
@@ -160,7 +160,7 @@ async fn what_is_no_key_is_remembered_briefly_and_within_bounds() {
         made.insert(KeyDigest::of(guess.expose()).unwrap());
     }
     for digest in made {
-        node.keys.remember(digest, generation, None, NOW);
+        node.keys.cache(digest, generation, None, NOW);
     }
     assert!(node.keys.absent.len() <= ABSENT_CAPACITY, "{}", node.keys.absent.len());
     assert_eq!(node.keys.known.len(), 0);
@@ -235,7 +235,7 @@ async fn by_leave_a_key_counts_as_it_was_last_known_and_one_known_to_be_revoked_
     }
     // The store said meanwhile that it is none any more.
     let digest = KeyDigest::of(keys[2].1.expose()).unwrap();
-    node.keys.remember(digest, None, None, NOW);
+    node.keys.cache(digest, None, None, NOW);
     assert_eq!(last(&keys[2].1), None);
     assert_eq!(last(&keys[0].1), Some(true));
     // What changed is heard: nothing that was learnt before counts.

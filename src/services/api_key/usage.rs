@@ -24,7 +24,7 @@ pub struct Uses(mpsc::Sender<ApiKeyId>);
 
 impl Uses {
     /// The key was used. Whether that will be written down; where not, its next use tells again.
-    pub fn tell(&self, key: ApiKeyId) -> bool {
+    pub fn record(&self, key: ApiKeyId) -> bool {
         self.0.try_send(key).is_ok()
     }
 }

@@ -81,7 +81,7 @@ fn keys_url(document: &[u8], issuer: &str) -> Result<String, Fault> {
     if said.issuer != issuer {
         return Err(Fault::Issuer);
     }
-    if said.jwks_uri.len() > MAX_URL || !is_as_safe(&said.jwks_uri, issuer) {
+    if said.jwks_uri.len() > MAX_URL || !is_https_or_internal(&said.jwks_uri, issuer) {
         return Err(Fault::Url);
     }
     Ok(said.jwks_uri)
@@ -89,7 +89,7 @@ fn keys_url(document: &[u8], issuer: &str) -> Result<String, Fault> {
 
 /// Whether a URL that a document names leads no deeper into our network, and over no weaker a
 /// connection, than the issuer that the operator named.
-pub(super) fn is_as_safe(url: &str, issuer: &str) -> bool {
+pub(super) fn is_https_or_internal(url: &str, issuer: &str) -> bool {
     let (Ok(url), Ok(issuer)) = (Url::parse(url), Url::parse(issuer)) else { return false };
     // As it is connected to: whatever its spelling, an address is an address here.
     let (Some(host), Some(own)) = (url.host_str(), issuer.host_str()) else { return false };

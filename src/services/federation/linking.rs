@@ -55,7 +55,7 @@ impl Linking {
     ///
     /// # Errors
     /// [`Unknowable`] where the store does not say within 2 s.
-    pub async fn admit(
+    pub async fn link(
         &self,
         settings: &Settings,
         accounts: &Accounts,
@@ -267,7 +267,7 @@ async fn create(
         transaction.insert_role(id, role).await?;
     }
     if email.is_some() {
-        transaction.vouch(id, now).await?;
+        transaction.mark_verified(id, now).await?;
     }
     Ok(Some(id))
 }

@@ -39,7 +39,7 @@ impl Place {
     }
 
     async fn admit(&self, claims: &ProviderClaims) -> Option<Admitted> {
-        self.linking.admit(&settings(), &self.accounts, claims, NOW).await.unwrap()
+        self.linking.link(&settings(), &self.accounts, claims, NOW).await.unwrap()
     }
 
     async fn user(&self, name: &str, email: Option<&str>, profile: Profile) -> UserId {
@@ -59,9 +59,9 @@ impl Place {
         transaction.commit().await.unwrap();
     }
 
-    async fn vouch(&self, id: UserId) {
+    async fn mark_verified(&self, id: UserId) {
         let mut transaction = self.store.begin_write().await.unwrap();
-        transaction.vouch(id, NOW).await.unwrap();
+        transaction.mark_verified(id, NOW).await.unwrap();
         transaction.commit().await.unwrap();
     }
 }
@@ -100,7 +100,7 @@ async fn an_account_is_found_by_what_the_operator_trusts_and_linked_for_ever() {
     let of_cid = ProviderClaims { verified_email: email, ..claims("s-3", "3") };
     // Nobody here proved that address.
     assert_eq!(place.admit(&of_cid).await, None);
-    place.vouch(by_email).await;
+    place.mark_verified(by_email).await;
     assert_eq!(place.admit(&of_cid).await.unwrap().user, by_email);
     // From here on the subject alone counts.
     for (subject, user) in [(SUBJECT, by_id), ("s-2", by_cpf), ("s-3", by_email)] {
@@ -122,7 +122,7 @@ async fn what_the_operator_does_not_trust_links_nobody() {
         ..Profile::default()
     };
     let ana = place.user("ana", Some("ana@a.test"), profile).await;
-    place.vouch(ana).await;
+    place.mark_verified(ana).await;
     let all = ProviderClaims {
         verified_email: EmailAddress::parse("ana@a.test").ok(),
         cpf: Cpf::parse(CPF).ok(),
@@ -146,7 +146,7 @@ async fn what_the_operator_does_not_trust_links_nobody() {
 async fn a_second_subject_gets_no_account_by_an_address_that_was_its_owner_s() {
     let place = Place::new().await;
     let ana = place.user("ana", Some("ana@a.test"), Profile::default()).await;
-    place.vouch(ana).await;
+    place.mark_verified(ana).await;
     let by_email = |subject: &str| ProviderClaims {
         verified_email: EmailAddress::parse("ana@a.test").ok(),
         ..claims(subject, subject)
@@ -169,7 +169,7 @@ async fn two_people_who_share_a_session_of_the_provider_share_none_of_ours() {
 async fn an_account_is_not_named_by_an_address_that_is_not_its_own() {
     let place = Place::new().await.creating();
     let victim = place.user("victim", Some("victim@a.test"), Profile::default()).await;
-    place.vouch(victim).await;
+    place.mark_verified(victim).await;
     assert_eq!(place.admit(&claims("victim@a.test", "1")).await, None);
     assert_eq!(place.admit(&claims("nobody@a.test", "2")).await, None);
     let verified_email = EmailAddress::parse("eve@a.test").ok();
@@ -225,7 +225,7 @@ async fn a_session_that_was_revoked_stays_so_and_a_disabled_account_is_refused()
 async fn a_token_from_before_all_sessions_ended_begins_none_and_links_nobody() {
     let place = Place::new().await;
     let ana = place.user("ana", Some("ana@a.test"), Profile::default()).await;
-    place.vouch(ana).await;
+    place.mark_verified(ana).await;
     let of = |session: &str, issued_at| ProviderClaims {
         verified_email: EmailAddress::parse("ana@a.test").ok(),
         issued_at,

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use super::fetch::Fetcher;
 use super::id_token::verify;
-use super::keys::{Fault, is_as_safe};
+use super::keys::{Fault, is_https_or_internal};
 use super::metadata::{Metadata, end_of_session, says_issuer};
 use super::pending::{Keeping, Kept, Pending};
 use crate::live::Provider;
@@ -184,7 +184,7 @@ impl ProviderLogin {
             request = request.add_scope(Scope::new(scope.to_string()));
         }
         let (url, _, _) = request.url();
-        if !is_as_safe(url.as_str(), &settings.expected.token.issuer) {
+        if !is_https_or_internal(url.as_str(), &settings.expected.token.issuer) {
             return Err(Fault::Url.into());
         }
         let pending = Pending { nonce, verifier, return_to };
@@ -244,7 +244,7 @@ impl ProviderLogin {
         let client = settings.client.as_ref().filter(|client| client.logout)?;
         let metadata = timeout(LOGOUT_PATIENCE, self.metadata(settings, false)).await.ok()?.ok()?;
         let end = end_of_session(&metadata)?;
-        if !is_as_safe(end.as_str(), &settings.expected.token.issuer) {
+        if !is_https_or_internal(end.as_str(), &settings.expected.token.issuer) {
             return None;
         }
         let back = PostLogoutRedirectUrl::new(format!("{}/login", self.public_url)).ok()?;
@@ -347,7 +347,7 @@ impl ProviderLogin {
         Ok(move |request: HttpRequest| -> Answering {
             let (fetcher, issuer) = (fetcher.clone(), issuer.clone());
             Box::pin(async move {
-                if !is_as_safe(&request.uri().to_string(), &issuer) {
+                if !is_https_or_internal(&request.uri().to_string(), &issuer) {
                     return Err(Fault::Url);
                 }
                 fetcher.send(request).await

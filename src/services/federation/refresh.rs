@@ -26,7 +26,7 @@ async fn run(provider: Weak<Provider>, ca: Option<Vec<u8>>, metrics: Arc<Metrics
         Ok(fetcher) => fetcher,
         Err(fault) => {
             if let Some(provider) = provider.upgrade() {
-                told(&provider, &fault);
+                log_failure(&provider, &fault);
             }
             return;
         }
@@ -50,7 +50,7 @@ async fn run(provider: Weak<Provider>, ca: Option<Vec<u8>>, metrics: Arc<Metrics
             Err(fault) => {
                 failures += 1;
                 provider.attempted();
-                told(&provider, &fault);
+                log_failure(&provider, &fault);
             }
         }
         drop(provider);
@@ -69,7 +69,7 @@ fn pause(failures: u32, cooldown: Duration, refresh: Duration) -> Duration {
     }
 }
 
-fn told(provider: &Provider, fault: &Fault) {
+fn log_failure(provider: &Provider, fault: &Fault) {
     let name = &*provider.settings().name;
     tracing::warn!(event = "provider.keys.failed", provider = name, error = %fault);
 }

@@ -142,7 +142,7 @@ impl Administration {
                 }
                 Place::Vault(vault) => vault.read().await?.of(purpose).map(listed_key).collect(),
             };
-            judge(&mut keys, now);
+            update_states(&mut keys, now);
             let counts = |key: &Listed| key.verifies_until.is_none_or(|until| now < until);
             keys.retain(|key| key.state == State::Signing || counts(key));
             listed.extend(keys);
@@ -258,7 +258,7 @@ impl Administration {
                 // It may have begun to sign since.
                 let may_go = |keys: &OpenedKeys| {
                     let mut keys: Vec<_> = keys.of(key.purpose).map(listed_key).collect();
-                    judge(&mut keys, now);
+                    update_states(&mut keys, now);
                     keys.iter().any(|it| it.id == id && it.state != State::Signing)
                 };
                 if !vault.remove(id, may_go, now).await? {
@@ -333,7 +333,7 @@ fn listed_key(key: &OpenedKey) -> Listed {
 }
 
 /// Says of keys in the order in which they come to sign what each does now.
-fn judge(keys: &mut [Listed], now: Timestamp) {
+fn update_states(keys: &mut [Listed], now: Timestamp) {
     let ready = keys.iter().rposition(|key| key.signs_from.is_some_and(|from| from <= now));
     let signing = ready.or_else(|| keys.iter().position(|key| key.signs_from.is_some()));
     for (position, key) in keys.iter_mut().enumerate() {

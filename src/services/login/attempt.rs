@@ -112,7 +112,7 @@ impl Login {
             return Ok(Err(limited.into()));
         }
         let target = self.find(&attempt, now).await?;
-        if let Err(refusal) = self.admit(&target, &attempt.identifier, now).await {
+        if let Err(refusal) = self.check_limits(&target, &attempt.identifier, now).await {
             return Ok(Err(refusal));
         }
         // A decoy is never tried with what was typed: it is the hash of somebody.
@@ -142,7 +142,7 @@ impl Login {
         let name = self.unknown.find(&attempt.identifier);
         // No consistent picture is needed: what is written hangs on what is so by then.
         let looked_for = &name;
-        let asked = self.store.read_at_once().run(|mut transaction| async move {
+        let asked = self.store.autocommit_read().run(|mut transaction| async move {
             let found = ask(&mut transaction, attempt, looked_for, now).await;
             (transaction, found)
         });
@@ -153,7 +153,7 @@ impl Login {
     }
 
     /// The account's lock, then its rate; those of the known device where there is one.
-    async fn admit(
+    async fn check_limits(
         &self,
         target: &Target,
         identifier: &Identifier,
@@ -198,7 +198,7 @@ impl Login {
     ) -> Result<Refusal, Fault> {
         let mut transaction = self.store.begin_write_for(turn).await?;
         let Some(failures) = transaction.count_failure(counter, now).await? else {
-            return self.overtaken(transaction, counter, now).await;
+            return self.lost_race(transaction, counter, now).await;
         };
         if let Some(until) = lockout::after_failure(failures, &self.settings, now) {
             transaction.lock(counter, until).await?;

@@ -34,7 +34,7 @@ pub(super) fn used(device: &Device, now: Timestamp) -> Device {
 }
 
 /// Makes the device of a login known, beside so many others; the token that it is to keep.
-pub(super) async fn remember(
+pub(super) async fn remember_device(
     transaction: &mut Transaction,
     user: UserId,
     others: i64,

@@ -78,12 +78,12 @@ impl Login {
         let Some(success) = recorded else {
             let device = held.device.as_ref().map(|device| device.digest.as_str());
             let counter = device.map_or(Counter::User(user.id), Counter::Device);
-            return self.overtaken(transaction, counter, now).await.map(Err);
+            return self.lost_race(transaction, counter, now).await.map(Err);
         };
         if success.has_factor && second_factor_at.is_none() {
             // What was recorded goes with it. A ticket may be kept in the same database, where one writes at a time.
             drop(transaction);
-            return self.hold(held, now).await.map(Err);
+            return self.keep_pending(held, now).await.map(Err);
         }
         let Success { roles, sessions, devices, .. } = success;
         let attempt = &held.visit;
@@ -92,7 +92,7 @@ impl Login {
         let device = match (&held.device, attempt.opens) {
             (Some(_), _) => attempt.device.clone(),
             (None, Opens::Tokens | Opens::Cookie) => {
-                Some(device::remember(&mut transaction, user.id, devices, now).await?)
+                Some(device::remember_device(&mut transaction, user.id, devices, now).await?)
             }
             (None, Opens::AccessToken) => None,
         };
@@ -141,7 +141,7 @@ impl Login {
     }
 
     /// Keeps the login until its second factor is proven.
-    async fn hold(&self, mut held: Held, now: Timestamp) -> Result<Refusal, Fault> {
+    async fn keep_pending(&self, mut held: Held, now: Timestamp) -> Result<Refusal, Fault> {
         if held.visit.opens == Opens::AccessToken {
             held.visit.opens = Opens::Tokens;
         }
@@ -154,7 +154,7 @@ impl Login {
     }
 
     /// While the password was verified, the account was locked, disabled or given another password.
-    pub(super) async fn overtaken(
+    pub(super) async fn lost_race(
         &self,
         mut transaction: Transaction,
         counter: Counter<'_>,

@@ -30,7 +30,7 @@ impl Login {
     ///
     /// What the provider says of roles counts as long as the session does; where it says nothing, the account's
     /// roles do.
-    pub async fn vouched(
+    pub async fn open_federated_session(
         &self,
         provider: &Settings,
         accounts: &Accounts,

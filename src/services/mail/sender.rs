@@ -152,8 +152,8 @@ impl Sender {
             }
         };
         let next = next(&sent, mail.attempts);
-        self.tell(&mail, &sent, &next);
-        if let Err(fault) = self.settle(&mail, next).await {
+        self.log_result(&mail, &sent, &next);
+        if let Err(fault) = self.record_result(&mail, next).await {
             tracing::error!(mail = mail.id, error = %fault, "what became of a mail cannot be noted");
         }
     }
@@ -177,7 +177,7 @@ impl Sender {
             .map_err(|error| Fault(format!("a template failed: {error}")))
     }
 
-    fn tell(&self, mail: &WaitingMail, sent: &Result<(), Failure>, next: &Next) {
+    fn log_result(&self, mail: &WaitingMail, sent: &Result<(), Failure>, next: &Next) {
         let WaitingMail { id, kind, attempts, .. } = mail;
         match (sent, next) {
             (Ok(()), _) => {
@@ -195,7 +195,7 @@ impl Sender {
         }
     }
 
-    async fn settle(&self, mail: &WaitingMail, next: Next) -> Result<(), Fault> {
+    async fn record_result(&self, mail: &WaitingMail, next: Next) -> Result<(), Fault> {
         let mut transaction = self.store.begin_write().await?;
         match next {
             Next::Sent | Next::GivenUp => transaction.remove_mail(&mail.id).await?,

@@ -133,7 +133,7 @@ impl Feed {
     /// Takes the newest place, then empties memory: what it held may be older than that place.
     async fn begin(&mut self) -> Result<(), Fault> {
         // Whoever has a lower number has committed it or never will, and whoever comes later gets a higher one.
-        let mut transaction = self.store.follow_alone().await?;
+        let mut transaction = self.store.follow_exclusive().await?;
         let horizon = transaction.horizon().await?;
         let newest = transaction.last_change().await?;
         // At once: others wait for its end.

@@ -14,10 +14,10 @@ async fn a_revocation_by_another_process_is_learnt() {
     feed.poll().await.unwrap();
     registry.ask(session, NOW).await.unwrap();
     feed.poll().await.unwrap();
-    assert!(registry.recall(session, NOW).is_some());
+    assert!(registry.cached(session, NOW).is_some());
     sample::revoke(&elsewhere, session).await;
     feed.poll().await.unwrap();
-    assert!(registry.recall(session, NOW).is_none());
+    assert!(registry.cached(session, NOW).is_none());
     assert!(matches!(registry.ask(session, NOW).await, Ok(Standing::Inactive)));
 }
 
@@ -174,12 +174,12 @@ async fn changes_that_commit_out_of_order_are_all_learnt() {
         feed.poll().await.unwrap();
         assert_eq!(feed.place.as_ref().unwrap().missing(), [1, 2]);
     }
-    assert!(registry.recall(of_bob, NOW).is_none());
-    assert!(registry.recall(of_ana, NOW).is_some());
+    assert!(registry.cached(of_bob, NOW).is_none());
+    assert!(registry.cached(of_ana, NOW).is_some());
     drop(rolled_back);
     late.commit().await.unwrap();
     feed.poll().await.unwrap();
-    assert!(registry.recall(of_ana, NOW).is_none(), "the late revocation was lost");
+    assert!(registry.cached(of_ana, NOW).is_none(), "the late revocation was lost");
     timeout(Duration::from_secs(30), async {
         while !feed.place.as_ref().unwrap().missing().is_empty() {
             feed.poll().await.unwrap();
@@ -246,10 +246,10 @@ async fn what_begins_while_the_feed_begins_is_learnt() {
     begun.unwrap();
     registry.ask(of_ana, NOW).await.unwrap();
     feed.poll().await.unwrap();
-    assert!(registry.recall(of_ana, NOW).is_some());
+    assert!(registry.cached(of_ana, NOW).is_some());
     late.commit().await.unwrap();
     feed.poll().await.unwrap();
-    assert!(registry.recall(of_ana, NOW).is_none(), "the late revocation was lost");
+    assert!(registry.cached(of_ana, NOW).is_none(), "the late revocation was lost");
 }
 
 /// Whatever others do on the same server, a feed that has begun leaves memory alone.
@@ -266,7 +266,7 @@ async fn memory_is_kept_beside_a_long_transaction_of_others() {
     feed.poll().await.unwrap();
     registry.ask(session, NOW).await.unwrap();
     feed.poll().await.unwrap();
-    assert!(registry.recall(session, NOW).is_some());
+    assert!(registry.cached(session, NOW).is_some());
     drop(long);
 }
 

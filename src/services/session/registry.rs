@@ -92,32 +92,32 @@ impl Registry {
 
     /// What memory knows; `None` must be followed by [`Registry::ask`]. Two lookups, no I/O. Always
     /// `None` while the feed of changes is silent beyond its bound of 1 s.
-    pub fn recall(&self, session: SessionId, now: Timestamp) -> Option<Standing> {
+    pub fn cached(&self, session: SessionId, now: Timestamp) -> Option<Standing> {
         let memory = &*self.0;
-        if memory.hearing.is_recent() { memory.recall(session, now) } else { None }
+        if memory.hearing.is_recent() { memory.cached(session, now) } else { None }
     }
 
     /// How a session stands, by memory or else by the store.
-    pub async fn standing(
+    pub async fn status(
         &self,
         session: SessionId,
         now: Timestamp,
     ) -> Result<Standing, Unknowable> {
-        self.standing_by(None, session, now).await
+        self.status_or_stale(None, session, now).await
     }
 
     /// As [`Registry::standing`], or by leave as it was last known.
-    pub async fn standing_by(
+    pub async fn status_or_stale(
         &self,
         leave: Option<&Leave>,
         session: SessionId,
         now: Timestamp,
     ) -> Result<Standing, Unknowable> {
-        match self.recall(session, now) {
+        match self.cached(session, now) {
             Some(standing) => Ok(standing),
             // Boxed: a miss is rare, and its size would be paid on every hit.
             None => {
-                let recall = || self.0.recall(session, now);
+                let recall = || self.0.cached(session, now);
                 Box::pin(self.ask_or(leave, self.ask(session, now), recall)).await
             }
         }
@@ -135,7 +135,7 @@ impl Registry {
 
     /// Asks the store, once for all who wait for the same session. At most 3 s.
     pub async fn ask(&self, session: SessionId, now: Timestamp) -> Result<Standing, Unknowable> {
-        if let Some(standing) = self.recall(session, now) {
+        if let Some(standing) = self.cached(session, now) {
             return Ok(standing);
         }
         let mut answer = self.join(session, now)?;
@@ -180,7 +180,7 @@ impl Registry {
         marks: Arc<TokenMarks>,
     ) -> Result<bool, Unknowable> {
         let memory = &*self.0;
-        let recall = || memory.tokens.recall(&marks);
+        let recall = || memory.tokens.cached(&marks);
         match memory.hearing.is_recent().then(recall).flatten() {
             Some(revoked) => Ok(revoked),
             // Boxed: a miss is rare, and its size would be paid on every hit.
@@ -291,7 +291,7 @@ impl Memory {
     }
 
     /// What memory holds, however long ago the feed was heard.
-    fn recall(&self, session: SessionId, now: Timestamp) -> Option<Standing> {
+    fn cached(&self, session: SessionId, now: Timestamp) -> Option<Standing> {
         if let Some(known) = self.sessions.get(&session) {
             // The end may have moved on another node: the store says whether it is over.
             if now >= known.expires_at {

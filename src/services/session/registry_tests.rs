@@ -14,7 +14,7 @@ fn hearing(store: &Store) -> Registry {
 /// What memory knows while the feed speaks, however slow this machine is.
 fn known(registry: &Registry, session: SessionId, now: Timestamp) -> Option<Standing> {
     registry.heard(Instant::now());
-    registry.recall(session, now)
+    registry.cached(session, now)
 }
 
 fn is_active(standing: Option<&Standing>) -> bool {
@@ -58,9 +58,9 @@ async fn memory_is_not_believed_before_the_feed_speaks_nor_a_second_after() {
     let user = sample::user(&store, "alice").await;
     let session = sample::session(&store, user, NOW.plus(DAY)).await;
     assert!(is_active(Some(&registry.ask(session, NOW).await.unwrap())));
-    assert!(registry.recall(session, NOW).is_none());
+    assert!(registry.cached(session, NOW).is_none());
     registry.heard(Instant::now());
-    assert!(is_active(registry.recall(session, NOW).as_ref()));
+    assert!(is_active(registry.cached(session, NOW).as_ref()));
     let ended = async {
         while Arc::get_mut(&mut registry.0).is_none() {
             tokio::task::yield_now().await;
@@ -69,7 +69,7 @@ async fn memory_is_not_believed_before_the_feed_speaks_nor_a_second_after() {
     ended.await;
     let memory = Arc::get_mut(&mut registry.0).unwrap();
     memory.hearing.born = memory.hearing.born.checked_sub(MAX_SILENCE).unwrap();
-    assert!(registry.recall(session, NOW).is_none());
+    assert!(registry.cached(session, NOW).is_none());
     assert!(is_active(Some(&registry.ask(session, NOW).await.unwrap())), "the store still knows");
 }
 
@@ -107,7 +107,7 @@ async fn by_leave_a_session_counts_as_it_was_last_known_and_one_known_to_be_over
     assert!(is_active(Some(&registry.ask(sessions[0], NOW).await.unwrap())), "asked once more");
     store.close().await;
     let leave = Leave::new(Duration::from_secs(3_600));
-    let by = async |session, now| registry.standing_by(Some(&leave), session, now).await.ok();
+    let by = async |session, now| registry.status_or_stale(Some(&leave), session, now).await.ok();
     assert!(!leave.is_used());
     assert!(is_active(by(sessions[0], NOW).await.as_ref()));
     assert!(leave.is_used());
@@ -119,7 +119,7 @@ async fn by_leave_a_session_counts_as_it_was_last_known_and_one_known_to_be_over
     }
     assert!(by(sessions[4], NOW).await.is_none(), "of a user that is disabled");
     assert!(by(never_seen, NOW).await.is_none());
-    assert!(registry.standing(sessions[0], NOW).await.is_err(), "without leave");
+    assert!(registry.status(sessions[0], NOW).await.is_err(), "without leave");
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn a_flood_of_unknown_sessions_does_not_drive_out_known_ones() {
         let unknown = SessionId::new(random::ordered_uuid());
         let (_sender, answer) = watch::channel(None);
         let number = registry.0.lock().start(unknown, answer);
-        registry.0.remember(unknown, number, None, NOW);
+        registry.0.insert(unknown, number, None, NOW);
     }
     assert!(registry.0.absent.len() <= ABSENT_CAPACITY * 2);
     assert!(is_active(known(&registry, session, NOW).as_ref()));
@@ -238,7 +238,7 @@ async fn a_revocation_that_overtakes_an_answer_wins() {
         let found = find(&store, session, NOW).await.unwrap();
         assert!(found.is_some());
         overtake();
-        assert!(registry.0.remember(session, number, found, NOW).is_none());
+        assert!(registry.0.insert(session, number, found, NOW).is_none());
         assert!(known(&registry, session, NOW).is_none());
         registry.0.lock().end(session, number);
     }
@@ -247,7 +247,7 @@ async fn a_revocation_that_overtakes_an_answer_wins() {
     let number = registry.0.lock().start(session, answer);
     let found = find(&store, session, NOW).await.unwrap();
     registry.forget_user(other);
-    assert!(registry.0.remember(session, number, found, NOW).is_some(), "another user's change");
+    assert!(registry.0.insert(session, number, found, NOW).is_some(), "another user's change");
     assert!(
         registry.0.lock().find(session).is_none(),
         "decided: nobody joins it after a revocation"

@@ -32,7 +32,7 @@ impl Renewals {
     }
 
     /// The session was used. Whether that will be written down; where not, its next use tells again.
-    pub fn tell(&self, session: SessionId) -> bool {
+    pub fn record(&self, session: SessionId) -> bool {
         self.sender.try_send(session).is_ok()
     }
 }

@@ -61,7 +61,7 @@ impl RevokedTokens {
 
     /// What memory knows, where its changes are up to date; `None` must be followed by
     /// [`RevokedTokens::ask`].
-    pub(super) fn recall(&self, marks: &TokenMarks) -> Option<bool> {
+    pub(super) fn cached(&self, marks: &TokenMarks) -> Option<bool> {
         let known = self.read();
         (known.extent == Extent::Whole)
             .then(|| marks.are_revoked(|mark| known.marks.get(mark).copied()))
@@ -79,8 +79,8 @@ impl RevokedTokens {
         let asked = async { store.read().await?.are_tokens_revoked(marks).await };
         let answer = timeout(LOAD_TIMEOUT, asked).await.unwrap_or(Err(Fault::Timeout));
         // The feed is silent, and memory is not all of it any more.
-        if matches!(answer, Ok(true)) && self.recall(marks) == Some(false) {
-            self.doubt();
+        if matches!(answer, Ok(true)) && self.cached(marks) == Some(false) {
+            self.invalidate();
         }
         answer.map_err(|fault| {
             tracing::error!(error = %fault, "whether a token is revoked cannot be looked up");
@@ -111,7 +111,7 @@ impl RevokedTokens {
         *known = Known { forgotten, ..Known::default() };
     }
 
-    fn doubt(&self) {
+    fn invalidate(&self) {
         let mut known = self.write();
         if known.extent == Extent::Whole {
             known.extent = Extent::Changes;
@@ -226,17 +226,17 @@ mod tests {
         transaction.commit().await.unwrap();
         let tokens = Arc::new(RevokedTokens::new());
         tokens.add(revoked(2));
-        assert_eq!(tokens.recall(&marks("2")), None);
+        assert_eq!(tokens.cached(&marks("2")), None);
         assert_eq!(tokens.ask(&store, &marks("1")).await, Ok(true));
         until_read(&tokens).await;
         for (session, is_revoked) in [("1", true), ("2", true), ("3", false)] {
-            assert_eq!(tokens.recall(&marks(session)), Some(is_revoked), "{session}");
+            assert_eq!(tokens.cached(&marks(session)), Some(is_revoked), "{session}");
         }
         tokens.forget_all();
-        assert_eq!(tokens.recall(&marks("1")), None);
+        assert_eq!(tokens.cached(&marks("1")), None);
         assert_eq!(tokens.ask(&store, &marks("3")).await, Ok(false));
         until_read(&tokens).await;
-        assert_eq!(tokens.recall(&marks("1")), Some(true));
+        assert_eq!(tokens.cached(&marks("1")), Some(true));
     }
 
     #[tokio::test]
@@ -245,13 +245,13 @@ mod tests {
         let tokens = Arc::new(RevokedTokens::new());
         assert_eq!(tokens.ask(&store, &marks("1")).await, Ok(false));
         until_read(&tokens).await;
-        assert_eq!(tokens.recall(&marks("1")), Some(false));
+        assert_eq!(tokens.cached(&marks("1")), Some(false));
         // The feed does not say so.
         let mut transaction = store.begin_write().await.unwrap();
         transaction.revoke_tokens(revoked(1), NOW).await.unwrap();
         transaction.commit().await.unwrap();
         assert_eq!(tokens.ask(&store, &marks("1")).await, Ok(true));
-        assert_eq!(tokens.recall(&marks("1")), None);
+        assert_eq!(tokens.cached(&marks("1")), None);
     }
 
     #[tokio::test]
@@ -261,7 +261,7 @@ mod tests {
         let tokens = Arc::new(RevokedTokens::new());
         assert_eq!(tokens.ask(&store, &marks("1")).await, Err(Unknowable));
         until_read(&tokens).await;
-        assert_eq!(tokens.recall(&marks("1")), None);
+        assert_eq!(tokens.cached(&marks("1")), None);
     }
 
     #[tokio::test]
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(tokens.ask(&store, &marks("1")).await, Ok(true));
         until_read(&tokens).await;
         for (session, is_revoked) in [("1", true), ("2", false)] {
-            assert_eq!(tokens.recall(&marks(session)), Some(is_revoked), "{session}");
+            assert_eq!(tokens.cached(&marks(session)), Some(is_revoked), "{session}");
         }
     }
 
@@ -290,7 +290,7 @@ mod tests {
             tokens.add(revoked(number));
         }
         assert!(tokens.read().marks.is_empty());
-        assert_eq!(tokens.recall(&marks("1")), None);
+        assert_eq!(tokens.cached(&marks("1")), None);
         // What is of no use any more makes room first.
         let tokens = RevokedTokens::new();
         tokens.write().extent = Extent::Whole;
@@ -299,6 +299,6 @@ mod tests {
         }
         tokens.add(revoked(CAPACITY));
         assert_eq!(tokens.read().marks.len(), 1);
-        assert_eq!(tokens.recall(&marks(&CAPACITY.to_string())), Some(true));
+        assert_eq!(tokens.cached(&marks(&CAPACITY.to_string())), Some(true));
     }
 }

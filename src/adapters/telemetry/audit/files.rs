@@ -69,7 +69,7 @@ impl Files {
             _lock: lock,
         };
         files.ready(now)?;
-        files.tell(now);
+        files.log_checkpoint(now);
         Ok(files)
     }
 
@@ -79,7 +79,7 @@ impl Files {
         let written = self.try_append(batch, now);
         let due = self.told.is_none_or(|(_, told)| told.until(now) >= TOLD_EVERY);
         if due && self.open.is_some() {
-            self.tell(now);
+            self.log_checkpoint(now);
         }
         written
     }
@@ -104,7 +104,7 @@ impl Files {
 
     /// Tells the log of the newest seal, if it has not heard of it. Who keeps the log elsewhere can
     /// prove that nothing before it was changed.
-    pub(super) fn tell(&mut self, now: Timestamp) {
+    pub(super) fn log_checkpoint(&mut self, now: Timestamp) {
         let Some(seal) = self.open.as_ref().map(|open| open.seal) else { return };
         if self.told.is_none_or(|(told, _)| told != seal) {
             tracing::info!(event = "audit.seal", seal = %seal, "audit files are sealed");
@@ -122,7 +122,7 @@ impl Files {
         };
         if open.as_ref().is_none_or(|open| open.day < today) {
             open = Some(self.create(today, open.as_ref(), now)?);
-            self.tell(now);
+            self.log_checkpoint(now);
             self.remove_old(now);
         }
         open.map(|open| self.open.insert(open)).ok_or_else(|| io::ErrorKind::NotFound.into())

@@ -148,7 +148,7 @@ impl Shared {
                 break;
             }
         }
-        files.tell(clock::now());
+        files.log_checkpoint(clock::now());
         drop(files);
         self.lock().ended = true;
         self.wake.notify_all();

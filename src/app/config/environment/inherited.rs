@@ -153,7 +153,7 @@ fn apply_database(variables: &Variables, document: &mut Table, report: &mut Repo
             return;
         }
         (None, whole) => whole.map(str::to_owned),
-        (Some(_), None) => put_together(variables, report),
+        (Some(_), None) => assemble_database_url(variables, report),
     };
     let Some(database) = database else { return };
     let store = document.entry("store").or_insert_with(|| Value::Table(Table::new()));
@@ -166,7 +166,7 @@ fn apply_database(variables: &Variables, document: &mut Table, report: &mut Repo
 }
 
 /// The database that the variables `DB_*` name.
-fn put_together(variables: &Variables, report: &mut Report) -> Option<String> {
+fn assemble_database_url(variables: &Variables, report: &mut Report) -> Option<String> {
     let get = |name: &str| get(variables, name);
     if get("DB_PORT").is_some_and(|port| !is_within(port, 1, 65_535)) {
         report.problem_with("environment DB_PORT", "must be 1 to 65535");

@@ -103,7 +103,7 @@ impl GuardedStream {
 
     /// What the proxy reads of a WebSocket that was ended: the caller's close frame, then the end. Not
     /// before the caller was sent its own.
-    pub(super) fn poll_last_words(
+    pub(super) fn poll_close_frame(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,

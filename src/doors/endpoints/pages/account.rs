@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
-use super::super::arrival::Arrival;
+use super::super::arrival::RequestInfo;
 use super::super::cookie::{self, Cookie};
 use super::super::oidc::{self, WayOut};
 use super::super::refusal::Refused;
@@ -19,7 +19,7 @@ use super::device;
 use super::form::{Fields, Form};
 use super::links::Message;
 use super::page::{Page, Pages, moment};
-use super::sign_in::{answer, typed};
+use super::sign_in::{answer, normalize_code};
 use crate::model::{Code, Secret, SessionId};
 use crate::rules::request::cookies;
 use crate::services::account::{Overview, Overviews};
@@ -31,7 +31,7 @@ use crate::services::session::Session;
 pub(super) struct Desk {
     pub(super) pages: Pages,
     pub(super) factor: mfa::Desk,
-    pub(super) sessions: sessions::Desk,
+    pub(super) sessions: sessions::SessionsState,
     pub(super) password: password::Desk,
     pub(super) overviews: Arc<Overviews>,
     pub(super) providers: oidc::Desk,
@@ -113,7 +113,7 @@ struct Told {
 
 async fn show(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
@@ -123,7 +123,7 @@ async fn show(
 
 async fn change(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Refused> {
@@ -148,14 +148,14 @@ impl Desk {
     /// The account, or the way to sign in.
     async fn account(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         page: Page,
         told: Told,
     ) -> Result<Response, Refused> {
         if arrival.unknowable {
             return Err(arrival.refuse(Code::Unavailable));
         }
-        let Some(caller) = arrival.enrolling() else { return Ok(page.redirect(SIGN_IN)) };
+        let Some(caller) = arrival.principal_or_pending() else { return Ok(page.redirect(SIGN_IN)) };
         let Some(user) = caller.identity().user() else { return Ok(page.redirect(SIGN_IN)) };
         let found = self.overviews.find(user).await;
         let found = found.map_err(|fault| arrival.failed("an account cannot be shown", &fault))?;
@@ -183,14 +183,14 @@ impl Desk {
         }
     }
 
-    async fn rows(&self, arrival: &Arrival, page: &Page) -> Result<Vec<Row>, Refused> {
+    async fn rows(&self, arrival: &RequestInfo, page: &Page) -> Result<Vec<Row>, Refused> {
         let (found, current) = self.sessions.of_caller(arrival).await?;
         Ok(found.into_iter().map(|session| Row::of(session, current, page)).collect())
     }
 
     async fn enrol(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         page: Page,
         fields: &Fields,
     ) -> Result<Response, Refused> {
@@ -217,11 +217,11 @@ impl Desk {
 
     async fn confirm(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         page: Page,
         fields: &Fields,
     ) -> Result<Response, Refused> {
-        match self.factor.confirm(arrival, &typed(fields.text("code"))).await {
+        match self.factor.confirm(arrival, &normalize_code(fields.text("code"))).await {
             Ok(codes) => {
                 let codes = codes.iter().map(Secret::expose).collect();
                 let target = page.return_to.as_ref().map_or("/account", |way| way.as_str());
@@ -238,7 +238,7 @@ impl Desk {
 
     async fn disable(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         page: Page,
         fields: &Fields,
     ) -> Result<Response, Refused> {
@@ -250,7 +250,7 @@ impl Desk {
 
     async fn change_password(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         page: Page,
         fields: &Fields,
     ) -> Result<Response, Refused> {
@@ -268,23 +268,23 @@ impl Desk {
         }
     }
 
-    async fn end(&self, arrival: &Arrival, page: Page, sid: &str) -> Result<Response, Refused> {
+    async fn end(&self, arrival: &RequestInfo, page: Page, sid: &str) -> Result<Response, Refused> {
         self.sessions.end(arrival, sid).await?;
         Ok(page.redirect("/account"))
     }
 
-    async fn end_all(&self, arrival: &Arrival, page: Page) -> Result<Response, Refused> {
+    async fn end_all(&self, arrival: &RequestInfo, page: Page) -> Result<Response, Refused> {
         self.sessions.end_all(arrival).await?;
         Ok(signed_out(&page))
     }
 
-    async fn sign_out(&self, arrival: &Arrival, page: Page) -> Result<Response, Refused> {
-        if arrival.enrolling().is_some() || arrival.unknowable {
+    async fn sign_out(&self, arrival: &RequestInfo, page: Page) -> Result<Response, Refused> {
+        if arrival.principal_or_pending().is_some() || arrival.unknowable {
             self.sessions.sign_out(arrival).await?;
         }
-        let session = arrival.enrolling().and_then(|caller| caller.identity().session());
+        let session = arrival.principal_or_pending().and_then(|caller| caller.identity().session());
         let way_out = match session {
-            Some(session) => self.providers.way_out(session).await,
+            Some(session) => self.providers.provider_logout(session).await,
             None => None,
         };
         Ok(way_out.map_or_else(|| signed_out(&page), |way_out| leaving(&page, &way_out)))
@@ -292,13 +292,13 @@ impl Desk {
 
     async fn failed(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         page: Page,
         refused: &Refused,
     ) -> Result<Response, Refused> {
         let alert = Some((page.words.refusal(refused.code()), refused.status()));
         let response = self.account(arrival, page, Told { alert, ..Told::default() }).await?;
-        Ok(refused.goes_with(response))
+        Ok(refused.decorate(response))
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::super::arrival::Arrival;
+use super::super::arrival::RequestInfo;
 use super::super::links::{self as mailed, Kind};
 use super::super::path::takes_form;
 use super::super::refusal::Refused;
@@ -70,7 +70,7 @@ pub(super) struct Message<'a> {
 impl Desk {
     async fn submitted(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         path: &'static str,
         request: Request,
     ) -> Result<(Page, Option<Fields>), Refused> {
@@ -82,7 +82,7 @@ impl Desk {
 
 async fn show_recover(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
@@ -98,7 +98,7 @@ fn ask_recover(page: &Page, status: StatusCode) -> Response {
 /// A form is a page's; all else is the endpoint's.
 async fn recover(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     request: Request,
 ) -> Result<Response, Refused> {
     if !takes_form("/recover", request.headers()) {
@@ -125,12 +125,12 @@ fn refused_on(
     again: impl FnOnce(&Page, StatusCode) -> Response,
 ) -> Response {
     let page = page.telling(refused);
-    refused.goes_with(again(&page, refused.status()))
+    refused.decorate(again(&page, refused.status()))
 }
 
 async fn show_reset(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
@@ -144,7 +144,7 @@ async fn show_reset(
 
 async fn reset(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     request: Request,
 ) -> Result<Response, Refused> {
     let (page, fields) = desk.submitted(&arrival, "/reset", request).await?;
@@ -172,7 +172,7 @@ fn void(page: &Page, status: StatusCode) -> Response {
 
 async fn show_verify(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
@@ -191,7 +191,7 @@ fn ask_verify(page: &Page, status: StatusCode) -> Response {
 
 async fn verify(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     request: Request,
 ) -> Result<Response, Refused> {
     if !takes_form("/verify-email", request.headers()) {

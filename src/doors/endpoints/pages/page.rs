@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
-use super::super::arrival::Arrival;
+use super::super::arrival::RequestInfo;
 use super::super::cookie::{self, Cookie};
 use super::super::csrf::Seed;
 use super::super::refusal::Refused;
@@ -73,7 +73,7 @@ impl Pages {
     /// A page at that path, with what its address or its form said.
     pub(super) fn page(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         headers: &HeaderMap,
         path: &'static str,
         fields: &Fields,
@@ -85,7 +85,7 @@ impl Pages {
     /// The page of a GET, with what its address says.
     pub(super) fn visited(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         headers: &HeaderMap,
         path: &'static str,
         uri: &Uri,
@@ -98,7 +98,7 @@ impl Pages {
     /// used: another site's, or a page that lay open for long. The page then says so.
     pub(super) fn submitted(
         &self,
-        arrival: &Arrival,
+        arrival: &RequestInfo,
         headers: &HeaderMap,
         path: &'static str,
         form: Form,
@@ -151,7 +151,7 @@ impl Page {
     }
 
     /// `?return_to=…`, where there is a way back.
-    pub(super) fn way_back(&self) -> String {
+    pub(super) fn return_to_query(&self) -> String {
         let way = self.return_to.as_ref().map(|way| format!("?return_to={}", way.encoded()));
         way.unwrap_or_default()
     }

@@ -9,7 +9,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 
-use super::super::arrival::Arrival;
+use super::super::arrival::RequestInfo;
 use super::form::Fields;
 use super::page::{Page, Pages};
 use super::settings::Settings;
@@ -30,12 +30,12 @@ struct Refusal<'a> {
 /// The same endpoints, whose refusals a browser shows as a page. All others get the problem body.
 pub fn with_pages(endpoints: Router, settings: Arc<Settings>) -> Router {
     let pages = Pages::new(settings, Bound::ToBrowser);
-    endpoints.layer(from_fn_with_state(pages, tell))
+    endpoints.layer(from_fn_with_state(pages, error_page))
 }
 
-async fn tell(
+async fn error_page(
     State(pages): State<Pages>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     request: Request,
     next: Next,
 ) -> Response {
@@ -50,7 +50,7 @@ async fn tell(
 
 fn page(
     pages: &Pages,
-    arrival: &Arrival,
+    arrival: &RequestInfo,
     headers: &HeaderMap,
     code: Code,
     refusal: Response,

@@ -17,7 +17,7 @@ pub struct Desks {
     pub(in super::super) settings: Arc<Settings>,
     pub(in super::super) login: login::Desk,
     pub(in super::super) factor: mfa::Desk,
-    pub(in super::super) sessions: sessions::Desk,
+    pub(in super::super) sessions: sessions::SessionsState,
     pub(in super::super) links: mailed::Desk,
     pub(in super::super) password: password::Desk,
     pub(in super::super) overviews: Arc<Overviews>,

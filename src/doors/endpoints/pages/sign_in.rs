@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, StatusCode, Uri, header};
 
-use super::super::arrival::Arrival;
+use super::super::arrival::RequestInfo;
 use super::super::cookie::{self, Cookie};
 use super::super::refusal::Refused;
 use super::super::{login, mfa};
@@ -75,12 +75,12 @@ struct Second<'a> {
 
 async fn show(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
     let (page, _) = desk.pages.visited(&arrival, &headers, "/login", &uri)?;
-    if arrival.enrolling().is_some() {
+    if arrival.principal_or_pending().is_some() {
         return Ok(page.redirect(home(&page)));
     }
     let login = desk.form(&page, "", false);
@@ -97,7 +97,7 @@ async fn show(
 
 async fn sign_in(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Refused> {
@@ -108,15 +108,15 @@ async fn sign_in(
     let password = fields.secret("password");
     let attempted = desk.login.attempt(&arrival, &headers, identifier, password, Opens::Cookie);
     match attempted.await {
-        Ok(logged_in) => Ok(opened(&page, &logged_in)),
+        Ok(logged_in) => Ok(signed_in_response(&page, &logged_in)),
         Err(refused) => Ok(desk.not_opened(page, username, &refused)),
     }
 }
 
 /// Signed in: on to where the person wanted to go.
-fn opened(page: &Page, logged_in: &LoggedIn) -> Response {
+fn signed_in_response(page: &Page, logged_in: &LoggedIn) -> Response {
     let mut response = page.redirect(home(page));
-    login::remember(&mut response, logged_in.cookie(), logged_in.device.as_ref());
+    login::set_cookies(&mut response, logged_in.cookie(), logged_in.device.as_ref());
     cookie::set(&mut response, TICKET.removal());
     response
 }
@@ -127,20 +127,20 @@ fn home(page: &Page) -> &str {
 
 async fn show_second(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refused> {
     let (page, _) = desk.pages.visited(&arrival, &headers, "/mfa", &uri)?;
     if cookies::read(&headers, cookies::TICKET).value().is_none() {
-        return Ok(page.redirect(&format!("/login{}", page.way_back())));
+        return Ok(page.redirect(&format!("/login{}", page.return_to_query())));
     }
     Ok(page.render(StatusCode::OK, &Second { page: &page }))
 }
 
 async fn second(
     State(desk): State<Desk>,
-    arrival: Arrival,
+    arrival: RequestInfo,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Refused> {
@@ -148,7 +148,7 @@ async fn second(
     let Some(fields) = fields else { return desk.stale(&arrival, &headers) };
     let ticket = Secret::new(cookies::read(&headers, cookies::TICKET).value().unwrap_or_default());
     match desk.factor.complete(&arrival, &ticket, &answer(fields.text("code"))).await {
-        Ok(logged_in) => Ok(opened(&page, &logged_in)),
+        Ok(logged_in) => Ok(signed_in_response(&page, &logged_in)),
         Err(refused) if refused.code() == Code::InvalidMfaToken => {
             let page = desk.pages.page(&arrival, &headers, "/login", &fields)?.telling(&refused);
             let mut response = page.render(refused.status(), &desk.form(&page, "", false));
@@ -157,14 +157,14 @@ async fn second(
         }
         Err(refused) => {
             let page = page.telling(&refused);
-            Ok(refused.goes_with(page.render(refused.status(), &Second { page: &page })))
+            Ok(refused.decorate(page.render(refused.status(), &Second { page: &page })))
         }
     }
 }
 
 impl Desk {
     /// Another site's form, or a page that lay open for long: nothing of it is used.
-    fn stale(&self, arrival: &Arrival, headers: &HeaderMap) -> Result<Response, Refused> {
+    fn stale(&self, arrival: &RequestInfo, headers: &HeaderMap) -> Result<Response, Refused> {
         let page = self.pages.page(arrival, headers, "/login", &Fields::default())?;
         let has_cookies = headers.contains_key(header::COOKIE);
         let alert = if has_cookies { page.words.stale } else { page.words.needs_cookies };
@@ -184,26 +184,26 @@ impl Desk {
 
     fn not_opened(&self, page: Page, username: &str, refused: &Refused) -> Response {
         if let Some(ticket) = refused.ticket() {
-            let mut response = page.redirect(&format!("/mfa{}", page.way_back()));
+            let mut response = page.redirect(&format!("/mfa{}", page.return_to_query()));
             cookie::set(&mut response, TICKET.field(ticket.expose()));
             return response;
         }
         let page = page.telling(refused);
         let unverified = refused.code() == Code::EmailUnverified;
         let login = self.form(&page, username, unverified);
-        refused.goes_with(page.render(refused.status(), &login))
+        refused.decorate(page.render(refused.status(), &login))
     }
 }
 
 /// Digits are of the app, all else is a recovery code.
 pub(super) fn answer(code: &str) -> Answer {
-    let code = typed(code);
+    let code = normalize_code(code);
     let digits = code.expose().as_bytes();
     let is_totp = digits.len() == DIGITS && digits.iter().all(u8::is_ascii_digit);
     if is_totp { Answer::Totp(code) } else { Answer::RecoveryCode(code) }
 }
 
 /// A code without the spaces that are typed for reading.
-pub(super) fn typed(code: &str) -> Secret {
+pub(super) fn normalize_code(code: &str) -> Secret {
     Secret::new(code.chars().filter(|letter| !letter.is_whitespace()).collect::<String>())
 }

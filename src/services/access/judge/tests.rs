@@ -256,7 +256,7 @@ fn a_token_without_roles_has_those_in_the_store() {
 fn judging_can_move_between_threads() {
     fn movable<T: Send>(_: Option<T>) {}
     fn of<'a>(judge: &'a Judge, seen: (&'a Snapshot, &'a Candidates<'a>)) -> impl Send + 'a {
-        judge.judge(seen.0, seen.1, || IpAddr::from([127, 0, 0, 1]), None, now())
+        judge.authenticate(seen.0, seen.1, || IpAddr::from([127, 0, 0, 1]), None, now())
     }
     movable(Some(of));
 }

@@ -37,7 +37,7 @@ impl Memory {
                     return Err(Unknowable);
                 }
             };
-            if let Some(standing) = self.remember(session, number, found, now) {
+            if let Some(standing) = self.insert(session, number, found, now) {
                 return Ok(standing);
             }
         }
@@ -46,7 +46,7 @@ impl Memory {
 
     /// Keeps the answer, unless a revocation overtook it. From here on nobody joins the flight: who
     /// asks after a later revocation must not be given this answer.
-    pub(super) fn remember(
+    pub(super) fn insert(
         &self,
         session: SessionId,
         number: u64,
