@@ -9,7 +9,7 @@ use crate::harness::cli::Outcome;
 use crate::harness::database::seize;
 use crate::harness::{Gateway, HOST, Request, Response, Setup, Upstream, canary, raw, until};
 
-/// Bound of the contract for other processes, with room for a slow machine.
+/// The bound for other processes is 1 s; with room for a slow machine.
 const HOLDS_WITHIN: Duration = Duration::from_secs(5);
 
 async fn started() -> (Upstream, Gateway) {

@@ -1,4 +1,4 @@
-//! The signed statement of who is calling, for upstreams that want proof (contract section 4).
+//! The signed statement of who is calling, for upstreams that want proof.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;

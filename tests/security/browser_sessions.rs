@@ -1,4 +1,4 @@
-//! A session that a browser holds by a cookie: contract section 5, `[sessions]`.
+//! A session that a browser holds by a cookie (`[sessions]`).
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! API key, then bearer, then session cookie: contract section 5.2.
+//! API key, then bearer, then session cookie.
 
 use crate::api_keys;
 use crate::harness::browser::SESSION;

@@ -1,4 +1,4 @@
-//! What the upstream receives (contract section 4), as a raw socket, nginx and a WSGI server see it.
+//! What the upstream receives, as a raw socket, nginx and a WSGI server see it.
 
 use serde_json::Value;
 

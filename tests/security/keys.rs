@@ -1,4 +1,4 @@
-//! Keys that several gateways have alike, and how they are changed (contract section 2).
+//! Keys that several gateways have alike, and how they are changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -9,7 +9,7 @@ use crate::harness::{Gateway, HOST, Persona, Request, Setup, Socket, Upstream, u
 
 /// As the route says, and long enough for all that is asked in it.
 const SERVED: Duration = Duration::from_secs(8);
-/// Silence of the feed of changes while memory counts (contract section 5.3).
+/// Silence of the feed of changes while memory counts.
 const BOUND: Duration = Duration::from_secs(1);
 const SERVED_TOTAL: &str = "guarita_on_unknown_served_total";
 

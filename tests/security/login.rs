@@ -1,4 +1,4 @@
-//! `POST /auth/login`, `/auth/token` and its alias: contract section 6.
+//! `POST /auth/login`, `/auth/token` and its alias.
 
 use serde_json::{Value, json};
 

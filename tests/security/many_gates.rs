@@ -18,7 +18,7 @@ const SESSIONS: usize = 10_000;
 const REVOCATIONS: usize = 500;
 /// Callers beside them.
 const CALLERS: usize = 8;
-/// Contract section 5.3.
+/// A revocation takes effect on every gateway within this time.
 const BOUND: Duration = Duration::from_secs(1);
 
 struct Session {

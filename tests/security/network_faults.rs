@@ -6,7 +6,7 @@ use crate::harness::namespace::Namespace;
 use crate::harness::postgres::Server;
 use crate::harness::{Gateway, Persona, Redis, Setup, Upstream, until};
 
-/// Contract section 5.3.
+/// A revocation takes effect on every gateway within this time.
 const BOUND: Duration = Duration::from_secs(1);
 
 /// Asks until the answer is this one; no 200 may come to who asked later than that, counted from `began`.

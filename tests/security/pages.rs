@@ -1,4 +1,4 @@
-//! The hosted pages over sockets: contract section 6, last row.
+//! The hosted pages over sockets.
 
 use crate::harness::authenticator::{Authenticator, with_factors};
 use crate::harness::browser::{SESSION, token_of};

@@ -1,4 +1,4 @@
-//! `POST /recover`, `/recover/confirm`, `/verify-email`, `/verify-email/confirm`: contract section 6.
+//! `POST /recover`, `/recover/confirm`, `/verify-email`, `/verify-email/confirm`.
 
 use serde_json::json;
 

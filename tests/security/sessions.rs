@@ -1,4 +1,4 @@
-//! `GET /auth/sessions` and `DELETE /auth/sessions/{sid}`: contract section 6.
+//! `GET /auth/sessions` and `DELETE /auth/sessions/{sid}`.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The endpoints that Guarita serves itself, as one axum router (contract section 6).
+//! The endpoints that Guarita serves itself, as one axum router.
 //!
 //! To add one: a file that takes the one service it serves and exposes `routes`; merge it in
 //! `router`; name its path in `path` if it lies outside the trees that are ours already.

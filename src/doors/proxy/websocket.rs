@@ -1,5 +1,5 @@
 //! What the gateway does about a WebSocket beside judging it: counts it, ties it to its session, writes
-//! down how it began and ended (contract section 7).
+//! down how it began and ended.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -5,7 +5,7 @@
 /// Names under which gateways and frameworks say who is calling, or which request this is. Removed
 /// from every request, whoever sent it.
 pub(super) const IDENTITY: &[&str] = &[
-    // contract section 4
+    // Guarita's own identity headers
     "sub",
     "app-roles",
     "x-auth-uid",

@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm as Jose;
 use serde::{Deserialize, Serialize};
 
-/// The algorithms of the contract (`tokens.algorithm`): what we sign with.
+/// The algorithms that we sign with (`tokens.algorithm`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.

@@ -1,4 +1,4 @@
-//! The claims of an access token (contract section 6). None that decides is optional.
+//! The claims of an access token. None that decides is optional.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::object::Members;
 use crate::model::identity::MAX_ROLES;
 use crate::model::{Roles, SessionId, Subject, Timestamp, UserId};
 
-/// Most clock leeway that is ever granted (contract section 5).
+/// Most clock leeway that is ever granted.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
 /// Longest `jti`, in bytes.
 pub const MAX_TOKEN_ID_LENGTH: usize = 128;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Claims, KeyFault, SigningKey};
 use crate::model::Secret;
 
-/// The payload (contract section 6). `app_roles` is always there, empty too.
+/// The payload. `app_roles` is always there, empty too.
 #[derive(Serialize)]
 struct Payload<'a> {
     iss: &'a str,

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::model::Secret;
 
-/// SHA-256 of the token in base64url without padding (contract section 6).
+/// SHA-256 of the token in base64url without padding.
 pub fn digest(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(hash(&SHA256, token.as_bytes()))
 }

@@ -123,7 +123,7 @@ impl Response {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Fails the test unless this is a refusal as the contract has it (section 5.5).
+    /// Fails the test unless this is a problem body (RFC 9457) with this status and code.
     #[track_caller]
     pub fn assert_problem(&self, status: u16, code: &str) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"));

@@ -1,7 +1,6 @@
 //! Published mistakes of gateways and token libraries, one test per case, named by the case.
 //!
-//! The numbers are those of the project's catalogue of cases; each test tries every variant of its
-//! case. Whatever the status: nobody is let in, nothing is forwarded that should not be, nothing is
+//! Each test tries every variant of its case. Whatever the status: nobody is let in, nothing is forwarded that should not be, nothing is
 //! revealed.
 
 mod admin_exposure;

@@ -10,7 +10,7 @@ use crate::model::{Identity, Principal};
 /// Longest text of one member, in bytes; the rest is cut.
 const MAX_TEXT: usize = 2048;
 
-/// One forwarded request (contract section 7).
+/// One forwarded request.
 #[derive(Debug)]
 pub struct RequestLine<'a> {
     /// `requestId`

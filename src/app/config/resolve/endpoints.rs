@@ -1,4 +1,4 @@
-//! `[endpoints]`, and the paths that Guarita serves itself (contract section 6).
+//! `[endpoints]`, and the paths that Guarita serves itself.
 
 use super::super::written::Written;
 use super::Reader;
@@ -17,7 +17,7 @@ const OWN_PATHS: [&str; 8] = [
     "/.well-known/jwks.json",
 ];
 
-/// The alias that is always there (contract section 6).
+/// The alias that is always there.
 const TOKEN_ALIAS: (&str, &str) = ("/api/auth/token", "/auth/token");
 
 /// Whether a path, or a pattern of paths, lies entirely where Guarita serves itself.
@@ -28,7 +28,7 @@ pub(super) fn is_own(path: &str) -> bool {
     OWN_PATHS.contains(&path) || OWN_TREES.into_iter().any(below)
 }
 
-/// Alias to own path, the one of the contract first.
+/// Alias to own path, the built-in one first.
 pub(super) fn aliases(written: &Written, reader: &mut Reader<'_>) -> Vec<(Box<str>, Box<str>)> {
     let (alias, target) = TOKEN_ALIAS;
     let mut aliases = vec![(alias.into(), target.into())];

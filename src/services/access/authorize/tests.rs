@@ -75,7 +75,7 @@ fn policy(public: bool, certificate: Demand, source: Demand, roles: Demand) -> P
     }
 }
 
-/// The table as the contract tells it, written once more without the code's own words.
+/// The expected outcomes, written independently of the code.
 fn expected(public: bool, demands: [Demand; 3], verdict: &Verdict) -> Result<bool, Denial> {
     let [certificate, source, roles] = demands;
     let asks = !public || source != Demand::None || roles != Demand::None;

@@ -40,8 +40,7 @@ async fn header_spoofing_017_a_session_that_cannot_be_loaded_is_none() {
     assert_eq!(stage.anonymous().send(one).await.status, 200);
 }
 
-/// A bad credential falls to the next, unless the configuration says that it is refused (contract section
-/// 5.2); several bad ones are none. All combinations of keys, bearers and cookies are in `credential_order`.
+/// A bad credential falls to the next, unless the configuration says that it is refused; several bad ones are none. All combinations of keys, bearers and cookies are in `credential_order`.
 #[tokio::test]
 async fn header_spoofing_018_bad_credentials_never_add_up() {
     for reject in [false, true] {
