@@ -41,7 +41,7 @@ pub fn load_with(file: &Path, variables: &Variables, now: Timestamp) -> Loaded {
     let result = report.finish().and_then(|warnings| match config {
         Some(config) => Ok(Config { warnings, files: files.clone(), ..config }),
         // Every step that gives up tells why; this line is for the one that would forget to.
-        None => Err(Problems(vec![format!("{}: cannot be used", file.display())])),
+        None => Err(Problems(vec![format!("{}: is not valid", file.display())])),
     });
     Loaded { files, result }
 }

@@ -144,7 +144,7 @@ impl Directories {
         let watcher = notify::recommended_watcher(tell);
         if let Err(error) = &watcher {
             let event = "config.watch.failed";
-            tracing::warn!(event, %error, "changes on disk are noticed within 10 s only");
+            tracing::warn!(event, %error, "files cannot be watched; changes are detected by polling every 10 s");
         }
         Self { watcher: watcher.ok(), followed: HashSet::new() }
     }
