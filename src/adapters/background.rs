@@ -302,7 +302,7 @@ fn give_way(share: Share) {
         }
     };
     if let Err(error) = given {
-        tracing::debug!(%error, "a thread of the background keeps its priority");
+        tracing::debug!(%error, "the priority of a background thread could not be lowered");
     }
 }
 

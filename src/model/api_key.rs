@@ -44,8 +44,8 @@ impl fmt::Display for ApiKeyId {
 /// Not a name for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the name of a key is 1 to 128 letters, digits, \".\", \"_\" and \"-\", begins with a letter, and \
-     is neither \"system\" nor begins with \"gua_\""
+    "the name of a key must be 1 to 128 letters, digits, \".\", \"_\" and \"-\", begin with a letter, and \
+     not be \"system\" nor begin with \"gua_\""
 )]
 pub struct InvalidName;
 

@@ -9,7 +9,7 @@ const MAX_LENGTH: usize = 14;
 
 /// Not eleven digits, all digits alike, or check digits that do not match. Never says which number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the CPF is not valid")]
+#[error("the CPF is invalid")]
 pub struct InvalidCpf;
 
 /// Eleven digits whose two check digits match. It cannot print itself whole; its memory is wiped

@@ -14,7 +14,7 @@ const MAX_LABEL: usize = 63;
 
 /// Not an address that is taken here. Never says which text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the e-mail address is not valid")]
+#[error("the e-mail address is invalid")]
 pub struct InvalidEmail;
 
 /// An address whose syntax was checked. It cannot print itself whole.

@@ -13,16 +13,16 @@ const MAX_NAME: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProfile {
     /// `nome_completo`
-    #[error("a full name has 1 to 200 characters, no control characters and no space at its ends")]
+    #[error("a full name must have 1 to 200 characters, no control characters and no space at either end")]
     Name,
     /// `oab`
-    #[error("an OAB number has 1 to 7 digits, perhaps followed by one letter")]
+    #[error("an OAB number must have 1 to 7 digits, optionally followed by one letter")]
     Oab,
     /// `uf_oab`
-    #[error("the state is not one of the 27 of Brazil")]
+    #[error("the state must be one of the 27 federative units of Brazil")]
     State,
     /// Only one of `oab` and `uf_oab`.
-    #[error("an OAB number and its state belong together")]
+    #[error("an OAB number and its state must be set together")]
     HalfAnOab,
     /// `auth_user_id`
     #[error("the id at the provider is not a UUID")]

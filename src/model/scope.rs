@@ -13,7 +13,7 @@ pub const MAX_SCOPE_LENGTH: usize = 128;
 pub enum InvalidScope {
     /// Not what RFC 6749 section 3.3 takes, or longer than 128 bytes.
     #[error(
-        "a scope is 1 to 128 characters of visible ASCII, without a space, a quote or a backslash"
+        "a scope must be 1 to 128 characters of visible ASCII, without a space, a quote or a backslash"
     )]
     Scope,
     /// More than 256 scopes.

@@ -76,7 +76,7 @@ impl From<Mark> for String {
 
 /// A text is none that [`Mark::text`] wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a mark")]
+#[error("not a valid revocation key")]
 pub struct InvalidMark;
 
 impl TryFrom<String> for Mark {

@@ -121,18 +121,18 @@ impl Registry {
 pub enum Refusal {
     /// Out of bounds.
     #[error(
-        "the name of a client is 1 to 128 letters, digits, \".\", \"_\" and \"-\", and begins with a \
+        "the name of a client must be 1 to 128 letters, digits, \".\", \"_\" and \"-\", and begin with a \
          letter"
     )]
     InvalidName,
     /// Out of bounds.
-    #[error("a secret is made for 1s to 3650d, or without an end")]
+    #[error("the lifetime of a secret must be 1s to 3650d")]
     InvalidLifetime,
     /// As many count as may.
-    #[error("two secrets of this client count already, or 1,000 in all: revoke one first")]
+    #[error("this client has two valid secrets already, or there are 1,000 in total: revoke one first")]
     TooMany,
     /// None that was not revoked is meant.
-    #[error("there is no such client, or it was revoked already")]
+    #[error("there is no such secret or client, or it is already revoked")]
     Unknown,
 }
 

@@ -88,10 +88,10 @@ pub enum Malformed {
     #[error("is empty, longer than 4096 bytes, or has white space or control characters")]
     Text,
     /// Not one of the six.
-    #[error("begins with no scheme that is known here")]
+    #[error("does not begin with a known scheme")]
     Scheme,
     /// A host or a port.
-    #[error("has a host or a port that is none")]
+    #[error("has an invalid host or port")]
     Host,
     /// Several where one is meant, or more than 32.
     #[error("names too many servers")]
@@ -100,10 +100,10 @@ pub enum Malformed {
     #[error("has a user or a password that is not percent-encoded text")]
     Login,
     /// What follows the servers.
-    #[error("has a path that is not what this scheme takes")]
+    #[error("has a path that this scheme does not allow")]
     Path,
     /// What follows `?`.
-    #[error("has a parameter that is not known here")]
+    #[error("has an unknown parameter")]
     Parameter,
 }
 

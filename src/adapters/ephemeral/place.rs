@@ -50,7 +50,7 @@ impl Table {
         match answer {
             Ok(answer) => {
                 if !self.up.swap(true, Ordering::Relaxed) {
-                    tracing::info!(event = "ephemeral.up", "the database answers again");
+                    tracing::info!(event = "ephemeral.up", "the database can be reached again");
                 }
                 Ok(answer)
             }
@@ -59,7 +59,7 @@ impl Table {
                     tracing::warn!(
                         event = "ephemeral.down",
                         reason = %fault,
-                        "the database cannot be asked: each gateway limits by itself, and tickets are refused"
+                        "the database cannot be reached: each gateway limits by itself, and tickets are rejected"
                     );
                 }
                 Err(OutOfReach)

@@ -201,7 +201,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         let value = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
         if value.is_none() {
             let kind = self.kind;
-            tracing::warn!(kind, "a ticket was not of this gateway's making and does not count");
+            tracing::warn!(kind, "a ticket was not issued by this gateway or its peers and was rejected");
         }
         value
     }

@@ -77,7 +77,7 @@ impl Hints {
             teller.waiting.store(false, Ordering::Release);
             let told = timeout(TIMEOUT, sqlx::raw_sql(TELL).execute(&teller.pool)).await;
             if !matches!(told, Ok(Ok(_))) {
-                tracing::debug!("other processes got no hint and learn of it when they ask");
+                tracing::debug!("notifying other processes failed; they detect the change by polling");
             }
         });
     }
@@ -114,7 +114,7 @@ impl Listener {
     /// Waits for the next hint, for ever where none can come. Wherever one may have been lost, that is one.
     pub async fn hint(&mut self) {
         while let Err(error) = self.next().await {
-            tracing::debug!(%error, "no hints of changes are heard for now");
+            tracing::debug!(%error, "listening for change notifications failed");
             self.listener = None;
             sleep(PAUSE).await;
         }

@@ -41,7 +41,7 @@ pub(super) struct Upgrade {
 impl Connect for Upgrade {
     async fn connect(&self, address: &SocketAddr) -> Result<Stream> {
         let Some(address) = address.as_inet() else {
-            return Error::e_explain(ErrorType::ConnectError, "not an address of the internet");
+            return Error::e_explain(ErrorType::ConnectError, "not an IP address");
         };
         let connected = tokio::time::timeout(self.connect, TcpStream::connect(address)).await;
         let tcp = connected

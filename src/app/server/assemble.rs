@@ -63,7 +63,7 @@ pub enum Fault {
         source: std::io::Error,
     },
     /// A socket was handed over, and nothing is configured to listen there.
-    #[error("a socket on {0} was handed over, but there is no listener of that address")]
+    #[error("a socket on {0} was inherited, but no listener has that address")]
     LeftOver(SocketAddr),
     /// Anything else that is missing.
     #[error("{part}: {cause}")]

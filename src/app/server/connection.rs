@@ -131,7 +131,7 @@ impl Service {
         .into_bytes();
         answer.extend_from_slice(&body);
         if let Err(error) = stream.answer_and_close(&answer).await {
-            tracing::debug!(%error, "the caller left before the refusal was written");
+            tracing::debug!(%error, "the client disconnected before the response was written");
         }
     }
 

@@ -77,7 +77,7 @@ pub(super) fn tell_stopping() {
 
 fn tell(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(false, &[state]) {
-        tracing::warn!(%error, "the supervisor could not be told");
+        tracing::warn!(%error, "notifying the service manager failed");
     }
 }
 

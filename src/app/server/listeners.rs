@@ -48,7 +48,7 @@ impl Acceptor {
             match accepted {
                 Ok((tcp, peer)) => self.admit(tcp, Ends { peer, listener: listener.address }),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(%error, "accepting a connection failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -110,7 +110,7 @@ impl Acceptor {
         snapshot: Arc<Snapshot>,
     ) {
         if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%error, "the caller left at once");
+            tracing::debug!(%error, "the client disconnected at once");
             return;
         }
         let limits = snapshot.limits.clone();

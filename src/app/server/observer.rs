@@ -72,10 +72,10 @@ impl Observer {
             (true, false) => tracing::error!(
                 event = "clock.wrong",
                 offset,
-                "the clock differs from the database's: tokens may count too early, too late or nowhere"
+                "the clock differs from the database's: tokens may be valid too early, too late or not at all"
             ),
             (false, true) => {
-                tracing::info!(event = "clock.right", offset, "the clock is right again");
+                tracing::info!(event = "clock.right", offset, "the clock agrees with the database's again");
             }
             (true, true) | (false, false) => {}
         }

@@ -169,7 +169,7 @@ impl Revocation {
     }
 
     fn record(&self, held: &Held) {
-        tracing::info!(requestId = held.request_id.as_str(), "an exchange ended by a revocation");
+        tracing::info!(requestId = held.request_id.as_str(), "request aborted by a revocation");
         let reason = Ending::Revoked.as_str();
         self.metrics.stream_closed(reason);
         let event = Event { reason: Some(reason), ..held.event(Name::StreamClosed) };

@@ -54,7 +54,7 @@ pub fn run(file: &Path) -> Result<(), Fault> {
 /// enough.
 fn raise_descriptor_limit() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+        tracing::warn!(%error, "raising the limit of open files failed");
     }
 }
 
@@ -69,7 +69,7 @@ async fn serve(config: Config, inherited: Inherited) -> Result<(), Fault> {
     background.spawn(gate.ephemeral.clone().run());
     // Who is served before that would be counted here alone, and no ticket would be made or count.
     if tokio::time::timeout(FIRST_ATTEMPT, gate.ephemeral.until_known()).await.is_err() {
-        tracing::warn!(event = "ephemeral.late", "serving without knowing whether Redis answers");
+        tracing::warn!(event = "ephemeral.late", "Redis has not responded yet; serving without it");
     }
     let mut accepting = JoinSet::new();
     let closing = gate.begin(&config, &mut background, &mut accepting);
@@ -92,7 +92,7 @@ fn listen_for(kind: SignalKind) -> Result<Signal, Fault> {
 
 async fn hang_up(handle: reload::Handle) {
     if let Err(error) = reload::watch::on_hangup(handle).await {
-        tracing::error!(%error, "SIGHUP cannot be listened for");
+        tracing::error!(%error, "the SIGHUP handler could not be installed");
     }
 }
 
@@ -169,7 +169,7 @@ impl Closing {
         tokio::time::sleep(self.delay).await;
         stop.send_replace(true);
         self.acceptor.say_close().await;
-        tracing::info!(event = "server.closing", "no more connections are accepted");
+        tracing::info!(event = "server.closing", "no longer accepting connections");
         while accepting.join_next().await.is_some() {}
         let emptied = async {
             tokio::select! {
@@ -179,7 +179,7 @@ impl Closing {
             }
         };
         if tokio::time::timeout(self.timeout, emptied).await.is_err() {
-            tracing::warn!("connections are still open after the drain's time-out");
+            tracing::warn!("connections still open after drain.timeout");
         }
     }
 

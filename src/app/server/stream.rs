@@ -147,7 +147,7 @@ impl GuardedStream {
 
     fn inspect(&mut self, bounds: &HeadBounds, searched: usize) -> Result<Option<Request>, End> {
         let refused = |malformed: Malformed| {
-            tracing::debug!(reason = %malformed, "request head refused");
+            tracing::debug!(reason = %malformed, "request head rejected");
             End::Refused(malformed.code())
         };
         let Some(end) = head::find_end(&self.input, searched) else {

@@ -51,7 +51,7 @@ async fn issue(
     let issued = tickets
         .issue(principal, target.host(), target.path(), now)
         .await
-        .map_err(|fault| arrival.failed("a ticket could not be made", &fault))?;
+        .map_err(|fault| arrival.failed("creating a ticket failed", &fault))?;
     let ticket = issued.map_err(|refusal| refused(&arrival, refusal))?;
     let given = Given { ticket: Told(ticket), expires_in: ticket::LIFETIME.as_secs() };
     Ok(no_store(Body(given).into_response()))

@@ -24,7 +24,7 @@ pub fn router(metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Router {
 /// Serves the ops address until the process ends.
 pub async fn serve(listener: TcpListener, router: Router) {
     if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "the ops address is not served any more");
+        tracing::error!(%error, "the ops listener stopped");
     }
 }
 

@@ -74,14 +74,14 @@ pub(super) fn waited_for_caller(error: &Error, session: &mut Session) -> bool {
 
 /// The upstream switches to what nobody asked for.
 fn unasked() -> Box<Error> {
-    Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up()
+    Error::explain(ErrorType::InvalidHTTPHeader, "unexpected 101 response").into_up()
 }
 
 /// An answer's end has one meaning (RFC 9112 section 6): no coding but `chunked`, and that in HTTP/1.1 only;
 /// one plain length; never both.
 fn check_framing(response: &ResponseHeader) -> Result<()> {
     let malformed = || {
-        Error::explain(ErrorType::InvalidHTTPHeader, "an answer without one clear end").into_up()
+        Error::explain(ErrorType::InvalidHTTPHeader, "response with ambiguous framing").into_up()
     };
     let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
     let length = lengths.next();

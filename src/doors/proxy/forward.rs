@@ -245,7 +245,7 @@ pub(super) fn assertion(
     match assertions.find_or_issue(keys, principal, audience, clock::now()) {
         Ok(assertion) => Ok(Some(assertion)),
         Err(fault) => {
-            tracing::error!(error = %fault, "an assertion cannot be signed");
+            tracing::error!(error = %fault, "signing an assertion failed");
             Err(Error::explain(ErrorType::InternalError, "no assertion"))
         }
     }

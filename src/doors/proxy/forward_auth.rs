@@ -40,7 +40,7 @@ pub(super) fn read(
     asking: &CanonicalRequest,
 ) -> Result<Question, Code> {
     if !forwarded::is_trusted(connection.peer.ip(), &snapshot.trusted_proxies) {
-        tracing::debug!(peer = %connection.peer.ip(), "asked by a peer that is no trusted proxy");
+        tracing::debug!(peer = %connection.peer.ip(), "forward auth request from a peer that is not a trusted proxy");
         return Err(Code::Forbidden);
     }
     let appended = asking.path_and_query().as_str().strip_prefix(PATH);
@@ -63,7 +63,7 @@ pub(super) fn read(
         headers: &headers,
     };
     let canonical = CanonicalRequest::parse(&arrived).map_err(|ambiguity| {
-        tracing::debug!(reason = %ambiguity, "asked about a request that is ambiguous");
+        tracing::debug!(reason = %ambiguity, "forward auth request for an ambiguous request");
         ambiguity.code()
     })?;
     Ok(Question { method, canonical })

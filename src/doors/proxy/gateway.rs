@@ -303,7 +303,7 @@ impl ProxyHttp for Gateway {
             session.set_keepalive(None);
             let written = respond::refuse(session, &code.into(), &context.request_id).await;
             if let Err(error) = written {
-                tracing::debug!(%error, "the caller left before the refusal was written");
+                tracing::debug!(%error, "the client disconnected before the response was written");
             }
         }
         let error_code = if gone { 0 } else { code.map_or(0, Code::status) };

@@ -219,7 +219,7 @@ fn read(
     };
     let parsed = request.uri.path_and_query();
     let canonical = CanonicalRequest::parse_shared(&arrived, parsed).map_err(|ambiguity| {
-        tracing::debug!(reason = %ambiguity, "request refused as ambiguous");
+        tracing::debug!(reason = %ambiguity, "ambiguous request rejected");
         ambiguity.code()
     })?;
     if misdirected(connection, canonical.host()) || outdated(snapshot, connection) {

@@ -28,7 +28,7 @@ pub(super) fn finished(
             requestId = context.request_id.as_str(),
             code = code.as_str(),
             status,
-            "request refused"
+            "request rejected"
         );
     }
     let is_open = context.websocket.as_ref().is_some_and(|websocket| websocket.is_open());

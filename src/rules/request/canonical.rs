@@ -42,52 +42,52 @@ pub enum Ambiguity {
     #[error("the request target is too long")]
     TargetTooLong,
     /// A control character or a space, raw or (control characters) encoded.
-    #[error("a control character in the request target")]
+    #[error("the request target has a control character")]
     Control,
     /// A raw octet beyond ASCII.
-    #[error("a raw octet beyond ASCII in the request target")]
+    #[error("the request target has a raw non-ASCII byte")]
     NotAscii,
     /// Encoded octets that are not UTF-8, or not in its shortest form.
-    #[error("encoded octets that are not UTF-8")]
+    #[error("the encoded bytes are not UTF-8")]
     NotUtf8,
     /// `#`
-    #[error("a fragment in the request target")]
+    #[error("the request target has a fragment")]
     Fragment,
     /// `\`, raw or encoded.
-    #[error("a backslash in the path")]
+    #[error("the path has a backslash")]
     Backslash,
     /// `%2F`
-    #[error("an encoded slash in the path")]
+    #[error("the path has an encoded slash")]
     EncodedSlash,
     /// A percent sign without two hexadecimal digits.
-    #[error("a malformed percent encoding")]
+    #[error("a percent encoding is malformed")]
     MalformedPercent,
     /// `%25` and two hexadecimal digits: an upstream that decodes twice sees another path.
-    #[error("a percent encoding inside a percent encoding")]
+    #[error("a percent encoding is nested")]
     DoubleEncoding,
     /// `.` or `..`, raw or encoded.
-    #[error("a dot segment in the path")]
+    #[error("the path has a dot segment")]
     DotSegment,
     /// `//`
-    #[error("an empty segment in the path")]
+    #[error("the path has an empty segment")]
     EmptySegment,
     /// `;`, raw or encoded.
-    #[error("a path parameter")]
+    #[error("the path has a path parameter")]
     PathParameter,
     /// An octet that a query cannot have.
     #[error("the query is malformed")]
     Query,
     /// No `Host` and no `:authority`.
-    #[error("no host is named")]
+    #[error("there is no Host")]
     HostMissing,
     /// More than one `Host`.
-    #[error("more than one Host")]
+    #[error("there is more than one Host")]
     HostRepeated,
     /// Not `host[:port]`.
     #[error("the host is malformed")]
     HostMalformed,
     /// `Host` differs from `:authority` or from the absolute URI's authority.
-    #[error("two hosts that differ")]
+    #[error("Host and the request target differ")]
     HostDiffers,
 }
 

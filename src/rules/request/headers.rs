@@ -57,7 +57,7 @@ impl Default for IdentityHeaders {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidIdentityHeaders {
     /// Two names that upstreams may take for one.
-    #[error("the identity headers {0} and {1} are one name to some upstreams")]
+    #[error("the identity headers {0} and {1} are the same name to some upstreams")]
     Same(HeaderName, HeaderName),
     /// A name with a meaning of its own.
     #[error("{0} cannot be an identity header")]

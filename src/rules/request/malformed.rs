@@ -6,19 +6,19 @@ use crate::model::Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Malformed {
     /// The head does not end with an empty line, or something follows it.
-    #[error("the head is not complete")]
+    #[error("the request head is incomplete")]
     Incomplete,
     /// More than one empty line before the request line (RFC 9112 section 2.2).
-    #[error("empty lines before the request line")]
+    #[error("there are empty lines before the request line")]
     EmptyLines,
     /// A line feed without a carriage return.
     #[error("a line ends without a carriage return")]
     BareLineFeed,
     /// A carriage return without a line feed.
-    #[error("a carriage return inside a line")]
+    #[error("a line has a bare carriage return")]
     BareCarriageReturn,
     /// NUL or another control character.
-    #[error("a control character")]
+    #[error("there is a control character")]
     Control,
     /// Not `method SP target SP version`.
     #[error("the request line is malformed")]
@@ -36,16 +36,16 @@ pub enum Malformed {
     #[error("the request target is too long")]
     TargetTooLong,
     /// Neither HTTP/1.0 nor HTTP/1.1.
-    #[error("the version is not spoken here")]
+    #[error("the HTTP version is not supported")]
     Version,
     /// Empty, with an octet that is no `tchar`, or with white space before the colon.
     #[error("a field name is malformed")]
     FieldName,
     /// A line that starts with white space (RFC 9112 section 5.2).
-    #[error("a folded field line")]
+    #[error("a field line is folded")]
     Folding,
     /// More fields than the limit.
-    #[error("too many header fields")]
+    #[error("there are too many header fields")]
     TooManyFields,
     /// A larger head than the limit.
     #[error("the header fields are too large")]
@@ -57,10 +57,10 @@ pub enum Malformed {
     #[error("Transfer-Encoding is malformed")]
     TransferEncoding,
     /// Content-Length and Transfer-Encoding (RFC 9112 section 6.1).
-    #[error("two framings of one body")]
+    #[error("Content-Length and Transfer-Encoding conflict")]
     TwoFramings,
     /// A chunked body that is not as RFC 9112 section 7.1 has it, or has too much beside its data.
-    #[error("the chunks of the body are malformed")]
+    #[error("the chunked body is malformed")]
     Chunks,
     /// Missing, repeated or malformed.
     #[error("Host is missing, repeated or malformed")]
@@ -73,10 +73,10 @@ pub enum Malformed {
     #[error("the expectation cannot be met")]
     Expectation,
     /// A WebSocket handshake with a body, which no side can tell from the first frames.
-    #[error("an upgrade with a body")]
+    #[error("an upgrade request has a body")]
     UpgradeWithBody,
     /// A field that HTTP/2 does not have (RFC 9113 section 8.2.2).
-    #[error("a connection-specific field in HTTP/2")]
+    #[error("HTTP/2 request with a connection-specific field")]
     ConnectionSpecific,
 }
 

@@ -28,13 +28,13 @@ impl HostPattern {
             None => (text, false),
         };
         let authority = Authority::parse(name.as_bytes()).ok_or(InvalidPattern(
-            "a host is a DNS name in ASCII, an IP address ([…] for IPv6), or `*.` and a name",
+            "a host must be a DNS name in ASCII, an IP address ([…] for IPv6), or `*.` and a name",
         ))?;
         if name.contains(':') && !name.ends_with(']') {
-            return Err(InvalidPattern("a host is matched without its port"));
+            return Err(InvalidPattern("a host must not have a port"));
         }
         if wildcard && matches!(authority.host, Host::Address(_)) {
-            return Err(InvalidPattern("`*.` goes before a name, not before an address"));
+            return Err(InvalidPattern("`*.` must be followed by a name, not by an address"));
         }
         Ok(Self { name: authority.host.to_string().into(), wildcard })
     }
@@ -85,10 +85,10 @@ impl PathPattern {
     /// that requests are brought into.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
         if text.len() > MAX_PATTERN {
-            return Err(InvalidPattern("a path pattern is at most 1024 bytes long"));
+            return Err(InvalidPattern("a path pattern must have at most 1024 bytes"));
         }
         let path =
-            text.strip_prefix('/').ok_or(InvalidPattern("a path pattern starts with a slash"))?;
+            text.strip_prefix('/').ok_or(InvalidPattern("a path pattern must start with a slash"))?;
         let mut segments = Vec::new();
         let mut names = Vec::new();
         let mut written = path.split('/').peekable();
@@ -97,7 +97,7 @@ impl PathPattern {
             segments.push(parse_segment(segment, last, &mut names)?);
         }
         if segments.len() > MAX_SEGMENTS {
-            return Err(InvalidPattern("a path pattern has at most 32 segments"));
+            return Err(InvalidPattern("a path pattern must have at most 32 segments"));
         }
         Ok(Self { text: text.into(), segments: segments.into() })
     }
@@ -126,13 +126,13 @@ fn parse_segment<'a>(
     };
     let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     if name.is_empty() || !name.chars().all(fits) {
-        return Err(InvalidPattern("a name in braces is letters, digits and `_`"));
+        return Err(InvalidPattern("a name in braces must be letters, digits and `_`"));
     }
     if parsed == Segment::Rest && !last {
-        return Err(InvalidPattern("`{*rest}` is the last segment"));
+        return Err(InvalidPattern("`{*rest}` must be the last segment"));
     }
     if names.contains(&name) {
-        return Err(InvalidPattern("a name stands twice in the pattern"));
+        return Err(InvalidPattern("a name occurs twice in the pattern"));
     }
     names.push(name);
     Ok(parsed)
@@ -140,24 +140,24 @@ fn parse_segment<'a>(
 
 fn parse_literal(segment: &str, last: bool) -> Result<Segment, InvalidPattern> {
     if segment.contains(['{', '}']) {
-        return Err(InvalidPattern("braces take a whole segment"));
+        return Err(InvalidPattern("braces must enclose a whole segment"));
     }
     if segment.contains(['?', '#']) {
-        return Err(InvalidPattern("a path pattern has no query and no fragment"));
+        return Err(InvalidPattern("a path pattern must not have a query or fragment"));
     }
     if segment.contains('*') {
-        return Err(InvalidPattern("a wildcard is written `{name}` or `{*rest}`"));
+        return Err(InvalidPattern("a wildcard must be written `{name}` or `{*rest}`"));
     }
     if segment.is_empty() && !last {
-        return Err(InvalidPattern("a path pattern has no empty segments"));
+        return Err(InvalidPattern("a path pattern must not have empty segments"));
     }
     let path = format!("/{segment}");
     let canonical = canonical_path(path.as_bytes()).map_err(|_| {
-        InvalidPattern("requests with this path are refused: it has no single meaning")
+        InvalidPattern("requests with this path are rejected as ambiguous")
     })?;
     if *canonical != *path.as_bytes() {
         return Err(InvalidPattern(
-            "not in canonical form: letters and digits stand unencoded, hexadecimal digits in upper case",
+            "not in canonical form: letters and digits must not be encoded, hexadecimal digits must be upper case",
         ));
     }
     let mut buffer = [0; MAX_PATTERN];

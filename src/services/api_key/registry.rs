@@ -66,7 +66,7 @@ impl KnownKey {
             && !self.networks.iter().any(|network| network.contains(&client));
         if expired || elsewhere {
             let reason = if expired { "expired" } else { "network" };
-            tracing::debug!(reason, id = self.id.get(), "an API key was refused");
+            tracing::debug!(reason, id = self.id.get(), "API key rejected");
         }
         !expired && !elsewhere
     }
@@ -179,7 +179,7 @@ impl Registry {
             let found = load(find).await?;
             let known = found.filter(|found| found.revoked_at.is_none()).map(KnownKey::new);
             let known = known.transpose().map_err(|error| {
-                tracing::error!(%error, "an API key cannot be used");
+                tracing::error!(%error, "a stored API key is invalid");
                 Unknowable
             })?;
             let known = known.map(Arc::new);

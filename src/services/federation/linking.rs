@@ -65,7 +65,7 @@ impl Linking {
         let answer = timeout(PATIENCE, async {
             let _turn = self.turns.acquire().await.map_err(|_| Unknowable)?;
             self.find_or_begin(settings, accounts, claims, now).await.map_err(|fault| {
-                tracing::error!(error = %fault, "the account of a provider's token cannot be found");
+                tracing::error!(error = %fault, "looking up the account of a provider's token failed");
                 Unknowable
             })
         });
@@ -247,7 +247,7 @@ async fn create(
 ) -> Result<Option<UserId>, Fault> {
     let Some(roles) = &accounts.create else { return Ok(None) };
     if !is_free(transaction, claims).await? {
-        tracing::warn!("a provider's subject has a name that is not its own: it is refused");
+        tracing::warn!("a provider's subject has a reserved name and is rejected");
         return Ok(None);
     }
     let email = match &claims.verified_email {

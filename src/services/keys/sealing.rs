@@ -14,7 +14,7 @@ use crate::model::{Secret, random};
 
 /// It cannot be sealed or opened: another key, another row, or not what was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it cannot be sealed or opened with the key at hand")]
+#[error("it cannot be encrypted or decrypted with the present key")]
 pub struct Unopened;
 
 impl From<Unspecified> for Unopened {

@@ -44,7 +44,7 @@ fn row(user: UserId) -> String {
 }
 
 fn failed(unopened: Unopened) -> Fault {
-    Fault(format!("the secret of a second factor: {unopened}"))
+    Fault(format!("the secret of a second factor cannot be decrypted: {unopened}"))
 }
 
 #[cfg(test)]

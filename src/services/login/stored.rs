@@ -35,7 +35,7 @@ pub enum UnusableHash {
     Unknown,
     /// Above its bounds.
     #[error(
-        "costs too much (bcrypt: cost 4 to 14; Argon2: at most 256 MiB, 10 passes, 16 lanes, and 1 GiB of memory times passes)"
+        "is too expensive (bcrypt: cost 4 to 14; Argon2: at most 256 MiB, 10 passes, 16 lanes, and 1 GiB of memory times passes)"
     )]
     TooCostly,
 }

@@ -66,7 +66,7 @@ impl Hints {
         let mut committed = self.store.committed();
         while committed.changed().await.is_ok() {
             if redis.publish().await.is_err() {
-                tracing::debug!("other gateways got no hint by Redis");
+                tracing::debug!("notifying other gateways through Redis failed");
             }
         }
     }

@@ -58,7 +58,7 @@ impl Renewal {
         let mut told = Vec::with_capacity(BATCH);
         while self.receiver.recv_many(&mut told, BATCH).await > 0 {
             if let Err(fault) = self.write(&told).await {
-                tracing::warn!(error = %fault, "the use of sessions could not be written down");
+                tracing::warn!(error = %fault, "recording the use of sessions failed");
             }
             told.clear();
             tokio::time::sleep(PERIOD).await;

@@ -100,7 +100,7 @@ impl Sweep {
         loop {
             ticks.tick().await;
             if let Err(fault) = self.sweep((self.clock)()).await {
-                tracing::warn!(error = %fault, "what is over could not be removed");
+                tracing::warn!(error = %fault, "removing expired rows failed");
             }
         }
     }

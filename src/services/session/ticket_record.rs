@@ -64,7 +64,7 @@ impl std::convert::From<Ticket> for Written {
 
 /// It is not what this version writes.
 #[derive(Debug, thiserror::Error)]
-#[error("a ticket is not what this version writes")]
+#[error("a ticket has an unknown format")]
 pub(super) struct Unreadable;
 
 impl TryFrom<Written> for Ticket {

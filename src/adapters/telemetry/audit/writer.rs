@@ -174,7 +174,7 @@ impl Shared {
             let lost = u64::try_from(lost).unwrap_or(u64::MAX);
             self.dropped.fetch_add(lost, Ordering::Relaxed);
             if self.healthy.load(Ordering::Relaxed) {
-                tracing::error!(%error, "the audit file cannot be written");
+                tracing::error!(%error, "writing the audit file failed");
             }
         }
         self.healthy.store(healthy, Ordering::Relaxed);

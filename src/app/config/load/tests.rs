@@ -263,18 +263,18 @@ fn certificates_that_cannot_be_used_are_told_where_they_are_named() {
     place.write_pair("b.pem", "b.key", 4000);
     let told = place.problems();
     for (line, part) in [
-        ("guarita.toml:5: listeners[0].tls.certificates[0].certificate: ", "belong together"),
+        ("guarita.toml:5: listeners[0].tls.certificates[0].certificate: ", "do not match"),
         (
             "guarita.toml:6: listeners[0].tls.certificates[1].certificate: ",
             "none.pem cannot be read",
         ),
         (
             "guarita.toml:7: listeners[0].tls.certificates[2].certificate: ",
-            "no readable certificate",
+            "no valid certificate",
         ),
         ("guarita.toml:10: listeners[1].tls: ", "complete pair"),
         ("guarita.toml:12: listeners[2].address: ", "twice"),
-        ("guarita.toml:14: listeners[2].client_auth.ca: ", "no readable certificate"),
+        ("guarita.toml:14: listeners[2].client_auth.ca: ", "no valid certificate"),
     ] {
         let found = told.iter().any(|told| told.starts_with(line) && told.contains(part));
         assert!(found, "{line}…{part}\n{}", told.join("\n"));

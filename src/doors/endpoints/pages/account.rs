@@ -158,7 +158,7 @@ impl Desk {
         let Some(caller) = arrival.enrolling() else { return Ok(page.redirect(SIGN_IN)) };
         let Some(user) = caller.identity().user() else { return Ok(page.redirect(SIGN_IN)) };
         let found = self.overviews.find(user).await;
-        let found = found.map_err(|fault| arrival.failed("an account cannot be shown", &fault))?;
+        let found = found.map_err(|fault| arrival.failed("reading an account failed", &fault))?;
         let Some(overview) = found else { return Ok(page.redirect(SIGN_IN)) };
         let demanded = arrival.principal.is_none();
         let sessions = if demanded { Vec::new() } else { self.rows(arrival, &page).await? };

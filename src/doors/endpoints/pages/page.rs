@@ -159,7 +159,7 @@ impl Page {
     /// The answer. What a template cannot render is a fault of ours.
     pub(super) fn render(&self, status: StatusCode, template: &impl Template) -> Response {
         let Ok(html) = template.render() else {
-            tracing::error!("a page cannot be rendered");
+            tracing::error!("rendering a page failed");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
         let mut response = (status, html).into_response();

@@ -90,7 +90,7 @@ impl fmt::Display for Colour {
 
 /// Not `#rrggbb`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not a colour as in \"#1b5e8c\"")]
+#[error("is not a colour, for example \"#1b5e8c\"")]
 pub struct InvalidColour;
 
 impl FromStr for Colour {

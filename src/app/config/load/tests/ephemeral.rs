@@ -21,8 +21,8 @@ fn rates_and_tickets_are_in_memory_until_redis_is_named() {
 #[test]
 fn what_cannot_be_meant_of_redis_is_told_without_its_password() {
     for (text, said) in [
-        ("redis = \"http://u:hunter2@a\"", "store.redis: begins with no scheme"),
-        ("redis = \"redis://u:hunter2@a:0\"", "store.redis: has a host or a port"),
+        ("redis = \"http://u:hunter2@a\"", "store.redis: does not begin with a known scheme"),
+        ("redis = \"redis://u:hunter2@a:0\"", "store.redis: has an invalid host or port"),
         ("redis = \"redis-cluster://u:hunter2@a/1\"", "store.redis: has a path"),
         ("redis = \"redis://a\"\nredis_file = \"x\"", "store.redis_file: is set twice"),
         ("redis_file = \"missing\"", "store.redis_file: missing cannot be read"),
