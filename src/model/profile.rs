@@ -13,7 +13,9 @@ const MAX_NAME: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProfile {
     /// `nome_completo`
-    #[error("a full name must have 1 to 200 characters, no control characters and no space at either end")]
+    #[error(
+        "a full name must have 1 to 200 characters, no control characters and no space at either end"
+    )]
     Name,
     /// `oab`
     #[error("an OAB number must have 1 to 7 digits, optionally followed by one letter")]

@@ -129,7 +129,9 @@ pub enum Refusal {
     #[error("the lifetime of a secret must be 1s to 3650d")]
     InvalidLifetime,
     /// As many count as may.
-    #[error("this client has two valid secrets already, or there are 1,000 in total: revoke one first")]
+    #[error(
+        "this client has two valid secrets already, or there are 1,000 in total: revoke one first"
+    )]
     TooMany,
     /// None that was not revoked is meant.
     #[error("there is no such secret or client, or it is already revoked")]

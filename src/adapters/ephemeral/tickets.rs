@@ -201,7 +201,10 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         let value = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
         if value.is_none() {
             let kind = self.kind;
-            tracing::warn!(kind, "a ticket was not issued by this gateway or its peers and was rejected");
+            tracing::warn!(
+                kind,
+                "a ticket was not issued by this gateway or its peers and was rejected"
+            );
         }
         value
     }

@@ -62,7 +62,8 @@ impl Smtp {
         if name.chars().any(char::is_control) {
             return Err("the sender's name has control characters".to_owned());
         }
-        let address = address(&settings.sender).ok_or("the sender is not an address by RFC 5321")?;
+        let address =
+            address(&settings.sender).ok_or("the sender is not an address by RFC 5321")?;
         let domain = address.domain().to_owned();
         let mut builder =
             AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&*settings.server)
@@ -135,8 +136,10 @@ fn protection(settings: &Settings) -> Result<Protection, String> {
     let mut parameters = TlsParameters::builder(settings.server.to_string());
     if let Some(pem) = &settings.ca {
         let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        for der in
-            parsed.ok().filter(|ca| !ca.is_empty()).ok_or("the CA has no valid certificates in PEM")?
+        for der in parsed
+            .ok()
+            .filter(|ca| !ca.is_empty())
+            .ok_or("the CA has no valid certificates in PEM")?
         {
             let ca = Certificate::from_der(der.to_vec()).map_err(|error| told(&error))?;
             parameters = parameters.add_root_certificate(ca);

@@ -77,7 +77,9 @@ impl Hints {
             teller.waiting.store(false, Ordering::Release);
             let told = timeout(TIMEOUT, sqlx::raw_sql(TELL).execute(&teller.pool)).await;
             if !matches!(told, Ok(Ok(_))) {
-                tracing::debug!("notifying other processes failed; they detect the change by polling");
+                tracing::debug!(
+                    "notifying other processes failed; they detect the change by polling"
+                );
             }
         });
     }

@@ -88,7 +88,9 @@ impl Server {
 
     fn parse(database: &str) -> Result<Self, String> {
         if database.len() > MAX_URL || database.chars().any(char::is_control) {
-            return Err(format!("the URL must have at most {MAX_URL} bytes and no control characters"));
+            return Err(format!(
+                "the URL must have at most {MAX_URL} bytes and no control characters"
+            ));
         }
         // What the library says of a URL may quote it.
         let options = AnyConnectOptions::from_str(database)

@@ -38,7 +38,8 @@ impl Material {
     /// The name to verify.
     pub(super) fn name_of(&self, server: &Server) -> Result<String, &'static str> {
         let name = self.server_name.as_deref().unwrap_or(&server.host);
-        ServerName::try_from(name).map_err(|_| "the server's host is not a name that can be verified")?;
+        ServerName::try_from(name)
+            .map_err(|_| "the server's host is not a name that can be verified")?;
         Ok(name.to_owned())
     }
 }
@@ -64,7 +65,8 @@ fn wrap(certificates: Vec<Vec<u8>>) -> Vec<WrappedX509> {
 
 fn identity(chain: &[u8], key: &str) -> Result<CertKey, &'static str> {
     let chain = certificates(chain)?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| "the key is not a private key in PEM")?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|_| "the key is not a private key in PEM")?;
     let certificates = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)

@@ -76,7 +76,9 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
 fn parse_network(text: &str) -> Result<IpNet, &'static str> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     let network = text.parse::<IpNet>().or_else(|_| address());
-    network.map(|network| network.trunc()).map_err(|_| "must be an IP address or a network in CIDR notation")
+    network
+        .map(|network| network.trunc())
+        .map_err(|_| "must be an IP address or a network in CIDR notation")
 }
 
 /// Runs the command.

@@ -71,7 +71,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 fn examine(arguments: &Arguments) -> Result<(), Failure> {
     let mail_to = arguments.mail_to.as_deref().map(EmailAddress::parse).transpose();
-    let mail_to = mail_to.map_err(|_| Failure::Refused("--mail-to: not an e-mail address".into()))?;
+    let mail_to =
+        mail_to.map_err(|_| Failure::Refused("--mail-to: not an e-mail address".into()))?;
     let config = config::load(&arguments.config).map_err(|problems| {
         Failure::Refused(format!("the configuration is invalid:\n{problems}"))
     })?;
@@ -121,9 +122,13 @@ async fn ask_providers(config: &Config) -> Vec<Found> {
 async fn ask_database(config: &Config) -> (Found, Option<Timestamp>) {
     match Store::probe(&config.store).await {
         Ok(Probed::Ready(last)) => (Found::Well("database".into()), last),
-        Ok(Probed::Missing) => {
-            (wrong("database: it does not exist yet", "run guarita migrate, or start the gateway once"), None)
-        }
+        Ok(Probed::Missing) => (
+            wrong(
+                "database: it does not exist yet",
+                "run guarita migrate, or start the gateway once",
+            ),
+            None,
+        ),
         Ok(Probed::Outdated) => {
             (wrong("database: its schema is of another version", "run guarita migrate"), None)
         }
@@ -155,7 +160,9 @@ async fn ask_redis(config: &Config) -> Vec<Found> {
     let settings = match &config.ephemeral {
         ephemeral::Settings::Redis(settings) => settings,
         ephemeral::Settings::Database => {
-            return vec![Found::Unused("Redis: rate limits and tickets are kept in the database".into())];
+            return vec![Found::Unused(
+                "Redis: rate limits and tickets are kept in the database".into(),
+            )];
         }
         ephemeral::Settings::Memory => {
             return vec![Found::Unused("Redis: rate limits and tickets are kept in memory".into())];
@@ -223,12 +230,16 @@ async fn ask_mail(config: &Config, mail_to: Option<&EmailAddress>) -> Found {
 
 const fn mend(failure: &MailFailure) -> &'static str {
     match failure {
-        MailFailure::Rejected(_) => "check that the server accepts mail from mail.sender to this address",
+        MailFailure::Rejected(_) => {
+            "check that the server accepts mail from mail.sender to this address"
+        }
         MailFailure::Unwelcome(_) => "check mail.username, mail.password and mail.tls",
         MailFailure::PutOff(_) => "try again later, or ask the server's operator",
         MailFailure::Timeout => "check mail.server and mail.port, and firewalls in between",
         MailFailure::Tls(_) => "check mail.tls, mail.ca and the name in the server's certificate",
-        MailFailure::Unreachable(_) => "check mail.server, mail.port and mail.tls, and that the server is running",
+        MailFailure::Unreachable(_) => {
+            "check mail.server, mail.port and mail.tls, and that the server is running"
+        }
     }
 }
 

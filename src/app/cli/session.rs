@@ -68,7 +68,11 @@ struct Which {
 /// Parses the value of a claim that identifies a token, its session or its subject.
 fn parse_value(text: &str) -> Result<String, &'static str> {
     let fits = (1..=MAX_VALUE).contains(&text.len()) && !text.chars().any(char::is_control);
-    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 255 bytes without control characters") }
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 255 bytes without control characters")
+    }
 }
 
 /// Runs the command.

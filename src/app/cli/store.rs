@@ -43,9 +43,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
 async fn copy(from: &Settings, to: &Settings) -> Result<(), Failure> {
     match Store::probe(from).await.map_err(fault)? {
         Probed::Ready(_) => {}
-        Probed::Missing => return Err(Failure::Refused("the source database does not exist".to_owned())),
+        Probed::Missing => {
+            return Err(Failure::Refused("the source database does not exist".to_owned()));
+        }
         Probed::Outdated => {
-            let what = "the source database has the schema of another version: run guarita migrate first";
+            let what =
+                "the source database has the schema of another version: run guarita migrate first";
             return Err(Failure::Refused(what.to_owned()));
         }
     }

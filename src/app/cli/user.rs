@@ -202,7 +202,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         }),
         Verb::ResetMfa { target } => target.change("user reset-mfa", async |accounts| {
             let outcome = accounts.reset_second_factor(&target.username, clock::now()).await;
-            say(if accept(outcome)? { "second factor removed" } else { "the user had no second factor" })
+            say(if accept(outcome)? {
+                "second factor removed"
+            } else {
+                "the user had no second factor"
+            })
         }),
         Verb::RequireMfa { config, username, demand } => {
             let on = demand == Demand::On;

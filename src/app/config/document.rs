@@ -12,7 +12,10 @@ pub(super) fn parse(text: &str, report: &mut Report) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let line = error.span().map_or(1, |span| lines.at(span.start));
-        report.problem_on_line(line, format_args!("is not valid TOML: {}", first_line(error.message())));
+        report.problem_on_line(
+            line,
+            format_args!("is not valid TOML: {}", first_line(error.message())),
+        );
     }
     if !errors.is_empty() {
         return None;

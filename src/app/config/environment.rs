@@ -62,7 +62,10 @@ fn unknown(name: &str, report: &mut Report) {
     let origin = format!("environment {name}");
     match closest(name, known.iter().map(String::as_str)) {
         Some(meant) => {
-            report.problem_with(&origin, format_args!("does not name a known key (did you mean {meant}?)"));
+            report.problem_with(
+                &origin,
+                format_args!("does not name a known key (did you mean {meant}?)"),
+            );
         }
         None => report.problem_with(&origin, "does not name a known key"),
     }

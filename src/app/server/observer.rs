@@ -75,7 +75,11 @@ impl Observer {
                 "the clock differs from the database's: tokens may be valid too early, too late or not at all"
             ),
             (false, true) => {
-                tracing::info!(event = "clock.right", offset, "the clock agrees with the database's again");
+                tracing::info!(
+                    event = "clock.right",
+                    offset,
+                    "the clock agrees with the database's again"
+                );
             }
             (true, true) | (false, false) => {}
         }

@@ -87,8 +87,9 @@ impl PathPattern {
         if text.len() > MAX_PATTERN {
             return Err(InvalidPattern("a path pattern must have at most 1024 bytes"));
         }
-        let path =
-            text.strip_prefix('/').ok_or(InvalidPattern("a path pattern must start with a slash"))?;
+        let path = text
+            .strip_prefix('/')
+            .ok_or(InvalidPattern("a path pattern must start with a slash"))?;
         let mut segments = Vec::new();
         let mut names = Vec::new();
         let mut written = path.split('/').peekable();
@@ -152,9 +153,8 @@ fn parse_literal(segment: &str, last: bool) -> Result<Segment, InvalidPattern> {
         return Err(InvalidPattern("a path pattern must not have empty segments"));
     }
     let path = format!("/{segment}");
-    let canonical = canonical_path(path.as_bytes()).map_err(|_| {
-        InvalidPattern("requests with this path are rejected as ambiguous")
-    })?;
+    let canonical = canonical_path(path.as_bytes())
+        .map_err(|_| InvalidPattern("requests with this path are rejected as ambiguous"))?;
     if *canonical != *path.as_bytes() {
         return Err(InvalidPattern(
             "not in canonical form: letters and digits must not be encoded, hexadecimal digits must be upper case",

@@ -41,7 +41,9 @@ pub enum KeyFault {
     #[error("an RSA key must have 2048 to 8192 bits and an exponent of at least 65537")]
     WeakRsa,
     /// An HMAC secret that can be guessed (RFC 7518 section 3.2).
-    #[error("an HS256 secret must have 32 to 4096 bytes, at least 8 of them distinct, and must not be PEM")]
+    #[error(
+        "an HS256 secret must have 32 to 4096 bytes, at least 8 of them distinct, and must not be PEM"
+    )]
     WeakSecret,
     /// One key twice.
     #[error("the key {0} is a duplicate")]

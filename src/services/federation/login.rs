@@ -273,10 +273,9 @@ impl ProviderLogin {
         )
         .set_redirect_uri(self.redirect_uri(settings)?);
         let turn = timeout(LONGEST_TURN, self.exchanges.acquire()).await;
-        let _turn = turn
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(|| Failure::Unavailable("too many codes are being exchanged at once".into()))?;
+        let _turn = turn.ok().and_then(Result::ok).ok_or_else(|| {
+            Failure::Unavailable("too many codes are being exchanged at once".into())
+        })?;
         let http = self.http(settings).await?;
         let answer = oidc
             .exchange_code(AuthorizationCode::new(code.expose().into()))
@@ -315,7 +314,9 @@ impl ProviderLogin {
             return Ok(Arc::clone(metadata));
         }
         if age.is_some_and(|age| age < COOLDOWN) {
-            return Err(Failure::Unavailable("a request for its metadata failed a moment ago".into()));
+            return Err(Failure::Unavailable(
+                "a request for its metadata failed a moment ago".into(),
+            ));
         }
         known.tried_at = Some(Instant::now());
         let url = IssuerUrl::new(issuer.to_owned())

@@ -171,7 +171,9 @@ impl Vault {
             let draft = generate(KeyPurpose::Token, algorithm, signs_from).await?;
             match self.add(draft, Before::Verify, None, now).await? {
                 Ok(_) => tracing::info!(event = "keys.announced", algorithm = algorithm.as_str()),
-                Err(why) => tracing::warn!(event = "keys.algorithm", %why, "no key created, present keys kept"),
+                Err(why) => {
+                    tracing::warn!(event = "keys.algorithm", %why, "no key created, present keys kept")
+                }
             }
             keys = self.read().await?;
         }

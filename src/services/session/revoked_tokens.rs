@@ -182,7 +182,10 @@ impl Known {
     }
 
     fn give_up(&mut self) {
-        tracing::warn!(most = CAPACITY, "too many revoked tokens to cache: the database is queried for each");
+        tracing::warn!(
+            most = CAPACITY,
+            "too many revoked tokens to cache: the database is queried for each"
+        );
         self.marks = HashMap::new();
         self.extent = Extent::TooMuch(Instant::now());
         // Whoever still reads is not to take the next attempt for its own.

@@ -161,5 +161,6 @@ fn nowhere() -> redis::RedisError {
 }
 
 fn unknown_service() -> redis::RedisError {
-    (redis::ErrorKind::InvalidClientConfig, "the Sentinel does not know a primary of that name").into()
+    (redis::ErrorKind::InvalidClientConfig, "the Sentinel does not know a primary of that name")
+        .into()
 }

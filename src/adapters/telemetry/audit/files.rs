@@ -169,7 +169,9 @@ impl Files {
                 let file = day.file_name();
                 match fs::remove_file(self.directory.join(&file)) {
                     Ok(()) => tracing::info!(file, "old audit file removed"),
-                    Err(error) => tracing::warn!(file, %error, "old audit file could not be removed"),
+                    Err(error) => {
+                        tracing::warn!(file, %error, "old audit file could not be removed")
+                    }
                 }
             }
         }

@@ -397,10 +397,7 @@ mod tests {
         let directory = written();
         fs::remove_file(directory.path().join(TODAY)).unwrap();
         let report = verified(directory.path(), &[]);
-        assert_eq!(
-            told(&report),
-            [format!("{TOMORROW}:1: continues {TODAY}, which is missing")]
-        );
+        assert_eq!(told(&report), [format!("{TOMORROW}:1: continues {TODAY}, which is missing")]);
         // Once a gateway may have removed it, it is not.
         let later = NOON.plus(DAY * 182);
         assert_eq!(told(&verify(directory.path(), &[], later).unwrap()), [""; 0]);

@@ -187,7 +187,8 @@ fn put_together(variables: &Variables, report: &mut Report) -> Option<String> {
             for (name, value) in &mut named {
                 *value = get(name).map(encode);
                 if value.is_none() {
-                    let what = "must be set, because DB_DRIVER is postgres (or set DB_DRIVER=sqlite)";
+                    let what =
+                        "must be set, because DB_DRIVER is postgres (or set DB_DRIVER=sqlite)";
                     report.problem_with(&format!("environment {name}"), what);
                 }
             }

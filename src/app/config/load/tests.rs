@@ -268,10 +268,7 @@ fn certificates_that_cannot_be_used_are_told_where_they_are_named() {
             "guarita.toml:6: listeners[0].tls.certificates[1].certificate: ",
             "none.pem cannot be read",
         ),
-        (
-            "guarita.toml:7: listeners[0].tls.certificates[2].certificate: ",
-            "no valid certificate",
-        ),
+        ("guarita.toml:7: listeners[0].tls.certificates[2].certificate: ", "no valid certificate"),
         ("guarita.toml:10: listeners[1].tls: ", "complete pair"),
         ("guarita.toml:12: listeners[2].address: ", "twice"),
         ("guarita.toml:14: listeners[2].client_auth.ca: ", "no valid certificate"),

@@ -38,8 +38,7 @@ pub(super) fn aliases(written: &Written, reader: &mut Reader<'_>) -> Vec<(Box<st
         }
         let path = format!("endpoints.aliases.{alias}");
         if !is_plain(alias) || is_own(alias) || alias == TOKEN_ALIAS.0 {
-            let what =
-                "must be a path that is not served already: visible ASCII, at most 2048 bytes, no // ? # % {";
+            let what = "must be a path that is not served already: visible ASCII, at most 2048 bytes, no // ? # % {";
             reader.report.problem(&path, what);
         }
         if !is_plain(target) || !is_own(target) {

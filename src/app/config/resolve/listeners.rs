@@ -94,7 +94,9 @@ fn warn_of_validity(pem: &CertificatePem, path: &str, reader: &mut Reader<'_>) {
     if validity.until < reader.now {
         reader.report.warning(path, format_args!("{}: the certificate has expired", pem.origin));
     } else if validity.from > reader.now {
-        reader.report.warning(path, format_args!("{}: the certificate is not valid yet", pem.origin));
+        reader
+            .report
+            .warning(path, format_args!("{}: the certificate is not valid yet", pem.origin));
     }
 }
 

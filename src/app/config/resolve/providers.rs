@@ -326,8 +326,10 @@ impl Context<'_> {
             self.time("keys_max_age", of.keys_max_age.as_ref(), day, SECOND..=30 * DAY, reader);
         let ca = of.ca.as_ref().and_then(|name| reader.file(&self.at("ca"), name));
         if ca.as_ref().is_some_and(|pem| !federation::are_authorities(pem)) {
-            let what = format_args!("{} has no CA certificate", of.ca.as_deref().unwrap_or_default());
-            let hint = "one or more certificates in PEM, each from BEGIN CERTIFICATE to END CERTIFICATE";
+            let what =
+                format_args!("{} has no CA certificate", of.ca.as_deref().unwrap_or_default());
+            let hint =
+                "one or more certificates in PEM, each from BEGIN CERTIFICATE to END CERTIFICATE";
             reader.report.problem_with_hint(&self.at("ca"), what, hint);
         }
         Some(Published { at, ca, refresh, cooldown: cooldown.min(refresh), max_age })

@@ -38,9 +38,9 @@ impl<'a> Reader<'a> {
 
     /// The text of the configuration file itself.
     pub(in super::super) fn configuration(&mut self, file: &Path) -> Option<String> {
-        let text = self.read(file, MAX_CONFIGURATION).and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8"))
-        });
+        let text = self
+            .read(file, MAX_CONFIGURATION)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8")));
         match text {
             Ok(text) => Some(text),
             Err(error) => {
@@ -189,7 +189,9 @@ impl<'a> Reader<'a> {
     /// Warns of a key that others choose at will, and that can be guessed.
     pub(super) fn warn_of_guessable(&mut self, path: &str, key: &Secret) {
         if key.expose().len() < ENOUGH {
-            let what = format_args!("has fewer than {ENOUGH} characters (generate one with openssl rand -hex 32)");
+            let what = format_args!(
+                "has fewer than {ENOUGH} characters (generate one with openssl rand -hex 32)"
+            );
             self.report.warning(path, what);
         }
     }

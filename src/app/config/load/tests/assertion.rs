@@ -131,5 +131,7 @@ fn the_name_of_the_assertion_is_no_other_s() {
     assert_eq!((names.subject.as_str(), names.subject_prefix), ("sub", ""));
     let text = format!("[identity_headers]\npreset = \"cloudflare-access\"\n{LISTENER}");
     let config = Place::new(&text).load().result.unwrap();
-    assert!(config.warnings[0].contains("identity_headers.preset: names only the assertion header"));
+    assert!(
+        config.warnings[0].contains("identity_headers.preset: names only the assertion header")
+    );
 }
