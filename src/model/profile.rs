@@ -1,4 +1,4 @@
-//! What is known of the person behind an account (contract section 6).
+//! The profile of an account's user.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::Cpf;
 /// Longest full name, in characters.
 const MAX_NAME: usize = 200;
 
-/// A field that cannot be part of a profile. Never says its value.
+/// An invalid field of a profile. Never contains its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProfile {
     /// `nome_completo`
@@ -31,7 +31,7 @@ pub enum InvalidProfile {
     AuthUser,
 }
 
-/// A full name. It cannot print itself.
+/// A full name. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FullName(String);
 
@@ -50,7 +50,7 @@ impl FullName {
     }
 }
 
-/// Line separators and marks that change the direction of text.
+/// Line separators and characters that change the direction of text.
 const fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
@@ -78,13 +78,13 @@ impl State {
         known.map(Self).ok_or(InvalidProfile::State)
     }
 
-    /// In capitals.
+    /// The two letters in upper case.
     pub const fn as_str(self) -> &'static str {
         self.0
     }
 }
 
-/// A lawyer's number in the register of one state's bar (Ordem dos Advogados do Brasil).
+/// A lawyer's registration number at the bar of one state (Ordem dos Advogados do Brasil).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oab {
     number: String,
@@ -125,8 +125,7 @@ impl Oab {
     }
 }
 
-/// The profile of an account. Its address is the account's own, `email_corporativo`; `ativo` is the
-/// account's own too.
+/// The profile of an account. The fields `email_corporativo` and `ativo` belong to the account itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     /// `nome_completo`
@@ -135,7 +134,7 @@ pub struct Profile {
     pub cpf: Option<Cpf>,
     /// `oab` and `uf_oab`
     pub oab: Option<Oab>,
-    /// `auth_user_id`, unique: who this is at a provider.
+    /// `auth_user_id`, unique: the user's id at a provider.
     pub auth_user: Option<Uuid>,
 }
 
@@ -146,7 +145,7 @@ impl Profile {
         parsed.ok_or(InvalidProfile::AuthUser)
     }
 
-    /// Whether nothing is known.
+    /// Whether no field is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
