@@ -1,4 +1,4 @@
-//! One canonical form of method, host and path: the form that is matched, judged and forwarded.
+//! The canonical form of method, host and path, which is matched, authorized and forwarded.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use super::method;
 use super::path::{canonical_path, check_query};
 use crate::model::Code;
 
-/// Longest request target, in bytes; `http::Uri` holds no longer one. Configured limits are lower.
+/// Maximum length of the request target, in bytes.
 pub const MAX_TARGET: usize = 8 * 1024;
 
-/// A request as it came in, before anything was believed.
+/// A request as received, before any validation.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived<'a> {
     /// The protocol version.
@@ -29,10 +29,10 @@ pub struct Arrived<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// Why a request has no single meaning.
+/// Why a request is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Ambiguity {
-    /// A method that is malformed, or not forwarded.
+    /// The method is malformed or not forwarded.
     #[error(transparent)]
     Method(Malformed),
     /// Neither a path nor, on HTTP/1, an absolute URI of http or https; `*` is neither.
@@ -44,10 +44,10 @@ pub enum Ambiguity {
     /// A control character or a space, raw or (control characters) encoded.
     #[error("the request target has a control character")]
     Control,
-    /// A raw octet beyond ASCII.
+    /// A raw non-ASCII byte.
     #[error("the request target has a raw non-ASCII byte")]
     NotAscii,
-    /// Encoded octets that are not UTF-8, or not in its shortest form.
+    /// Encoded bytes that are not UTF-8, or not in its shortest form.
     #[error("the encoded bytes are not UTF-8")]
     NotUtf8,
     /// `#`
@@ -74,7 +74,7 @@ pub enum Ambiguity {
     /// `;`, raw or encoded.
     #[error("the path has a path parameter")]
     PathParameter,
-    /// An octet that a query cannot have.
+    /// A byte that is not valid in a query.
     #[error("the query is malformed")]
     Query,
     /// No `Host` and no `:authority`.
@@ -92,7 +92,7 @@ pub enum Ambiguity {
 }
 
 impl Ambiguity {
-    /// The refusal's code.
+    /// The problem code.
     pub const fn code(self) -> Code {
         match self {
             Self::Method(malformed) => malformed.code(),
@@ -118,7 +118,8 @@ impl Ambiguity {
     }
 }
 
-/// What is matched, judged and forwarded. Parsing what it forwards gives the same value again.
+/// A request in canonical form: this is what is matched, authorized and forwarded. Parsing the forwarded request
+/// yields the same value again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanonicalRequest {
     authority: HeaderValue,
@@ -127,13 +128,13 @@ pub struct CanonicalRequest {
 }
 
 impl CanonicalRequest {
-    /// Reads the one meaning, or says why there is none.
+    /// Parses a request.
     pub fn parse(arrived: &Arrived<'_>) -> Result<Self, Ambiguity> {
         Self::parse_shared(arrived, None)
     }
 
-    /// As [`Self::parse`]. Where `parsed` is the target in canonical form, which is the usual case,
-    /// its buffer is shared instead of copied. It decides nothing.
+    /// Like [`Self::parse`]. If `parsed` is the target in canonical form, which is the usual case, its
+    /// buffer is shared instead of copied. The result does not depend on it.
     pub fn parse_shared(
         arrived: &Arrived<'_>,
         parsed: Option<&PathAndQuery>,
@@ -152,11 +153,11 @@ impl CanonicalRequest {
     pub fn host(&self) -> &str {
         self.authority().get(..self.host_length).unwrap_or_default()
     }
-    /// The host with the port, where one was named: what is forwarded as `Host`.
+    /// The host, with the port if the request has one: forwarded as `Host`.
     pub fn authority(&self) -> &str {
         self.authority.to_str().unwrap_or_default()
     }
-    /// [`Self::authority`], ready to be sent.
+    /// [`Self::authority`] as a header value.
     pub const fn authority_header(&self) -> &HeaderValue {
         &self.authority
     }
@@ -168,12 +169,12 @@ impl CanonicalRequest {
     pub fn query(&self) -> Option<&str> {
         self.path_and_query.query()
     }
-    /// Path and query, to be forwarded.
+    /// Path and query, as forwarded.
     pub const fn path_and_query(&self) -> &PathAndQuery {
         &self.path_and_query
     }
 
-    /// Puts a part of the query in the place of the whole.
+    /// Replaces the query by a part of it.
     pub(super) fn set_query(&mut self, query: Option<&str>) {
         let path = self.path();
         let whole = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
@@ -183,7 +184,7 @@ impl CanonicalRequest {
     }
 }
 
-/// The authority of an absolute URI and its scheme's port.
+/// The authority of an absolute URI and the default port of its scheme.
 #[derive(Clone, Copy)]
 struct Absolute<'a> {
     authority: &'a [u8],

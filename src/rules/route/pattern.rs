@@ -1,18 +1,18 @@
-//! What a route's `hosts` and `path` may say.
+//! The patterns of a route's `hosts` and `path`.
 
 use std::fmt;
 
 use crate::rules::request::{Authority, Host, canonical_path};
 
-/// Longest path pattern, in bytes.
+/// Maximum length of a path pattern, in bytes.
 pub const MAX_PATTERN: usize = 1024;
-/// Most segments of a path pattern.
+/// Maximum number of segments of a path pattern.
 pub const MAX_SEGMENTS: usize = 32;
 
-/// A host to match: one name or address, or `*.` and a name.
+/// A host pattern: a name or address, or `*.` and a name.
 ///
-/// As in certificates (RFC 6125 section 6.4.3) the star stands for exactly one label, the leftmost:
-/// `*.example.test` takes `api.example.test`, neither `example.test` nor `a.api.example.test`.
+/// As in certificates (RFC 6125 section 6.4.3) the star matches exactly one label, the leftmost:
+/// `*.example.test` matches `api.example.test`, but neither `example.test` nor `a.api.example.test`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostPattern {
     /// Canonical; without `*.`.
@@ -39,12 +39,12 @@ impl HostPattern {
         Ok(Self { name: authority.host.to_string().into(), wildcard })
     }
 
-    /// The name behind the star, or `None` where there is no star.
+    /// The name after the star; [`None`] if there is no star.
     pub(super) fn wildcard_suffix(&self) -> Option<&str> {
         self.wildcard.then_some(&*self.name)
     }
 
-    /// The host itself, or the name behind the star.
+    /// The host itself, or the name after the star.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -57,12 +57,12 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// A path to match: literal segments, `{name}` for one whole segment that is not empty, `{*rest}`
+/// A path pattern: literal segments, `{name}` for one whole segment that is not empty, `{*rest}`
 /// at the end for everything below.
 ///
-/// `/orders/{*rest}` takes `/orders` and `/orders/` too: a policy that covers what is below also
-/// covers the thing itself, so that no unprotected twin exists. Elsewhere `/a` and `/a/` are two
-/// paths. Case counts.
+/// `/orders/{*rest}` also matches `/orders` and `/orders/`: a policy for everything below a path also covers
+/// the path itself, so that it is not left unprotected. Otherwise `/a` and `/a/` are different paths. Paths
+/// are case-sensitive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PathPattern {
     text: Box<str>,
@@ -72,7 +72,7 @@ pub struct PathPattern {
 /// One segment of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Segment {
-    /// Matches what reads the same, see [`fold`].
+    /// Matches a segment with the same folded form, see [`fold`].
     Literal(Box<str>),
     /// `{name}`
     One,
@@ -81,8 +81,7 @@ pub(super) enum Segment {
 }
 
 impl PathPattern {
-    /// Parses `/a/{name}/b` or `/a/{*rest}`. Literal segments are written in the canonical form
-    /// that requests are brought into.
+    /// Parses `/a/{name}/b` or `/a/{*rest}`. Literal segments must be in the canonical form of requests.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
         if text.len() > MAX_PATTERN {
             return Err(InvalidPattern("a path pattern must have at most 1024 bytes"));
@@ -166,13 +165,12 @@ fn parse_literal(segment: &str, last: bool) -> Result<Segment, InvalidPattern> {
         .ok_or(InvalidPattern("a segment is too long"))
 }
 
-/// Brings a canonical segment into the form in which literals are compared: `%40` reads `@`.
+/// Folds a canonical segment into the form in which literals are compared: `%40` becomes `@`.
 ///
-/// The canonical form leaves encoded what RFC 3986 section 2.2 reserves, because decoding it may
-/// change what is meant. Nearly every upstream decodes it all the same; were `/%40admin` not to
-/// match the route `/@admin`, it would fall to a wider one. The request is forwarded as it is: this
-/// is a comparison only. `None` where the result does not fit the buffer, which is longer than any
-/// literal.
+/// The canonical form keeps characters encoded that RFC 3986 section 2.2 reserves, because decoding may
+/// change the meaning. Nearly every upstream decodes them nevertheless; if `/%40admin` did not match the
+/// route `/@admin`, a less specific route would match. The request is forwarded unchanged: this is for
+/// comparison only. [`None`] if the result does not fit the buffer, which is longer than any literal.
 pub(super) fn fold<'a>(segment: &'a str, buffer: &'a mut [u8; MAX_PATTERN]) -> Option<&'a str> {
     if !segment.contains('%') {
         return Some(segment);
@@ -199,7 +197,7 @@ pub(super) fn fold<'a>(segment: &'a str, buffer: &'a mut [u8; MAX_PATTERN]) -> O
     str::from_utf8(buffer.get(..length)?).ok()
 }
 
-/// The reserved characters that a segment may have raw as well.
+/// The reserved characters that a segment may also contain unencoded.
 const fn decode_reserved(digits: [u8; 2]) -> Option<u8> {
     Some(match &digits {
         b"21" => b'!',
@@ -218,7 +216,7 @@ const fn decode_reserved(digits: [u8; 2]) -> Option<u8> {
     })
 }
 
-/// A pattern that cannot be.
+/// An invalid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidPattern(pub &'static str);
