@@ -1,6 +1,6 @@
-//! A local list of breached passwords, as Have I Been Pwned publishes it: one SHA-1 in hexadecimal a
-//! line, sorted, whatever follows behind a colon. It may have tens of gigabytes, so it is searched
-//! where it lies.
+//! A local list of breached passwords, as published by Have I Been Pwned: one SHA-1 in hexadecimal per line,
+//! sorted, optionally followed by a colon and more. It may have tens of gigabytes, so the file is searched in
+//! place.
 
 use std::cmp::Ordering;
 use std::fs::File;

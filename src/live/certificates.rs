@@ -1,4 +1,4 @@
-//! The TLS configuration of a listener, built from PEM, and the facts of a caller's certificate.
+//! The TLS configuration of a listener, built from PEM, and the properties of client certificates.
 
 use std::collections::HashMap;
 use std::sync::Arc;

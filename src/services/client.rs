@@ -1,7 +1,7 @@
-//! Clients that ask about tokens, by name: made and revoked by an operator, known in memory, true in the store.
+//! Clients of token introspection in the database: created and revoked by an operator, cached in memory.
 //!
-//! All of them that count are in memory, so that guesses cost the store nothing. What was read counts under the
-//! generation that [`crate::services::session::Registry`] gives out: each change of a client ends it.
+//! All valid ones are in memory, so that guessing does not cause database queries. The cache is valid for one
+//! generation of [`crate::services::session::Registry`]; each change of a client begins a new generation.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,13 +1,13 @@
-//! Where Redis is: one text in the configuration for one server, Sentinel and Cluster.
+//! The Redis URL: one format for a single server, Sentinel and Cluster.
 //!
 //! | text | meaning |
 //! | --- | --- |
 //! | `redis://user:password@host:6379/0` | one server |
 //! | `redis-sentinel://user:password@host:26379,host2:26379/service/0` | the primary that Sentinel names |
-//! | `redis-cluster://user:password@host:6379,host2:6379` | a cluster, known from these nodes |
+//! | `redis-cluster://user:password@host:6379,host2:6379` | a cluster, discovered from these nodes |
 //!
-//! With TLS the scheme begins with `rediss`. User, password, ports and the number of the database may be
-//! left out. `?sentinel_username=` and `?sentinel_password=` are for Sentinels with other credentials.
+//! With TLS the scheme begins with `rediss`. User, password, ports and the number of the database are
+//! optional. `?sentinel_username=` and `?sentinel_password=` are for Sentinels with other credentials.
 
 use std::fmt;
 

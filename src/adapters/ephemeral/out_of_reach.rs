@@ -1,4 +1,4 @@
-//! What is shared cannot be asked.
+//! The error of an unavailable shared backend.
 
 /// What all gateways share cannot be asked now: nobody can say whether a ticket counts, so none does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! The one choice between memory, Redis and database, for all that is kept.
+//! The backend of ephemeral data: memory, Redis or the database.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Tickets over all gateways: what waits to be used once. While what they share cannot be asked, none counts.
+//! Single-use tickets, shared by all gateways. While the shared backend is unavailable, all tickets are rejected.
 
 use std::fmt;
 use std::time::Duration;

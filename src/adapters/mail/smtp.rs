@@ -1,4 +1,4 @@
-//! SMTP (RFC 5321) by lettre: one connection per mail.
+//! SMTP (RFC 5321) with lettre: one connection per mail.
 
 use std::error::Error as _;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The file behind SQLite: where it is, made with mode 0600, never overwritten.
+//! The SQLite database file: its path, creation with mode 0600, never overwritten.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Read as _;

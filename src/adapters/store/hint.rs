@@ -1,7 +1,7 @@
-//! Hints over LISTEN and NOTIFY: there is something new in the table `changes`.
+//! Change notifications by LISTEN and NOTIFY: there are new rows in the table `changes`.
 //!
-//! A hint says that, and nothing else, and may be lost: whoever follows the changes asks from time to time all
-//! the same. SQLite has none. What this process committed is counted in any case, for hints by another way.
+//! A notification has no other content and may be lost: followers of the change feed also poll. SQLite has no
+//! notifications. Commits of this process are always counted, for notifications by another channel.
 
 use std::future::pending;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! PostgreSQL: where the server is, what every connection is told, and what the server must be.
+//! PostgreSQL: the URL, the session settings of every connection, and the requirements on the server.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! JSON lines on standard output.
+//! The log: JSON lines on standard output.
 
 use tracing_subscriber::EnvFilter;
 

@@ -1,5 +1,5 @@
-//! Our side of TLS towards an upstream. Certificates are always verified, against a name that is
-//! never empty: pingora verifies nothing where the name is.
+//! TLS to upstream servers. Certificates are always verified, against a name that is never empty: with an empty
+//! name pingora verifies nothing.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The file's text as a tree of values, with the line of every key.
+//! Parses the file into a tree of values, with the line of every key.
 
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};

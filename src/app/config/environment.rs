@@ -1,5 +1,5 @@
-//! What the environment says: `GUARITA_SECTION__KEY` for every key, and the names that the systems
-//! Guarita replaces have used (contract section 3). Values are never repeated in a message.
+//! Environment variables: `GUARITA_SECTION__KEY` for every key, and the names used by the systems that
+//! Guarita replaces. Messages never contain values.
 
 use toml::{Table, Value};
 

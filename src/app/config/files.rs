@@ -1,4 +1,4 @@
-//! Files, read whole and bounded.
+//! Reads whole files, with a size limit.
 
 use std::fs::File;
 use std::io::{self, Read as _};

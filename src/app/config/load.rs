@@ -1,4 +1,4 @@
-//! From the file and the environment to a configuration, or to all that is wrong with them.
+//! Loads the configuration from the file and the environment, or reports all problems.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What was written becomes what is meant: defaults, bounds, references, files.
+//! Resolves the written configuration: defaults, bounds, references, files.
 
 mod assertion;
 mod credentials;

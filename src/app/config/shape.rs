@@ -1,6 +1,5 @@
-//! The shape of what was written, checked against the schema: unknown and missing keys, wrong types,
-//! numbers and lists out of their bounds. What is wrong is told and taken out, so that the rest can
-//! be resolved and its problems told too.
+//! Checks the document against the schema: unknown and missing keys, wrong types, numbers and lists out of bounds.
+//! Invalid parts are reported and removed, so that the rest can be resolved and its problems reported too.
 
 use serde_json::Value as Node;
 use toml::{Table, Value};

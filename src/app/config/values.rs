@@ -1,4 +1,4 @@
-//! The configuration as meant: typed, bounded, every file already read.
+//! The resolved configuration: typed, validated, with the contents of all files.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

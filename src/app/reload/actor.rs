@@ -1,4 +1,4 @@
-//! The single writer of the live picture.
+//! The single writer of the current snapshot.
 
 use std::sync::Arc;
 

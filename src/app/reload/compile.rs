@@ -1,4 +1,4 @@
-//! From a configuration to the picture that requests are judged by.
+//! Builds the snapshot from a configuration.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! How many connections are let in, in all and from one address.
+//! Limits on open connections, in total and per address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

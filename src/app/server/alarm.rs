@@ -1,4 +1,4 @@
-//! A timer that is set again and again, and rings seldom.
+//! A timer for idle time-outs: it is reset often and rarely fires.
 
 use std::future::Future as _;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The one place that knows every part and puts them together.
+//! Builds all components and connects them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One connection: its requests, one after another (HTTP/1.1) or side by side (HTTP/2).
+//! A client connection: its requests, sequential (HTTP/1.1) or concurrent (HTTP/2).
 
 use std::pin::pin;
 use std::sync::Arc;

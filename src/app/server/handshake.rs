@@ -1,4 +1,4 @@
-//! From an accepted socket to a guarded stream and the facts of its connection.
+//! The TLS handshake of an accepted socket.
 
 use std::net::SocketAddr;
 use std::time::Duration;

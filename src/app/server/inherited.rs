@@ -1,4 +1,4 @@
-//! The sockets we listen on: opened here, or inherited from whoever started us (docs/decisions/0022).
+//! Listening sockets: opened here, or inherited from the service manager (docs/decisions/0022).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as Socket};

@@ -1,4 +1,4 @@
-//! The accept loop (docs/decisions/0001): admission, handshake, then one task per connection.
+//! The accept loop (docs/decisions/0001): connection limits, handshake, then one task per connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

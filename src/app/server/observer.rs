@@ -1,4 +1,4 @@
-//! Looks, from time to time, at what no request tells: health of upstreams, feed, audit.
+//! Periodic status checks that are independent of requests: health of upstreams, change feed, audit.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Ends what is under way when its session ends or its API key or provider's token is revoked, and WebSockets
-//! that expire, fall silent or stay open when the gateway stops.
+//! Aborts requests in progress whose session ended or whose API key or provider token was revoked, and closes
+//! WebSockets that expire, are idle or are open when the gateway stops.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! From a configuration file to a running gateway and back.
+//! Starts the gateway from a configuration file, runs it and stops it.
 
 use std::path::Path;
 use std::sync::Arc;

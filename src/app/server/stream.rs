@@ -1,5 +1,5 @@
-//! The stream that pingora reads: it hands out one request at a time, and only after that
-//! request's head arrived whole, in time, and passed inspection.
+//! The stream that pingora reads. It passes on one request at a time, and only after the request's head has been
+//! received completely, in time, and has passed the checks.
 
 use std::io;
 use std::os::fd::RawFd;

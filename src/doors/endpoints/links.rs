@@ -1,5 +1,4 @@
-//! Mailed links: `POST /recover`, `/recover/confirm`, `/verify-email`, `/verify-email/confirm` (contract
-//! section 6).
+//! Mailed links: `POST /recover`, `/recover/confirm`, `/verify-email`, `/verify-email/confirm`.
 
 use std::sync::Arc;
 

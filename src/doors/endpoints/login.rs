@@ -1,4 +1,4 @@
-//! `POST /auth/login`, `POST /auth/token` (contract section 6).
+//! `POST /auth/login`, `POST /auth/token`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `POST /auth/logout`, `POST /auth/logout-all` (contract section 6).
+//! `POST /auth/logout`, `POST /auth/logout-all`.
 
 use std::sync::Arc;
 

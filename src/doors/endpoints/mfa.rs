@@ -1,4 +1,4 @@
-//! `POST /auth/mfa/*` (contract section 6).
+//! `POST /auth/mfa/*`.
 
 use std::sync::Arc;
 

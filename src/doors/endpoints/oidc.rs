@@ -1,5 +1,4 @@
-//! `GET /auth/oidc/{provider}/start` and `/callback` (contract section 6): login through a provider, in a
-//! browser.
+//! `GET /auth/oidc/{provider}/start` and `/callback`: login with a provider, in a browser.
 
 use std::sync::Arc;
 

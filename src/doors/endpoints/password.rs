@@ -1,4 +1,4 @@
-//! `POST /auth/password`: another password by the one in force.
+//! `POST /auth/password`: changes the password, with the current password.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `POST /auth/refresh` (contract section 6).
+//! `POST /auth/refresh`.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! `POST /auth/ws-ticket` (contract section 6): what a page opens a WebSocket with, where its script can
-//! set no header.
+//! `POST /auth/ws-ticket`: a ticket for a WebSocket handshake, in which scripts cannot set headers.
 
 use std::sync::Arc;
 use std::time::Instant;

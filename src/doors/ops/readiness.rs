@@ -1,4 +1,4 @@
-//! Whether the gateway can do its work now.
+//! Readiness of the gateway (`/readyz`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What comes back: the answer as the caller may see it, and the refusal that a failure becomes.
+//! The upstream's response: filtering of its fields, and problem responses for failures.
 
 use std::io;
 

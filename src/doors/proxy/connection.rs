@@ -1,4 +1,4 @@
-//! What is known of the connection that a request came in on.
+//! The properties of a client connection.
 
 use std::future::Future;
 use std::net::SocketAddr;

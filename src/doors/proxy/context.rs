@@ -1,4 +1,4 @@
-//! What travels with one request from the first byte to the log line.
+//! The context of a request, from its first byte to its log line.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
-//! The exchange of a request without a body: it is written to a server, then its answer is carried to
-//! the caller. Most requests are such, and need none of what pingora keeps ready to read and write at
-//! once (docs/decisions/0014).
+//! The fast path for requests without a body: the request is written to a server, then the response is relayed
+//! to the client. Most requests are of this kind, and do not need pingora's machinery for reading and writing
+//! at the same time (docs/decisions/0014).
 
 use std::time::Duration;
 

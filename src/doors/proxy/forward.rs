@@ -1,5 +1,5 @@
-//! The forwarded request: built from what may go on, with the identity from the permit written last
-//! and the one canonical form as its target.
+//! The forwarded request: the fields that may be forwarded, the canonical form as its target, and the identity
+//! headers of the permit, written last.
 
 use std::net::IpAddr;
 use std::time::Duration;

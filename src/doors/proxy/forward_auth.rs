@@ -1,6 +1,6 @@
-//! `/oauth2/auth`: another proxy asks whether a request of its caller may pass (nginx `auth_request`,
-//! Traefik `forwardAuth`, Caddy `forward_auth`; with the path appended, Envoy `ext_authz`). The same
-//! judge, the same canonical form, and nothing is forwarded.
+//! `/oauth2/auth`: forward authentication for another proxy (nginx `auth_request`, Traefik `forwardAuth`,
+//! Caddy `forward_auth`; with the path appended, Envoy `ext_authz`). The same authentication and the same
+//! canonical form as for forwarded requests, but nothing is forwarded.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_core::Result;

@@ -1,4 +1,4 @@
-//! pingora's side of the data path: each phase hands over to the room that knows.
+//! Implements pingora's proxy trait; each phase delegates to the responsible module.
 
 use std::sync::Arc;
 use std::time::Duration;

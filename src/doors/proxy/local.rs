@@ -1,4 +1,4 @@
-//! The bridge to our own endpoints: the axum router, called in-process as a tower service.
+//! The bridge to Guarita's own endpoints: the axum router, called in-process as a tower service.
 
 use std::sync::Arc;
 

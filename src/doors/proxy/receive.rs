@@ -1,5 +1,4 @@
-//! The reception: reads a request, finds its route, has the caller judged. No answer is written
-//! here.
+//! Parses a request, finds its route and authorizes the caller. No response is written here.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is written down once a request is over: metrics and the audit line.
+//! Metrics and the audit line at the end of a request.
 
 use pingora_core::Error;
 use pingora_proxy::Session;

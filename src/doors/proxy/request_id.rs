@@ -1,4 +1,4 @@
-//! The id under which a request is known to caller, upstream and log.
+//! The request id, sent to client and upstream and written to the log.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -1,4 +1,4 @@
-//! Refusals, rendered from the same table as the endpoints' (contract section 5.5).
+//! Problem responses of the proxy, from the same table as those of the endpoints.
 
 use std::time::Duration;
 

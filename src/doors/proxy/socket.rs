@@ -1,4 +1,4 @@
-//! A WebSocket that is being opened or open: what the gateway may end it for, and how it is told.
+//! The state of an opening or open WebSocket: why the gateway closes it, and how.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};

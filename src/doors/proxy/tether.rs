@@ -1,5 +1,5 @@
-//! What ties an exchange that is under way to the session, the API key or the provider's token it was permitted
-//! for.
+//! Requests in progress by the session, API key or provider token that they were authorized for, so that a
+//! revocation can abort them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,4 @@
-//! What the gateway does about a WebSocket beside judging it: counts it, ties it to its session, writes
-//! down how it began and ended (contract section 7).
+//! WebSockets: limits, binding to their session, and telemetry of opening and closing.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -1,4 +1,4 @@
-//! Keys, each with the one algorithm it may be used with.
+//! Keys, each pinned to one algorithm.
 
 use std::path::PathBuf;
 use std::sync::Arc;

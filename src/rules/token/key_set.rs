@@ -1,5 +1,4 @@
-//! The keys that a provider publishes (RFC 7517 section 5), each with the one algorithm that it
-//! verifies.
+//! The JWK Set that a provider publishes (RFC 7517 section 5). Each key is pinned to one algorithm.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Whose a token is, by the keys of whom it says to be of.
+//! Selects the issuer of a token and verifies it with that issuer's keys.
 
 use std::sync::Arc;
 

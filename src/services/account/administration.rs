@@ -1,5 +1,5 @@
-//! What an administrator does to accounts. Each change is one transaction and holds on this node
-//! before it returns, on every other within 1 s.
+//! Administration of accounts. Each change is one transaction; it takes effect on this node before the function
+//! returns, on every other node within 1 s.
 
 use std::sync::Arc;
 

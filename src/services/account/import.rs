@@ -1,4 +1,4 @@
-//! Accounts of another system, taken over all at once or not at all.
+//! Import of accounts from another system, all or none.
 
 mod row;
 mod table;

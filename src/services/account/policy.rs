@@ -1,5 +1,5 @@
-//! What a new password must be (NIST SP 800-63B-4 section 3.1.1.2): long enough, not guessable, not
-//! known from a breach. No rules of composition.
+//! The password policy (NIST SP 800-63B-4 section 3.1.1.2): long enough, not easy to guess, not known from a
+//! breach. No composition rules.
 
 use crate::adapters::breached::Breached;
 use crate::model::Secret;

@@ -1,5 +1,5 @@
-//! Keys are made, listed and revoked. Each change is one transaction and holds on this node before it
-//! returns, on every other within 1 s.
+//! Creates, lists and revokes API keys. Each change is one transaction; it takes effect on this node before the
+//! function returns, on every other node within 1 s.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What this node knows of named keys, by the SHA-256 of what was presented. A miss asks the store;
-//! what cannot be known is refused.
+//! The cache of API keys, by the SHA-256 of the presented key. A miss queries the database; if that fails, the key
+//! is rejected.
 
 use std::net::IpAddr;
 use std::sync::Arc;

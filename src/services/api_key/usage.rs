@@ -1,4 +1,4 @@
-//! When a key was last used: written now and then, in batches and off the request's path.
+//! When a key was last used: written periodically, in batches, in the background.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The keys of a provider: where they are, and what is there.
+//! Fetches a provider's keys: discovery and JWK Set.
 
 use std::net::IpAddr;
 

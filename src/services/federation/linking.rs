@@ -1,5 +1,4 @@
-//! Who a person of a provider is here: the account behind a provider's token, and the session of ours
-//! that hangs on the provider's.
+//! Links provider subjects with local accounts, and provider sessions with local sessions.
 
 use std::sync::Arc;
 use std::time::Duration;

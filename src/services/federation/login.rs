@@ -1,8 +1,8 @@
-//! Login through a provider (OpenID Connect Core 1.0, authorization code flow) with PKCE (RFC 7636),
+//! Login with a provider (OpenID Connect Core 1.0, authorization code flow) with PKCE (RFC 7636),
 //! state, nonce and the issuer check of RFC 9207.
 //!
-//! What a login needs on its way back is with the browser that began it ([`super::pending`]): another browser
-//! cannot finish it.
+//! The state of a pending login is kept by the browser that started it ([`super::pending`]): another browser
+//! cannot complete it.
 
 use std::collections::HashMap;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Tokens and their issuer.
+//! The issuer of tokens.
 
 use std::fmt;
 use std::num::NonZero;

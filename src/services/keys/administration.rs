@@ -1,4 +1,4 @@
-//! Listing keys, rotating them ahead and taking over those of others, wherever they are kept.
+//! Lists, rotates and imports keys, in files and in the database.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Takes up what other processes change in the keys of the database, and rotates keys by themselves.
+//! Reloads keys that other processes change in the database, and rotates keys automatically.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The master key: what the keys in the database are sealed under. It is never in the database.
+//! The master key, which encrypts the keys in the database. It is never in the database.
 
 use zeroize::Zeroizing;
 

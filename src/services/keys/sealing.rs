@@ -1,5 +1,5 @@
-//! Secrets at rest that must be read again: AES-256-GCM under a key derived by HKDF (RFC 5869), bound
-//! to the row they stand in. A copy of the database alone opens none of them.
+//! Encryption of secrets at rest: AES-256-GCM with a key derived by HKDF (RFC 5869), bound to the row of the secret.
+//! A copy of the database alone is not enough to decrypt them.
 
 use std::fmt;
 

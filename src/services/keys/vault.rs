@@ -1,4 +1,4 @@
-//! The keys in the database: made there once, however many gateways start at once, and changed there.
+//! The keys in the database: created once, however many gateways start at the same time, and rotated there.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Argon2id (RFC 9106) on a bounded pool. Passwords are kept as PHC strings only; hashes that were
-//! made elsewhere are verified and made anew.
+//! Argon2id (RFC 9106) on a bounded pool. Passwords are stored as PHC strings only; imported hashes are verified
+//! and replaced.
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The second factor of an account: enrolled, confirmed, proven, disabled.
+//! The second factor of an account: enrolment, confirmation, verification, disabling.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is written to the outbox.
+//! Writes mails to the outbox.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

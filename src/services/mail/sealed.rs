@@ -1,7 +1,7 @@
-//! Tokens of links at rest in the outbox, sealed for their mail.
+//! Encryption of link tokens in the outbox.
 //!
-//! A link must wait for the mail server, so its token rests somewhere. The key is in a file beside
-//! the database (decision 0008): who gets the database alone cannot use what waits in it.
+//! A mail waits for the mail server, so the token of its link must be stored. The key is in a file outside the
+//! database (decision 0008): who gets the database alone cannot use the links.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! Sends what waits in the outbox.
+//! Sends the mails in the outbox.
 
 use std::sync::Arc;
 use std::time::Duration;

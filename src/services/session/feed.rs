@@ -1,4 +1,4 @@
-//! The feed of changes made by other processes on the same store, at most 1 s late.
+//! The change feed: changes made by other processes on the same database, at most 1 s late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,7 +1,7 @@
-//! Hints that go between processes: something changed, look now (decision 0020).
+//! Change notifications between processes (decision 0020): something changed, poll now.
 //!
-//! They come by PostgreSQL and, where gateways share one, by Redis; they go out by both. Whoever hears none looks
-//! all the same, from time to time.
+//! They are sent and received by PostgreSQL and, if gateways share one, by Redis. Processes also poll periodically
+//! without them.
 
 use std::sync::Arc;
 

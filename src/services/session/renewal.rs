@@ -1,5 +1,4 @@
-//! A browser's session that is used lives on: its end is written anew, in batches and off the
-//! request's path.
+//! Sliding expiry of browser sessions: the new expiry of used sessions is written in batches, in the background.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What this node knows of revoked tokens of providers: all of it, once it was read, and every change since. Until
-//! then, and while the feed of changes is silent, the store is asked.
+//! The cache of revoked provider tokens: all of them, once they were read, and every change since. Until then, and
+//! while the change feed is unavailable, the database is queried.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

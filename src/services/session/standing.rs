@@ -1,4 +1,4 @@
-//! How sessions and their users stand.
+//! The status of sessions and their users.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is over is removed, in small transactions, by one process of all on the database at a time.
+//! Removes expired rows, in small transactions, by one process on the database at a time.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a ticket stands for, as it is sealed for the gateway that it is brought to.
+//! The content of a WebSocket ticket, encrypted for the gateway that receives it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Connections, by how the servers stand to each other.
+//! Connections to Redis: single server, Sentinel or Cluster.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The connection to Redis, kept by a task of its own: nobody who logs in waits for one to be made. Where
-//! there is none, or it does not answer in time, whoever asks hears that at once.
+//! The connection to Redis, maintained by a background task, so that no request waits for connecting. If there is
+//! no connection, or Redis does not respond in time, requests fail at once.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

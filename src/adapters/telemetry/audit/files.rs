@@ -1,4 +1,4 @@
-//! The files that the writer appends to, each batch under its seal.
+//! The audit files that the writer appends to; each batch of lines ends with a seal.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};

@@ -1,4 +1,4 @@
-//! Whether the files are as they were written.
+//! Verification of the hash chain of the audit files.
 
 use std::fmt;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! The buffer that everybody fills and the thread that empties it.
+//! The shared buffer of audit lines and the thread that writes it.
 
 use std::io;
 use std::path::Path;

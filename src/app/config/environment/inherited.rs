@@ -1,4 +1,4 @@
-//! The names that the replaced systems have used.
+//! Environment variables of the systems that Guarita replaces.
 
 use std::net::Ipv6Addr;
 

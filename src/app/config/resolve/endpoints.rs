@@ -1,4 +1,4 @@
-//! `[endpoints]`, and the paths that Guarita serves itself (contract section 6).
+//! `[endpoints]`, and the paths that Guarita serves itself.
 
 use super::super::written::Written;
 use super::Reader;

@@ -1,4 +1,4 @@
-//! `store.redis` and what goes with it.
+//! `store.redis` and the related keys.
 
 use std::time::Duration;
 

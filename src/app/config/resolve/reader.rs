@@ -1,4 +1,4 @@
-//! What every section needs while it is resolved: the report, and files that are named in it.
+//! The common context for resolving sections: the report, and the files that they name.
 
 use std::io;
 use std::ops::RangeInclusive;

@@ -1,4 +1,4 @@
-//! `store.master_key`, and when keys of tokens are changed: what several gateways must have alike.
+//! `store.master_key` and the rotation of token keys, which several gateways must have in common.
 
 use std::time::Duration;
 

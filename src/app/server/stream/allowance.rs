@@ -1,4 +1,4 @@
-//! What of a connection a request may read.
+//! How many bytes of a connection belong to the current request.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What pingora asks of a stream, apart from its bytes.
+//! pingora's traits of a stream, except for reading and writing.
 
 use std::fmt;
 use std::os::fd::RawFd;

@@ -1,8 +1,8 @@
-//! A WebSocket on a guarded stream: frames are followed by their headers in both directions, so that the
-//! gateway can close it where no frame is cut.
+//! A WebSocket on a client connection: frame headers are parsed in both directions, so that the gateway can close
+//! it at a frame boundary.
 //!
-//! The stream closes it from within: the caller gets a close frame, the proxy reads one as if the caller
-//! had sent it and then the end, and so ends the upstream's side as for any caller that leaves.
+//! To close it, the stream sends the client a close frame and lets the proxy read one as if the client had sent it,
+//! followed by the end of the stream. So the upstream's side is closed as for any client that disconnects.
 
 use std::io;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! `/account`: the profile, the second factor, the sessions. What changes something is one form with
-//! an `action`.
+//! `/account`: profile, second factor, sessions. All changes are one form with an `action`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What all pages have in common: the frame around them and the header fields that keep them safe.
+//! The common layout and security headers of all pages.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What an operator decides of the pages.
+//! The settings of pages.
 
 use std::fmt;
 use std::str::FromStr;

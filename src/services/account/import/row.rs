@@ -1,4 +1,4 @@
-//! One row: from texts by column to an account to be.
+//! Parses the columns of one row into a new account.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! From the bytes of a file to rows: CSV (RFC 4180, with a header) or JSON Lines.
+//! Parses a file into rows: CSV (RFC 4180, with a header) or JSON Lines.
 
 use super::row::{COLUMNS, Texts, parse};
 use super::{Bad, Candidate};
