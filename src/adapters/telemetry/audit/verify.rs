@@ -341,12 +341,12 @@ mod tests {
             lines.remove(5);
             lines
         });
-        assert_eq!(missing, [format!("{TODAY}:7: seal 3 where 2 must be")]);
+        assert_eq!(missing, [format!("{TODAY}:7: seal 3 instead of 2")]);
         let batch = changed(TODAY, |mut lines| {
             lines.drain(3..6);
             lines
         });
-        assert_eq!(batch, [format!("{TODAY}:5: seal 3 where 2 must be")]);
+        assert_eq!(batch, [format!("{TODAY}:5: seal 3 instead of 2")]);
         let retimed = changed(TODAY, |mut lines| {
             lines[5] = lines[5].replace("12:00:00", "11:00:00").leak();
             lines

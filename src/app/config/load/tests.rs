@@ -206,7 +206,7 @@ fn mode_off_needs_to_be_allowed_and_loopback() {
     assert_eq!(Place::new(&text("")).problems().len(), 2);
     assert_eq!(
         Place::new(&text("allow_insecure = true\n")).problems(),
-        ["guarita.toml:4: listeners[0].address: must be a loopback address while mode is \"off\" \
+        ["guarita.toml:4: listeners[0].address: must be a loopback address, because mode is \"off\" \
          (127.0.0.1 or [::1])"]
     );
     let loopback = format!("mode = \"off\"\nallow_insecure = true\n{LISTENER}");
@@ -270,7 +270,7 @@ fn certificates_that_cannot_be_used_are_told_where_they_are_named() {
         ),
         ("guarita.toml:7: listeners[0].tls.certificates[2].certificate: ", "no valid certificate"),
         ("guarita.toml:10: listeners[1].tls: ", "complete pair"),
-        ("guarita.toml:12: listeners[2].address: ", "twice"),
+        ("guarita.toml:12: listeners[2].address: ", "is a duplicate"),
         ("guarita.toml:14: listeners[2].client_auth.ca: ", "no valid certificate"),
     ] {
         let found = told.iter().any(|told| told.starts_with(line) && told.contains(part));

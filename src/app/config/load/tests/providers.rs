@@ -50,7 +50,7 @@ fn what_would_let_others_in_is_refused() {
     let long = "x".repeat(256);
     for (more, told) in [
         ("discovery = false\n", "has no keys"),
-        ("secret = \"too short\"\n", "secret needs 32"),
+        ("secret = \"too short\"\n", "secret must have 32"),
         ("jwks_uri = \"http://keys.test/k\"\n", "must be an https URL"),
         ("jwks_uri = \"https://user@keys.test/k\"\n", "must be an https URL"),
         ("leeway = \"61s\"\n", "must be 0s to 1m"),
