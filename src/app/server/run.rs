@@ -19,13 +19,13 @@ use crate::model::clock;
 use crate::rules::websocket::Ending;
 use crate::services::federation;
 
-/// Longest wait for the first attempt to reach Redis.
+/// Maximum wait for the first connection to Redis.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Loads the configuration and serves until SIGTERM or SIGINT, then drains.
 ///
 /// # Errors
-/// The start is refused: the fault says why in one line or one line per problem.
+/// The start failed; the fault describes it in one line, or one line per problem.
 pub fn run(file: &Path) -> Result<(), Fault> {
     let inherited = Inherited::take().map_err(|e| Fault::part("inherited sockets")(&e))?;
     let config = config::load(file).map_err(Fault::Configuration)?;
@@ -50,8 +50,7 @@ pub fn run(file: &Path) -> Result<(), Fault> {
     ended
 }
 
-/// Each connection needs a descriptor, a forwarded request two: the system's soft limit is seldom
-/// enough.
+/// Raises the soft limit of open files: each connection needs one file descriptor, a forwarded request two.
 fn raise_descriptor_limit() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "raising the limit of open files failed");
@@ -96,7 +95,7 @@ async fn hang_up(handle: reload::Handle) {
     }
 }
 
-/// What is needed to end well.
+/// The context of a graceful shutdown.
 struct Closing {
     acceptor: super::listeners::Acceptor,
     revocation: Revocation,
@@ -108,7 +107,7 @@ struct Closing {
 }
 
 impl Gate {
-    /// Starts everything that runs by itself.
+    /// Starts all background tasks.
     fn begin(
         self,
         config: &Config,
@@ -162,7 +161,7 @@ impl Gate {
 }
 
 impl Closing {
-    /// Says that it will stop; then stops accepting, and lets what is open end, for a while.
+    /// Announces the shutdown, stops accepting, and lets open requests complete until the time-out.
     async fn drain(&self, stop: &watch::Sender<bool>, mut accepting: JoinSet<()>) {
         tracing::info!(event = "server.draining", "draining");
         self.readiness.drain();
