@@ -1,17 +1,17 @@
 //! Guarita stands in front of existing APIs as their single ingress: it terminates TLS and mTLS,
-//! judges every request once, and hands the upstream plain identity headers.
+//! authorizes every request once, and sends the upstream plain identity headers.
 //!
-//! The house has seven floors, and a floor imports only floors below it:
+//! The code has seven layers; a layer imports only layers below it:
 //!
 //! - `model`: values
-//! - `rules`: pure and synchronous decisions
-//! - `adapters`: one foreign system each
-//! - `live`: the one picture that a reload swaps
+//! - `rules`: pure and synchronous functions
+//! - `adapters`: one external system each
+//! - `live`: the configuration snapshot that a reload swaps
 //! - `services`: use cases, without HTTP types
-//! - `doors`: how the world comes in
+//! - `doors`: entry points
 //! - `app`: assembly
 //!
-//! `ARCHITECTURE.md` tells the rest.
+//! See `ARCHITECTURE.md`.
 
 pub mod model;
 pub mod rules;

@@ -1,4 +1,4 @@
-//! The `guarita` binary: everything is in the library.
+//! The `guarita` binary; the code is in the library.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! Work that no forwarded request may wait for: hashes of passwords, signatures of tokens. Its threads
-//! take what is left of the cores (`SCHED_IDLE`). Where that is nothing, two more do the oldest: one that
-//! weighs little, and, where it is other processes that have the cores, an ordinary one. Logins may
-//! wait, but not for ever.
+//! The worker pool for CPU-intensive work that must not delay forwarded requests: password hashes and token
+//! signatures. Its threads use idle CPU time only (`SCHED_IDLE`). If there is none, two more threads run the
+//! oldest jobs: one with a low weight and, if other processes occupy the cores, one with normal priority. So
+//! logins may be delayed, but not indefinitely.
 
 use std::collections::VecDeque;
 use std::io;
@@ -302,7 +302,7 @@ fn lower_priority(share: Share) {
         }
     };
     if let Err(error) = given {
-        tracing::debug!(%error, "a thread of the background keeps its priority");
+        tracing::debug!(%error, "the priority of a background thread could not be lowered");
     }
 }
 

@@ -1,6 +1,6 @@
-//! A local list of breached passwords, as Have I Been Pwned publishes it: one SHA-1 in hexadecimal a
-//! line, sorted, whatever follows behind a colon. It may have tens of gigabytes, so it is searched
-//! where it lies.
+//! A local list of breached passwords, as published by Have I Been Pwned: one SHA-1 in hexadecimal per line,
+//! sorted, optionally followed by a colon and more. It may have tens of gigabytes, so the file is searched in
+//! place.
 
 use std::cmp::Ordering;
 use std::fs::File;
@@ -25,7 +25,7 @@ impl Breached {
     pub fn open(path: &Path) -> io::Result<Self> {
         // Opening a pipe would wait for its writer.
         if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
+            return Err(io::Error::other("not a regular file"));
         }
         hash_at(&mut File::open(path)?, 0)?;
         Ok(Self(path.to_owned()))
@@ -100,7 +100,7 @@ fn piece(file: &mut File, from: u64, most: usize) -> io::Result<Vec<u8>> {
 }
 
 fn unsorted() -> io::Error {
-    io::Error::other("it is not a sorted list of SHA-1 hashes in hexadecimal, one a line")
+    io::Error::other("not a sorted list of SHA-1 hashes in hexadecimal, one per line")
 }
 
 #[cfg(test)]

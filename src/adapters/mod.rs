@@ -1,4 +1,4 @@
-//! One foreign system each.
+//! Adapters: one module per external system.
 
 pub mod background;
 pub mod telemetry;

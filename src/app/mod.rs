@@ -1,4 +1,4 @@
-//! Assembly: configuration, reload, server, command line.
+//! The application: configuration, reload, server, command line.
 
 pub mod config;
 pub mod reload;

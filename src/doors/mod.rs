@@ -1,4 +1,4 @@
-//! How the world comes in.
+//! Entry points: proxy, own endpoints, ops listener.
 
 pub mod endpoints;
 pub mod ops;

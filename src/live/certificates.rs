@@ -1,4 +1,4 @@
-//! The TLS configuration of a listener, built from PEM, and the facts of a caller's certificate.
+//! The TLS configuration of a listener, built from PEM, and the properties of client certificates.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,16 +58,16 @@ pub enum CertificateFault {
     #[error("a TLS listener needs a certificate")]
     None,
     /// The chain's PEM holds no certificate, or a broken one.
-    #[error("{0}: no readable certificate in PEM")]
+    #[error("{0}: no valid certificate in PEM")]
     Chain(String),
     /// The key's PEM holds no private key, or one of an unknown kind.
-    #[error("{0}: its key is not a readable private key in PEM (PKCS#8, PKCS#1 or SEC1)")]
+    #[error("{0}: its key is not a valid private key in PEM (PKCS#8, PKCS#1 or SEC1)")]
     Key(String),
     /// The key is another certificate's.
-    #[error("{0}: certificate and key do not belong together")]
+    #[error("{0}: certificate and key do not match")]
     Mismatch(String),
     /// The CAs of client certificates.
-    #[error("the CA of client certificates: no readable certificate in PEM")]
+    #[error("the CA of client certificates: no valid certificate in PEM")]
     ClientCa,
     /// The TLS library refused.
     #[error("TLS: {0}")]

@@ -1,4 +1,4 @@
-//! Who may ask about tokens: `INTROSPECTION_CLIENTS`, `INTROSPECTION_MTLS_ALLOWED_CNS`.
+//! The clients of token introspection: `INTROSPECTION_CLIENTS`, `INTROSPECTION_MTLS_ALLOWED_CNS`.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! The one picture of all that can be rebuilt, and the one place where it is swapped.
+//! The current configuration snapshot, which a reload swaps atomically.
 
 pub mod certificates;
 pub mod introspection;

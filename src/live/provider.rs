@@ -1,7 +1,7 @@
-//! A provider: an issuer of others whose tokens count here, with the keys that it publishes.
+//! An identity provider whose tokens are accepted, with its published keys.
 //!
-//! Its settings change by a reload. Its keys are fetched in the background, and stay while the settings
-//! do.
+//! The settings change by a reload. The keys are fetched in the background, and are kept as long as the settings
+//! are unchanged.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `[rate_limits]`: how often somebody may try what is guessed, mailed or costs work.
+//! `[rate_limits]`: the rate limits of Guarita's own endpoints.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

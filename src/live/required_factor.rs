@@ -1,4 +1,4 @@
-//! `[mfa] required_roles`: whose sessions count only once a second factor was proven.
+//! `[mfa] required_roles`: the roles whose sessions are valid only with a second factor.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Everything a request needs to be judged and that a reload can rebuild. State never enters.
+//! The configuration snapshot: everything that a request needs and that a reload can rebuild. It has no mutable
+//! state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

@@ -1,25 +1,25 @@
-//! The key of a service by its name: what it is called, and whose subjects are whose.
+//! Names and subjects of API keys.
 
 use std::fmt;
 
 /// Longest name, in bytes.
 pub const MAX_NAME_LENGTH: usize = 128;
-/// How every key begins, and what is shown of it.
+/// The prefix of every key.
 pub const KEY_PREFIX: &str = "gua_";
-/// The subject of the key that the configuration holds.
+/// The subject of the key in the configuration (`credentials.service_api_key`).
 pub const SYSTEM: &str = "system";
-/// How the subject of every named key begins: no person and no provider's subject does.
+/// The prefix of the subject of every named key; reserved, so that no user or provider subject has it.
 const SUBJECT_PREFIX: &str = "apikey:";
 
-/// Whether a subject, in any case, is one that only a service may bear: `system`, or one that begins
-/// with `apikey:`.
+/// Whether a subject is reserved for services: `system`, or one that begins with `apikey:` (ignoring
+/// case).
 pub fn is_of_service(subject: &str) -> bool {
     let begins = subject.get(..SUBJECT_PREFIX.len());
     subject.eq_ignore_ascii_case(SYSTEM)
         || begins.is_some_and(|begins| begins.eq_ignore_ascii_case(SUBJECT_PREFIX))
 }
 
-/// The id of a named key: its row.
+/// The id of a named key: the id of its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiKeyId(i64);
 
@@ -41,16 +41,16 @@ impl fmt::Display for ApiKeyId {
     }
 }
 
-/// Not a name for a key.
+/// Not a valid name for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the name of a key is 1 to 128 letters, digits, \".\", \"_\" and \"-\", begins with a letter, and \
-     is neither \"system\" nor begins with \"gua_\""
+    "the name of a key must be 1 to 128 letters, digits, \".\", \"_\" and \"-\", begin with a letter, and \
+     not be \"system\" nor begin with \"gua_\""
 )]
 pub struct InvalidName;
 
-/// The name of a key: 1 to 128 ASCII letters, digits, `.`, `_` and `-`, of which the first is a
-/// letter. So it is neither an id nor (what somebody may put in its place) a key.
+/// The name of a key: 1 to 128 ASCII letters, digits, `.`, `_` and `-`, beginning with a letter. So a
+/// name can be confused neither with an id nor with a key that was entered by mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ApiKeyName(Box<str>);
 
@@ -77,8 +77,7 @@ impl ApiKeyName {
         &self.0
     }
 
-    /// The subject of whoever brings a key of this name, at most 135 bytes: the name behind
-    /// `apikey:`, so that it is nobody else's.
+    /// The subject of a request with a key of this name: `apikey:` and the name, at most 135 bytes.
     pub fn subject(&self) -> String {
         format!("{SUBJECT_PREFIX}{}", self.0)
     }

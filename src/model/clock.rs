@@ -1,4 +1,4 @@
-//! Time as the product counts it: whole seconds since the Unix epoch.
+//! Points in time, in whole seconds since the Unix epoch.
 
 use std::time::Duration;
 
@@ -34,23 +34,23 @@ impl Timestamp {
         Self(self.0.saturating_sub(seconds))
     }
 
-    /// As in RFC 3339, in UTC; empty beyond the year 9999.
+    /// Formats as RFC 3339 in UTC; empty after the year 9999.
     pub fn rfc3339(self) -> String {
         jiff::Timestamp::from_second(self.0).map_or_else(|_| String::new(), |time| time.to_string())
     }
 
-    /// Reads a moment of RFC 3339.
+    /// Parses RFC 3339.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         text.parse().ok().map(|time: jiff::Timestamp| Self(time.as_second()))
     }
 
-    /// Whole seconds from `self` until `later`; zero when that is past.
+    /// Whole seconds from `self` until `later`; zero if `later` is past.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_secs(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
     }
 }
 
-/// The wall clock. Only doors and app ask it; everything below takes `now` as an argument.
+/// The wall clock. Called by the outer layers only; everything below takes `now` as an argument.
 pub fn now() -> Timestamp {
     Timestamp(system::seconds())
 }
@@ -59,7 +59,7 @@ pub fn now() -> Timestamp {
 mod system {
     use rustix::time::{ClockId, clock_gettime};
 
-    /// Some milliseconds behind, which whole seconds do not show, at a tenth of the price.
+    /// The coarse clock: a few milliseconds late, which does not matter for whole seconds, and ten times cheaper.
     pub(super) fn seconds() -> i64 {
         clock_gettime(ClockId::RealtimeCoarse).tv_sec
     }

@@ -1,24 +1,23 @@
-//! The number of a natural person in Brazil's tax register (Cadastro de Pessoas Físicas).
+//! The CPF, a natural person's number in Brazil's tax register (Cadastro de Pessoas Físicas).
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// Longest text that is looked at, in bytes: `000.000.000-00`.
+/// Longest accepted text, in bytes: `000.000.000-00`.
 const MAX_LENGTH: usize = 14;
 
-/// Not eleven digits, all digits alike, or check digits that do not match. Never says which number.
+/// Not eleven digits, all digits equal, or wrong check digits. Never contains the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the CPF is not valid")]
+#[error("the CPF is invalid")]
 pub struct InvalidCpf;
 
-/// Eleven digits whose two check digits match. It cannot print itself whole; its memory is wiped
-/// when dropped.
+/// Eleven digits with valid check digits. It is printed masked; its memory is wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cpf(Zeroizing<String>);
 
 impl Cpf {
-    /// Parses `00000000000` or `000.000.000-00`, and nothing between the two.
+    /// Parses `00000000000` or `000.000.000-00`, and no mixture of the two.
     pub fn parse(text: &str) -> Result<Self, InvalidCpf> {
         if text.len() > MAX_LENGTH {
             return Err(InvalidCpf);
@@ -36,13 +35,13 @@ impl Cpf {
         if digits.len() == 11 && is_sound(&digits) { Ok(Self(digits)) } else { Err(InvalidCpf) }
     }
 
-    /// The eleven digits, for the store and for whom they belong to.
+    /// The eleven digits, for the database and for their owner.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether the digits are not all alike and the last two follow from the others (modulo 11).
+/// Whether the digits are not all equal and the last two are the check digits (modulo 11).
 fn is_sound(digits: &str) -> bool {
     let values: Vec<u32> = digits.chars().filter_map(|digit| digit.to_digit(10)).collect();
     let first = values.first();
@@ -52,7 +51,7 @@ fn is_sound(digits: &str) -> bool {
     [9, 10].into_iter().all(|length| values.get(length).copied() == Some(check(&values, length)))
 }
 
-/// The check digit behind the first `length` digits: weights from `length + 1` down to 2.
+/// The check digit of the first `length` digits: weights from `length + 1` down to 2.
 fn check(values: &[u32], length: usize) -> u32 {
     let sum: u32 =
         values.iter().take(length).zip((2..=11).rev().skip(10 - length)).map(|(v, w)| v * w).sum();
@@ -62,7 +61,7 @@ fn check(values: &[u32], length: usize) -> u32 {
     }
 }
 
-/// Only the check digits, which follow from the rest.
+/// Prints the check digits only.
 impl fmt::Display for Cpf {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "***.***.***-{}", self.0.get(9..).unwrap_or("**"))

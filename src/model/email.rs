@@ -1,4 +1,4 @@
-//! An e-mail address.
+//! E-mail addresses.
 
 use std::fmt;
 
@@ -12,16 +12,16 @@ const MAX_LOCAL: usize = 64;
 /// Longest label of a domain, in bytes (RFC 1035 section 2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// Not an address that is taken here. Never says which text.
+/// Not an address that is accepted. Never contains the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the e-mail address is not valid")]
+#[error("the e-mail address is invalid")]
 pub struct InvalidEmail;
 
-/// An address whose syntax was checked. It cannot print itself whole.
+/// A syntactically valid address. It is printed masked.
 ///
-/// After NFKC (Unicode Standard Annex 15) only ASCII is taken: letters of other scripts that look
-/// like Latin ones are refused, full-width ones become what they look like. A domain in another
-/// script is written in its `xn--` form (RFC 5890).
+/// After NFKC (Unicode Standard Annex 15) only ASCII is accepted: letters of other scripts that look
+/// like Latin ones are rejected, full-width letters become ASCII letters. A domain in another script must
+/// be written in its `xn--` form (RFC 5890).
 #[derive(Clone, PartialEq, Eq)]
 pub struct EmailAddress(Zeroizing<String>);
 
@@ -40,17 +40,17 @@ impl EmailAddress {
         if sound { Ok(Self(Zeroizing::new(text))) } else { Err(InvalidEmail) }
     }
 
-    /// An address that the store holds, checked when it was written.
+    /// An address from the database, which was checked when it was written.
     pub fn stored(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The address, for the store, for mail and for whom it belongs to.
+    /// The address, for the database, for mail and for its owner.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The form in which any two texts are compared as addresses: NFKC, lower case.
+    /// The form in which addresses are compared: NFKC, lower case.
     pub fn fold(text: &str) -> String {
         text.nfkc().collect::<String>().to_lowercase()
     }

@@ -36,7 +36,7 @@ impl SessionId {
         Self(id)
     }
 
-    /// Parses the hyphenated lower-case form and nothing else, so that one session has one spelling.
+    /// Parses the hyphenated lower-case form only, so that a session has exactly one spelling.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != 36 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return None;

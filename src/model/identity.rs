@@ -1,4 +1,4 @@
-//! Who somebody is: subject, roles, session, and the source that said so.
+//! The identity of an authenticated caller: subject, roles, session, and the source of the credential.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -8,13 +8,13 @@ use http::HeaderValue;
 
 use super::{ApiKeyId, Scopes, SessionId, TokenMarks, UserId};
 
-/// Most roles that one identity may carry.
+/// Maximum number of roles of an identity.
 pub const MAX_ROLES: usize = 256;
-/// So many are looked through one after another.
+/// Up to this number, roles are searched linearly.
 const FEW_ROLES: usize = 8;
-/// Longest name of a role, in bytes.
+/// Maximum length of the name of a role, in bytes.
 pub const MAX_ROLE_LENGTH: usize = 128;
-/// Longest subject, in bytes (OIDC Core section 2 allows 255).
+/// Maximum length of a subject, in bytes (OIDC Core section 2 allows 255).
 pub const MAX_SUBJECT_LENGTH: usize = 255;
 
 /// A value that cannot be part of an identity.
@@ -33,8 +33,7 @@ pub enum InvalidIdentity {
     TooManyRoles,
 }
 
-/// The subject of a token (`sub`), fit to be written into a header: 1 to 255 bytes, no control
-/// characters.
+/// The subject of a token (`sub`), valid as a header value: 1 to 255 bytes, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subject(Arc<str>);
 
@@ -74,8 +73,8 @@ impl Role {
     }
 }
 
-/// Roles as `app_roles` has them: sorted, unique, joined by commas without spaces. The
-/// header value is made once, here.
+/// Roles: sorted, unique, written joined by commas without spaces. The header value is created once,
+/// here.
 #[derive(Clone, Debug)]
 pub struct Roles {
     names: Arc<[Role]>,
@@ -83,12 +82,12 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// No role at all.
+    /// No roles.
     pub fn none() -> Self {
         Self { names: Arc::new([]), header: HeaderValue::from_static("") }
     }
 
-    /// Sorts, removes doubles and joins. At most 256 remain, else an error.
+    /// Sorts the roles, removes duplicates and joins them. More than 256 are an error.
     pub fn new(mut names: Vec<Role>) -> Result<Self, InvalidIdentity> {
         names.sort_unstable();
         names.dedup();
@@ -100,7 +99,7 @@ impl Roles {
         Ok(Self { names: names.into(), header })
     }
 
-    /// Parses each name; refuses the lot if one does not hold.
+    /// Parses each name; one invalid name is an error.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidIdentity> {
         Self::new(names.into_iter().map(Role::parse).collect::<Result<_, _>>()?)
     }
@@ -120,12 +119,12 @@ impl Roles {
         self.names.iter().map(Role::as_str)
     }
 
-    /// Whether there is none.
+    /// Whether there are no roles.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// The names joined by commas, ready to be sent.
+    /// The names joined by commas, as a header value.
     pub const fn header(&self) -> &HeaderValue {
         &self.header
     }
@@ -163,7 +162,7 @@ fn in_full(value: impl fmt::Display) -> String {
     value.to_string()
 }
 
-/// Header values whose bytes lie in one piece of memory: they are sent together, once per request.
+/// Header values that share one allocation: they are sent together, once per request.
 fn side_by_side<const N: usize>(texts: [&[u8]; N]) -> Result<[HeaderValue; N], InvalidIdentity> {
     let whole = Bytes::from(texts.concat());
     let mut begin = 0;
@@ -177,8 +176,8 @@ fn side_by_side<const N: usize>(texts: [&[u8]; N]) -> Result<[HeaderValue; N], I
     Ok(values)
 }
 
-/// Proven facts about a subject, with the values of the identity headers ready to be sent. Made
-/// once per token and shared by every request that presents it.
+/// The verified identity of a caller, with the values of the identity headers. Created once per token and
+/// shared by all requests that present it.
 #[derive(Debug)]
 pub struct Identity {
     subject: Subject,
@@ -200,7 +199,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Puts the facts together and renders their header values.
+    /// Creates the identity and its header values.
     pub fn new(
         subject: Subject,
         user: Option<UserId>,
@@ -237,16 +236,16 @@ impl Identity {
         })
     }
 
-    /// The same, and whether its credential says that a second factor was proven.
+    /// Sets whether the credential states that a second factor was verified.
     #[must_use]
     pub fn with_second_factor(self, second_factor: bool) -> Self {
         Self { second_factor, ..self }
     }
 
-    /// The same facts with the roles and the second factor that count now.
+    /// The same identity with the current roles and second factor.
     ///
     /// # Errors
-    /// None that the identity itself had not; see [`Identity::new`].
+    /// As [`Identity::new`]; cannot occur for an identity that was created.
     pub fn restated(&self, roles: Roles, second_factor: bool) -> Result<Self, InvalidIdentity> {
         let (subject, token_id) = (self.subject.clone(), self.token_id());
         let again = Self::new(subject, self.user, self.session, roles, self.source, token_id)?;
@@ -261,19 +260,19 @@ impl Identity {
         })
     }
 
-    /// The same, of somebody whose credential a provider issued.
+    /// Marks the credential as issued by a provider.
     #[must_use]
     pub fn of_provider(self) -> Self {
         Self { of_provider: true, ..self }
     }
 
-    /// The same, with roles that a provider said: those in our store do not take their place.
+    /// Marks the roles as stated by a provider, so that those in the database do not replace them.
     #[must_use]
     pub fn with_provider_roles(self) -> Self {
         Self { provider_roles: true, ..self }
     }
 
-    /// Whether a provider said the roles.
+    /// Whether the roles are those stated by a provider.
     pub const fn has_provider_roles(&self) -> bool {
         self.provider_roles
     }
@@ -283,19 +282,19 @@ impl Identity {
         self.of_provider
     }
 
-    /// The same with the scopes that its credential was given for; without this it has none.
+    /// Sets the scopes of the credential; the default is none.
     #[must_use]
     pub fn with_scopes(self, scopes: Scopes) -> Self {
         Self { scopes, ..self }
     }
 
-    /// The same, proven by that named key.
+    /// Sets the named API key that was presented.
     #[must_use]
     pub fn with_api_key(self, key: ApiKeyId) -> Self {
         Self { api_key: Some(key), ..self }
     }
 
-    /// The same, proven by a provider's token that can be revoked by these.
+    /// Sets the revocation keys of the provider token that was presented.
     #[must_use]
     pub fn with_marks(self, marks: Arc<TokenMarks>) -> Self {
         Self { marks: Some(marks), ..self }
@@ -305,15 +304,15 @@ impl Identity {
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }
-    /// The local user row, where there is one.
+    /// The local user, if there is one.
     pub const fn user(&self) -> Option<UserId> {
         self.user
     }
-    /// The session, where there is one.
+    /// The session, if there is one.
     pub const fn session(&self) -> Option<SessionId> {
         self.session
     }
-    /// The roles as the credential states them; see [`super::Principal::roles`] for those that count.
+    /// The roles as stated by the credential; see [`super::Principal::roles`] for the current ones.
     pub const fn roles(&self) -> &Roles {
         &self.roles
     }
@@ -321,28 +320,28 @@ impl Identity {
     pub const fn source(&self) -> Source {
         self.source
     }
-    /// Whether the credential says that a second factor was proven; see
-    /// [`super::Principal::second_factor`] for what counts.
+    /// Whether the credential states that a second factor was verified; see
+    /// [`super::Principal::second_factor`] for the current state.
     pub const fn second_factor(&self) -> bool {
         self.second_factor
     }
-    /// What its credential was given for.
+    /// The scopes of the credential.
     pub const fn scopes(&self) -> &Scopes {
         &self.scopes
     }
-    /// The named key that proved it, where one did.
+    /// The named API key, if one was presented.
     pub const fn api_key(&self) -> Option<ApiKeyId> {
         self.api_key
     }
-    /// What its credential can be revoked by, where a provider issued it.
+    /// The revocation keys of the credential, if a provider issued it.
     pub const fn marks(&self) -> Option<&Arc<TokenMarks>> {
         self.marks.as_ref()
     }
-    /// The token's `jti`, where there is one.
+    /// The token's `jti`, if there is one.
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
     }
-    /// What is written down of it for each request: made by the first, kept for the others.
+    /// The text recorded for each request of this identity: created by the first and cached.
     pub fn record(&self, make: impl FnOnce(&Self) -> Box<str>) -> &str {
         self.record.get_or_init(|| make(self))
     }

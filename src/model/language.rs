@@ -1,22 +1,22 @@
-//! The languages that Guarita speaks to people.
+//! The languages of pages and mails.
 
-/// A language of the hosted pages and of mails.
+/// A language of pages and mails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Language {
-    /// Portuguese of Brazil.
+    /// Brazilian Portuguese.
     PtBr,
     /// Spanish.
     Es,
-    /// English, which is spoken where nothing else is asked for.
+    /// English, the default.
     #[default]
     En,
 }
 
-/// Ranges of `Accept-Language` that are read.
+/// Maximum number of ranges of `Accept-Language` that are considered.
 const MAX_RANGES: usize = 16;
 
 impl Language {
-    /// All of them, in the order in which they are offered.
+    /// All languages, in the order in which they are offered.
     pub const ALL: [Self; 3] = [Self::PtBr, Self::Es, Self::En];
 
     /// The tag of RFC 5646.
@@ -28,7 +28,7 @@ impl Language {
         }
     }
 
-    /// By a tag, whatever its region and case: `pt-PT` and `PT` are Portuguese.
+    /// Parses a tag, ignoring region and case: `pt-PT` and `PT` are Portuguese.
     pub fn parse(tag: &str) -> Option<Self> {
         let primary = tag.split('-').next().unwrap_or_default();
         Self::ALL.into_iter().find(|language| {
@@ -37,7 +37,7 @@ impl Language {
         })
     }
 
-    /// The first of ours in the caller's order (`Accept-Language`, RFC 9110 section 12.5.4).
+    /// The supported language that the client prefers (`Accept-Language`, RFC 9110 section 12.5.4).
     pub fn negotiate(accepted: &str) -> Self {
         let mut best = (0, Self::default());
         for range in accepted.split(',').take(MAX_RANGES) {
@@ -52,7 +52,7 @@ impl Language {
     }
 }
 
-/// `q`, in thousandths; what cannot be read counts for nothing.
+/// `q` in thousandths; an invalid value is 0.
 fn weight(parameter: &str) -> u16 {
     let parameter = parameter.trim();
     if parameter.is_empty() {

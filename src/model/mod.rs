@@ -1,4 +1,4 @@
-//! Values: what the other floors speak about. No I/O, no policy.
+//! Value types that all other layers use. No I/O, no policy.
 
 pub mod secret;
 pub mod clock;

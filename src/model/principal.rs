@@ -1,12 +1,12 @@
-//! The caller, proven now.
+//! The authenticated caller of a request.
 
 use std::sync::Arc;
 
 use super::Timestamp;
 use super::identity::{Identity, InvalidIdentity, Roles, Source};
 
-/// The caller, proven now: an identity, the roles that count at this moment, and what its credential says
-/// beside.
+/// The authenticated caller of a request: the identity, the current roles, and properties of the
+/// credential.
 #[derive(Clone, Debug)]
 pub struct Principal {
     identity: Arc<Identity>,
@@ -17,7 +17,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// The identity with the roles that its credential states.
+    /// The identity with the roles stated by its credential.
     pub fn new(identity: Arc<Identity>) -> Self {
         let second_factor = identity.second_factor();
         let ambient = identity.source() == Source::Session;
@@ -29,53 +29,53 @@ impl Principal {
         Self { current_roles: Some(roles), ..Self::new(identity) }
     }
 
-    /// The same, and whether a second factor was proven in its session.
+    /// Sets whether a second factor was verified in the session.
     #[must_use]
     pub fn with_second_factor(self, proven: bool) -> Self {
         Self { second_factor: proven || self.second_factor, ..self }
     }
 
-    /// The same, and when the credential itself ends, whatever its session does.
+    /// Sets when the credential itself expires, independently of the session.
     #[must_use]
     pub fn ending_at(self, ends_at: Option<Timestamp>) -> Self {
         Self { ends_at, ..self }
     }
 
-    /// The same, proven by what no browser sends by itself.
+    /// Marks the credential as one that no browser sends automatically.
     #[must_use]
     pub fn deliberate(self) -> Self {
         Self { ambient: false, ..self }
     }
 
-    /// The facts.
+    /// The identity.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The roles that count now.
+    /// The current roles.
     pub fn roles(&self) -> &Roles {
         self.current_roles.as_ref().unwrap_or_else(|| self.identity.roles())
     }
 
-    /// Whether a second factor was proven.
+    /// Whether a second factor was verified.
     pub const fn second_factor(&self) -> bool {
         self.second_factor
     }
 
-    /// When the credential itself ends, where it says so.
+    /// When the credential itself expires, if it has an expiry.
     pub const fn ends_at(&self) -> Option<Timestamp> {
         self.ends_at
     }
 
-    /// Whether a browser may have sent the credential by itself: a cookie.
+    /// Whether a browser may have sent the credential automatically (a cookie).
     pub const fn is_ambient(&self) -> bool {
         self.ambient
     }
 
-    /// An identity that states what counts now, for a credential made of this one.
+    /// An identity with the current roles and second factor, for a credential that is derived from this one.
     ///
     /// # Errors
-    /// None that the identity itself had not; see [`Identity::new`].
+    /// As [`Identity::new`]; cannot occur for an identity that was created.
     pub fn settled(&self) -> Result<Arc<Identity>, InvalidIdentity> {
         let same = self.second_factor == self.identity.second_factor();
         if self.current_roles.is_none() && same {

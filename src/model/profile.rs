@@ -1,4 +1,4 @@
-//! What is known of the person behind an account.
+//! The profile of an account's user.
 
 use std::fmt;
 
@@ -9,27 +9,29 @@ use super::Cpf;
 /// Longest full name, in characters.
 const MAX_NAME: usize = 200;
 
-/// A field that cannot be part of a profile. Never says its value.
+/// An invalid field of a profile. Never contains its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProfile {
     /// `nome_completo`
-    #[error("a full name has 1 to 200 characters, no control characters and no space at its ends")]
+    #[error(
+        "a full name must have 1 to 200 characters, no control characters and no space at either end"
+    )]
     Name,
     /// `oab`
-    #[error("an OAB number has 1 to 7 digits, perhaps followed by one letter")]
+    #[error("an OAB number must have 1 to 7 digits, optionally followed by one letter")]
     Oab,
     /// `uf_oab`
-    #[error("the state is not one of the 27 of Brazil")]
+    #[error("the state must be one of the 27 federative units of Brazil")]
     State,
     /// Only one of `oab` and `uf_oab`.
-    #[error("an OAB number and its state belong together")]
+    #[error("an OAB number and its state must be set together")]
     HalfAnOab,
     /// `auth_user_id`
     #[error("the id at the provider is not a UUID")]
     AuthUser,
 }
 
-/// A full name. It cannot print itself.
+/// A full name. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FullName(String);
 
@@ -48,7 +50,7 @@ impl FullName {
     }
 }
 
-/// Line separators and marks that change the direction of text.
+/// Line separators and characters that change the direction of text.
 const fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
@@ -76,13 +78,13 @@ impl State {
         known.map(Self).ok_or(InvalidProfile::State)
     }
 
-    /// In capitals.
+    /// The two letters in upper case.
     pub const fn as_str(self) -> &'static str {
         self.0
     }
 }
 
-/// A lawyer's number in the register of one state's bar (Ordem dos Advogados do Brasil).
+/// A lawyer's registration number at the bar of one state (Ordem dos Advogados do Brasil).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oab {
     number: String,
@@ -123,8 +125,7 @@ impl Oab {
     }
 }
 
-/// The profile of an account. Its address is the account's own, `email_corporativo`; `ativo` is the
-/// account's own too.
+/// The profile of an account. The fields `email_corporativo` and `ativo` belong to the account itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     /// `nome_completo`
@@ -133,7 +134,7 @@ pub struct Profile {
     pub cpf: Option<Cpf>,
     /// `oab` and `uf_oab`
     pub oab: Option<Oab>,
-    /// `auth_user_id`, unique: who this is at a provider.
+    /// `auth_user_id`, unique: the user's id at a provider.
     pub auth_user: Option<Uuid>,
 }
 
@@ -144,7 +145,7 @@ impl Profile {
         parsed.ok_or(InvalidProfile::AuthUser)
     }
 
-    /// Whether nothing is known.
+    /// Whether no field is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

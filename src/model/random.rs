@@ -1,4 +1,4 @@
-//! Randomness, from the operating system's source only.
+//! Random values, from the operating system's source only.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Secret;
 
-/// The operating system could not give random bytes. Nothing may go on without them.
+/// The operating system could not provide random bytes; the operation must be aborted.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system's random source failed")]
 pub struct RandomFault;
@@ -28,7 +28,7 @@ pub fn ordered_uuid() -> Uuid {
     Uuid::now_v7()
 }
 
-/// A password of 120 random bits that a person can type: 24 letters and digits in groups of six.
+/// A password of 120 random bits that is easy to type: 24 letters and digits in groups of six.
 pub fn password() -> Result<Secret, RandomFault> {
     const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut text = String::with_capacity(27);

@@ -1,19 +1,19 @@
-//! What a credential was given for: scopes.
+//! Scopes of a credential.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Most scopes that one identity may carry.
+/// Maximum number of scopes of an identity.
 pub const MAX_SCOPES: usize = 256;
-/// Longest scope, in bytes.
+/// Maximum length of a scope, in bytes.
 pub const MAX_SCOPE_LENGTH: usize = 128;
 
 /// A value that cannot be a scope, or too many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidScope {
-    /// Not what RFC 6749 section 3.3 takes, or longer than 128 bytes.
+    /// Not a `scope-token` of RFC 6749 section 3.3, or longer than 128 bytes.
     #[error(
-        "a scope is 1 to 128 characters of visible ASCII, without a space, a quote or a backslash"
+        "a scope must be 1 to 128 characters of visible ASCII, without a space, a quote or a backslash"
     )]
     Scope,
     /// More than 256 scopes.
@@ -45,12 +45,12 @@ impl Scope {
 pub struct Scopes(Arc<[Scope]>);
 
 impl Scopes {
-    /// No scope at all.
+    /// No scopes.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Sorts and removes doubles. At most 256 remain, else an error.
+    /// Sorts the scopes and removes duplicates. More than 256 are an error.
     pub fn new(mut scopes: Vec<Scope>) -> Result<Self, InvalidScope> {
         scopes.sort_unstable();
         scopes.dedup();
@@ -60,7 +60,7 @@ impl Scopes {
         Ok(Self(scopes.into()))
     }
 
-    /// Parses each scope; refuses the lot if one does not hold.
+    /// Parses each scope; one invalid scope is an error.
     pub fn parse<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidScope> {
         let mut parsed = Vec::new();
         for scope in scopes {
@@ -73,7 +73,7 @@ impl Scopes {
         Self::new(parsed)
     }
 
-    /// Parses scopes with one space between two; an empty text is none.
+    /// Parses scopes separated by single spaces; an empty text is no scopes.
     pub fn parse_list(text: &str) -> Result<Self, InvalidScope> {
         if text.is_empty() { Ok(Self::none()) } else { Self::parse(text.split(' ')) }
     }
@@ -88,7 +88,7 @@ impl Scopes {
         self.0.iter().map(Scope::as_str)
     }
 
-    /// Whether there is none.
+    /// Whether there are no scopes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

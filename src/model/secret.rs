@@ -1,4 +1,4 @@
-//! A value that cannot be printed.
+//! Secret text.
 
 use std::fmt;
 
@@ -16,29 +16,29 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Compares in time that depends on the lengths only.
+    /// Compares in a time that depends on the lengths only.
     pub fn matches(&self, other: &str) -> bool {
         self.0.as_bytes().ct_eq(other.as_bytes()).into()
     }
 }
 
-/// SHA-256 of a secret: what is kept of one that others bring. Of what differs, no prefix leads to it.
+/// SHA-256 of a secret, to keep and compare instead of the secret itself.
 #[derive(Clone, Debug)]
 pub struct SecretDigest(Digest);
 
 impl SecretDigest {
-    /// Of that text.
+    /// The digest of a text.
     pub fn of(text: &str) -> Self {
         Self(digest(&SHA256, text.as_bytes()))
     }
 }
 
-/// Compares in the same time wherever they differ.
+/// Compares in constant time.
 impl ConstantTimeEq for SecretDigest {
     fn ct_eq(&self, other: &Self) -> Choice {
         self.0.as_ref().ct_eq(other.0.as_ref())

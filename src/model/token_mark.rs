@@ -1,5 +1,5 @@
-//! What the token of a provider can be revoked by: what it says, not its bytes, of which one token may have
-//! several.
+//! Revocation keys of provider tokens. A token is revoked by its claims, not by its bytes, because the same token
+//! can be encoded in several ways.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// How long a revoked session or subject is remembered: longer than any token is in use.
+/// How long the revocation of a session or subject is kept: longer than any token is in use.
 pub const KEEP: Duration = Duration::from_secs(400 * 86_400);
-/// Longest time that a token counts beyond its `exp`, and more.
+/// More than the longest time that a token is accepted after its `exp`.
 const MARGIN: Duration = Duration::from_secs(120);
-/// Longest value that is marked, in bytes.
+/// Longest claim value, in bytes.
 pub const MAX_VALUE: usize = 255;
 
 /// A kind of claim that tokens are revoked by.
@@ -24,9 +24,9 @@ pub enum MarkKind {
     Token,
     /// `sid` or `session_id`: all tokens of a session, whenever they were issued.
     Session,
-    /// `sub`, or what the provider's `link_from` or `subject_from` names: the tokens that were issued before.
+    /// `sub`, or the claim that the provider's `link_from` or `subject_from` names: all tokens issued before.
     Subject,
-    /// What takes the place of a `jti` that is not there: subject and times.
+    /// Subject and times, used if there is no `jti`.
     Times,
 }
 
@@ -47,7 +47,7 @@ impl MarkKind {
 pub struct Mark([u8; 32]);
 
 impl Mark {
-    /// Of what a token of that issuer says.
+    /// The key of one claim value of an issuer.
     pub fn of(issuer: &str, kind: MarkKind, value: &str) -> Self {
         let mut context = Context::new(&SHA256);
         for text in [issuer, kind.as_str(), value] {
@@ -57,12 +57,12 @@ impl Mark {
         Self(context.finish().as_ref().first_chunk().copied().unwrap_or_default())
     }
 
-    /// As the store has it: base64url without padding.
+    /// The text in the database: base64url without padding.
     pub fn text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// As the store has it.
+    /// Parses the text in the database.
     pub fn parse(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
@@ -74,9 +74,9 @@ impl From<Mark> for String {
     }
 }
 
-/// A text is none that [`Mark::text`] wrote.
+/// Not a text written by [`Mark::text`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a mark")]
+#[error("not a valid revocation key")]
 pub struct InvalidMark;
 
 impl TryFrom<String> for Mark {
@@ -87,24 +87,24 @@ impl TryFrom<String> for Mark {
     }
 }
 
-/// A mark whose tokens count no more.
+/// A revoked key: its tokens are no longer accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevokedMark {
-    /// Which.
+    /// The revocation key.
     pub mark: Mark,
-    /// When: matters for subjects.
+    /// When it was revoked; relevant for subjects only.
     pub revoked_at: Timestamp,
-    /// From then on no such token would count anyway.
+    /// When the revocation can be forgotten, because no such token is valid any longer.
     pub keep_until: Timestamp,
 }
 
 impl RevokedMark {
-    /// Revoked now, and remembered for 400 days.
+    /// Revoked now, kept for 400 days.
     pub fn now(mark: Mark, now: Timestamp) -> Self {
         Self { mark, revoked_at: now, keep_until: now.plus(KEEP) }
     }
 
-    /// Both together: the later moment, the longer memory.
+    /// Merges two revocations of a key: the later revocation time and the later expiry.
     #[must_use]
     pub fn joined(self, other: Self) -> Self {
         Self {
@@ -115,20 +115,20 @@ impl RevokedMark {
     }
 }
 
-/// All that one token can be revoked by.
+/// All revocation keys of one token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenMarks {
-    /// Its session, where it names one.
+    /// The session, if the token names one.
     session: Option<Mark>,
-    /// Itself.
+    /// The token itself.
     token: Mark,
-    /// The one that lasts first, then the others, where they are something else.
+    /// The permanent subject first, then other names of the subject that differ from it.
     subjects: Vec<Mark>,
     issued_at: Timestamp,
     expires_at: Timestamp,
 }
 
-/// What a token says of itself.
+/// The claims that revocation keys are derived from.
 #[derive(Clone, Copy, Debug)]
 pub struct Said<'a> {
     /// `iss`
@@ -137,9 +137,9 @@ pub struct Said<'a> {
     pub token_id: Option<&'a str>,
     /// `sid`
     pub session: Option<&'a str>,
-    /// Its subject, for ever.
+    /// The permanent subject.
     pub subject: &'a str,
-    /// What names its subject beside that.
+    /// Other names of the subject.
     pub also: [&'a str; 2],
     /// `iat`
     pub issued_at: Timestamp,
@@ -148,7 +148,7 @@ pub struct Said<'a> {
 }
 
 impl TokenMarks {
-    /// Those of a token that says this.
+    /// The revocation keys of a token with these claims.
     pub fn new(said: Said<'_>) -> Self {
         let Said { issuer, subject, issued_at, expires_at, .. } = said;
         let of = |kind, value: &str| Mark::of(issuer, kind, value);
@@ -171,12 +171,12 @@ impl TokenMarks {
         }
     }
 
-    /// Each of them.
+    /// Iterates over all keys.
     pub fn iter(&self) -> impl Iterator<Item = &Mark> {
         self.session.iter().chain([&self.token]).chain(&self.subjects)
     }
 
-    /// Whether the token counts no more, by what was revoked.
+    /// Whether the token is revoked; `find` looks up a key among the revoked ones.
     pub fn are_revoked(&self, find: impl Fn(&Mark) -> Option<RevokedMark>) -> bool {
         self.session.iter().chain([&self.token]).any(|mark| find(mark).is_some())
             || self
@@ -186,7 +186,7 @@ impl TokenMarks {
                 .any(|revoked| self.issued_at <= revoked.revoked_at)
     }
 
-    /// What ends the token's session now; the token alone, where it names none.
+    /// The revocation that ends the token's session now, or only the token if it names no session.
     pub fn ending(&self, now: Timestamp) -> RevokedMark {
         match self.session {
             Some(session) => RevokedMark::now(session, now),
@@ -198,13 +198,13 @@ impl TokenMarks {
         }
     }
 
-    /// Up to when tokens were issued that end now with all others of its subject: this one was, too.
+    /// Tokens of the subject that were issued up to this time are revoked when all are ended; includes this token.
     pub fn latest(&self, now: Timestamp) -> Timestamp {
         now.max(self.issued_at)
     }
 
-    /// What ends all tokens of its subject that were issued up to now, and this one, whose issuer's clock may be
-    /// ahead.
+    /// The revocation that ends all tokens of the subject issued up to now, including this token, whose issuer's clock
+    /// may be ahead.
     pub fn ending_all(&self, now: Timestamp) -> Option<RevokedMark> {
         let revoked_at = self.latest(now);
         let ending = |subject: &Mark| RevokedMark { revoked_at, ..RevokedMark::now(*subject, now) };

@@ -1,4 +1,4 @@
-//! Pure, synchronous decisions: no I/O, no clock, no randomness.
+//! Pure, synchronous functions: no I/O, no clock, no randomness.
 
 pub mod request;
 pub mod route;

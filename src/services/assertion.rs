@@ -1,8 +1,8 @@
-//! Assertions for upstreams, each made once and handed on while it is fresh.
+//! Assertions for upstreams, cached while they are fresh.
 //!
-//! What is remembered hangs on everything it says: whoever gets or loses a role is spoken of anew at
-//! once. A caller's first request to an upstream pays for one ES256 signature, tens of microseconds,
-//! and of the others about one in half a minute.
+//! The cache key covers every claim: a change of roles yields a new assertion at once. A caller's first request
+//! to an upstream costs one ES256 signature (tens of microseconds), and after that about one request in half a
+//! minute does.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Clients that ask about tokens, by name: made and revoked by an operator, known in memory, true in the store.
+//! Clients of token introspection in the database: created and revoked by an operator, cached in memory.
 //!
-//! All of them that count are in memory, so that guesses cost the store nothing. What was read counts under the
-//! generation that [`crate::services::session::Registry`] gives out: each change of a client ends it.
+//! All valid ones are in memory, so that guessing does not cause database queries. The cache is valid for one
+//! generation of [`crate::services::session::Registry`]; each change of a client begins a new generation.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -121,18 +121,20 @@ impl Registry {
 pub enum Refusal {
     /// Out of bounds.
     #[error(
-        "the name of a client is 1 to 128 letters, digits, \".\", \"_\" and \"-\", and begins with a \
+        "the name of a client must be 1 to 128 letters, digits, \".\", \"_\" and \"-\", and begin with a \
          letter"
     )]
     InvalidName,
     /// Out of bounds.
-    #[error("a secret is made for 1s to 3650d, or without an end")]
+    #[error("the lifetime of a secret must be 1s to 3650d")]
     InvalidLifetime,
     /// As many count as may.
-    #[error("two secrets of this client count already, or 1,000 in all: revoke one first")]
+    #[error(
+        "this client has two valid secrets already, or there are 1,000 in total: revoke one first"
+    )]
     TooMany,
     /// None that was not revoked is meant.
-    #[error("there is no such client, or it was revoked already")]
+    #[error("there is no such secret or client, or it is already revoked")]
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! Use cases, without HTTP types. Each returns its own refusals (expected) or a fault (ours).
+//! Use cases, without HTTP types. Each returns its own refusals (expected) or a fault (internal error).
 
 pub mod limit;
 pub mod session;

@@ -134,7 +134,7 @@ async fn one_key_takes_the_place_of_another_without_a_gap() {
         assert_eq!(ask(&gateway, "/api/x", key).await.status, 200);
     }
     let third = try_create(&gateway, "jobs", &[]).await.failed(1);
-    assert!(third.stderr.contains("two keys of this name"), "{}", third.stderr);
+    assert!(third.stderr.contains("two valid keys of this name"), "{}", third.stderr);
     assert!(third.stdout.is_empty(), "{}", third.stdout);
     revoke(&gateway, &first[..12]).await.succeeded();
     until_refused(&gateway, &first).await;

@@ -74,7 +74,11 @@ async fn a_client_counts_within_a_second_of_its_making_and_no_longer_than_one_af
     let second = create(&gateway, "reports", &["--expires-in", "90d"]).await;
     until_status(&gateway, "reports", &second, 200).await;
     let third = try_create(&gateway, "reports", &[]).await.failed(1);
-    assert!(third.stderr.contains("two secrets") && third.stdout.is_empty(), "{}", third.stderr);
+    assert!(
+        third.stderr.contains("two valid secrets") && third.stdout.is_empty(),
+        "{}",
+        third.stderr
+    );
     let id = listed(&gateway, &[]).await[0]["id"].to_string();
     revoke(&gateway, &id).await.succeeded();
     let since = Instant::now();

@@ -309,7 +309,7 @@ async fn a_start_with_another_a_short_or_no_master_key_is_refused_and_changes_no
         cli::finish(&mut command, "").await.failed(2)
     };
     for (value, told) in [
-        (OTHER_MASTER, "the master key does not open the keys of this database"),
+        (OTHER_MASTER, "the master key does not decrypt the keys of this database"),
         (&MASTER[..31], "must be 32 to 4096 bytes"),
         ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "must be 32 to 4096 bytes"),
     ] {
@@ -323,7 +323,7 @@ async fn a_start_with_another_a_short_or_no_master_key_is_refused_and_changes_no
         cli::finish(&mut command, "").await.stdout
     };
     assert!(doctor(MASTER).await.contains("ok      keys in the database"));
-    assert!(doctor(OTHER_MASTER).await.contains("WRONG   keys: the master key does not open"));
+    assert!(doctor(OTHER_MASTER).await.contains("FAILED  keys: the master key does not decrypt"));
     let refused = serve("UNRELATED", "x").await.output();
     assert!(refused.contains("no master key is configured"), "{refused}");
     let verb = ["keys", "rotate", "--config", "guarita.toml"];
@@ -379,7 +379,7 @@ async fn a_store_that_was_copied_opens_to_what_was_given_before() {
     let new = format!("sqlite:{}", to.path().join("new.db").display());
     let copy = ["store", "copy", "--from", &old, "--to", &new];
     let said = cli::run(from.path(), &copy, "").await.succeeded().stdout;
-    assert!(said.contains("         2  sessions\n") && said.contains("counts agree"), "{said}");
+    assert!(said.contains("         2  sessions\n") && said.contains("counts match"), "{said}");
     let again = cli::run(from.path(), &copy, "").await.failed(1).stderr;
     assert!(again.contains("the target is not empty"), "{again}");
     let missing = format!("sqlite:{}", to.path().join("missing.db").display());
@@ -495,7 +495,7 @@ async fn verbs_about_users_make_and_change_no_keys() {
     user(&["show", "--username", "alice"]).await.succeeded();
     let create = ["create", "--password-stdin", "--username", "ana", "--email", recovery::ANA];
     let refused = user(&create).await.failed(2);
-    assert!(refused.stderr.contains("start one first"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("start a gateway first"), "{}", refused.stderr);
     user(&["show", "--username", "ana"]).await.failed(1);
 
     // The first gateway takes over the keys that it had in files.

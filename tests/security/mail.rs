@@ -194,11 +194,11 @@ async fn doctor_asks_everything_and_says_what_to_do() {
         .set("store.database", "\"sqlite:data/other.db\"");
     broken.write(stage.gateway.directory());
     let told = stage.gateway.verb(&["doctor"], "").await.failed(1);
-    for part in ["database: there is none yet", "mail server", "upstream gone: "] {
-        assert!(told.stdout.contains(&format!("WRONG   {part}")), "{}", told.stdout);
+    for part in ["database: it does not exist yet", "mail server", "upstream gone: "] {
+        assert!(told.stdout.contains(&format!("FAILED  {part}")), "{}", told.stdout);
     }
     assert!(told.stdout.contains("ok      upstream u: "), "{}", told.stdout);
-    assert!(told.stderr.contains("3 of them wrong"), "{}", told.stderr);
+    assert!(told.stderr.contains("checks failed: 3"), "{}", told.stderr);
     assert!(!stage.gateway.data().join("other.db").exists());
 }
 

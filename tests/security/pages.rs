@@ -266,7 +266,7 @@ async fn a_page_has_the_operator_s_name_logo_and_colours() {
     assert!(style.contains("#112233") && style.contains("#ddeeff"), "{style}");
     for (key, value, what) in [
         ("pages.accent", "\"red\"", "is not a colour"),
-        ("pages.logo", "\"guarita.toml\"", "is not a picture"),
+        ("pages.logo", "\"guarita.toml\"", "is not an image"),
         ("pages.name", "\"\"", "pages.name"),
     ] {
         let directory = tempfile::tempdir().unwrap();

@@ -287,13 +287,13 @@ async fn an_operator_hears_how_redis_is() {
     redis.ask(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await;
     let evicting = gateway.verb(&["doctor"], "").await.failed(1);
     assert!(
-        evicting.stdout.contains("WRONG   Redis: maxmemory-policy volatile-lru"),
+        evicting.stdout.contains("FAILED  Redis: maxmemory-policy volatile-lru"),
         "{}",
         evicting.stdout
     );
     redis.kill().await;
     let gone = gateway.verb(&["doctor"], "").await.failed(1);
-    assert!(gone.stdout.contains("WRONG   Redis: "), "{}", gone.stdout);
+    assert!(gone.stdout.contains("FAILED  Redis: "), "{}", gone.stdout);
 }
 
 /// Asking each 200 ms would do: a hint is sooner, and nothing hangs on it.

@@ -1,13 +1,13 @@
-//! Where Redis is: one text in the configuration for one server, Sentinel and Cluster.
+//! The Redis URL: one format for a single server, Sentinel and Cluster.
 //!
 //! | text | meaning |
 //! | --- | --- |
 //! | `redis://user:password@host:6379/0` | one server |
 //! | `redis-sentinel://user:password@host:26379,host2:26379/service/0` | the primary that Sentinel names |
-//! | `redis-cluster://user:password@host:6379,host2:6379` | a cluster, known from these nodes |
+//! | `redis-cluster://user:password@host:6379,host2:6379` | a cluster, discovered from these nodes |
 //!
-//! With TLS the scheme begins with `rediss`. User, password, ports and the number of the database may be
-//! left out. `?sentinel_username=` and `?sentinel_password=` are for Sentinels with other credentials.
+//! With TLS the scheme begins with `rediss`. User, password, ports and the number of the database are
+//! optional. `?sentinel_username=` and `?sentinel_password=` are for Sentinels with other credentials.
 
 use std::fmt;
 
@@ -88,10 +88,10 @@ pub enum Malformed {
     #[error("is empty, longer than 4096 bytes, or has white space or control characters")]
     Text,
     /// Not one of the six.
-    #[error("begins with no scheme that is known here")]
+    #[error("does not begin with a known scheme")]
     Scheme,
     /// A host or a port.
-    #[error("has a host or a port that is none")]
+    #[error("has an invalid host or port")]
     Host,
     /// Several where one is meant, or more than 32.
     #[error("names too many servers")]
@@ -100,10 +100,10 @@ pub enum Malformed {
     #[error("has a user or a password that is not percent-encoded text")]
     Login,
     /// What follows the servers.
-    #[error("has a path that is not what this scheme takes")]
+    #[error("has a path that this scheme does not allow")]
     Path,
     /// What follows `?`.
-    #[error("has a parameter that is not known here")]
+    #[error("has an unknown parameter")]
     Parameter,
 }
 

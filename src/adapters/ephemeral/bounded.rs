@@ -1,4 +1,4 @@
-//! Caches that are bounded by their number and by their bytes.
+//! Caches bounded by the number and by the size of their entries.
 
 use std::hash::Hash;
 

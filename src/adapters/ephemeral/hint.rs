@@ -1,5 +1,5 @@
-//! Hints between gateways, by Redis: changes happened, look now. Whoever hears none looks all the same, in time:
-//! a hint is never an order, and one that is lost costs some milliseconds.
+//! Change notifications between gateways by Redis publish/subscribe. They only trigger a poll; gateways also poll
+//! without them, so a lost notification costs only some milliseconds.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Tickets in the memory of this process: bounded, expiring, found by the digest of their key.
+//! Tickets in memory: bounded, expiring, found by the digest of their key.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,10 +1,10 @@
-//! What may be forgotten: how often somebody tried, and tickets that are used once.
+//! Ephemeral data that may be lost: rate limit counters and single-use tickets.
 //!
-//! With one gateway it is in the memory of the process. Several share it, in Redis or in the database. Whatever
-//! cannot be shared for a while fails closed: rates hold for each gateway by itself, and no ticket counts.
+//! A single gateway keeps it in memory. Several gateways share it, in Redis or in the database. While the shared
+//! backend is unavailable it fails closed: each gateway applies rate limits on its own, and tickets are rejected.
 //!
-//! To keep another thing here: for a rate a type that is [`Counted`], for a ticket a type that serde can write, and
-//! a kind of its own for [`Ephemeral::tickets`].
+//! To add another rate, implement [`Counted`]; to add another ticket, use a type that serde can serialize and a
+//! kind of its own for [`Ephemeral::tickets`].
 
 pub mod bounded;
 pub mod memory;

@@ -1,4 +1,4 @@
-//! The one choice between memory, Redis and database, for all that is kept.
+//! The backend of ephemeral data: memory, Redis or the database.
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Table {
         match answer {
             Ok(answer) => {
                 if !self.up.swap(true, Ordering::Relaxed) {
-                    tracing::info!(event = "ephemeral.up", "the database answers again");
+                    tracing::info!(event = "ephemeral.up", "the database can be reached again");
                 }
                 Ok(answer)
             }
@@ -59,7 +59,7 @@ impl Table {
                     tracing::warn!(
                         event = "ephemeral.down",
                         reason = %fault,
-                        "the database cannot be asked: each gateway limits by itself, and tickets are refused"
+                        "the database cannot be reached: each gateway limits by itself, and tickets are rejected"
                     );
                 }
                 Err(OutOfReach)

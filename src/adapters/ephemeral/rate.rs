@@ -1,8 +1,8 @@
-//! Rates, by the generic cell rate algorithm (ITU-T I.371): each key costs one moment in time.
+//! Rate limiting by the generic cell rate algorithm (ITU-T I.371): one timestamp per key.
 //!
-//! A key's moment is when its bucket would be empty again. It lies at most one period ahead, and a
-//! key whose moment has passed is as good as unknown. So what must go when memory is full are first
-//! those keys, which frees nobody, and then the one that would have been free soonest.
+//! The timestamp is when the key's bucket will be empty again. It is at most one period ahead, and a key whose
+//! timestamp has passed is equivalent to an unknown one. So when memory is full, those keys are evicted first,
+//! which changes no limit, and then the one that would expire soonest.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashMap};

@@ -1,4 +1,4 @@
-//! Rates over all gateways. While what they share cannot be asked, each limits by itself: never not at all.
+//! Rate limits, shared by all gateways. While the shared backend is unavailable, each gateway limits on its own.
 
 use std::hash::Hash;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! How many more may be kept before those that are there are counted again.
+//! A capacity budget: how many more entries may be stored before the present ones are counted again.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -1,8 +1,9 @@
-//! What others keep for us tells them nothing, and they can make none of it.
+//! Encryption of ephemeral data in Redis: who has access to Redis can neither read nor forge it.
 //!
-//! All gateways on one database have one secret, which is in the database. Names are HMAC-SHA-256 under it: who
-//! reads Redis cannot try all addresses. Values are AES-256-GCM under a key of it and of the ticket, bound to
-//! their place: who writes to Redis cannot make one, and who has the database as well cannot read one.
+//! All gateways on one database share a secret, which is in the database. Names are HMAC-SHA-256 with it, so that
+//! who reads Redis cannot find out names by trying all addresses. Values are AES-256-GCM with a key derived from it
+//! and from the ticket, bound to their name: who writes to Redis cannot forge one, and who also has the database
+//! cannot read one.
 
 use std::fmt;
 

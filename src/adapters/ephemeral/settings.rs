@@ -1,4 +1,4 @@
-//! Where rates and tickets are kept, as the operator says it.
+//! The settings of the backend of rates and tickets.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What rates and tickets promise, wherever they are kept: one suite for memory, database and Redis, the latter as
-//! one server, behind Sentinel, as a cluster, with TLS and under a user that may do no more than it must.
+//! One test suite of rates and tickets for all backends: memory, database and Redis, the latter as one server,
+//! behind Sentinel, as a cluster, with TLS, and with a user that has only the permissions that are needed.
 
 use std::num::NonZeroU32;
 use std::pin::pin;

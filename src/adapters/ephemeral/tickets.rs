@@ -1,4 +1,4 @@
-//! Tickets over all gateways: what waits to be used once. While what they share cannot be asked, none counts.
+//! Single-use tickets, shared by all gateways. While the shared backend is unavailable, all tickets are rejected.
 
 use std::fmt;
 use std::time::Duration;
@@ -201,7 +201,10 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         let value = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
         if value.is_none() {
             let kind = self.kind;
-            tracing::warn!(kind, "a ticket was not of this gateway's making and does not count");
+            tracing::warn!(
+                kind,
+                "a ticket was not issued by this gateway or its peers and was rejected"
+            );
         }
         value
     }

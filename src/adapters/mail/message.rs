@@ -1,7 +1,7 @@
-//! What a mail says: plain text and HTML, from templates that escape what they are given.
+//! The content of mails: plain text and HTML, from templates that escape their values.
 //!
-//! Nothing in a mail was typed by anybody but the operator: no name, no address, no text of a
-//! request. So there is nothing to inject.
+//! A mail contains no user input, only values set by the operator: no name, no address, no text from a request.
+//! So nothing can be injected.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Mail: what it says, in three languages, and SMTP, which carries it.
+//! Mail: the texts in three languages, and delivery by SMTP.
 
 pub mod settings;
 

@@ -1,4 +1,4 @@
-//! What the mail room is told.
+//! The settings of mail.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! SMTP (RFC 5321) by lettre: one connection per mail.
+//! SMTP (RFC 5321) with lettre: one connection per mail.
 
 use std::error::Error as _;
 use std::fmt;
@@ -25,16 +25,16 @@ pub enum Failure {
     #[error("the mail server rejected the mail with {0}")]
     Rejected(u16),
     /// The server does not take our credentials or our way of talking to it.
-    #[error("the mail server refused to let us in with {0}")]
+    #[error("the mail server refused the connection or login with {0}")]
     Unwelcome(u16),
     /// The server asks to try later (4xx).
-    #[error("the mail server put the mail off with {0}")]
+    #[error("the mail server deferred the mail with {0}")]
     PutOff(u16),
     /// No answer in time.
-    #[error("the mail server did not answer in time")]
+    #[error("the mail server did not respond in time")]
     Timeout,
     /// TLS failed, or is not offered.
-    #[error("the mail server's TLS: {0}")]
+    #[error("TLS to the mail server failed: {0}")]
     Tls(String),
     /// It cannot be reached, or broke off.
     #[error("the mail server cannot be reached: {0}")]
@@ -62,7 +62,8 @@ impl Smtp {
         if name.chars().any(char::is_control) {
             return Err("the sender's name has control characters".to_owned());
         }
-        let address = address(&settings.sender).ok_or("the sender is no address of RFC 5321")?;
+        let address =
+            address(&settings.sender).ok_or("the sender is not an address by RFC 5321")?;
         let domain = address.domain().to_owned();
         let mut builder =
             AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&*settings.server)
@@ -117,7 +118,7 @@ impl Smtp {
     pub async fn probe(&self) -> Result<(), Failure> {
         match timeout(self.timeout, self.transport.test_connection()).await {
             Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(Failure::Unreachable("it does not answer NOOP".to_owned())),
+            Ok(Ok(false)) => Err(Failure::Unreachable("it does not respond to NOOP".to_owned())),
             Ok(Err(error)) => Err(failure(&error)),
             Err(_) => Err(Failure::Timeout),
         }
@@ -135,8 +136,10 @@ fn protection(settings: &Settings) -> Result<Protection, String> {
     let mut parameters = TlsParameters::builder(settings.server.to_string());
     if let Some(pem) = &settings.ca {
         let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        for der in
-            parsed.ok().filter(|ca| !ca.is_empty()).ok_or("the CA is not PEM certificates")?
+        for der in parsed
+            .ok()
+            .filter(|ca| !ca.is_empty())
+            .ok_or("the CA has no valid certificates in PEM")?
         {
             let ca = Certificate::from_der(der.to_vec()).map_err(|error| innermost_cause(&error))?;
             parameters = parameters.add_root_certificate(ca);

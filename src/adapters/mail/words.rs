@@ -1,26 +1,26 @@
-//! What mails say. `{site}` is the name of this service.
+//! The texts of mails, in each language. `{site}` is replaced by the name of the service.
 
 use super::message::{Letter, Notice};
 use crate::model::Language;
 
-/// The words of one letter.
+/// The texts of one kind of mail.
 #[derive(Debug)]
 pub(super) struct Words {
     pub(super) subject: &'static str,
     pub(super) lead: &'static str,
-    /// What the link does, where there is one.
+    /// The text of the link; empty if there is none.
     pub(super) action: &'static str,
     pub(super) closing: &'static str,
 }
 
-/// The words of a language for every letter.
+/// The texts that all mails share, in one language.
 #[derive(Debug)]
 pub(super) struct Phrases {
-    /// How long a link counts; before the number, one minute, many minutes.
+    /// How long a link is valid; followed by the number and `minute` or `minutes`.
     pub(super) validity: &'static str,
     pub(super) minute: &'static str,
     pub(super) minutes: &'static str,
-    /// Where the button does not work.
+    /// Introduces the URL, in case the button does not work.
     pub(super) by_hand: &'static str,
     pub(super) automatic: &'static str,
 }
@@ -42,11 +42,11 @@ pub(super) const fn phrases(language: Language) -> &'static Phrases {
             automatic: "Este mensaje se envió automáticamente; no hace falta responder.",
         },
         Language::En => &Phrases {
-            validity: "The link works once, for",
+            validity: "The link can be used once and is valid for",
             minute: "minute",
             minutes: "minutes",
             by_hand: "If the button does not work, copy this address into your browser:",
-            automatic: "This message was sent automatically; there is no need to answer.",
+            automatic: "This message was sent automatically; there is no need to reply.",
         },
     }
 }
@@ -145,39 +145,39 @@ const fn english(letter: Letter) -> &'static Words {
     match letter {
         Letter::Reset => &Words {
             subject: "Set a new password",
-            lead: "A new password was asked for, for your account at {site}.",
+            lead: "A new password was requested for your account at {site}.",
             action: "Set a new password",
-            closing: "If it was not you who asked, ignore this message: your password stays as it is.",
+            closing: "If you did not request it, ignore this message: your password stays the same.",
         },
         Letter::Verification => &Words {
             subject: "Confirm your e-mail address",
             lead: "Please confirm that this is the address of your account at {site}.",
             action: "Confirm the address",
-            closing: "If you have no account there, ignore this message.",
+            closing: "If you have no account with this service, ignore this message.",
         },
         Letter::Notice(Notice::PasswordChanged) => &Words {
             subject: "Your password was changed",
-            lead: "The password of your account at {site} was changed, and all other sessions were ended.",
+            lead: "The password of your account at {site} was changed and all other sessions were ended.",
             action: "",
-            closing: "If it was not you, ask for a new password at once and tell whoever runs the service.",
+            closing: "If this was not you, request a new password at once and inform the administrator of the service.",
         },
         Letter::Notice(Notice::FactorAdded) => &Words {
             subject: "Two-step verification is on",
             lead: "Signing in to your account at {site} now asks for a code too.",
             action: "",
-            closing: "If it was not you, ask for a new password at once and tell whoever runs the service.",
+            closing: "If this was not you, request a new password at once and inform the administrator of the service.",
         },
         Letter::Notice(Notice::FactorRemoved) => &Words {
             subject: "Two-step verification is off",
             lead: "Signing in to your account at {site} no longer asks for a code.",
             action: "",
-            closing: "If it was not you, ask for a new password at once and tell whoever runs the service.",
+            closing: "If this was not you, request a new password at once and inform the administrator of the service.",
         },
         Letter::Test => &Words {
             subject: "Test message",
-            lead: "Mail from {site} arrives.",
+            lead: "{site} can send mail.",
             action: "",
-            closing: "You need to do nothing.",
+            closing: "You do not need to do anything.",
         },
     }
 }

@@ -1,7 +1,7 @@
-//! Table `changes`: what other processes on the same store must learn within 1 s.
+//! Table `changes`: the change feed, by which other processes on the same database learn of changes within 1 s.
 //!
-//! SQLite commits one writer at a time, so `seq` grows in the order of commits. PostgreSQL hands
-//! numbers out before the commit; a reader there must wait for the gaps, and [`Horizon`] says how long.
+//! SQLite commits one writer at a time, so `seq` grows in the order of commits. PostgreSQL assigns numbers
+//! before the commit, so a reader must wait for gaps to be filled; [`Horizon`] tells how long.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Copying a whole store into an empty one, in batches.
+//! Copies a whole database into an empty one, in batches.
 //!
-//! Which tables and columns there are, the migrations say: they are applied to a database in memory, and what
-//! that has is copied. So nothing is forgotten when a table comes.
+//! The tables and columns are taken from the migrations, which are applied to a database in memory. So new tables
+//! cannot be forgotten.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Table `devices`, and failures to log in: from a known device, or from anywhere else.
+//! Table `devices`, and counters of failed logins, from a known device or from anywhere else.
 
 use sqlx::any::AnyRow;
 

@@ -1,5 +1,4 @@
-//! What SQLite and PostgreSQL are told in different words: how a transaction begins, and what is under
-//! way beside it.
+//! Differences between SQLite and PostgreSQL: how a transaction begins, and which others are in progress.
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 

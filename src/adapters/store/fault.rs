@@ -1,4 +1,4 @@
-//! What can go wrong with the database.
+//! Errors of the database.
 
 use sqlx::postgres::PgDatabaseError;
 
@@ -6,7 +6,7 @@ use sqlx::postgres::PgDatabaseError;
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// No connection, no lock or no answer within the bound.
-    #[error("the database did not answer in time")]
+    #[error("the database did not respond in time")]
     Timeout,
     /// The disk is full.
     #[error("the disk of the database is full")]
@@ -109,7 +109,7 @@ pub enum OpenFault {
         reason: String,
     },
     /// The server does not answer, and may a little later.
-    #[error("{place}: does not answer: {reason}")]
+    #[error("{place}: does not respond: {reason}")]
     Unreachable {
         /// Which server.
         place: String,
@@ -117,7 +117,7 @@ pub enum OpenFault {
         reason: String,
     },
     /// The file has other contents.
-    #[error("{0}: is not an SQLite database; it was left as it is")]
+    #[error("{0}: is not an SQLite database; it was not modified")]
     NotADatabase(String),
     /// The server is not one that we can use.
     #[error("{place}: {reason}")]
@@ -128,7 +128,7 @@ pub enum OpenFault {
         reason: String,
     },
     /// SQLite's own check found damage.
-    #[error("{place}: is damaged ({reason}); it was left as it is, restore a backup")]
+    #[error("{place}: is damaged ({reason}); it was not modified, restore a backup")]
     Damaged {
         /// Which file.
         place: String,

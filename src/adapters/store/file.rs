@@ -1,4 +1,4 @@
-//! The file behind SQLite: where it is, made with mode 0600, never overwritten.
+//! The SQLite database file: its path, creation with mode 0600, never overwritten.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Read as _;
@@ -18,10 +18,10 @@ pub(super) fn parse(database: &str) -> Result<PathBuf, OpenFault> {
     };
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path.is_empty() || path.contains(":memory:") {
-        return unsupported("sessions must outlive the process: name a file");
+        return unsupported("the database must be a file, because sessions must survive a restart");
     }
     if path.contains(['?', '#', '\0']) {
-        return unsupported("the path may not contain '?', '#' or NUL");
+        return unsupported("the path must not contain '?', '#' or NUL");
     }
     std::path::absolute(path).map_err(|error| inaccessible(Path::new(path), &error))
 }

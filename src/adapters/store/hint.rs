@@ -1,7 +1,7 @@
-//! Hints over LISTEN and NOTIFY: there is something new in the table `changes`.
+//! Change notifications by LISTEN and NOTIFY: there are new rows in the table `changes`.
 //!
-//! A hint says that, and nothing else, and may be lost: whoever follows the changes asks from time to time all
-//! the same. SQLite has none. What this process committed is counted in any case, for hints by another way.
+//! A notification has no other content and may be lost: followers of the change feed also poll. SQLite has no
+//! notifications. Commits of this process are always counted, for notifications by another channel.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -77,7 +77,9 @@ impl Hints {
             teller.waiting.store(false, Ordering::Release);
             let told = timeout(TIMEOUT, sqlx::raw_sql(TELL).execute(&teller.pool)).await;
             if !matches!(told, Ok(Ok(_))) {
-                tracing::debug!("other processes got no hint and learn of it when they ask");
+                tracing::debug!(
+                    "notifying other processes failed; they detect the change by polling"
+                );
             }
         });
     }
@@ -114,7 +116,7 @@ impl Listener {
     /// Waits for the next hint, for ever where none can come. Wherever one may have been lost, that is one.
     pub async fn hint(&mut self) {
         while let Err(error) = self.next().await {
-            tracing::debug!(%error, "no hints of changes are heard for now");
+            tracing::debug!(%error, "listening for change notifications failed");
             self.listener = None;
             sleep(PAUSE).await;
         }

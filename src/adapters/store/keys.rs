@@ -1,7 +1,7 @@
-//! Tables `keys` and `key_sets`: what several gateways must have alike, sealed under a key that is not here.
+//! Tables `keys` and `key_sets`: keys shared by several gateways, encrypted with a key that is not in the database.
 //!
-//! Who makes the first keys of a purpose, or changes them, holds that purpose's row in `key_sets`: of several
-//! at once one makes them, and the others read them afterwards.
+//! Whoever creates or changes the keys of a purpose locks the row of that purpose in `key_sets`: if several do so
+//! at once, one creates them and the others read them afterwards.
 
 use sqlx::any::AnyRow;
 

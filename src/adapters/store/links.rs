@@ -1,5 +1,4 @@
-//! Tables `password_resets` and `email_verifications`: one token of a mailed link per account, the
-//! newest.
+//! Tables `password_resets` and `email_verifications`: the newest token of a mailed link per account.
 
 use super::transaction::{number, optional_time, text, time};
 use super::{Fault, Transaction};

@@ -1,10 +1,10 @@
 //! The database: one pool type, every query a method on a transaction.
 //!
-//! To add an aggregate: a migration with the next number, twice (`migrations/sqlite`,
+//! To add an aggregate: a migration with the next number for both databases (`migrations/sqlite`,
 //! `migrations/postgres`), a file named after its table, methods on [`Transaction`]. SQL is written once with
-//! `$1`, in what SQLite and PostgreSQL both speak; only `sqlite`, `file`, `postgres`, `dialect`, `migrate`,
-//! `hint`, `pool` and `transaction` may tell the two apart. A method that takes access away or changes roles
-//! appends the change itself, so that no caller can forget it.
+//! `$1`, in the common dialect of SQLite and PostgreSQL; only `sqlite`, `file`, `postgres`, `dialect`, `migrate`,
+//! `hint`, `pool` and `transaction` distinguish the two. A method that revokes access or changes roles appends
+//! the change to the feed itself, so that no caller can forget it.
 
 pub mod api_keys;
 pub mod changes;

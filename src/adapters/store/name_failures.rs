@@ -1,5 +1,5 @@
-//! Table `name_failures`: failures to log in under names that no account has. They are counted and locked as
-//! those of accounts are, see [`Counter::Name`](super::Counter::Name).
+//! Table `name_failures`: failed logins with names that no account has. They are counted and locked like those
+//! of accounts, see [`Counter::Name`](super::Counter::Name).
 
 use super::transaction::{optional_text, optional_time};
 use super::{Fault, Transaction};

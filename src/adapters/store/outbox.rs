@@ -1,4 +1,4 @@
-//! Table `outbox`: mails that wait to be sent.
+//! Table `outbox`: mails waiting to be sent.
 
 use sqlx::any::AnyRow;
 

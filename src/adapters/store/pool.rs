@@ -1,4 +1,4 @@
-//! The store: pools that write, that read, and one that only follows the feed of changes.
+//! The connection pools: for writing, for reading, and one for the change feed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! PostgreSQL: where the server is, what every connection is told, and what the server must be.
+//! PostgreSQL: the URL, the session settings of every connection, and the requirements on the server.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -88,11 +88,13 @@ impl Server {
 
     fn parse(database: &str) -> Result<Self, String> {
         if database.len() > MAX_URL || database.chars().any(char::is_control) {
-            return Err(format!("the URL must have at most {MAX_URL} bytes, none of them control"));
+            return Err(format!(
+                "the URL must have at most {MAX_URL} bytes and no control characters"
+            ));
         }
         // What the library says of a URL may quote it.
         let options = AnyConnectOptions::from_str(database)
-            .map_err(|_| "is not a URL: postgres://USER:PASSWORD@HOST/DATABASE".to_owned())?;
+            .map_err(|_| "is not a URL like postgres://USER:PASSWORD@HOST/DATABASE".to_owned())?;
         let url = &options.database_url;
         for (name, value) in url.query_pairs() {
             check_parameter(&name, &value)?;
@@ -105,14 +107,14 @@ impl Server {
         // Who moves the address knows which server takes changes (docs/decisions/0023).
         if host.contains([',', ';']) || host.contains("%2C") || host.contains("%2c") {
             return Err(
-                "the URL must name one host: an address that is moved at a failover".to_owned()
+                "the URL must name exactly one host, whose address moves at a failover".to_owned()
             );
         }
         let port = url.port().unwrap_or(5_432);
         let place = format!("postgres://{host}:{port}/{database}");
         let server = Self { options: options.clone().disable_statement_logging(), place };
         // The library's own view of it: a path that it cannot read, say.
-        server.listening().map_err(|_| "the URL has a part that cannot be read".to_owned())?;
+        server.listening().map_err(|_| "the URL has a part that cannot be parsed".to_owned())?;
         Ok(server)
     }
 
@@ -212,7 +214,7 @@ fn check_parameter(name: &str, value: &str) -> Result<(), String> {
         }
         _ => {
             let known = "sslmode, sslrootcert, sslcert and sslkey";
-            return Err(format!("the URL has an unknown parameter (known are {known})"));
+            return Err(format!("the URL has an unknown parameter (known: {known})"));
         }
     }
     Ok(())

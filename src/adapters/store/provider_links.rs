@@ -1,4 +1,4 @@
-//! Table `provider_links`, and what accounts are found by when one is made.
+//! Table `provider_links`, and how the account is found when a link is created.
 
 use sqlx::any::AnyRow;
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! Table `rates`: how often somebody tried, over all gateways on this database, by its clock.
+//! Table `rates`: rate limit counters shared by all gateways on this database, by the database's clock.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! A real database of its own, for tests of this floor and those above: an SQLite file, or one on the PostgreSQL
-//! server of the tests.
+//! A real database per test: an SQLite file, or a database on the PostgreSQL server of the tests.
 
 use std::ops::Deref;
 use std::path::Path;

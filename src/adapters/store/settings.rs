@@ -1,4 +1,4 @@
-//! What the store is told.
+//! The settings of the database.
 
 use std::time::Duration;
 

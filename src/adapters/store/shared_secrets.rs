@@ -1,4 +1,4 @@
-//! Table `shared_secrets`: what all gateways on one database must know, and nobody else.
+//! Table `shared_secrets`: secrets shared by all gateways on the same database.
 
 use super::transaction::text;
 use super::{Fault, Transaction};

@@ -1,4 +1,4 @@
-//! SQLite: one file, one writer, a few readers, one connection that only follows the feed of changes.
+//! SQLite: one file, one writer, a few readers, and one connection for the change feed.
 
 use std::path::Path;
 use std::str::FromStr as _;

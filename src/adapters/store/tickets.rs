@@ -1,4 +1,4 @@
-//! Table `tickets`: what waits to be used once, over all gateways on this database, by its clock.
+//! Table `tickets`: single-use tickets shared by all gateways on this database, by the database's clock.
 
 use std::time::Duration;
 

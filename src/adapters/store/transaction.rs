@@ -1,4 +1,4 @@
-//! A transaction: the only way to a query.
+//! Transactions; every query is a method of [`Transaction`].
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Table `turns`: what one process of all on this database does at a time, by the database's clock.
+//! Table `turns`: leases for jobs that only one process on this database runs at a time, by the database's clock.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! JSON lines on standard output.
+//! The log: JSON lines on standard output.
 
 use tracing_subscriber::EnvFilter;
 
@@ -6,10 +6,10 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, thiserror::Error)]
 pub enum LogFault {
     /// `log.level` is no filter.
-    #[error("log.level is not a filter such as info or guarita=debug")]
+    #[error("log.level must be a filter, for example info or guarita=debug")]
     Filter,
     /// A log was started before.
-    #[error("a log was started before")]
+    #[error("a log subscriber is already installed")]
     Started,
 }
 

@@ -1,4 +1,4 @@
-//! What is left of a personal value when it is written down.
+//! Masking of personal data in logs and audit files.
 
 use std::fmt;
 

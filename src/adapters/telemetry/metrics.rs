@@ -1,4 +1,4 @@
-//! Every metric there is, by name. What a request counts is resolved once, at reload.
+//! All metrics, by name. The series of a route are resolved once, at reload.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub struct Metrics {
     unmatched: RouteMetrics,
 }
 
-/// Registers metrics one by one; the first failure stops.
+/// Registers metrics one by one and stops at the first failure.
 struct Registrar<'a>(&'a Registry);
 
 impl Registrar<'_> {
@@ -81,22 +81,22 @@ impl Registrar<'_> {
 }
 
 impl Metrics {
-    /// Registers all names.
+    /// Registers all metrics.
     ///
     /// # Errors
-    /// Two metrics have one name: a fault of ours.
+    /// Two metrics have the same name (a bug).
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let to = Registrar(&registry);
         let requests = to.counters(
             "guarita_requests_total",
-            "Answered requests by route and class of status.",
+            "Requests by route and class of the response status.",
             &["route", "status"],
         )?;
         let duration = to.add(HistogramVec::new(
             HistogramOpts::new(
                 "guarita_request_duration_seconds",
-                "Time from the end of a request's head to the end of its answer.",
+                "Time from the end of the request's head to the end of the response.",
             )
             .buckets(BUCKETS.to_vec()),
             &["route"],
@@ -111,113 +111,113 @@ impl Metrics {
         let metrics = Self {
             refusals: to.counters(
                 "guarita_refusals_total",
-                "Refused requests by code.",
+                "Rejected requests by problem code.",
                 &["code"],
             )?,
             connections: to.gauge("guarita_connections", "Open connections.")?,
             connections_refused: to.counters(
                 "guarita_connections_refused_total",
-                "Connections closed at once because a bound was reached.",
+                "Connections closed at once because a limit was reached.",
                 &["reason"],
             )?,
             handshakes: to.counters(
                 "guarita_tls_handshakes_total",
-                "TLS handshakes with callers.",
+                "TLS handshakes with clients.",
                 &["result"],
             )?,
             failures: to.counters(
                 "guarita_upstream_failures_total",
-                "Attempts that no upstream server answered.",
+                "Failed attempts to forward a request to an upstream server.",
                 &["upstream", "server"],
             )?,
             provider_keys_age: to.add(IntGaugeVec::new(
                 Opts::new(
                     "guarita_provider_keys_age_seconds",
-                    "Time since the keys of a provider were fetched; -1 before the first.",
+                    "Time since the provider's keys were last fetched; -1 before the first fetch.",
                 ),
                 &["provider"],
             )?)?,
             provider_keys_fetches: to.counters(
                 "guarita_provider_key_fetches_total",
-                "Attempts to fetch the keys of a provider.",
+                "Attempts to fetch a provider's keys.",
                 &["provider", "result"],
             )?,
             upstream_healthy: to.add(IntGaugeVec::new(
-                Opts::new("guarita_upstream_healthy", "Whether requests may go to a server."),
+                Opts::new("guarita_upstream_healthy", "Whether the upstream server is healthy."),
                 &["upstream", "server"],
             )?)?,
             reloads: to.counters(
                 "guarita_config_reloads_total",
-                "Reloads of the configuration.",
+                "Configuration reloads.",
                 &["result"],
             )?,
             reload_success: to.gauge(
                 "guarita_config_reload_success",
-                "Whether the last reload was taken into force.",
+                "Whether the last reload was applied.",
             )?,
             reload_time: to.gauge(
                 "guarita_config_reload_timestamp_seconds",
-                "When a configuration was last taken into force.",
+                "Time at which a configuration was last applied.",
             )?,
             mfa_challenges: to.counters(
                 "guarita_mfa_challenges_total",
-                "Codes of second factors.",
+                "Second factor codes checked.",
                 &["result"],
             )?,
-            logins: to.counters("guarita_logins_total", "Attempts to log in.", &["result"])?,
+            logins: to.counters("guarita_logins_total", "Login attempts.", &["result"])?,
             refreshes: to.counters(
                 "guarita_refreshes_total",
-                "Refreshes of tokens.",
+                "Token refreshes.",
                 &["result"],
             )?,
             streams_closed: to.counters(
                 "guarita_streams_closed_total",
-                "Exchanges ended by the gateway while under way.",
+                "Requests and WebSockets in progress that the gateway aborted.",
                 &["reason"],
             )?,
             websockets_open: to.gauge("guarita_websockets_open", "Open WebSockets.")?,
             websocket_handshakes: to.counters(
                 "guarita_websocket_handshakes_total",
-                "Handshakes of WebSockets, by how they ended.",
+                "WebSocket handshakes by result.",
                 &["result"],
             )?,
             websockets_closed: to.counters(
                 "guarita_websockets_closed_total",
-                "WebSockets that were open and are closed, by why.",
+                "Closed WebSockets by reason.",
                 &["reason"],
             )?,
             rate_limited: to.counters(
                 "guarita_rate_limited_total",
-                "Requests refused because there were too many, by kind and by what was counted.",
+                "Requests rejected by a rate limit, by kind of request and by what was counted.",
                 &["kind", "by"],
             )?,
             mails: to.counters(
                 "guarita_mails_total",
-                "Attempts to send a mail, by how they ended.",
+                "Attempts to send a mail, by result.",
                 &["result"],
             )?,
-            outbox_mails: to.gauge("guarita_outbox_mails", "Mails that wait to be sent.")?,
+            outbox_mails: to.gauge("guarita_outbox_mails", "Mails waiting to be sent.")?,
             outbox_age: to.gauge(
                 "guarita_outbox_oldest_age_seconds",
-                "How long the oldest mail has waited.",
+                "Age of the oldest mail in the outbox.",
             )?,
             revocation: RevocationMetrics::new(&to)?,
             on_unknown: to.counters(
                 "guarita_on_unknown_served_total",
-                "Requests let through by what was last known of their callers, where the route says so.",
+                "Requests allowed by stale session state, on routes with on_unknown = serve_for.",
                 &["route"],
             )?,
             ephemeral_up: to.gauge(
                 "guarita_ephemeral_up",
-                "Whether rates and tickets are shared with the other gateways, where they are to be.",
+                "Whether the backend shared with the other gateways (rate limits, tickets) can be reached.",
             )?,
             clock_offset: to.gauge(
                 "guarita_clock_offset_seconds",
-                "How far the clock is ahead of the database's.",
+                "Offset of the local clock from the database's clock; positive if the local clock is ahead.",
             )?,
             audit_dropped: to.gauge(
                 "guarita_audit_lines_dropped",
-                "Lines that could not be kept for the audit file since the start.",
+                "Audit lines dropped since the start.",
             )?,
             registry: registry.clone(),
             requests,
@@ -238,17 +238,17 @@ impl Metrics {
         RouteMetrics::new(&self.requests, &self.duration, Some(&self.on_unknown), label)
     }
 
-    /// Counts a request answered by an own endpoint.
+    /// Counts a request to one of Guarita's own endpoints.
     pub fn own_request(&self, status: u16, duration: Duration) {
         self.own.served(status, duration);
     }
 
-    /// Counts a request that no route let through.
+    /// Counts a request that matched no route.
     pub fn refused_request(&self, status: u16, duration: Duration) {
         self.unmatched.served(status, duration);
     }
 
-    /// Counts a refusal.
+    /// Counts a rejected request.
     pub fn refused(&self, code: Code) {
         self.refusals.with_label_values(&[code.as_str()]).inc();
     }
@@ -258,7 +258,7 @@ impl Metrics {
         self.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
-    /// Counts a connection closed at once.
+    /// Counts a connection that was closed at once.
     pub fn connection_refused(&self, reason: &str) {
         self.connections_refused.with_label_values(&[reason]).inc();
     }
@@ -273,7 +273,7 @@ impl Metrics {
         self.failures.with_label_values(&[upstream, server]).inc();
     }
 
-    /// Sets what is known of an upstream server.
+    /// Sets the health of an upstream server.
     pub fn upstream_healthy(&self, upstream: &str, server: &str, healthy: bool) {
         self.upstream_healthy.with_label_values(&[upstream, server]).set(i64::from(healthy));
     }
@@ -283,7 +283,7 @@ impl Metrics {
         self.provider_keys_fetches.with_label_values(&[provider, result(succeeded)]).inc();
     }
 
-    /// Sets how old the keys of a provider are; `None` before the first.
+    /// Sets the age of a provider's keys; [`None`] before the first fetch.
     pub fn provider_keys_age(&self, provider: &str, age: Option<Duration>) {
         let seconds = age.map_or(-1, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         self.provider_keys_age.with_label_values(&[provider]).set(seconds);
@@ -298,27 +298,27 @@ impl Metrics {
         }
     }
 
-    /// Counts an attempt to log in by how it ended.
+    /// Counts a login attempt by its result.
     pub fn login(&self, result: &str) {
         self.logins.with_label_values(&[result]).inc();
     }
 
-    /// Counts a code of a second factor by how it ended.
+    /// Counts a second factor code by its result.
     pub fn mfa_challenge(&self, result: &str) {
         self.mfa_challenges.with_label_values(&[result]).inc();
     }
 
-    /// Counts a refresh by how it ended.
+    /// Counts a token refresh by its result.
     pub fn refresh(&self, result: &str) {
         self.refreshes.with_label_values(&[result]).inc();
     }
 
-    /// Counts an exchange that was ended while under way.
+    /// Counts a request or WebSocket in progress that was aborted.
     pub fn stream_closed(&self, reason: &str) {
         self.streams_closed.with_label_values(&[reason]).inc();
     }
 
-    /// Counts a WebSocket that is open now.
+    /// Counts a WebSocket that was opened.
     pub fn websocket_opened(&self) {
         self.websocket_handshakes.with_label_values(&["opened"]).inc();
         self.websockets_open.inc();
@@ -329,39 +329,39 @@ impl Metrics {
         self.websocket_handshakes.with_label_values(&["rejected"]).inc();
     }
 
-    /// Counts a WebSocket that was open and is closed.
+    /// Counts a WebSocket that was closed.
     pub fn websocket_closed(&self, reason: &str) {
         self.websockets_closed.with_label_values(&[reason]).inc();
         self.websockets_open.dec();
     }
 
-    /// Counts a request refused because there were too many.
+    /// Counts a request rejected by a rate limit.
     pub fn rate_limited(&self, kind: &str, by: &str) {
         self.rate_limited.with_label_values(&[kind, by]).inc();
     }
 
-    /// Counts an attempt to send a mail by how it ended.
+    /// Counts an attempt to send a mail by its result.
     pub fn mail(&self, result: &str) {
         self.mails.with_label_values(&[result]).inc();
     }
 
-    /// Sets how many mails wait, and how long the oldest has.
+    /// Sets the number of mails in the outbox and the age of the oldest.
     pub fn outbox(&self, mails: i64, oldest: Duration) {
         self.outbox_mails.set(mails);
         self.outbox_age.set(i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX));
     }
 
-    /// What is counted of revocations.
+    /// The metrics of revocations.
     pub const fn revocation(&self) -> &RevocationMetrics {
         &self.revocation
     }
 
-    /// Sets whether what all gateways share can be asked.
+    /// Sets whether the backend that all gateways share can be reached.
     pub fn ephemeral_up(&self, up: bool) {
         self.ephemeral_up.set(i64::from(up));
     }
 
-    /// Sets how far our clock is ahead of the database's.
+    /// Sets the offset of the local clock from the database's clock; positive if the local clock is ahead.
     pub fn clock_offset(&self, seconds: i64) {
         self.clock_offset.set(seconds);
     }

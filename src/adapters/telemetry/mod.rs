@@ -1,4 +1,4 @@
-//! What operators see: logs, the audit file, metrics.
+//! Telemetry: log, audit files, metrics.
 
 pub mod mask;
 pub mod log;

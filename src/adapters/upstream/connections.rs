@@ -1,6 +1,5 @@
-//! Connections to servers of HTTP/1.1. pingora makes them; between two requests they wait here. Its own
-//! pool keeps a task beside each connection that waits, which costs more than the wait is worth
-//! (docs/decisions/0014): here one task looks after all.
+//! The pool of idle HTTP/1.1 connections to upstream servers. pingora opens them. Its own pool keeps a task per
+//! idle connection, which is expensive (docs/decisions/0014); here a single task watches all of them.
 
 use std::collections::HashMap;
 use std::fmt;

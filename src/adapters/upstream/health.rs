@@ -1,4 +1,4 @@
-//! Active probing of upstream servers and the lookup of their names, off the request path.
+//! Active health checks of upstream servers and DNS lookups of their names, in the background.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Upstream servers: who is healthy, whose turn it is, and how to speak TLS to them.
+//! Upstream servers: health, load balancing, connections and TLS.
 
 pub mod settings;
 pub mod tls;

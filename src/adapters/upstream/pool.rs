@@ -1,4 +1,4 @@
-//! A pool of servers that stand for one upstream.
+//! The pool of servers of an upstream.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

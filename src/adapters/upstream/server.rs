@@ -1,4 +1,4 @@
-//! One upstream server: its addresses and what is known of its health.
+//! An upstream server: its addresses and its health.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! What an operator says about an upstream.
+//! The settings of an upstream.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Our side of TLS towards an upstream. Certificates are always verified, against a name that is
-//! never empty: pingora verifies nothing where the name is.
+//! TLS to upstream servers. Certificates are always verified, against a name that is never empty: with an empty
+//! name pingora verifies nothing.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Material {
             None => None,
         };
         if let Some(name) = &tls.server_name {
-            ServerName::try_from(&**name).map_err(|_| "tls.server_name is no host name")?;
+            ServerName::try_from(&**name).map_err(|_| "tls.server_name is not a host name")?;
         }
         Ok(Self { ca, identity, server_name: tls.server_name.clone() })
     }
@@ -38,7 +38,8 @@ impl Material {
     /// The name to verify.
     pub(super) fn name_of(&self, server: &Server) -> Result<String, &'static str> {
         let name = self.server_name.as_deref().unwrap_or(&server.host);
-        ServerName::try_from(name).map_err(|_| "the server's host is no name to verify")?;
+        ServerName::try_from(name)
+            .map_err(|_| "the server's host is not a name that can be verified")?;
         Ok(name.to_owned())
     }
 }
@@ -49,11 +50,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
         .collect::<Result<_, _>>()
         .map_err(|_| "not PEM certificates")?;
     if certificates.is_empty() {
-        return Err("no certificate in the PEM");
+        return Err("no certificate in the PEM file");
     }
     // pingora panics on what it cannot parse.
     if certificates.iter().any(|der| x509_parser::parse_x509_certificate(der).is_err()) {
-        return Err("a certificate that cannot be parsed");
+        return Err("a certificate cannot be parsed");
     }
     Ok(certificates)
 }
@@ -64,14 +65,15 @@ fn wrap(certificates: Vec<Vec<u8>>) -> Vec<WrappedX509> {
 
 fn identity(chain: &[u8], key: &str) -> Result<CertKey, &'static str> {
     let chain = certificates(chain)?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| "not a PEM private key")?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|_| "the key is not a private key in PEM")?;
     let certificates = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|_| "no TLS version in common with the provider")?
+        .map_err(|_| "no TLS version in common with the cryptographic library")?
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_client_auth_cert(certificates, key.clone_key())
-        .map_err(|_| "the client certificate and its key do not belong together")?;
+        .map_err(|_| "the client certificate and its key do not match")?;
     Ok(CertKey::new(chain, key.secret_der().to_vec()))
 }

@@ -1,12 +1,12 @@
 //! Connections for WebSocket handshakes.
 //!
-//! pingora tells the upstream half of a request that the caller's body has ended, and that half may
-//! read a 101 before it hears so: it then takes the end of the request for the end of the tunnel
-//! (cloudflare/pingora issue 946). On these connections the first look for an answer after a write
-//! finds none yet, so that what was sent to that half is always heard first.
+//! pingora notifies the upstream half of a request when the client's body has ended. If that half reads the
+//! 101 before the notification, it mistakes the end of the request for the end of the tunnel
+//! (cloudflare/pingora issue 946). On these connections the first read after a write returns no response yet,
+//! so that the notification is always processed first.
 //!
-//! They also bound the wait for an answer by themselves: pingora has one bound for it and for the silence
-//! of the tunnel, and the latter is the gateway's affair.
+//! They also have their own time-out for the response: pingora has one time-out for the response and for the
+//! idle tunnel, and the latter is handled by the gateway.
 
 use std::future::Future as _;
 use std::io;
@@ -41,7 +41,7 @@ pub(super) struct Upgrade {
 impl Connect for Upgrade {
     async fn connect(&self, address: &SocketAddr) -> Result<Stream> {
         let Some(address) = address.as_inet() else {
-            return Error::e_explain(ErrorType::ConnectError, "not an address of the internet");
+            return Error::e_explain(ErrorType::ConnectError, "not an IP address");
         };
         let connected = tokio::time::timeout(self.connect, TcpStream::connect(address)).await;
         let tcp = connected

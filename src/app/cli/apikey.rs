@@ -25,36 +25,36 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Makes a key and prints it, once. A second one of a name takes the place of the first, which
-    /// counts until it is revoked.
+    /// Create a key and print it once. Creating a second key under a name rotates it: the first stays
+    /// valid until it is revoked.
     Create {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
-        /// What it is called: letters, digits, ".", "_" and "-"; upstreams are told apikey:NAME.
+        /// The key's name: letters, digits, ".", "_" and "-". Upstreams receive it as apikey:NAME.
         #[arg(long, value_parser = parse_name)]
         name: ApiKeyName,
-        /// A role; may be given again.
+        /// A role; may be repeated.
         #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
         roles: Vec<Role>,
-        /// A scope; may be given again.
+        /// A scope; may be repeated.
         #[arg(long = "scope", value_name = "SCOPE", value_parser = parse_scope)]
         scopes: Vec<Scope>,
-        /// A network or address that it may come from; may be given again. From anywhere without it.
+        /// A network or address that the key may be used from; may be repeated. Default: any address.
         #[arg(long = "network", value_name = "CIDR", value_parser = parse_network)]
         networks: Vec<IpNet>,
-        /// How long it counts, 1s to 3650d, as in 90d; without an end where it is left out.
+        /// How long the key is valid: 1s to 3650d, for example 90d. Default: no expiry.
         #[arg(long, value_name = "TIME", value_parser = parse_lifetime)]
         expires_in: Option<Duration>,
     },
-    /// Lists keys that were not revoked, in the order of their creation; never the keys themselves.
+    /// List keys in the order of their creation, without revoked ones; never the key itself.
     List(Listing),
-    /// Revokes a key, or every key of a name; holds on running gateways within 1 s.
+    /// Revoke a key, or every key of a name. Takes effect on running gateways within 1 s.
     Revoke {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
-        /// The key's id or prefix, as listed; or a name: then all of it.
+        /// The key's id or prefix, as listed, or a name: then every key of that name.
         #[arg(value_name = "ID|PREFIX|NAME")]
         which: String,
     },
@@ -76,10 +76,12 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
 fn parse_network(text: &str) -> Result<IpNet, &'static str> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     let network = text.parse::<IpNet>().or_else(|_| address());
-    network.map(|network| network.trunc()).map_err(|_| "is neither an address nor a network")
+    network
+        .map(|network| network.trunc())
+        .map_err(|_| "must be an IP address or a network in CIDR notation")
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::Create { config, name, roles, scopes, networks, expires_in } => {

@@ -11,9 +11,9 @@ use crate::adapters::telemetry::audit::{Report, Seal, verify};
 use crate::app::config;
 use crate::model::clock;
 
-/// How often a running gateway is given the time to seal its newest lines.
+/// Verification attempts, so that a running gateway has the time to write the checkpoint of its newest lines.
 const LOOKS: u32 = 5;
-/// Between two looks.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// `guarita audit`
@@ -25,25 +25,25 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Says whether the audit files are as they were written, or where they are not.
+    /// Verify that the audit files are unmodified; print where they are not.
     Verify {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
-        /// A seal that the log told, which the files must have; may be given again.
+        /// A seal from the log that the files must contain; may be repeated.
         #[arg(long, value_name = "NUMBER:HASH", value_parser = seal)]
         expect: Vec<Seal>,
-        /// Those of commands at this node, in place of the gateway's.
+        /// Verify the audit files of commands run on this node instead of the gateway's.
         #[arg(long)]
         commands: bool,
     },
 }
 
 fn seal(text: &str) -> Result<Seal, &'static str> {
-    Seal::parse(text).ok_or("must be NUMBER:HASH, as the log tells it")
+    Seal::parse(text).ok_or("must be NUMBER:HASH, as written in the log")
 }
 
-/// Runs the verb: 0 where all files hold, 1 where they do not, 2 where they cannot be read.
+/// Runs the command. Exit code 0 if all files verify, 1 if they do not, 2 if they cannot be read.
 pub fn run(arguments: Arguments) -> ExitCode {
     let Verb::Verify { config, expect, commands } = arguments.verb;
     finish(verified(&config, &expect, commands))
@@ -67,14 +67,14 @@ fn verified(config: &Path, expected: &[Seal], commands: bool) -> Result<(), Fail
         say(&misfit.to_string())?;
     }
     if !misfits.is_empty() {
-        return Err(Failure::Refused("the audit files are not as they were written".into()));
+        return Err(Failure::Refused("the audit files have been modified".into()));
     }
     let Report { files, lines, seals, newest, .. } = report;
-    let newest = newest.map(|seal| format!(", the newest {seal}")).unwrap_or_default();
+    let newest = newest.map(|seal| format!(", newest seal {seal}")).unwrap_or_default();
     say(&format!("ok: {files} files, {lines} lines, {seals} seals{newest}"))
 }
 
-/// Looks again where only the newest lines have no seal: they may be in the making.
+/// Verifies again while only the newest lines have no seal: a running gateway may be about to write it.
 async fn verify_settled(directory: &Path, expected: &[Seal]) -> std::io::Result<Report> {
     let mut report = verify(directory, expected, clock::now())?;
     for _ in 1..LOOKS {

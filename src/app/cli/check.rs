@@ -1,4 +1,4 @@
-//! `guarita check`: everything that would stop a start or a reload, and nothing is changed.
+//! `guarita check`: finds everything that would fail a start or a reload; changes nothing.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use super::verb::CONFIG;
 use crate::app::config::{self, Config, Problems};
 use crate::app::reload::compile;
 
-/// The exit code of a configuration that cannot be used.
+/// The exit code for an invalid configuration.
 const UNUSABLE: u8 = 2;
 
-/// Checks a configuration with its secrets, certificates and routes; names file, line and key.
+/// Validate a configuration file, its secrets, certificates and routes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
@@ -19,7 +19,7 @@ pub struct Arguments {
     pub config: PathBuf,
 }
 
-/// Runs the command: 0 where the configuration can be used, else 2.
+/// Runs the command. Exit code 0 if the configuration is valid, else 2.
 pub fn run(arguments: Arguments) -> ExitCode {
     let loaded = config::load(&arguments.config);
     report(loaded, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())
@@ -34,7 +34,7 @@ fn report(
     let without_mail = loaded.as_ref().ok().and_then(Config::without_mail);
     warnings.extend(without_mail.map(str::to_owned));
     let checked = loaded.and_then(|config| compile::check(&config).map(|()| config));
-    // Where nobody reads any more, the exit code still tells.
+    // If standard error is closed, the exit code still tells the result.
     for warning in warnings {
         let _ = writeln!(errors, "warning: {warning}");
     }

@@ -21,34 +21,34 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Makes a secret for a client and prints it, once. A second one takes the place of the first, which counts
-    /// until it is revoked.
+    /// Create a secret for a client and print it once. Creating a second secret rotates it: the first stays
+    /// valid until it is revoked.
     Create {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
-        /// The client: its client_id.
+        /// The client's client_id.
         #[arg(long)]
         name: String,
-        /// How long the secret counts, 1s to 3650d, as in 90d; without an end where it is left out.
+        /// How long the secret is valid: 1s to 3650d, for example 90d. Default: no expiry.
         #[arg(long, value_name = "TIME", value_parser = parse_lifetime)]
         expires_in: Option<Duration>,
     },
-    /// Lists secrets that were not revoked, in the order of their creation; never the secrets themselves, and
-    /// not those of the configuration.
+    /// List secrets in the order of their creation, without revoked ones and without those of the configuration;
+    /// never the secret itself.
     List(Listing),
-    /// Revokes a secret, or a client with all of them; holds on running gateways within 1 s.
+    /// Revoke a secret, or all secrets of a client. Takes effect on running gateways within 1 s.
     Revoke {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
-        /// The secret's id, as listed; or the client's name: then all of it.
+        /// The secret's id, as listed, or the client's name: then all of its secrets.
         #[arg(value_name = "ID|NAME")]
         which: String,
     },
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::Create { config, name, expires_in } => {

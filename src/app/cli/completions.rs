@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-/// Print a completion script.
+/// Print a completion script for a shell.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// bash, elvish, fish, powershell or zsh
+    /// The shell: bash, elvish, fish, powershell or zsh.
     shell: clap_complete::Shell,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     let mut command = super::verb::Command::command();
     clap_complete::generate(arguments.shell, &mut command, "guarita", &mut std::io::stdout());

@@ -1,4 +1,4 @@
-//! An upstream that shows what it received.
+//! The demo upstream: responds with the request that it received.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, Uri, header};
 
-/// Listens and answers on a thread of its own until the process ends.
+/// Listens and serves on a thread of its own until the process ends.
 pub fn start(address: SocketAddr) -> io::Result<()> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
@@ -20,7 +20,7 @@ pub fn start(address: SocketAddr) -> io::Result<()> {
                 Err(error) => Err(error),
             };
             if let Err(error) = served {
-                tracing::error!(%error, "the demo upstream ended");
+                tracing::error!(%error, "the demo upstream stopped");
             }
         });
     })?;

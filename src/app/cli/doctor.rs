@@ -1,4 +1,4 @@
-//! `guarita doctor`: asks everything that the gateway depends on, and says what to do.
+//! `guarita doctor`: checks every dependency of the gateway and tells how to fix what fails.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,29 +20,29 @@ use crate::app::reload::open_vault;
 use crate::model::{EmailAddress, Timestamp, clock, random};
 use crate::services::federation;
 
-/// When this version was made, more or less: no clock is right that says less.
+/// The approximate date of this version: a clock that shows an earlier time is wrong.
 const MADE: Timestamp = Timestamp::from_seconds(1_767_225_600);
-/// What two clocks may differ by.
+/// The greatest difference between two clocks that is accepted.
 const LEEWAY: Duration = Duration::from_secs(60);
-/// Servers asked at once.
+/// Servers checked at once.
 const AT_ONCE: usize = 64;
 
-/// Ask every dependency of the gateway, and say what is wrong and what to do.
+/// Check every dependency of the gateway and tell how to fix what fails.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
-    /// Sends a test mail to this address.
+    /// Send a test mail to this address.
     #[arg(long, value_name = "ADDRESS")]
     mail_to: Option<String>,
 }
 
-/// What was found of one dependency.
+/// The result for one dependency.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Well(String),
-    /// Not used here.
+    /// Not used by this configuration.
     Unused(String),
     Wrong {
         what: String,
@@ -55,7 +55,7 @@ impl fmt::Display for Found {
         match self {
             Self::Well(what) => write!(formatter, "ok      {what}"),
             Self::Unused(what) => write!(formatter, "unused  {what}"),
-            Self::Wrong { what, todo } => write!(formatter, "WRONG   {what}; {todo}"),
+            Self::Wrong { what, todo } => write!(formatter, "FAILED  {what}; {todo}"),
         }
     }
 }
@@ -64,16 +64,17 @@ fn wrong(what: impl fmt::Display, todo: &'static str) -> Found {
     Found::Wrong { what: what.to_string(), todo }
 }
 
-/// Runs the verb. Exit code 0 where all is well, 1 where anything is wrong.
+/// Runs the command. Exit code 0 if every check passes, 1 otherwise.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(examine(&arguments))
 }
 
 fn examine(arguments: &Arguments) -> Result<(), Failure> {
     let mail_to = arguments.mail_to.as_deref().map(EmailAddress::parse).transpose();
-    let mail_to = mail_to.map_err(|_| Failure::Refused("--mail-to is no e-mail address".into()))?;
+    let mail_to =
+        mail_to.map_err(|_| Failure::Refused("--mail-to: not an e-mail address".into()))?;
     let config = config::load(&arguments.config).map_err(|problems| {
-        Failure::Refused(format!("the configuration cannot be used:\n{problems}"))
+        Failure::Refused(format!("the configuration is invalid:\n{problems}"))
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let found = runtime.map_err(fault)?.block_on(ask(&config, mail_to.as_ref()));
@@ -81,7 +82,7 @@ fn examine(arguments: &Arguments) -> Result<(), Failure> {
         say(&finding.to_string())?;
     }
     let count = found.iter().filter(|found| matches!(found, Found::Wrong { .. })).count();
-    if count > 0 { Err(Failure::Refused(format!("{count} of them wrong"))) } else { Ok(()) }
+    if count > 0 { Err(Failure::Refused(format!("checks failed: {count}"))) } else { Ok(()) }
 }
 
 async fn ask(config: &Config, mail_to: Option<&EmailAddress>) -> Vec<Found> {
@@ -106,7 +107,7 @@ async fn ask_providers(config: &Config) -> Vec<Found> {
             match federation::fetch_keys(&settings).await {
                 Ok(keys) => Found::Well(format!("{label}: {} keys", keys.len())),
                 Err(fault) => {
-                    let todo = "see its issuer and jwks_uri, the ca, and firewalls on the way";
+                    let todo = "check issuer, jwks_uri and ca, and firewalls in between";
                     wrong(format_args!("{label}: {fault}"), todo)
                 }
             }
@@ -117,27 +118,31 @@ async fn ask_providers(config: &Config) -> Vec<Found> {
     found
 }
 
-/// What there is to say of the database, and when it last had a session opened.
+/// The result for the database, and when its newest session was opened.
 async fn ask_database(config: &Config) -> (Found, Option<Timestamp>) {
     match Store::probe(&config.store).await {
         Ok(Probed::Ready(last)) => (Found::Well("database".into()), last),
-        Ok(Probed::Missing) => {
-            (wrong("database: there is none yet", "run guarita migrate, or start once"), None)
-        }
+        Ok(Probed::Missing) => (
+            wrong(
+                "database: it does not exist yet",
+                "run guarita migrate, or start the gateway once",
+            ),
+            None,
+        ),
         Ok(Probed::Outdated) => {
-            (wrong("database: its schema is older or newer", "run guarita migrate"), None)
+            (wrong("database: its schema is of another version", "run guarita migrate"), None)
         }
         Err(fault) => {
-            let todo = "see store.database: the path, owner and mode of a file; of a server, that it runs, \
-                        its role and password, and firewalls on the way";
+            let todo = "check store.database: for a file its path, owner and mode; for a server that it is running, \
+                        role and password, and firewalls in between";
             (wrong(format_args!("database: {fault}"), todo), None)
         }
     }
 }
 
-/// Whether the keys in the database open, where any are to be there.
+/// Whether the keys in the database can be decrypted; [`None`] if no keys are kept there.
 async fn ask_keys(config: &Config) -> Option<Found> {
-    let todo = "see store.master_key_file and GUARITA_MASTER_KEY";
+    let todo = "check store.master_key_file and GUARITA_MASTER_KEY";
     let store = Store::open(&config.store).await.ok()?;
     let found = match open_vault(config, &store).await {
         Ok(None) => None,
@@ -155,38 +160,40 @@ async fn ask_redis(config: &Config) -> Vec<Found> {
     let settings = match &config.ephemeral {
         ephemeral::Settings::Redis(settings) => settings,
         ephemeral::Settings::Database => {
-            return vec![Found::Unused("Redis: rates and tickets are in the database".into())];
+            return vec![Found::Unused(
+                "Redis: rate limits and tickets are kept in the database".into(),
+            )];
         }
         ephemeral::Settings::Memory => {
-            return vec![Found::Unused("Redis: rates and tickets are in memory".into())];
+            return vec![Found::Unused("Redis: rate limits and tickets are kept in memory".into())];
         }
     };
     match ephemeral::examine(settings).await {
         Ok(found) => {
-            let version = found.version.as_deref().unwrap_or("of a version that it does not tell");
+            let version = found.version.as_deref().unwrap_or("of unknown version");
             let redis = Found::Well(format!("Redis {version}"));
             let policy = found.evicts.map(|policy| {
                 let what =
-                    format!("Redis: maxmemory-policy {policy} may remove tickets and counts");
+                    format!("Redis: maxmemory-policy {policy} may evict tickets and counters");
                 wrong(what, "set it to noeviction")
             });
             std::iter::once(redis).chain(policy).collect()
         }
         Err(what) => {
-            let todo = "see store.redis, its user's rights and store.redis_ca";
+            let todo = "check store.redis, the permissions of its user, and store.redis_ca";
             vec![wrong(format_args!("Redis: {what}"), todo)]
         }
     }
 }
 
-/// Coarse: a clock that is far off makes tokens that nobody takes.
+/// A coarse check: tokens made with a clock that is far off are rejected everywhere.
 fn judge_clock(now: Timestamp, last: Option<Timestamp>) -> Found {
-    let todo = "set the clock, by NTP for example";
+    let todo = "set the clock, for example by NTP";
     if now < MADE {
-        return wrong(format_args!("clock: it says {}", now.rfc3339()), todo);
+        return wrong(format_args!("clock: it shows {}", now.rfc3339()), todo);
     }
     if last.is_some_and(|last| last > now.plus(LEEWAY)) {
-        let what = "clock: the database has a session from later than now";
+        let what = "clock: the database has a session from the future";
         return wrong(format_args!("{what} ({})", now.rfc3339()), todo);
     }
     Found::Well(format!("clock: {}", now.rfc3339()))
@@ -195,40 +202,44 @@ fn judge_clock(now: Timestamp, last: Option<Timestamp>) -> Found {
 async fn ask_mail(config: &Config, mail_to: Option<&EmailAddress>) -> Found {
     let Some(settings) = &config.mail else {
         return match mail_to {
-            None => Found::Unused("mail server: none is set, so no mail is sent".into()),
-            Some(_) => wrong("mail server: none is set", "set mail.server and mail.sender"),
+            None => Found::Unused("mail server: not configured, no mail is sent".into()),
+            Some(_) => wrong("mail server: not configured", "set mail.server and mail.sender"),
         };
     };
     let name = format!("mail server {}:{}", settings.server, settings.port);
     let smtp = match Smtp::new(settings) {
         Ok(smtp) => smtp,
-        Err(what) => return wrong(format_args!("{name}: {what}"), "see [mail]"),
+        Err(what) => return wrong(format_args!("{name}: {what}"), "check [mail]"),
     };
     let asked = match mail_to {
         None => smtp.probe().await,
         Some(recipient) => {
             let letter = render(Letter::Test, settings.language, &settings.sender_name, None);
             let Ok(message) = letter else {
-                return wrong("mail: a template failed", "report this as a fault of Guarita");
+                return wrong("mail: a template failed", "report this as a bug of Guarita");
             };
             smtp.send(&random::ordered_uuid().to_string(), recipient, &message).await
         }
     };
     match (asked, mail_to) {
         (Ok(()), None) => Found::Well(name),
-        (Ok(()), Some(_)) => Found::Well(format!("{name}: it took the test mail")),
+        (Ok(()), Some(_)) => Found::Well(format!("{name}: accepted the test mail")),
         (Err(failure), _) => wrong(format_args!("{name}: {failure}"), remedy(&failure)),
     }
 }
 
 const fn remedy(failure: &MailFailure) -> &'static str {
     match failure {
-        MailFailure::Rejected(_) => "see whether it takes mails from mail.sender to that address",
-        MailFailure::Unwelcome(_) => "see mail.username, mail.password and mail.tls",
-        MailFailure::PutOff(_) => "try again later, or ask whoever runs the server",
-        MailFailure::Timeout => "see mail.server and mail.port, and firewalls on the way",
-        MailFailure::Tls(_) => "see mail.tls, mail.ca and the name in the server's certificate",
-        MailFailure::Unreachable(_) => "see mail.server, mail.port and mail.tls, and that it runs",
+        MailFailure::Rejected(_) => {
+            "check that the server accepts mail from mail.sender to this address"
+        }
+        MailFailure::Unwelcome(_) => "check mail.username, mail.password and mail.tls",
+        MailFailure::PutOff(_) => "try again later, or ask the server's operator",
+        MailFailure::Timeout => "check mail.server and mail.port, and firewalls in between",
+        MailFailure::Tls(_) => "check mail.tls, mail.ca and the name in the server's certificate",
+        MailFailure::Unreachable(_) => {
+            "check mail.server, mail.port and mail.tls, and that the server is running"
+        }
     }
 }
 
@@ -257,12 +268,12 @@ async fn ask_server(name: &str, server: &Server, patience: Duration) -> Found {
     match timeout(patience, TcpStream::connect((&*server.host, server.port))).await {
         Ok(Ok(_)) => Found::Well(label),
         Ok(Err(error)) => {
-            let todo = "see the server's address, and that it runs";
+            let todo = "check the server's address, and that it is running";
             wrong(format_args!("{label} cannot be reached: {error}"), todo)
         }
         Err(_) => {
-            let todo = "see the server's address, and firewalls on the way";
-            wrong(format_args!("{label} does not answer in time"), todo)
+            let todo = "check the server's address, and firewalls in between";
+            wrong(format_args!("{label} did not respond in time"), todo)
         }
     }
 }
@@ -283,7 +294,7 @@ mod tests {
         let told = judge_clock(epoch, None).to_string();
         assert_eq!(
             told,
-            "WRONG   clock: it says 1970-01-01T00:00:00Z; set the clock, by NTP for example"
+            "FAILED  clock: it shows 1970-01-01T00:00:00Z; set the clock, for example by NTP"
         );
     }
 }

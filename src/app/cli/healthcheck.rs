@@ -1,4 +1,4 @@
-//! `guarita healthcheck`: asks a running gateway whether it is ready, for container runtimes.
+//! `guarita healthcheck`: checks the readiness of a running gateway, for container runtimes.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use super::verb::complain;
 
-/// How long each step may take.
+/// Time-out of each step.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Ask a running gateway whether it is ready.
+/// Check whether a running gateway is ready.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The ops address of the gateway.
+    /// The gateway's ops address.
     #[arg(long, default_value = "127.0.0.1:9090")]
     address: SocketAddr,
 }
 
-/// Runs the verb. Exit code 0 when ready, 1 when not or not to be reached.
+/// Runs the command. Exit code 0 if the gateway is ready, 1 if it is not or cannot be reached.
 pub fn run(arguments: Arguments) -> ExitCode {
     match ask(arguments.address) {
         Ok(true) => ExitCode::SUCCESS,

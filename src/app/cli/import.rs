@@ -16,25 +16,25 @@ pub(super) struct ImportArguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub(super) config: PathBuf,
-    /// How the file is written.
+    /// The format of the file.
     #[arg(long)]
     format: Written,
-    /// Checks everything and makes nothing.
+    /// Check the whole file and import nothing.
     #[arg(long)]
     dry_run: bool,
-    /// The file, or - for standard input; at most 64 MiB and 50,000 rows.
+    /// The file, or "-" for standard input; at most 64 MiB and 50,000 rows.
     file: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Written {
-    /// Commas, and a header that names the columns.
+    /// Comma-separated, with a header line that names the columns.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
 }
 
-/// Makes all accounts of the file, or none and tells every row that is bad.
+/// Imports all accounts of the file, or none and prints every invalid row.
 pub(super) async fn import(
     accounts: &Accounts,
     arguments: &ImportArguments,

@@ -24,17 +24,17 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Lists keys: id, algorithm, since when, and what each does; never the keys themselves.
+    /// List keys with id, algorithm, creation time and state; never the key itself.
     List {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
-        /// JSON instead of a table.
+        /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// Makes a new signing key. It is published at once, signs once tokens.publish_ahead (for assertions
-    /// assertion.publish_ahead) has passed, and those before it verify what they signed.
+    /// Create a new signing key. It is published at once and signs after tokens.publish_ahead (for assertions:
+    /// assertion.publish_ahead). Older keys go on verifying what they signed.
     Rotate {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
@@ -42,35 +42,35 @@ enum Verb {
         /// What the key is for.
         #[arg(long = "for", value_name = "WHAT", default_value = "tokens")]
         purpose: Purpose,
-        /// The keys there are were stolen: the new one signs at once, and all that they signed is void. Keys
+        /// The present keys are compromised: the new key signs at once, and everything that they signed is void. Keys
         /// of assertions that were in files stay published for two minutes, unless the gateway is restarted.
         #[arg(long)]
         compromised: bool,
     },
-    /// Takes over a key for tokens from a file of its owner only: a private one in PEM signs as a new one
-    /// does, a public one only verifies. What is no PEM is a secret for HS256.
+    /// Import a key for tokens from a file that only its owner can read. A private key in PEM signs like a
+    /// new key, a public key only verifies. A file that is not PEM is a secret for HS256.
     Import {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
-        /// The key.
+        /// The file of the key.
         #[arg(value_name = "PEM")]
         file: PathBuf,
-        /// Everybody who verifies knows the key already: it signs at once.
+        /// Sign with the key at once: every verifier knows it already.
         #[arg(long)]
         now: bool,
     },
-    /// Removes a key that does not sign: one that is announced, which takes the announcement back, or one
+    /// Remove a key that does not sign: one that is announced (this withdraws the announcement) or one
     /// that only verifies.
     Remove {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
-        /// Its id, as listed.
+        /// The key's id, as listed.
         #[arg(value_name = "KID")]
         id: String,
     },
-    /// Seals the keys in the database anew, under the first of two configured master keys.
+    /// Re-encrypt the keys in the database with the first of the two configured master keys.
     Reseal {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
@@ -96,7 +96,7 @@ impl From<Purpose> for KeyPurpose {
     }
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::List { config, json } => with_keys(&config, async |keys| list(keys, json).await),
@@ -119,7 +119,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     })
 }
 
-/// Opens the store in any case: it may hold keys that no master key is configured for.
+/// Always opens the store: it may hold keys even if no master key is configured.
 fn with_keys<F>(file: &Path, work: impl FnOnce(Administration) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
@@ -130,7 +130,7 @@ where
     })
 }
 
-/// As [`with_keys`], with a line in the audit files.
+/// Like [`with_keys`], with a line in the audit files.
 fn changing<F>(
     file: &Path,
     verb: &str,
@@ -165,7 +165,7 @@ async fn reseal(config: &Config, store: Store) -> Result<(), Failure> {
         Failure::Refused("no master key is configured (store.master_key_file)".to_owned())
     })?;
     let count = vault.reseal(clock::now()).await.map_err(fault)?;
-    say(&format!("sealed {count} {} anew", if count == 1 { "key" } else { "keys" }))
+    say(&format!("re-encrypted {count} {}", if count == 1 { "key" } else { "keys" }))
 }
 
 async fn list(keys: Administration, json: bool) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `guarita migrate`: brings the store to the schema of this version.
+//! `guarita migrate`: migrates the database to the schema of this version.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -17,21 +17,21 @@ pub struct Arguments {
     pub config: PathBuf,
 }
 
-/// Makes the store where it is missing and applies what it lacks. Exit code 2 where it cannot.
+/// Creates the database if it is missing and applies pending migrations. Exit code 2 if it fails.
 pub fn run(arguments: Arguments) -> ExitCode {
     let Arguments { config } = arguments;
     finish(with_store(&config, async |_, store| {
         store.close().await;
-        say("the store is up to date")
+        say("the database is up to date")
     }))
 }
 
-/// Why a command ends without success.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Said no: exit code 1.
+    /// Refused: exit code 1.
     Refused(String),
-    /// Could not: exit code 2.
+    /// Could not be done: exit code 2.
     Fault(String),
 }
 
@@ -42,7 +42,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Anything that fails by no decision of ours is a fault.
+/// Any other error becomes a fault.
 pub(super) fn fault(error: impl std::fmt::Display) -> Failure {
     Failure::Fault(error.to_string())
 }
@@ -70,14 +70,14 @@ pub(super) fn say(line: &str) -> Result<(), Failure> {
     writeln!(std::io::stdout().lock(), "{line}").map_err(fault)
 }
 
-/// The exit code; a failure is said on standard error, in one line.
+/// The exit code. A failure is written to standard error.
 pub(super) fn finish(outcome: Result<(), Failure>) -> ExitCode {
     let (code, message) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Refused(message)) => (1, message),
         Err(Failure::Fault(message)) => (2, message),
     };
-    // Nobody is left to be told where standard error is closed.
+    // A closed standard error is ignored.
     let _ = writeln!(std::io::stderr().lock(), "guarita: {message}");
     ExitCode::from(code)
 }

@@ -1,4 +1,4 @@
-//! The command line, one file per verb.
+//! The command line: one module per subcommand.
 
 pub mod apikey;
 pub mod audit;

@@ -1,12 +1,12 @@
-//! Who a user is, on the command line.
+//! Arguments and output of a user's profile.
 
 use super::migrate::Failure;
 use crate::model::profile::{FullName, Oab};
 use crate::model::{Cpf, EmailAddress, Profile};
 use crate::services::account::Account;
 
-/// What `user create` takes. Values are checked here and not by the parser of arguments, which would
-/// repeat them.
+/// The profile's arguments of `user create`. Values are checked here and not by the argument parser, which
+/// would repeat them in its error messages.
 #[derive(Debug, clap::Args)]
 pub(super) struct ProfileArguments {
     /// The full name.
@@ -15,19 +15,19 @@ pub(super) struct ProfileArguments {
     /// The CPF, as 00000000000 or 000.000.000-00; unique.
     #[arg(long)]
     cpf: Option<String>,
-    /// The number at the bar, with --uf-oab.
+    /// The OAB (bar association) number; needs --uf-oab.
     #[arg(long)]
     oab: Option<String>,
-    /// The state of the bar.
+    /// The state of the OAB number, for example SP.
     #[arg(long)]
     uf_oab: Option<String>,
-    /// The id at a provider, a UUID; unique.
+    /// The user's id at the provider, a UUID; unique.
     #[arg(long)]
     auth_user_id: Option<String>,
 }
 
 impl ProfileArguments {
-    /// The profile, or why it is refused.
+    /// The profile, or why it is invalid.
     pub(super) fn parse(&self) -> Result<Profile, Failure> {
         fn check<T>(
             parsed: Option<Result<T, impl std::fmt::Display>>,
@@ -44,7 +44,7 @@ impl ProfileArguments {
     }
 }
 
-/// The members of a profile, as JSON. The CPF is masked.
+/// The profile's fields as JSON. The CPF is masked.
 pub(super) fn members(account: &Account) -> serde_json::Value {
     let Account { user, profile, .. } = account;
     serde_json::json!({

@@ -1,7 +1,8 @@
-//! What a command changes is in the audit files, as what a gateway does is.
+//! Audit of the commands that change something.
 //!
-//! A gateway alone writes to its `audit.directory`, and its lines hang on each other. So commands have a chain of
-//! their own, in the directory `commands` within it, at the node where they run. Two that run at once take turns.
+//! Only the gateway writes to its `audit.directory`, and its lines form a hash chain. So commands have a chain of
+//! their own, in the subdirectory `commands`, on the node where they run. Commands that run at once wait for each
+//! other.
 
 use std::future::Future;
 use std::io;
@@ -14,24 +15,24 @@ use crate::adapters::telemetry::{Audit, Event, Name};
 use crate::app::config::Config;
 use crate::model::clock;
 
-/// Within `audit.directory`.
+/// Subdirectory of `audit.directory`.
 pub(super) const DIRECTORY: &str = "commands";
 /// Longest wait for another command to end.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a command is about to do.
+/// The command to record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Act<'a> {
-    /// Its words, without what is secret.
+    /// The command and subcommand, without secrets.
     pub(super) verb: &'a str,
-    /// Whom or what it is about; written masked where it is an address or a CPF.
+    /// The subject of the command; e-mail addresses and CPFs are masked.
     pub(super) about: Option<&'a str>,
 }
 
-/// As [`with_store`], with one line that says what was done, or refused. Where no line can be written, nothing is
-/// done.
+/// Like [`with_store`], with one audit line for the success or failure of the command. If the audit files cannot
+/// be written, nothing is done.
 pub(super) fn with_recorded_store<F>(
     file: &Path,
     act: Act<'_>,
@@ -44,7 +45,7 @@ where
         let directory = config.audit.directory.join(DIRECTORY);
         let audit = open(&directory, config.audit.keep).await.map_err(|error| {
             let place = directory.display();
-            fault(format!("nothing was done, as it cannot be audited: {place}: {error}"))
+            fault(format!("nothing was done, because it cannot be audited: {place}: {error}"))
         })?;
         let done = work(config, store).await;
         let name = if done.is_ok() { Name::CommandSucceeded } else { Name::CommandFailed };
@@ -58,7 +59,7 @@ where
     })
 }
 
-/// Waits for a command that writes there now.
+/// Opens the audit files; waits for another command that writes them now.
 async fn open(directory: &Path, keep: Duration) -> io::Result<Audit> {
     let began = Instant::now();
     loop {

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use crate::app::config::schema;
 
-/// Prints the JSON Schema of the configuration.
+/// Print the JSON Schema of the configuration.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {}
 
-/// Runs the command: 0, or 1 where nothing could be written.
+/// Runs the command. Exit code 0, or 1 if nothing could be written.
 pub fn run(_arguments: Arguments) -> ExitCode {
     match std::io::stdout().lock().write_all(schema::text().as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `guarita serve`: runs the gateway until it is told to stop.
+//! `guarita serve`: runs the gateway until it is stopped.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,12 +14,12 @@ pub struct Arguments {
     config: PathBuf,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     until_stopped(&arguments.config)
 }
 
-/// Serves until SIGTERM or SIGINT. Exit code 0 after a drain, 2 when the start is refused.
+/// Serves until SIGTERM or SIGINT. Exit code 0 after a drain, 2 if the start fails.
 pub fn until_stopped(config: &Path) -> ExitCode {
     match server::run(config) {
         Ok(()) => ExitCode::SUCCESS,

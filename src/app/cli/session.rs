@@ -22,7 +22,7 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Lists a user's live sessions, newest first.
+    /// List a user's active sessions, newest first.
     List {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
@@ -30,48 +30,52 @@ enum Verb {
         /// The user name.
         #[arg(long)]
         username: String,
-        /// JSON instead of a table.
+        /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// Revokes one session, or all of a user; holds on running gateways within 1 s.
+    /// Revoke one session, or all sessions of a user. Takes effect on running gateways within 1 s.
     Revoke {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         #[command(flatten)]
         which: Which,
-        /// A provider, by its `iss`: then tokens of it are meant, with the session or subject that they say.
+        /// A provider's `iss`: revokes tokens of this provider, selected by --sid, --subject or --jti.
         #[arg(long, value_name = "ISS", conflicts_with = "username", value_parser = parse_value)]
         issuer: Option<String>,
     },
 }
 
-/// What is revoked.
+/// What to revoke.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// The session's id; with --issuer, the `sid` of the provider's tokens.
+    /// The session's id; with --issuer, the `sid` claim of the provider's tokens.
     #[arg(long, value_name = "SID", value_parser = parse_value)]
     sid: Option<String>,
-    /// Every session of this user.
+    /// All sessions of this user.
     #[arg(long)]
     username: Option<String>,
-    /// Every token of this `sub` that was issued up to now; needs --issuer.
+    /// All tokens with this `sub` claim that were issued up to now; needs --issuer.
     #[arg(long, value_name = "SUB", requires = "issuer", value_parser = parse_value)]
     subject: Option<String>,
-    /// The token with this `jti`; needs --issuer.
+    /// The token with this `jti` claim; needs --issuer.
     #[arg(long, value_name = "JTI", requires = "issuer", value_parser = parse_value)]
     jti: Option<String>,
 }
 
-/// What a claim can be that names a token, its session or its subject.
+/// Parses the value of a claim that identifies a token, its session or its subject.
 fn parse_value(text: &str) -> Result<String, &'static str> {
     let fits = (1..=MAX_VALUE).contains(&text.len()) && !text.chars().any(char::is_control);
-    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 255 bytes without controls") }
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 255 bytes without control characters")
+    }
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::List { config, username, json } => {
@@ -91,7 +95,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     })
 }
 
-/// Holds for tokens whether or not accounts stand behind them.
+/// Revokes tokens of a provider, whether or not they belong to a local account.
 async fn revoke_tokens(
     config: Config,
     store: Store,

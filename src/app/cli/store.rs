@@ -16,13 +16,13 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Copies every row of a store into another, which must be empty, and compares the counts. Stop
-    /// the gateways first: what is written meanwhile is not copied.
+    /// Copy every row of a database into another, which must be empty, and compare the counts. Stop
+    /// the gateways first: rows that are written meanwhile are not copied.
     Copy {
-        /// Where from, as in store.database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE
+        /// The source, as in store.database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE
         #[arg(long, value_name = "URL", value_parser = parse)]
         from: Settings,
-        /// Where to; made where it is missing.
+        /// The target; created if it is missing.
         #[arg(long, value_name = "URL", value_parser = parse)]
         to: Settings,
     },
@@ -33,7 +33,7 @@ fn parse(text: &str) -> Result<Settings, std::convert::Infallible> {
     Ok(Settings { database: Secret::new(text), wait: Duration::ZERO })
 }
 
-/// Runs the verb. Exit code 1 where nothing was copied, 2 where not all was.
+/// Runs the command. Exit code 1 if nothing was copied, 2 if the copy is incomplete.
 pub fn run(arguments: Arguments) -> ExitCode {
     let Verb::Copy { from, to } = arguments.verb;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -43,9 +43,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
 async fn copy(from: &Settings, to: &Settings) -> Result<(), Failure> {
     match Store::probe(from).await.map_err(fault)? {
         Probed::Ready(_) => {}
-        Probed::Missing => return Err(Failure::Refused("there is no store to copy".to_owned())),
+        Probed::Missing => {
+            return Err(Failure::Refused("the source database does not exist".to_owned()));
+        }
         Probed::Outdated => {
-            let what = "the store to copy is of another version: run guarita migrate first";
+            let what =
+                "the source database has the schema of another version: run guarita migrate first";
             return Err(Failure::Refused(what.to_owned()));
         }
     }
@@ -62,7 +65,7 @@ async fn copy(from: &Settings, to: &Settings) -> Result<(), Failure> {
         say(&format!("{:>10}  {}", table.rows, table.table))?;
     }
     let rows: i64 = copied.iter().map(|table| table.rows).sum();
-    say(&format!("copied {rows} rows of {} tables; the counts agree", copied.len()))
+    say(&format!("copied {rows} rows of {} tables; the counts match", copied.len()))
 }
 
 #[cfg(test)]

@@ -30,20 +30,20 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Creates a user.
+    /// Create a user.
     Create {
         #[command(flatten)]
         target: Target,
         /// The e-mail address.
         #[arg(long, alias = "email-corporativo")]
         email: Option<String>,
-        /// A role; may be given again.
+        /// A role; may be repeated.
         #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
         roles: Vec<Role>,
-        /// Whether the user may log in.
+        /// Whether the user can log in.
         #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
         ativo: bool,
-        /// Takes the user as verified: no mail asks for a proof of the address.
+        /// Create the user as verified: no verification mail is sent.
         #[arg(long)]
         verified: bool,
         #[command(flatten)]
@@ -51,67 +51,67 @@ enum Verb {
         #[command(flatten)]
         password: PasswordSource,
     },
-    /// Lists users in the order of their creation.
+    /// List users in the order of their creation.
     List {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
-        /// Only users with ids above this one.
+        /// List only users with ids above this one.
         #[arg(long, value_name = "ID", default_value_t = 0)]
         after: i64,
-        /// At most so many, 1 to 1000.
+        /// The greatest number of users to list, 1 to 1000.
         #[arg(long, default_value_t = MAX_PAGE)]
         limit: u32,
-        /// JSON instead of a table.
+        /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// Shows one user.
+    /// Show one user.
     Show {
         #[command(flatten)]
         target: Target,
-        /// JSON instead of a table.
+        /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// Replaces a user's password and revokes its sessions.
+    /// Replace a user's password and revoke the user's sessions.
     SetPassword {
         #[command(flatten)]
         target: Target,
         #[command(flatten)]
         password: PasswordSource,
     },
-    /// Disables a user and revokes its sessions.
+    /// Disable a user and revoke the user's sessions.
     Disable {
         #[command(flatten)]
         target: Target,
     },
-    /// Enables a user.
+    /// Enable a user.
     Enable {
         #[command(flatten)]
         target: Target,
     },
-    /// Removes a user's second factor, as after a lost telephone, and revokes its sessions.
+    /// Remove a user's second factor, for example after the loss of a phone, and revoke the user's sessions.
     ResetMfa {
         #[command(flatten)]
         target: Target,
     },
-    /// Demands a second factor of a user, or no longer.
+    /// Require a second factor of a user, or no longer require it.
     RequireMfa {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
         /// The user name.
         username: String,
-        /// Whether it is demanded; `off` leaves `mfa.required_roles` in force.
+        /// Whether it is required; `mfa.required_roles` still applies if `off`.
         demand: Demand,
     },
-    /// Takes a user as verified, as if the address had been proven; without an address too.
+    /// Mark a user as verified, as if the e-mail address had been verified; also a user without an address.
     Verify {
         #[command(flatten)]
         target: Target,
     },
-    /// Gives a user a role.
+    /// Grant a role to a user.
     Grant {
         #[command(flatten)]
         target: Target,
@@ -119,9 +119,9 @@ enum Verb {
         #[arg(long, value_parser = parse_role)]
         role: Role,
     },
-    /// Makes the users of a file, all or none.
+    /// Import the users of a file: all of them, or none.
     Import(ImportArguments),
-    /// Takes a role away from a user.
+    /// Revoke a role from a user.
     Revoke {
         #[command(flatten)]
         target: Target,
@@ -141,21 +141,21 @@ struct Target {
     username: String,
 }
 
-/// Whether something is demanded.
+/// Whether a second factor is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Demand {
     On,
     Off,
 }
 
-/// A password is never an argument: those are seen by every process of the machine.
+/// A password is never an argument: every process of the machine can read those.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct PasswordSource {
-    /// Reads the password from standard input.
+    /// Read the password from standard input.
     #[arg(long)]
     password_stdin: bool,
-    /// Makes one of 120 random bits and prints it once.
+    /// Generate a password of 120 random bits and print it once.
     #[arg(long)]
     generate: bool,
 }
@@ -164,7 +164,7 @@ fn parse_role(text: &str) -> Result<Role, String> {
     Role::parse(text).map_err(|error| error.to_string())
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     finish(match arguments.verb {
         Verb::Create { target, email, roles, ativo, verified, profile, password } => {
@@ -202,7 +202,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         }),
         Verb::ResetMfa { target } => target.change("user reset-mfa", async |accounts| {
             let outcome = accounts.reset_second_factor(&target.username, clock::now()).await;
-            say(if accept(outcome)? { "second factor removed" } else { "had no second factor" })
+            say(if accept(outcome)? {
+                "second factor removed"
+            } else {
+                "the user had no second factor"
+            })
         }),
         Verb::RequireMfa { config, username, demand } => {
             let on = demand == Demand::On;
@@ -211,7 +215,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             target.change(verb, async |accounts| {
                 let now = clock::now();
                 accept(accounts.require_second_factor(&target.username, on, now).await)?;
-                say(if on { "second factor demanded" } else { "second factor not demanded" })
+                say(if on { "second factor required" } else { "second factor not required" })
             })
         }
         Verb::Verify { target } => target.change("user verify", async |accounts| {
@@ -276,7 +280,7 @@ where
     with_store(file, async |config, store| work(accounts(&config, store).await?).await)
 }
 
-/// As [`with_accounts`], with a line in the audit files.
+/// Like [`with_accounts`], with a line in the audit files.
 fn changing<F>(file: &Path, act: Act<'_>, work: impl FnOnce(Accounts) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
@@ -287,7 +291,7 @@ where
 }
 
 impl Target {
-    /// Changes what is this user's.
+    /// Runs a change of this user, with a line in the audit files.
     fn change<F>(&self, verb: &str, work: impl FnOnce(Accounts) -> F) -> Result<(), Failure>
     where
         F: Future<Output = Result<(), Failure>>,
@@ -306,10 +310,10 @@ pub(super) async fn accounts(config: &Config, store: Store) -> Result<Accounts, 
     Ok(Accounts::new(registry, Arc::new(policy), Arc::new(links)))
 }
 
-/// Reads the keys in the database and makes none: those of a gateway's files would not be taken over, and an algorithm
-/// of this machine's configuration would become that of all.
+/// Reads the keys in the database and creates none: a new key would not take over those in the gateway's files, and
+/// the algorithm of this machine's configuration would become that of all gateways.
 async fn outbox(config: &Config, store: &Store) -> Result<Outbox, Failure> {
-    // What seals links is of no use where no mail is sent.
+    // The key that encrypts links is needed only if mail is sent.
     let vault = match &config.mail {
         Some(_) => open_vault(config, store).await.map_err(fault)?,
         None => None,

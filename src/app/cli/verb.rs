@@ -1,4 +1,4 @@
-//! Which verb the arguments name.
+//! Parses the command line and runs the subcommand.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use super::{
     schema, serve, session, store, user,
 };
 
-/// The configuration file, where none is named.
+/// The default configuration file.
 pub(super) const CONFIG: &str = "conf/guarita.toml";
 
 /// An authentication gateway in front of the APIs you already have.
@@ -26,15 +26,15 @@ pub struct Command {
 enum Verb {
     /// Run the gateway
     Serve(serve::Arguments),
-    /// Run a gateway for a first look, with a demo upstream and two accounts
+    /// Run a gateway to try out, with a demo upstream and two accounts
     Quickstart(quickstart::Arguments),
     /// Validate a configuration file
     Check(check::Arguments),
-    /// Ask every dependency, and say what is wrong and what to do
+    /// Check every dependency of the gateway and tell how to fix what fails
     Doctor(doctor::Arguments),
-    /// Bring the database up to date
+    /// Migrate the database to the schema of this version
     Migrate(migrate::Arguments),
-    /// Copy the database into another
+    /// Copy the database into another one
     Store(store::Arguments),
     /// Manage user accounts
     User(user::Arguments),
@@ -43,21 +43,21 @@ enum Verb {
     /// Manage the API keys of services
     #[command(name = "apikey")]
     ApiKey(apikey::Arguments),
-    /// Manage the clients that ask about tokens
+    /// Manage the clients of the introspection endpoint
     Client(client::Arguments),
-    /// List and change the keys that sign
+    /// List and change the signing keys
     Keys(keys::Arguments),
     /// Verify the audit files
     Audit(audit::Arguments),
     /// Print the JSON Schema of the configuration
     Schema(schema::Arguments),
-    /// Ask a running gateway whether it is ready
+    /// Check whether a running gateway is ready
     Healthcheck(healthcheck::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
 
-/// Runs the verb that the process's arguments name.
+/// Runs the subcommand that the process's arguments name.
 pub fn run() -> ExitCode {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         complain(&"the TLS provider was installed twice");
@@ -82,9 +82,9 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// One complaint on standard error.
+/// Writes one error message to standard error.
 pub(super) fn complain(message: &dyn Display) {
-    // Nobody is left to be told that standard error is closed.
+    // A closed standard error is ignored.
     drop(writeln!(std::io::stderr(), "{message}"));
 }
 

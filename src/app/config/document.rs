@@ -1,4 +1,4 @@
-//! The file's text as a tree of values, with the line of every key.
+//! Parses the file into a tree of values, with the line of every key.
 
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
@@ -12,7 +12,10 @@ pub(super) fn parse(text: &str, report: &mut Report) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let line = error.span().map_or(1, |span| lines.at(span.start));
-        report.problem_on_line(line, format_args!("is not TOML: {}", first_line(error.message())));
+        report.problem_on_line(
+            line,
+            format_args!("is not valid TOML: {}", first_line(error.message())),
+        );
     }
     if !errors.is_empty() {
         return None;
@@ -28,7 +31,7 @@ pub(super) fn parse_value(text: &str) -> Option<Value> {
 }
 
 fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or("it cannot be read")
+    message.lines().next().unwrap_or("cannot be parsed")
 }
 
 /// The path of a key below another.
@@ -117,7 +120,7 @@ mod tests {
         assert!(parse(text, &mut report).is_none());
         let problems = report.finish().unwrap_err();
         assert!(problems.0.len() >= 2, "{problems}");
-        assert!(problems.0[0].starts_with("a.toml:1: is not TOML: "), "{problems}");
+        assert!(problems.0[0].starts_with("a.toml:1: is not valid TOML: "), "{problems}");
         assert!(!problems.to_string().contains("hunter2"), "{problems}");
     }
 

@@ -1,5 +1,5 @@
-//! What the environment says: `GUARITA_SECTION__KEY` for every key, and the names that the systems
-//! Guarita replaces have used. Values are never repeated in a message.
+//! Environment variables: `GUARITA_SECTION__KEY` for every key, and the names used by the systems that
+//! Guarita replaces. Messages never contain values.
 
 use toml::{Table, Value};
 
@@ -49,7 +49,7 @@ pub(super) fn apply(variables: &Variables, document: &mut Table, report: &mut Re
             Some(value) => insert(document, &names, value),
             None => report.problem_with_hint(
                 &path,
-                "is not a value of TOML",
+                "is not a valid TOML value",
                 "lists and tables are written as in the file",
             ),
         }
@@ -62,9 +62,12 @@ fn unknown(name: &str, report: &mut Report) {
     let origin = format!("environment {name}");
     match closest(name, known.iter().map(String::as_str)) {
         Some(meant) => {
-            report.problem_with(&origin, format_args!("names no key (did you mean {meant}?)"));
+            report.problem_with(
+                &origin,
+                format_args!("does not name a known key (did you mean {meant}?)"),
+            );
         }
-        None => report.problem_with(&origin, "names no key"),
+        None => report.problem_with(&origin, "does not name a known key"),
     }
 }
 
@@ -192,8 +195,8 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "environment GUARITA_TOKENS__ISUER: names no key (did you mean GUARITA_TOKENS__ISSUER?)",
-                "environment GUARITA_TRUSTED_PROXIES: trusted_proxies: is not a value of TOML (lists and \
+                "environment GUARITA_TOKENS__ISUER: does not name a known key (did you mean GUARITA_TOKENS__ISSUER?)",
+                "environment GUARITA_TRUSTED_PROXIES: trusted_proxies: is not a valid TOML value (lists and \
              tables are written as in the file)",
                 "environment GUARITA_LOCKOUT__FAILURES: lockout.failures: must be 1 to 1000",
                 "environment GUARITA_TOKENS__REFRESH_ROTATION: tokens.refresh_rotation: must be \"off\" or \

@@ -1,4 +1,4 @@
-//! Files, read whole and bounded.
+//! Reads whole files, with a size limit.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -16,12 +16,12 @@ pub(super) const MAX_OTHER: u64 = 1024 * 1024;
 pub(super) fn read(file: &Path, most: u64) -> io::Result<Vec<u8>> {
     // Opening a pipe would wait for its writer.
     if !std::fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
     File::open(file)?.take(most + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
-        return Err(io::Error::other(format!("it is larger than {} MiB", most >> 20)));
+        return Err(io::Error::other(format!("larger than {} MiB", most >> 20)));
     }
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! From the file and the environment to a configuration, or to all that is wrong with them.
+//! Loads the configuration from the file and the environment, or reports all problems.
 
 use std::path::Path;
 
@@ -41,7 +41,7 @@ pub fn load_with(file: &Path, variables: &Variables, now: Timestamp) -> Loaded {
     let result = report.finish().and_then(|warnings| match config {
         Some(config) => Ok(Config { warnings, files: files.clone(), ..config }),
         // Every step that gives up tells why; this line is for the one that would forget to.
-        None => Err(Problems(vec![format!("{}: cannot be used", file.display())])),
+        None => Err(Problems(vec![format!("{}: is not valid", file.display())])),
     });
     Loaded { files, result }
 }

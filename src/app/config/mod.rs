@@ -1,9 +1,9 @@
-//! Configuration: as written, as meant, as each room takes it.
+//! The configuration.
 //!
-//! `load` reads the file into a `document`, lets the `environment` override it, checks its `shape`
-//! against the `schema` made from `written`, and lets `resolve` make `values` of it. Every step adds
-//! to one `report`, so that all problems are told at once. To add a key: write it in `written`, give
-//! it a value in `values`, and resolve it in its section's file.
+//! `load` parses the file into a `document`, applies the `environment`, checks the `shape` against the `schema`
+//! derived from `written`, and `resolve`s it to `values`. Every step adds to one `report`, so that all problems are
+//! reported at once. To add a key: declare it in `written`, add its value to `values`, and resolve it in its
+//! section's file.
 
 mod document;
 mod environment;

@@ -1,4 +1,4 @@
-//! All that is wrong, each with its place.
+//! The problems of a configuration, each with its location.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

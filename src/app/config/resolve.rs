@@ -1,4 +1,4 @@
-//! What was written becomes what is meant: defaults, bounds, references, files.
+//! Resolves the written configuration: defaults, bounds, references, files.
 
 mod assertion;
 mod credentials;
@@ -118,7 +118,7 @@ fn mode(written: &Written, listeners: &[super::values::Listener], reader: &mut R
         None | Some(written::Mode::Local) => Mode::Local,
         Some(written::Mode::External) => {
             if written.providers.as_ref().is_none_or(Vec::is_empty) {
-                let what = "\"external\" accepts others' tokens only, and there is no provider";
+                let what = "\"external\" accepts tokens of providers only, and none is configured";
                 reader.report.problem_with_hint("mode", what, "add [[providers]]");
             }
             Mode::External
@@ -127,15 +127,15 @@ fn mode(written: &Written, listeners: &[super::values::Listener], reader: &mut R
             if written.allow_insecure != Some(true) {
                 reader.report.problem_with_hint(
                     "mode",
-                    "\"off\" judges nobody and is refused",
-                    "set allow_insecure = true if that is meant, for development only",
+                    "\"off\" disables authentication and is not allowed",
+                    "for development only, set allow_insecure = true",
                 );
             }
             for (position, listener) in listeners.iter().enumerate() {
                 if !listener.address.ip().is_loopback() {
                     reader.report.problem_with_hint(
                         &format!("listeners[{position}].address"),
-                        "must be a loopback address while mode is \"off\"",
+                        "must be a loopback address, because mode is \"off\"",
                         "127.0.0.1 or [::1]",
                     );
                 }

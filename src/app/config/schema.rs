@@ -1,4 +1,4 @@
-//! The JSON Schema of the configuration file (draft 2020-12), made from [`Written`].
+//! The JSON Schema of the configuration file (draft 2020-12), derived from [`Written`].
 
 use std::sync::LazyLock;
 

@@ -1,6 +1,5 @@
-//! The shape of what was written, checked against the schema: unknown and missing keys, wrong types,
-//! numbers and lists out of their bounds. What is wrong is told and taken out, so that the rest can
-//! be resolved and its problems told too.
+//! Checks the document against the schema: unknown and missing keys, wrong types, numbers and lists out of bounds.
+//! Invalid parts are reported and removed, so that the rest can be resolved and its problems reported too.
 
 use serde_json::Value as Node;
 use toml::{Table, Value};
@@ -120,7 +119,7 @@ fn alternatives(words: &[&str]) -> String {
 fn check_map(node: &'static Node, table: &mut Table, path: &str, report: &mut Report) -> bool {
     let most = bound(node, "maxProperties").unwrap_or(i64::MAX);
     if i64::try_from(table.len()).is_ok_and(|length| length > most) {
-        report.problem(path, format_args!("may have at most {most} entries"));
+        report.problem(path, format_args!("must have at most {most} entries"));
         return false;
     }
     if let Some(inner) = node.get("additionalProperties") {
@@ -133,7 +132,7 @@ fn check_list(node: &'static Node, items: &mut [Value], path: &str, report: &mut
     let (least, most) = (bound(node, "minItems"), bound(node, "maxItems"));
     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
     if least.is_some_and(|least| length < least) {
-        report.problem_with_hint(path, "is empty", "name at least one, or leave the key out");
+        report.problem_with_hint(path, "is empty", "set at least one, or remove the key");
         return false;
     }
     if let Some(most) = most.filter(|most| length > *most) {
@@ -185,7 +184,7 @@ fn expected(node: &'static Node) -> String {
         Some("array") => "a list",
         Some("integer") => "a whole number",
         Some("boolean") => "true or false",
-        _ => "text in quotes",
+        _ => "a string",
     }
     .to_owned()
 }
@@ -218,13 +217,13 @@ mod tests {
                 "a.toml:3: listeners[0].address: is missing",
                 "a.toml:4: listeners[0].adress: is not a known key (did you mean address?)",
                 "a.toml:6: lockout.failures: must be 1 to 1000",
-                "a.toml:7: lockout.duration: must be text in quotes",
+                "a.toml:7: lockout.duration: must be a string",
                 "a.toml:9: tokens.algorithm: must be \"RS256\" or \"ES256\" or \"EdDSA\" or \
                  \"HS256\" (did you mean \"RS256\"?)",
                 "a.toml:10: tokens.refresh_rotation: must be \"off\" or \"static\" or \"rotate\"",
-                "a.toml:13: routes[0].methods: is empty (name at least one, or leave the key out)",
-                "a.toml:14: routes[0].upstream: must be text in quotes",
-                "a.toml:15: routes[0].max_body: must be a whole number or text in quotes",
+                "a.toml:13: routes[0].methods: is empty (set at least one, or remove the key)",
+                "a.toml:14: routes[0].upstream: must be a string",
+                "a.toml:15: routes[0].max_body: must be a whole number or a string",
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! The configuration as meant: typed, bounded, every file already read.
+//! The resolved configuration: typed, validated, with the contents of all files.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -143,11 +143,11 @@ impl Config {
         match (&self.mail, self.login.require_verified_email) {
             (Some(_), _) => None,
             (None, false) => Some(
-                "mail.server is not set: no mail is sent, so nobody can recover a password or \
-                 prove an address",
+                "mail.server is not set: no mail is sent, so users can neither recover a password \
+                 nor verify an address",
             ),
             (None, true) => Some(
-                "mail.server is not set and verification.required is: only an operator can verify \
+                "mail.server is not set, but verification.required is: only an operator can verify \
                  an account (guarita user verify)",
             ),
         }

@@ -1,4 +1,4 @@
-//! The single writer of the live picture.
+//! The single writer of the current snapshot.
 
 use std::sync::Arc;
 
@@ -208,14 +208,14 @@ impl Actor {
             Ok(Ok(snapshot)) => {
                 let generation = snapshot.generation;
                 self.live.swap(snapshot);
-                tracing::info!(event = "keys.taken", generation, "other keys are in force");
+                tracing::info!(event = "keys.taken", generation, "signing keys reloaded");
                 self.audit.record(&Event::new(Name::KeysChanged), clock::now());
                 self.status.send_modify(|status| status.generation = generation);
             }
             Ok(Err(problems)) => {
-                tracing::error!(event = "keys.refused", %problems, "keys stay as they are");
+                tracing::error!(event = "keys.refused", %problems, "signing keys rejected, present keys kept");
             }
-            Err(_) => tracing::error!(event = "keys.refused", "taking keys broke off"),
+            Err(_) => tracing::error!(event = "keys.refused", "reloading the signing keys failed"),
         }
     }
 
@@ -229,7 +229,7 @@ impl Actor {
             Ok(attempt) => attempt,
             Err(_) => {
                 let watched = self.watched.borrow();
-                let what = format!("{}: the reload broke off", self.running.file.display());
+                let what = format!("{}: the reload failed", self.running.file.display());
                 let result = Err(Problems(vec![what]));
                 Attempt { files: watched.files.clone(), keys: watched.keys.clone(), result }
             }
@@ -265,7 +265,7 @@ impl Actor {
             tracing::warn!(
                 event = "config.reload.restart_needed",
                 key,
-                "the new value holds after a restart; everything else was applied"
+                "the new value takes effect after a restart; everything else was applied"
             );
         }
         tracing::info!(

@@ -1,4 +1,4 @@
-//! From a configuration to the picture that requests are judged by.
+//! Builds the snapshot from a configuration.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -122,7 +122,7 @@ fn check_audiences(config: &Config, problems: &mut Vec<String>) {
     for (audience, place) in audiences.zip(&config.places.upstreams) {
         if **audience == *config.tokens.audience {
             problems.push(format!(
-                "{place}: the audience of its assertions is that of access tokens, {audience:?} (set \
+                "{place}: the audience of its assertions is the audience of access tokens, {audience:?} (set \
                  assertion_audience)"
             ));
         }
@@ -266,7 +266,7 @@ fn routes<M>(
         let line = |position: usize| config.routes.get(position).map_or(0, |route| route.line);
         problems.push(format!(
             "{file}:{}: routes[{}]: matches the same requests as routes[{}] on line {} (make one of \
-             them longer, or tell them apart by host or method)",
+             the paths longer, or use different hosts or methods)",
             line(overlap.second),
             overlap.second,
             overlap.first,

@@ -1,4 +1,4 @@
-//! What a reload compares: settings that only a restart can change, and upstreams that stay.
+//! Comparison of settings at a reload: those that need a restart, and upstreams that are unchanged.
 
 use crate::adapters::upstream::Settings;
 use crate::app::config::Config;

@@ -1,4 +1,4 @@
-//! Where a configuration's keys come from.
+//! The source of the keys of a configuration.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! Reload: watch, compile off the path, swap once.
+//! Reload: watch for changes, build a snapshot in the background, swap it.
 //!
-//! One [`Actor`] is the only writer of the live picture. It hears of SIGHUP and of changed files,
-//! loads and compiles away from the requests' path, and swaps once. What does not validate leaves
-//! the old picture in force. What only a restart can change keeps its running value, and is told.
+//! One [`Actor`] is the only writer of the current snapshot. On SIGHUP and when files change, it loads and builds
+//! the next snapshot in the background and swaps it. If the configuration is invalid, the current snapshot is kept.
+//! Settings that need a restart keep their running value, which is reported.
 
 pub mod actor;
 pub mod compile;

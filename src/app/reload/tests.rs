@@ -1,4 +1,4 @@
-//! The actor with its watcher, from files on disk to the picture in force.
+//! The actor with its watcher, from files on disk to the current snapshot.
 
 use std::path::PathBuf;
 use std::sync::Arc;

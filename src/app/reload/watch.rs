@@ -1,9 +1,9 @@
-//! Changes on disk, and SIGHUP.
+//! Detects changes of files, and SIGHUP.
 //!
-//! The directories of all files are watched, for editors and deployments put a new file in an old
-//! one's place. What counts is whether what the files say differs from what was last read, so that
-//! nothing is reloaded for nothing and nothing that happens during a reload is missed. Where a file
-//! system tells nothing (networks, some containers) a slow look does.
+//! The directories of all files are watched, because editors and deployments replace files. A reload is triggered
+//! only if the contents differ from what was last read, so that there is no needless reload and no change during a
+//! reload is missed. On file systems without notifications (network file systems, some containers) changes are
+//! detected by slow polling.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -144,7 +144,7 @@ impl Directories {
         let watcher = notify::recommended_watcher(tell);
         if let Err(error) = &watcher {
             let event = "config.watch.failed";
-            tracing::warn!(event, %error, "changes on disk are noticed within 10 s only");
+            tracing::warn!(event, %error, "files cannot be watched; changes are detected by polling every 10 s");
         }
         Self { watcher: watcher.ok(), followed: HashSet::new() }
     }

@@ -1,4 +1,4 @@
-//! How many connections are let in, in all and from one address.
+//! Limits on open connections, in total and per address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Counts open connections. IPv6 addresses count by /64, since one caller owns at least that much.
+/// Counts open connections. IPv6 addresses are counted by /64, because a client has at least that many addresses.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     open: Mutex<Open>,
@@ -19,12 +19,12 @@ struct Open {
     by_network: HashMap<IpAddr, usize>,
 }
 
-/// Why a connection is not let in.
+/// Why a connection is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
-    /// As many as `limits.connections` are open.
+    /// `limits.connections` are open.
     All,
-    /// As many as `limits.connections_per_address` are open from there.
+    /// `limits.connections_per_address` are open from this address.
     Address,
 }
 
@@ -38,7 +38,7 @@ impl Full {
     }
 }
 
-/// The place of one open connection; given back when dropped.
+/// The permit of one open connection; released when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     admission: Arc<Admission>,
@@ -46,7 +46,7 @@ pub(super) struct Place {
 }
 
 impl Admission {
-    /// A place for a connection from `address`, or why there is none.
+    /// A permit for a connection from `address`, or why there is none.
     pub(super) fn acquire(
         self: &Arc<Self>,
         address: IpAddr,
@@ -67,7 +67,7 @@ impl Admission {
         Ok(Place { admission: Arc::clone(self), network })
     }
 
-    /// Returns once no connection is open.
+    /// Returns when no connection is open.
     pub(super) async fn wait_until_empty(&self) {
         loop {
             let emptied = self.emptied.notified();
@@ -78,7 +78,7 @@ impl Admission {
         }
     }
 
-    /// Open connections.
+    /// The number of open connections.
     pub(super) fn open(&self) -> usize {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).all
     }

@@ -1,4 +1,4 @@
-//! A timer that is set again and again, and rings seldom.
+//! A timer for idle time-outs: it is reset often and rarely fires.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// Setting it later costs a look at the clock: the timer below is moved only when it would ring.
+/// Postponing it costs only a read of the clock: the underlying timer is moved only when it fires.
 pub(super) struct Alarm(Pin<Box<Sleep>>);
 
 impl Alarm {
-    /// Rings once the time is over.
+    /// Fires after this time.
     pub(super) fn new(time: Duration) -> Self {
         Self(Box::pin(tokio::time::sleep(time)))
     }
 
-    /// Waits until `time` from now.
+    /// Restarts the timer with `time` from now.
     pub(super) async fn after(&mut self, time: Duration) {
         let deadline = Instant::now() + time;
         loop {
@@ -28,7 +28,7 @@ impl Alarm {
         }
     }
 
-    /// Whether it rings.
+    /// Whether it has fired.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll(context)
     }

@@ -1,4 +1,4 @@
-//! The one place that knows every part and puts them together.
+//! Builds all components and connects them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,20 +41,20 @@ use crate::services::login::{Challenge, Enrol, Login, Passwords, SecondFactor, U
 use crate::services::mail::{Outbox, Route, Sender};
 use crate::services::session::{Feed, Registry, Renewal, Sessions, Sweep, Tickets};
 
-/// Verified tokens kept in memory.
+/// Maximum number of cached verified tokens.
 const VERIFIED_TOKENS: usize = 65_536;
-/// Sessions of browsers kept in memory.
+/// Maximum number of cached browser sessions.
 const OPENED_SESSIONS: usize = 65_536;
-/// Assertions kept in memory.
+/// Maximum number of cached assertions.
 const ASSERTIONS: usize = 65_536;
 
 /// Why the gateway cannot start; one line for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The configuration, with all its problems.
+    /// The configuration is invalid; with all problems.
     #[error("{0}")]
     Configuration(crate::app::config::Problems),
-    /// An address that cannot be listened on.
+    /// An address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
@@ -62,13 +62,13 @@ pub enum Fault {
         /// Why.
         source: std::io::Error,
     },
-    /// A socket was handed over, and nothing is configured to listen there.
-    #[error("a socket on {0} was handed over, but there is no listener of that address")]
+    /// A socket was inherited, but no listener has its address.
+    #[error("a socket on {0} was inherited, but no listener has that address")]
     LeftOver(SocketAddr),
-    /// Anything else that is missing.
+    /// Another component could not be created.
     #[error("{part}: {cause}")]
     Part {
-        /// What could not be made.
+        /// The component.
         part: &'static str,
         /// Why.
         cause: String,
@@ -81,7 +81,7 @@ impl Fault {
     }
 }
 
-/// All the parts of a running gateway.
+/// The components of a running gateway.
 pub(super) struct Gate {
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
@@ -106,7 +106,7 @@ pub(super) struct Gate {
     pub(super) ops: TcpListener,
 }
 
-/// Builds every part, listens on every address. Nothing is served yet.
+/// Builds all components and binds all addresses. Nothing is served yet.
 pub(super) async fn build(
     config: &Config,
     mut inherited: Inherited,
@@ -313,7 +313,7 @@ pub(super) async fn build(
     })
 }
 
-/// What sends mails, where a mail server is configured.
+/// The mail sender, if a mail server is configured.
 fn sender(
     config: &Config,
     store: &Store,
@@ -331,7 +331,7 @@ fn sender(
     Ok(Some(Sender::new(store.clone(), outbox, smtp, route, metrics, clock::now)))
 }
 
-/// pingora's proxy, fed by our own accept loop.
+/// pingora's proxy, used with Guarita's own accept loop.
 fn proxy(gateway: Gateway) -> HttpProxy<Gateway> {
     let configuration = ServerConf {
         max_retries: exchange::TRIES,

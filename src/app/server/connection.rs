@@ -1,4 +1,4 @@
-//! One connection: its requests, one after another (HTTP/1.1) or side by side (HTTP/2).
+//! A client connection: its requests, sequential (HTTP/1.1) or concurrent (HTTP/2).
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use crate::rules::request::HeadLimits;
 use crate::rules::request::canonical::MAX_TARGET;
 use crate::rules::request::head::Framing;
 
-/// Malformed requests that one HTTP/2 connection may send before it is closed.
+/// Malformed requests on an HTTP/2 connection until it is closed.
 const MAX_MALFORMED_STREAMS: usize = 32;
 
-/// How long a connection may still bring a request once the gateway drains. A caller may have sent one that has
-/// not arrived; to close at once would lose it.
+/// How long a connection still accepts a request while the gateway drains. The client may have sent one that has
+/// not arrived yet; closing at once would lose it.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 
-/// What every connection is served with.
+/// The context that all connections share.
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) proxy: Arc<HttpProxy<Gateway>>,
@@ -115,7 +115,7 @@ impl Service {
         }
     }
 
-    /// A refusal of what never became a request.
+    /// Rejects input that is not a valid request.
     async fn refuse(&self, stream: &mut GuardedStream, code: Code) {
         self.metrics.refused(code);
         let id = RequestId::fresh();
@@ -131,7 +131,7 @@ impl Service {
         .into_bytes();
         answer.extend_from_slice(&body);
         if let Err(error) = stream.answer_and_close(&answer).await {
-            tracing::debug!(%error, "the caller left before the refusal was written");
+            tracing::debug!(%error, "the client disconnected before the response was written");
         }
     }
 
@@ -211,7 +211,7 @@ fn http2_options(limits: &Limits) -> H2Options {
     options
 }
 
-/// Streams being served on one HTTP/2 connection.
+/// The number of open streams of an HTTP/2 connection.
 #[derive(Default)]
 struct Active {
     streams: AtomicUsize,
@@ -224,7 +224,7 @@ impl Active {
         Guard(Arc::clone(self))
     }
 
-    /// Returns once no stream was served for `time`. The wait begins anew with each stream.
+    /// Returns when no stream has been open for `time`. Each stream restarts the wait.
     async fn idle_for(&self, time: Duration) {
         while self.streams.load(Ordering::Relaxed) > 0 {
             self.ended.notified().await;

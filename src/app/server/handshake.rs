@@ -1,4 +1,4 @@
-//! From an accepted socket to a guarded stream and the facts of its connection.
+//! The TLS handshake of an accepted socket.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::doors::proxy::Connection;
 use crate::live::certificates;
 use crate::live::snapshot::Tls;
 
-/// The handshake did not end well: too slow, or not the TLS that this listener speaks.
+/// The TLS handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
-    /// Longer than `limits.header_timeout`.
+    /// It took longer than `limits.header_timeout`.
     TimedOut,
-    /// Refused by either side.
+    /// Either side rejected it.
     Refused,
 }
 
-/// Two ends of one socket.
+/// The local and remote addresses of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ends {
     pub(super) peer: SocketAddr,

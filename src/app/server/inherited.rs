@@ -1,4 +1,4 @@
-//! The sockets we listen on: opened here, or inherited from whoever started us (docs/decisions/0022).
+//! Listening sockets: opened here, or inherited from the service manager (docs/decisions/0022).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as Socket};
@@ -7,27 +7,27 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 
-/// Sockets that systemd or another supervisor opened and handed over (`LISTEN_FDS`, sd_listen_fds(3)). They are
-/// shared: who waits in one is accepted by whichever process holds it, so that none of them loses anybody by ending.
+/// Sockets inherited from systemd or another service manager (`LISTEN_FDS`, sd_listen_fds(3)). They are shared:
+/// waiting connections are accepted by any process that holds the socket, so none is lost when a process ends.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {
     sockets: Vec<(SocketAddr, Socket)>,
 }
 
-/// Where a listener is, and whether others hold it too.
+/// A listening socket, and whether other processes share it.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) socket: TcpListener,
-    /// Who is left waiting there when we end is not lost.
+    /// Connections that are still waiting when this process ends are not lost.
     pub(super) inherited: bool,
 }
 
 impl Inherited {
-    /// Takes what was handed over; nothing, where nothing was. Where something
-    /// was, it changes the environment, so it must run before `serve` has a second thread.
+    /// Takes the inherited sockets, if there are any. Then it changes the environment, so it must run
+    /// before `serve` has a second thread.
     ///
     /// # Errors
-    /// Something was handed over that is no TCP socket.
+    /// An inherited file descriptor is not a TCP socket.
     pub(super) fn take() -> io::Result<Self> {
         let mut given = ListenFd::from_env();
         let mut inherited = Vec::new();
@@ -51,21 +51,21 @@ impl Inherited {
         Ok(Bound { socket: TcpListener::from_std(socket)?, inherited: true })
     }
 
-    /// Once all that is configured listens.
+    /// To be called when all configured listeners are open.
     ///
     /// # Errors
-    /// The address of a socket that is left over: callers would wait there for ever.
+    /// The address of an inherited socket that no listener uses: its connections would wait forever.
     pub(super) fn finish(self) -> Result<(), SocketAddr> {
         self.sockets.first().map_or(Ok(()), |(address, _)| Err(*address))
     }
 }
 
-/// Whether both mean every address of the machine: `ListenStream=8443` opens `[::]:8443`, which takes IPv4 too.
+/// Whether both are wildcard addresses: `ListenStream=8443` opens `[::]:8443`, which accepts IPv4 too.
 fn is_any(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && one.ip().is_unspecified() && other.ip().is_unspecified()
 }
 
-/// Tells whoever started us (`NOTIFY_SOCKET`, sd_notify(3)) that we serve.
+/// Notifies the service manager (`NOTIFY_SOCKET`, sd_notify(3)) that the gateway is ready.
 pub(super) fn notify_ready() {
     notify(NotifyState::Ready);
 }
@@ -77,7 +77,7 @@ pub(super) fn tell_stopping() {
 
 fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(false, &[state]) {
-        tracing::warn!(%error, "the supervisor could not be told");
+        tracing::warn!(%error, "notifying the service manager failed");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The accept loop (docs/decisions/0001): admission, handshake, then one task per connection.
+//! The accept loop (docs/decisions/0001): connection limits, handshake, then one task per connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use super::inherited::Bound;
 use crate::doors::proxy::Tied;
 use crate::live::{Live, Snapshot};
 
-/// Pause after the system could not accept, as when file descriptors ran out.
+/// Pause after a failed accept, for example when no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Most connections that are still taken from a listener that closes: more than the system lets wait.
+/// Maximum number of connections that are still accepted from a closing listener; larger than the backlog.
 const LEFT_WAITING: usize = 8192;
 
-/// One bound address.
+/// A bound address.
 pub(super) struct Listener {
     pub(super) bound: Bound,
     /// The address as configured: the key of its TLS in the snapshot.
     pub(super) address: SocketAddr,
 }
 
-/// What accepting needs.
+/// The context of the accept loop.
 #[derive(Clone)]
 pub(super) struct Acceptor {
     pub(super) live: Arc<Live>,
@@ -36,7 +36,8 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts until the shutdown begins. Who waits by then is accepted too, or by those who share the socket.
+    /// Accepts until the shutdown begins. Connections that wait by then are still accepted, here or by processes that
+    /// share the socket.
     pub(super) async fn run(self, listener: Listener) {
         let mut shutdown = self.service.shutdown.clone();
         loop {
@@ -48,14 +49,14 @@ impl Acceptor {
             match accepted {
                 Ok((tcp, peer)) => self.serve(tcp, Ends { peer, listener: listener.address }),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(%error, "accepting a connection failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
-    /// The system would reset the connections that wait in a socket when its last holder closes it.
+    /// Accepts the connections in the backlog: the system would reset them when the last holder closes the socket.
     fn drain_backlog(&self, listener: Listener) {
         if listener.bound.inherited {
             return;
@@ -71,12 +72,12 @@ impl Acceptor {
         }
     }
 
-    /// From now on answers from upstreams say that they are the last on their connection.
+    /// From now on upstream responses announce that they are the last on their connection.
     pub(super) async fn announce_close(&self) {
         self.service.proxy.http_cleanup().await;
     }
 
-    /// Returns once no connection is open.
+    /// Returns when no connection is open.
     pub(super) async fn wait_until_empty(&self) {
         self.admission.wait_until_empty().await;
     }
@@ -110,7 +111,7 @@ impl Acceptor {
         snapshot: Arc<Snapshot>,
     ) {
         if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%error, "the caller left at once");
+            tracing::debug!(%error, "the client disconnected at once");
             return;
         }
         let limits = snapshot.limits.clone();

@@ -1,4 +1,4 @@
-//! The running gateway: what it listens on, how a connection is guarded, how it starts and stops.
+//! The running gateway: listeners, connections, start and stop.
 
 pub mod inherited;
 pub mod admission;

@@ -1,4 +1,4 @@
-//! Looks, from time to time, at what no request tells: health of upstreams, feed, audit.
+//! Periodic status checks that are independent of requests: health of upstreams, change feed, audit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::doors::ops::Readiness;
 use crate::live::Live;
 use crate::services::session::{ClockOffset, Registry};
 
-/// How often it looks.
+/// Interval of the checks.
 const PERIOD: Duration = Duration::from_millis(250);
-/// Silence after which the feed of revocations counts as down.
+/// Maximum lag of the change feed; above it the feed is reported as down.
 const FEED_BOUND: Duration = Duration::from_secs(1);
-/// Seconds that our clock and the database's may differ by: the leeway for tokens, as it is where nothing else is said.
+/// Maximum difference of the local clock and the database's clock, in seconds: the default leeway of tokens.
 const CLOCK_BOUND: i64 = 30;
 
 /// Sets gauges and readiness.
@@ -62,7 +62,7 @@ impl Observer {
         }
     }
 
-    /// Tells how the clock is; whether it is right.
+    /// Reports the clock offset. Returns whether the clock is right.
     fn compare(&self, was_right: bool) -> bool {
         let offset = self.clock.seconds();
         let is_right = offset.abs() <= CLOCK_BOUND;
@@ -72,10 +72,14 @@ impl Observer {
             (true, false) => tracing::error!(
                 event = "clock.wrong",
                 offset,
-                "the clock differs from the database's: tokens may count too early, too late or nowhere"
+                "the clock differs from the database's: tokens may be valid too early, too late or not at all"
             ),
             (false, true) => {
-                tracing::info!(event = "clock.right", offset, "the clock is right again");
+                tracing::info!(
+                    event = "clock.right",
+                    offset,
+                    "the clock agrees with the database's again"
+                );
             }
             (true, true) | (false, false) => {}
         }

@@ -1,5 +1,5 @@
-//! Ends what is under way when its session ends or its API key or provider's token is revoked, and WebSockets
-//! that expire, fall silent or stay open when the gateway stops.
+//! Aborts requests in progress whose session ended or whose API key or provider token was revoked, and closes
+//! WebSockets that expire, are idle or are open when the gateway stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::rules::websocket::Ending;
 use crate::services::api_key;
 use crate::services::session::{Registry, Standing};
 
-/// Changes looked at together, at most.
+/// Maximum number of changes processed together.
 const BATCH: usize = 1_000;
 
-/// How long an exchange may go on after its session, to end by itself; how long a WebSocket may take to
-/// be closed where no frame is cut.
+/// How long a request may take to complete after its session ended; how long a WebSocket may take to reach a frame
+/// boundary.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
-/// How often WebSockets are looked at for their time being up.
+/// Interval of the checks for expired and idle WebSockets.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Cuts the exchanges of sessions that ended, and of keys that were revoked.
+/// Aborts the requests of ended sessions and of revoked keys.
 #[derive(Clone)]
 pub(super) struct Revocation {
     pub(super) registry: Registry,
@@ -36,11 +36,11 @@ pub(super) struct Revocation {
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// An exchange that is to end, with its number on its tether.
+/// A request to abort, with its number on its connection.
 type Exchange = (Arc<Tether>, u64, Held);
 
 impl Revocation {
-    /// Follows the changes for ever; drop it to stop.
+    /// Follows the changes forever; drop it to stop.
     pub(super) async fn run(self) {
         let mut changes = self.registry.changes();
         let mut ticks = tokio::time::interval(PERIOD);
@@ -69,7 +69,7 @@ impl Revocation {
         self.abort_after_grace(ended);
     }
 
-    /// WebSockets whose token, session or patience is at its end.
+    /// Closes WebSockets whose token or session expired, and idle ones.
     async fn close_expired(&self) {
         if self.sockets.is_empty() {
             return;
@@ -86,7 +86,7 @@ impl Revocation {
         self.abort_after_grace(ended);
     }
 
-    /// Closes every WebSocket, and those that are opened meanwhile, until dropped: the gateway stops.
+    /// Closes every WebSocket, and those that are opened meanwhile, until dropped: used when the gateway stops.
     pub(super) async fn end_sockets(&self, ending: Ending) {
         let mut ticks = tokio::time::interval(PERIOD);
         loop {
@@ -106,7 +106,7 @@ impl Revocation {
         socket.is_idle().then_some(Ending::Idle)
     }
 
-    /// Asks again once the end is there that was known of: a browser's session that is used lives on.
+    /// Checks again at the known expiry, because a browser session that is used is extended.
     async fn is_session_over(&self, held: &Held, socket: &Socket, now: Timestamp) -> bool {
         let Some(session) = held.session.filter(|_| socket.is_due(now)) else { return false };
         match self.registry.status(session, now).await {
@@ -124,7 +124,7 @@ impl Revocation {
         }
     }
 
-    /// What is about to be answered still is, and a WebSocket is about to be closed; what goes on is cut.
+    /// Gives responses and close frames the grace period, then aborts.
     async fn abort(self, ended: Vec<Exchange>) {
         tokio::time::sleep(LAST_WORDS).await;
         for (tether, exchange, held) in ended {
@@ -136,7 +136,7 @@ impl Revocation {
         }
     }
 
-    /// Whether these changes end what it hangs on. Who cannot be known is not served.
+    /// Whether these changes end its session, key or token. If that cannot be determined, it is ended.
     async fn ended(&self, held: &Held, changes: &[Change]) -> bool {
         let concerns = |change: &Change| match change {
             Change::Session(session) => Some(*session) == held.session,
@@ -169,7 +169,7 @@ impl Revocation {
     }
 
     fn record(&self, held: &Held) {
-        tracing::info!(requestId = held.request_id.as_str(), "an exchange ended by a revocation");
+        tracing::info!(requestId = held.request_id.as_str(), "request aborted by a revocation");
         let reason = Ending::Revoked.as_str();
         self.metrics.stream_closed(reason);
         let event = Event { reason: Some(reason), ..held.event(Name::StreamClosed) };
@@ -177,7 +177,7 @@ impl Revocation {
     }
 }
 
-/// What changed since the last time; `None` at the end.
+/// The changes since the last call; [`None`] at the end.
 async fn next(changes: &mut Receiver<Change>) -> Option<Vec<Change>> {
     let mut batch = vec![match changes.recv().await {
         Ok(change) => change,

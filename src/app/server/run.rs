@@ -1,4 +1,4 @@
-//! From a configuration file to a running gateway and back.
+//! Starts the gateway from a configuration file, runs it and stops it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::model::clock;
 use crate::rules::websocket::Ending;
 use crate::services::federation;
 
-/// Longest wait for the first attempt to reach Redis.
+/// Maximum wait for the first connection to Redis.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Loads the configuration and serves until SIGTERM or SIGINT, then drains.
 ///
 /// # Errors
-/// The start is refused: the fault says why in one line or one line per problem.
+/// The start failed; the fault describes it in one line, or one line per problem.
 pub fn run(file: &Path) -> Result<(), Fault> {
     let inherited = Inherited::take().map_err(|e| Fault::part("inherited sockets")(&e))?;
     let config = config::load(file).map_err(Fault::Configuration)?;
@@ -50,11 +50,10 @@ pub fn run(file: &Path) -> Result<(), Fault> {
     ended
 }
 
-/// Each connection needs a descriptor, a forwarded request two: the system's soft limit is seldom
-/// enough.
+/// Raises the soft limit of open files: each connection needs one file descriptor, a forwarded request two.
 fn raise_descriptor_limit() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+        tracing::warn!(%error, "raising the limit of open files failed");
     }
 }
 
@@ -69,7 +68,7 @@ async fn serve(config: Config, inherited: Inherited) -> Result<(), Fault> {
     background.spawn(gate.ephemeral.clone().run());
     // Who is served before that would be counted here alone, and no ticket would be made or count.
     if tokio::time::timeout(FIRST_ATTEMPT, gate.ephemeral.until_known()).await.is_err() {
-        tracing::warn!(event = "ephemeral.late", "serving without knowing whether Redis answers");
+        tracing::warn!(event = "ephemeral.late", "Redis has not responded yet; serving without it");
     }
     let mut accepting = JoinSet::new();
     let closing = gate.begin(&config, &mut background, &mut accepting);
@@ -92,11 +91,11 @@ fn listen_for(kind: SignalKind) -> Result<Signal, Fault> {
 
 async fn on_sighup(handle: reload::Handle) {
     if let Err(error) = reload::watch::on_hangup(handle).await {
-        tracing::error!(%error, "SIGHUP cannot be listened for");
+        tracing::error!(%error, "the SIGHUP handler could not be installed");
     }
 }
 
-/// What is needed to end well.
+/// The context of a graceful shutdown.
 struct Closing {
     acceptor: super::listeners::Acceptor,
     revocation: Revocation,
@@ -108,7 +107,7 @@ struct Closing {
 }
 
 impl Gate {
-    /// Starts everything that runs by itself.
+    /// Starts all background tasks.
     fn begin(
         self,
         config: &Config,
@@ -162,14 +161,14 @@ impl Gate {
 }
 
 impl Closing {
-    /// Says that it will stop; then stops accepting, and lets what is open end, for a while.
+    /// Announces the shutdown, stops accepting, and lets open requests complete until the time-out.
     async fn drain(&self, stop: &watch::Sender<bool>, mut accepting: JoinSet<()>) {
         tracing::info!(event = "server.draining", "draining");
         self.readiness.drain();
         tokio::time::sleep(self.delay).await;
         stop.send_replace(true);
         self.acceptor.announce_close().await;
-        tracing::info!(event = "server.closing", "no more connections are accepted");
+        tracing::info!(event = "server.closing", "no longer accepting connections");
         while accepting.join_next().await.is_some() {}
         let emptied = async {
             tokio::select! {
@@ -179,7 +178,7 @@ impl Closing {
             }
         };
         if tokio::time::timeout(self.timeout, emptied).await.is_err() {
-            tracing::warn!("connections are still open after the drain's time-out");
+            tracing::warn!("connections still open after drain.timeout");
         }
     }
 

@@ -1,5 +1,5 @@
-//! The stream that pingora reads: it hands out one request at a time, and only after that
-//! request's head arrived whole, in time, and passed inspection.
+//! The stream that pingora reads. It passes on one request at a time, and only after the request's head has been
+//! received completely, in time, and has passed the checks.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -26,40 +26,40 @@ mod tunnel;
 use allowance::Allowance;
 use tunnel::Tunnel;
 
-/// First size of the input buffer, in bytes: most heads fit.
+/// Initial size of the input buffer, in bytes; most heads fit.
 const INPUT: usize = 1024;
-/// Answers up to this size leave in one write, in bytes.
+/// Responses up to this size are sent in one write, in bytes.
 const OUTPUT: usize = 8 * 1024;
-/// How long a closed connection is still read, so that the caller can take the answer.
+/// How long a closed connection is still read, so that the client can receive the response (lingering close).
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A request whose head arrived whole and was inspected.
+/// A request whose complete head was received and checked.
 pub(super) struct Request {
     pub(super) head: Head,
-    /// The very bytes that were inspected, to be parsed.
+    /// The bytes that were checked, to be parsed.
     pub(super) bytes: BytesMut,
 }
 
-/// Why no further request was read.
+/// Why no further request is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The caller closed, or was silent between requests for too long: nothing to say.
+    /// The client closed the connection, or was idle for too long: no response.
     Quiet,
-    /// The head is refused.
+    /// The head is rejected.
     Refused(Code),
 }
 
-/// How long to wait for a head, and how large it may be.
+/// Time-outs and size limits of a request head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadBounds {
     pub(super) limits: HeadLimits,
-    /// Silence before the first byte.
+    /// Idle time before the first byte.
     pub(super) idle: Duration,
-    /// From the first byte to the last.
+    /// From the first byte to the last byte.
     pub(super) total: Duration,
 }
 
-/// A guarded connection.
+/// A client connection that passes on one checked request at a time.
 pub(super) struct GuardedStream {
     transport: Option<Transport>,
     descriptor: RawFd,
@@ -67,20 +67,20 @@ pub(super) struct GuardedStream {
     input: BytesMut,
     allowance: Allowance,
     output: BytesMut,
-    /// Longest time that the caller may take none of what is written.
+    /// Write time-out: how long the client may accept no bytes.
     patience: Duration,
-    /// Runs while the caller takes nothing.
+    /// Runs while the client accepts no bytes.
     stalled: Option<Alarm>,
     place: Option<Place>,
-    /// What it is tied to, once that is known.
+    /// Its handle for revocation, once known.
     tether: Option<Arc<Tether>>,
-    /// While a WebSocket is asked for or open.
+    /// Set while a WebSocket is opening or open.
     tunnel: Option<Box<Tunnel>>,
 }
 
 impl GuardedStream {
-    /// Guards a transport. `patience` is how long the caller may take nothing of what is written;
-    /// the place is given back when the connection is gone.
+    /// Wraps a transport. `patience` is the write time-out. The permit of the connection is released when
+    /// it is dropped.
     pub(super) fn new(transport: Transport, http2: bool, patience: Duration, place: Place) -> Self {
         Self {
             descriptor: transport.descriptor(),
@@ -97,17 +97,17 @@ impl GuardedStream {
         }
     }
 
-    /// Ties it to what is served on it: a WebSocket is closed when its tether says so.
+    /// Sets the handle by which revocation closes a WebSocket on this connection.
     pub(super) fn tie(&mut self, tether: Arc<Tether>) {
         self.tether = Some(tether);
     }
 
-    /// Whether the handshake agreed on HTTP/2.
+    /// Whether HTTP/2 was negotiated.
     pub(super) const fn is_http2(&self) -> bool {
         self.http2
     }
 
-    /// Waits for the next head, inspects it, and lets exactly this request through.
+    /// Waits for the next head, checks it, and passes on exactly this request.
     pub(super) async fn next_request(
         &mut self,
         bounds: &HeadBounds,
@@ -147,7 +147,7 @@ impl GuardedStream {
 
     fn inspect(&mut self, bounds: &HeadBounds, searched: usize) -> Result<Option<Request>, End> {
         let refused = |malformed: Malformed| {
-            tracing::debug!(reason = %malformed, "request head refused");
+            tracing::debug!(reason = %malformed, "request head rejected");
             End::Refused(malformed.code())
         };
         let Some(end) = head::find_end(&self.input, searched) else {
@@ -169,7 +169,7 @@ impl GuardedStream {
         Ok(Some(Request { head, bytes: self.take_head(end, head.leading) }))
     }
 
-    /// The inspected head, without the empty line that may precede it.
+    /// The checked head, without the empty line that may precede it.
     fn take_head(&mut self, end: usize, leading: usize) -> BytesMut {
         // The usual case: nothing follows, and the buffer goes along whole.
         let mut bytes = if self.input.len() == end {
@@ -189,14 +189,14 @@ impl GuardedStream {
         }
     }
 
-    /// Writes an answer that pingora never sees, and closes for writing.
+    /// Writes a response without pingora, and closes for writing.
     pub(super) async fn answer_and_close(&mut self, answer: &[u8]) -> io::Result<()> {
         self.write_all(answer).await?;
         self.flush().await?;
         AsyncWriteExt::shutdown(self).await
     }
 
-    /// The caller sent more than was read: closing now could destroy the answer on its way.
+    /// The client sent more than was read: closing now could discard the response in transit.
     fn must_linger(&self) -> bool {
         match self.allowance {
             _ if self.http2 => false,
@@ -234,7 +234,7 @@ impl GuardedStream {
         written
     }
 
-    /// Takes bytes to be written, all of them or some.
+    /// Writes some or all of the bytes.
     fn poll_accept(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.output.len() + bytes.len() > OUTPUT {
             ready!(self.poll_output(context))?;
@@ -257,8 +257,8 @@ impl GuardedStream {
         Poll::Ready(Ok(()))
     }
 
-    /// The request is read to its end: what comes now belongs to the next one and is kept; only the
-    /// caller's leaving is passed on.
+    /// The request is complete: further bytes belong to the next request and are buffered; only the end of the
+    /// connection is passed on.
     fn poll_read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.input.is_empty() {
             return Poll::Pending;
@@ -362,8 +362,8 @@ impl Drop for GuardedStream {
     }
 }
 
-/// Writes what is left of an answer, says that nothing more comes, then reads and forgets what the caller still
-/// sends, until it closes or time is up.
+/// Lingering close: writes the rest of a response, shuts down writing, then reads and discards what the client still
+/// sends, until it closes or the time is over.
 async fn lingering_close(mut transport: Transport, output: &[u8]) {
     let drained = async {
         if transport.write_all(output).await.is_err() || transport.shutdown().await.is_err() {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// What carries the bytes.
+/// The transport of a connection.
 pub(super) enum Transport {
     /// TCP.
     Plain(TcpStream),

@@ -1,4 +1,4 @@
-//! What the proxy knows of a request before an endpoint sees it.
+//! The information about a request that the proxy passes to the endpoints.
 
 use std::fmt::Display;
 use std::net::IpAddr;

@@ -1,5 +1,4 @@
-//! Who asks at `/oauth2`: a client with its secret (RFC 6749 section 2.3.1) or its certificate (RFC 8705
-//! section 2.1).
+//! Client authentication at `/oauth2`, by secret (RFC 6749 section 2.3.1) or certificate (RFC 8705 section 2.1).
 
 use axum::extract::{FromRequest as _, Request};
 use axum::response::{IntoResponse, Response};

@@ -1,4 +1,4 @@
-//! `Set-Cookie`: what all cookies of ours have in common.
+//! `Set-Cookie` fields of the gateway's own cookies.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The anti-forgery token: `GET /auth/csrf`, and what pages put in their forms.
+//! The CSRF token: `GET /auth/csrf`, and the hidden field of the forms of pages.
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};

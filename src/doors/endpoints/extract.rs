@@ -1,4 +1,4 @@
-//! Extractors that refuse in our own words.
+//! Extractors that reject with Guarita's problem responses.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;

@@ -1,4 +1,4 @@
-//! What a form or a query brings: fields, each at most once.
+//! Fields of a form or query, each at most once.
 
 use std::collections::BTreeMap;
 

@@ -291,7 +291,7 @@ impl Desk {
             Unproven::NotEnrolled => return arrival.refuse(Code::MfaNotEnrolled),
             Unproven::InvalidCode => (Name::MfaChallengeFailed, Code::InvalidCode),
             Unproven::Replayed => {
-                tracing::warn!(requestId = &*arrival.request_id, "a used code came again");
+                tracing::warn!(requestId = &*arrival.request_id, "a used code was sent again");
                 (Name::MfaChallengeReplayed, Code::InvalidCode)
             }
             Unproven::Locked { .. } => (Name::MfaChallengeLocked, Code::Locked),

@@ -1,7 +1,7 @@
 //! The endpoints that Guarita serves itself, as one axum router.
 //!
-//! To add one: a file that takes the one service it serves and exposes `routes`; merge it in
-//! `router`; name its path in `path` if it lies outside the trees that are ours already.
+//! To add one: write a file that takes the service that it needs and exposes `routes`; merge it in `router`;
+//! add its path to `path` if it is outside of the existing trees.
 
 pub mod problem;
 pub mod path;

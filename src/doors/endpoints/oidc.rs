@@ -1,5 +1,4 @@
-//! `GET /auth/oidc/{provider}/start` and `/callback`: login through a provider, in a
-//! browser.
+//! `GET /auth/oidc/{provider}/start` and `/callback`: login with a provider, in a browser.
 
 use std::sync::Arc;
 
@@ -169,8 +168,8 @@ impl Desk {
         let accounts = settings.accounts.as_ref().ok_or_else(|| refused(&Failure::NoClient))?;
         let opened = self.login.open_federated_session(settings, accounts, &vouched.claims, visit, now).await;
         let opened =
-            opened.map_err(|fault| arrival.failed("login through a provider failed", &fault))?;
-        let unknown = || refused(&Failure::Refused("no account may be used".into()));
+            opened.map_err(|fault| arrival.failed("login with a provider failed", &fault))?;
+        let unknown = || refused(&Failure::Refused("no account can be used".into()));
         let session = opened.ok_or_else(unknown)?;
         self.record(arrival, &session);
         self.sessions.replace(arrival, Some(&session.cookie)).await;
@@ -208,7 +207,7 @@ impl Desk {
             Failure::Unavailable(_) => (Code::Unavailable, "provider_unavailable"),
         };
         let request_id = &*arrival.request_id;
-        tracing::warn!(requestId = request_id, provider, reason = %failure, "a login was refused");
+        tracing::warn!(requestId = request_id, provider, reason = %failure, "login with a provider rejected");
         self.metrics.login(result);
         let event = Event { reason: Some(result), ..arrival.event(Name::LoginFailed) };
         self.audit.record(&event, clock::now());

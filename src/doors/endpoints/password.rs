@@ -1,4 +1,4 @@
-//! `POST /auth/password`: another password by the one in force.
+//! `POST /auth/password`: changes the password, with the current password.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Desk {
                 Ok(())
             }
             Ok(Err(unchanged)) => Err(self.refused(arrival, user, session, unchanged)),
-            Err(fault) => Err(arrival.failed("a change of password failed", &fault)),
+            Err(fault) => Err(arrival.failed("changing a password failed", &fault)),
         }
     }
 

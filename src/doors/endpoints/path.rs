@@ -1,4 +1,4 @@
-//! Which paths belong to Guarita. No route can take them over.
+//! The paths that Guarita serves itself. No route can override them.
 
 use axum::Router;
 use axum::routing::any;

@@ -1,4 +1,4 @@
-//! Problem bodies (RFC 9457) and the header fields that go with a refusal.
+//! Problem bodies (RFC 9457) and their header fields.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! A refusal as an axum response.
+//! Problem responses of the endpoints, as axum responses.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! All endpoints in one router.
+//! The router of all endpoints.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `GET /auth/sessions`, `DELETE /auth/sessions/{sid}`: the caller's own.
+//! `GET /auth/sessions`, `DELETE /auth/sessions/{sid}`: the caller's own sessions.
 
 use std::sync::Arc;
 

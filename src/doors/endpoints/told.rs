@@ -1,4 +1,4 @@
-//! A secret that is an answer.
+//! A secret in a response body.
 
 use serde::{Serialize, Serializer};
 

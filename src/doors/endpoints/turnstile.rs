@@ -1,5 +1,4 @@
-//! Rates at the door: who comes too often is refused before anything is done for them, counted and
-//! audited.
+//! Rate limiting of the endpoints: excess requests are rejected, counted and audited before anything else is done.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a client can find out by itself: `GET /.well-known/jwks.json` (RFC 7517),
+//! Metadata for clients: `GET /.well-known/jwks.json` (RFC 7517),
 //! `/.well-known/openid-configuration` and `/.well-known/oauth-authorization-server` (RFC 8414).
 
 use std::sync::Arc;

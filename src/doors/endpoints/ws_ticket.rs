@@ -1,5 +1,4 @@
-//! `POST /auth/ws-ticket`: what a page opens a WebSocket with, where its script can
-//! set no header.
+//! `POST /auth/ws-ticket`: a ticket for a WebSocket handshake, in which scripts cannot set headers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,7 +50,7 @@ async fn issue(
     let issued = tickets
         .issue(principal, target.host(), target.path(), now)
         .await
-        .map_err(|fault| arrival.failed("a ticket could not be made", &fault))?;
+        .map_err(|fault| arrival.failed("creating a ticket failed", &fault))?;
     let ticket = issued.map_err(|refusal| refused(&arrival, refusal))?;
     let given = Given { ticket: Told(ticket), expires_in: ticket::LIFETIME.as_secs() };
     Ok(no_store(Body(given).into_response()))

@@ -1,4 +1,4 @@
-//! What operators reach on their own address: metrics and health.
+//! The ops listener: metrics and health.
 
 pub mod readiness;
 pub mod router;

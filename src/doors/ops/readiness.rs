@@ -1,9 +1,9 @@
-//! Whether the gateway can do its work now.
+//! Readiness of the gateway (`/readyz`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The checks of `/readyz`, set by those who know.
+/// The checks of `/readyz`.
 #[derive(Debug)]
 pub struct Readiness {
     draining: AtomicBool,
@@ -28,12 +28,12 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// The gateway takes no more requests.
+    /// The gateway is draining.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether revocations made elsewhere arrive in time.
+    /// Whether the change feed is up to date.
     pub fn feed(&self, up: bool) {
         self.feed.store(up, Ordering::Relaxed);
     }
@@ -43,24 +43,25 @@ impl Readiness {
         self.audit.store(healthy, Ordering::Relaxed);
     }
 
-    /// Whether rates and tickets are shared with the other gateways, where they are to be.
+    /// Whether the backend shared with the other gateways (rate limits, tickets) can be reached.
     pub fn ephemeral(&self, up: bool) {
         self.ephemeral.store(up, Ordering::Relaxed);
     }
 
-    /// Whether our clock agrees with the database's.
+    /// Whether the local clock agrees with the database's.
     pub fn clock(&self, right: bool) {
         self.clock.store(right, Ordering::Relaxed);
     }
 
-    /// What was wrong with the last configuration; `None` where it is in force.
+    /// The problem of the last reload; [`None`] if it was applied.
     pub fn reload(&self, problem: Option<String>) {
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
-    /// Each check by name, with what is wrong. A refused configuration is told and does not make
-    /// the gateway unready: the old one is in force. Neither do rates and tickets that cannot be shared: it
-    /// judges without them. Nor does a clock that is off: it may be the database's, which all gateways have.
+    /// All checks by name, with their problems. A rejected configuration is reported, but does not make the gateway
+    /// unready, because the previous one stays in use. Neither does an unavailable shared backend, because requests
+    /// are authorized without it, nor a clock offset, because the database's clock, which all gateways use, may be
+    /// the wrong one.
     pub(super) fn checks(&self) -> serde_json::Map<String, serde_json::Value> {
         let word = |good: bool| if good { "ok" } else { "failed" };
         let reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -76,7 +77,7 @@ impl Readiness {
         .collect()
     }
 
-    /// Whether requests should be sent here.
+    /// Whether the gateway is ready for requests.
     pub(super) fn is_ready(&self) -> bool {
         !self.draining.load(Ordering::Relaxed)
             && self.feed.load(Ordering::Relaxed)

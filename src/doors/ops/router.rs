@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::readiness::Readiness;
 use crate::adapters::telemetry::Metrics;
 
-/// Builds the router of the ops address.
+/// Builds the router of the ops listener.
 pub fn router(metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
@@ -21,10 +21,10 @@ pub fn router(metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Router {
         .route("/readyz", get(ready).with_state(readiness))
 }
 
-/// Serves the ops address until the process ends.
+/// Serves the ops listener until the process ends.
 pub async fn serve(listener: TcpListener, router: Router) {
     if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "the ops address is not served any more");
+        tracing::error!(%error, "the ops listener stopped");
     }
 }
 

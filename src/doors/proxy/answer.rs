@@ -1,4 +1,4 @@
-//! What comes back: the answer as the caller may see it, and the refusal that a failure becomes.
+//! The upstream's response: filtering of its fields, and problem responses for failures.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use super::{request_id, websocket};
 use crate::model::Code;
 use crate::rules::request::{Kept, cookies};
 
-/// The time of a route is up in the middle of an answer; a WebSocket has none.
+/// Checks the time-out of the route during a response; it does not apply to a WebSocket.
 pub(super) fn check_time(context: &Context) -> Result<()> {
     match context.time_left() {
         Some(left) if left.is_zero() && context.websocket.is_none() => {
@@ -22,7 +22,7 @@ pub(super) fn check_time(context: &Context) -> Result<()> {
     }
 }
 
-/// The head of an answer as the caller may see it.
+/// Filters the head of a response.
 pub(super) fn filter_answer(
     session: &mut Session,
     response: &mut ResponseHeader,
@@ -48,8 +48,8 @@ pub(super) fn filter_answer(
     Ok(())
 }
 
-/// A caller of HTTP/1.0 knows no chunks: what has no length ends with its connection (RFC 9112 section 6.1). It
-/// knows no interim answers either.
+/// Adapts a response for an HTTP/1.0 client, which supports neither chunked bodies nor interim responses: a body
+/// without a length ends with the connection (RFC 9112 section 6.1).
 fn remove_chunked(session: &mut Session, response: &mut ResponseHeader) {
     session.set_ignore_info_resp(true);
     response.remove_header(&header::TRANSFER_ENCODING);
@@ -58,30 +58,29 @@ fn remove_chunked(session: &mut Session, response: &mut ResponseHeader) {
     }
 }
 
-/// The status of the answer that the caller has got; `None` where nothing was written, or interim answers
-/// only.
+/// The status of the response that was sent; [`None`] if nothing or only interim responses were written.
 pub(super) fn final_status(session: &Session) -> Option<StatusCode> {
     let status = session.response_written()?.status;
     let interim = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
     (!interim).then_some(status)
 }
 
-/// Whether a server was silent because the caller still owes it a part of the body: that is no failure of the
-/// server.
+/// Whether the server did not respond because the client has not sent the whole body; that is not a failure of
+/// the server.
 pub(super) fn is_client_body_timeout(error: &Error, session: &mut Session) -> bool {
     *error.etype() == ErrorType::ReadTimedout && !session.downstream_session.is_body_done()
 }
 
-/// The upstream switches to what nobody asked for.
+/// The error of an unexpected 101.
 fn unexpected_upgrade() -> Box<Error> {
-    Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that was not asked for").into_up()
+    Error::explain(ErrorType::InvalidHTTPHeader, "unexpected 101 response").into_up()
 }
 
-/// An answer's end has one meaning (RFC 9112 section 6): no coding but `chunked`, and that in HTTP/1.1 only;
-/// one plain length; never both.
+/// Checks that the framing of a response is unambiguous (RFC 9112 section 6): no coding but `chunked`, and only in
+/// HTTP/1.1; a single valid length; never both.
 fn check_framing(response: &ResponseHeader) -> Result<()> {
     let malformed = || {
-        Error::explain(ErrorType::InvalidHTTPHeader, "an answer without one clear end").into_up()
+        Error::explain(ErrorType::InvalidHTTPHeader, "response with ambiguous framing").into_up()
     };
     let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
     let length = lengths.next();
@@ -101,13 +100,13 @@ fn check_framing(response: &ResponseHeader) -> Result<()> {
     Ok(())
 }
 
-/// The error that ends a request with a refusal; `fail_to_proxy` renders it.
+/// The error that ends a request with a problem response; `fail_to_proxy` renders it.
 pub(super) fn refusal(code: Code) -> Box<Error> {
     Error::explain(ErrorType::HTTPStatus(code.status()), code.as_str())
 }
 
-/// Takes from an answer what an upstream may not say (identity, and what is only for the next hop)
-/// and names the request. Like the request's, names go on in lower case.
+/// Removes fields that an upstream must not send (identity and hop-by-hop) and adds the request id. Header names are
+/// sent in lower case.
 fn rewrite_answer(response: &mut ResponseHeader, context: &Context) {
     // `Connection` and `Upgrade` belong to the answer that opens a tunnel.
     let tunnel = response.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -129,7 +128,7 @@ fn rewrite_answer(response: &mut ResponseHeader, context: &Context) {
     *response = parts.into();
 }
 
-/// No upstream gives a browser a session of ours, or takes it away.
+/// Removes `Set-Cookie` fields of the gateway's own cookies.
 fn keep_own_cookies(headers: &mut HeaderMap) {
     let fields = || headers.get_all(header::SET_COOKIE).iter();
     if !fields().any(cookies::sets_own) {
@@ -140,7 +139,7 @@ fn keep_own_cookies(headers: &mut HeaderMap) {
     headers.extend(kept.into_iter().map(|field| (header::SET_COOKIE, field)));
 }
 
-/// The current server answered.
+/// The current server responded.
 fn answered(response: &ResponseHeader, context: &Context) {
     if response.status.is_informational() {
         return;
@@ -150,7 +149,7 @@ fn answered(response: &ResponseHeader, context: &Context) {
     }
 }
 
-/// The current server failed; whether another may be tried.
+/// The current server failed. Returns whether another may be tried.
 pub(super) fn failed(context: &Context) -> bool {
     let Some(attempt) = context.attempts.last() else { return false };
     attempt.failed();
@@ -160,8 +159,7 @@ pub(super) fn failed(context: &Context) -> bool {
         && pool.has_other(&context.tried())
 }
 
-/// The refusal that a failure of forwarding becomes; `None` when the caller is gone and nothing can
-/// be said.
+/// The problem code for a failure of forwarding; [`None`] if the client has disconnected.
 #[expect(clippy::wildcard_enum_match_arm, reason = "pingora's list of errors is open")]
 pub(super) fn code_of(error: &Error) -> Option<Code> {
     if let ErrorType::HTTPStatus(status) = error.etype() {
@@ -194,7 +192,7 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
     }
 }
 
-/// Whether that is what a connection said.
+/// Whether the error is an I/O error of this kind.
 fn is_of_kind(error: &Error, kind: io::ErrorKind) -> bool {
     let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| cause.kind() == kind)

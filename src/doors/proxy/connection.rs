@@ -1,4 +1,4 @@
-//! What is known of the connection that a request came in on.
+//! The properties of a client connection.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -9,22 +9,22 @@ use http::HeaderValue;
 use super::tether::{Held, Tether};
 use crate::live::certificates::PeerCertificate;
 
-/// Facts about one accepted connection, parsed once and shared by its requests.
+/// The properties of an accepted connection, determined once and shared by its requests.
 #[derive(Debug)]
 pub struct Connection {
-    /// The other end of the socket.
+    /// The peer's address.
     pub peer: SocketAddr,
-    /// The address that was listened on, as configured.
+    /// The listener's address, as configured.
     pub listener: SocketAddr,
     /// Whether it is TLS.
     pub secure: bool,
-    /// The host name the caller asked for in the TLS handshake, lower case.
+    /// The SNI of the TLS handshake, in lower case.
     pub server_name: Option<Box<str>>,
-    /// A verified client certificate.
+    /// The verified client certificate.
     pub certificate: Option<PeerCertificate>,
-    /// Which CAs a client certificate was held against, as in [`crate::live::snapshot::Tls`].
+    /// The CAs that the client certificate was verified with, as in [`crate::live::snapshot::Tls`].
     pub clients: Option<u64>,
-    /// `X-Forwarded-For` where no proxy before us is believed.
+    /// `X-Forwarded-For` if the peer is not a trusted proxy.
     pub forwarded_for: HeaderValue,
 }
 
@@ -33,24 +33,24 @@ tokio::task_local! {
 }
 
 impl Connection {
-    /// The value of `X-Forwarded-For` for a caller at this address.
+    /// The value of `X-Forwarded-For` for a client at this address.
     pub fn forwarded_for(peer: SocketAddr) -> HeaderValue {
         let text = peer.ip().to_canonical().to_string();
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
     }
 
-    /// Runs `work`, with these facts and its tether to be found by the gateway. Sessions of HTTP/2
-    /// have no place of their own for such facts, so the task carries them.
+    /// Runs `work` with these properties and the request handle as task-local values, because pingora's HTTP/2
+    /// sessions cannot hold them.
     pub async fn serve<F: Future>(self: Arc<Self>, tether: Arc<Tether>, work: F) -> F::Output {
         CURRENT.scope((self, tether), work).await
     }
 
-    /// The facts of the connection being served; `None` outside `serve`.
+    /// The properties of the current connection; [`None`] outside of `serve`.
     pub(super) fn current() -> Option<Arc<Self>> {
         CURRENT.try_with(|(connection, _)| Arc::clone(connection)).ok()
     }
 
-    /// Ties the exchange that is being served to a session, or to none.
+    /// Binds the current request to what it was authorized for, or to nothing.
     pub(super) fn attach(held: Option<Held>) {
         // Outside of `serve` there is nothing that could be ended.
         let _ = CURRENT.try_with(|(_, tether)| tether.attach(held));

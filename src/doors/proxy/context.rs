@@ -1,4 +1,4 @@
-//! What travels with one request from the first byte to the log line.
+//! The context of a request, from its first byte to its log line.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,71 +11,71 @@ use crate::model::{Code, Principal, Timestamp, clock};
 use crate::rules::request::CanonicalRequest;
 use crate::services::access::Permit;
 
-/// The context of one request. The snapshot is read once, when it is made.
+/// The context of a request. The snapshot is read once, when the context is created.
 #[derive(Debug)]
 pub struct Context {
-    /// The picture in force when the request arrived.
+    /// The snapshot at the time when the request arrived.
     pub snapshot: Arc<Snapshot>,
-    /// The connection; `None` only if the gateway was entered from outside the accept loop, and
-    /// then nothing is forwarded.
+    /// The connection; [`None`] only if the proxy was called from outside of the accept loop, and then nothing is
+    /// forwarded.
     pub connection: Option<Arc<Connection>>,
     /// When the head was complete.
     pub started: Instant,
-    /// The same moment by the wall clock.
+    /// The same by the wall clock.
     pub arrived: Timestamp,
     /// Its id.
     pub request_id: RequestId,
-    /// How far it came.
+    /// The stage that the request has reached.
     pub stage: Stage,
     /// Bytes of the request body seen so far.
     pub received: u64,
-    /// The servers asked so far, the last being the current one.
+    /// The servers tried so far; the last is the current one.
     pub attempts: Vec<Attempt>,
-    /// The refusal that was answered.
+    /// The problem code of the response.
     pub refused: Option<Code>,
-    /// The WebSocket that it is, or is to become.
+    /// The opening or open WebSocket.
     pub(super) websocket: Option<Box<WebSocket>>,
 }
 
-/// How far a request came.
+/// The stage that a request has reached.
 #[derive(Debug)]
 pub enum Stage {
-    /// Nothing is known yet.
+    /// Not parsed yet.
     Arrived,
-    /// A WebSocket that its route did not let in.
+    /// A WebSocket handshake that was not authorized.
     Denied(Box<Denied>),
-    /// It was answered here: an own endpoint.
+    /// Handled by an own endpoint.
     Own {
         /// The caller, where proven.
         principal: Option<Principal>,
     },
-    /// It may be forwarded.
+    /// Authorized to be forwarded.
     Permitted(Box<Passage>),
 }
 
-/// A permitted request: what is forwarded, where, and for whom.
+/// An authorized request: what is forwarded, where to, and for whom.
 #[derive(Debug)]
 pub struct Passage {
-    /// The one canonical form.
+    /// The canonical form.
     pub canonical: CanonicalRequest,
     /// The route it matched.
     pub route: Arc<RouteTarget>,
-    /// The leave to forward it.
+    /// The permit.
     pub permit: Permit,
-    /// Whether it opens a WebSocket.
+    /// Whether it is a WebSocket handshake.
     pub handshake: bool,
-    /// Whether the caller was taken for who it was last known to be.
+    /// Whether stale session state was used.
     pub last_known: bool,
 }
 
 impl Passage {
-    /// Takes the leave back.
+    /// Revokes the permit.
     pub(super) fn deny(self) -> Denied {
         Denied { principal: self.permit.principal().cloned(), route: self.route }
     }
 }
 
-/// What a handshake asked for in vain, and who.
+/// A rejected WebSocket handshake.
 #[derive(Debug)]
 pub struct Denied {
     /// The route it matched.
@@ -85,7 +85,7 @@ pub struct Denied {
 }
 
 impl Context {
-    /// A new request on the current connection.
+    /// The context of a new request on the current connection.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
             snapshot,
@@ -101,18 +101,18 @@ impl Context {
         }
     }
 
-    /// Positions of the servers asked so far.
+    /// Positions of the servers tried so far.
     pub fn tried(&self) -> Vec<usize> {
         self.attempts.iter().map(Attempt::server).collect()
     }
 
-    /// What is left of the route's time; `None` where it has no bound.
+    /// The rest of the route's time-out; [`None`] if it has none.
     pub fn time_left(&self) -> Option<Duration> {
         let timeout = self.passage()?.route.timeout?;
         Some(timeout.saturating_sub(self.started.elapsed()))
     }
 
-    /// The passage, once permitted.
+    /// The authorized request, if it is authorized.
     pub fn passage(&self) -> Option<&Passage> {
         match &self.stage {
             Stage::Permitted(passage) => Some(passage),
@@ -120,7 +120,7 @@ impl Context {
         }
     }
 
-    /// The route, once known.
+    /// The route, if known.
     pub fn route(&self) -> Option<&RouteTarget> {
         match &self.stage {
             Stage::Permitted(passage) => Some(&passage.route),

@@ -1,6 +1,6 @@
-//! The exchange of a request without a body: it is written to a server, then its answer is carried to
-//! the caller. Most requests are such, and need none of what pingora keeps ready to read and write at
-//! once (docs/decisions/0014).
+//! The fast path for requests without a body: the request is written to a server, then the response is relayed
+//! to the client. Most requests are of this kind, and do not need pingora's machinery for reading and writing
+//! at the same time (docs/decisions/0014).
 
 use std::time::Duration;
 
@@ -16,15 +16,14 @@ use super::{Gateway, answer, forward};
 use crate::adapters::upstream::Attempt;
 use crate::model::Code;
 
-/// Most idle connections that are kept open to all servers, each way of carrying having its own.
+/// Maximum number of idle connections to all servers; the fast path and pingora have a pool each.
 pub const KEPT: usize = 8 * 1024;
-/// Most times that one request is tried. One more than the most servers a route may try: the gateway
-/// decides, this only bounds.
+/// Maximum number of attempts per request. The configured retries are fewer; this is only an upper bound.
 pub const TRIES: usize = 8;
-/// Most parts of an answer that are written at once.
+/// Maximum number of parts of a response that are written at once.
 const PARTS: usize = 4;
 
-/// Whether a request may go this way.
+/// Whether the fast path can be used for a request.
 pub(super) fn is_for(passage: &Passage, session: &mut Session) -> bool {
     !passage.handshake
         && !passage.route.upstream.settings().http2
@@ -32,7 +31,7 @@ pub(super) fn is_for(passage: &Passage, session: &mut Session) -> bool {
 }
 
 impl Gateway {
-    /// Carries the request to a server, to another where that may be, and the answer to the caller.
+    /// Sends the request to a server, retries on another if allowed, and relays the response to the client.
     pub(super) async fn exchange(
         &self,
         session: &mut Session,
@@ -55,7 +54,7 @@ impl Gateway {
         }
     }
 
-    /// A connection to the chosen server, and whether it had been kept.
+    /// A connection to the selected server, and whether it was reused.
     async fn connect(&self, context: &Context) -> Result<(HttpSession, bool)> {
         let attempt = chosen(context)?;
         if let Some(stream) = self.connections.take(attempt.way()) {
@@ -67,7 +66,7 @@ impl Gateway {
         Ok((HttpSession::new(stream), false))
     }
 
-    /// One try. What fails in the middle closes the connection to the server.
+    /// One attempt. A failure closes the connection to the server.
     async fn send(
         &self,
         session: &mut Session,
@@ -96,13 +95,13 @@ impl Gateway {
     }
 }
 
-/// The attempt that was made last.
+/// The last attempt.
 fn chosen(context: &Context) -> Result<&Attempt> {
     context.attempts.last().ok_or_else(|| answer::refusal(Code::Internal))
 }
 
-/// Writes to the caller what comes from the server, until either says that it is all. Whether the
-/// server did.
+/// Relays the response to the client until it is complete or the client closes. Returns whether the response is
+/// complete.
 async fn relay_response(
     session: &mut Session,
     server: &mut HttpSession,
@@ -145,12 +144,12 @@ async fn relay_response(
     }
 }
 
-/// The caller left before it had its answer, or sent what belongs to no request.
+/// The client disconnected before the response was complete, or sent bytes that belong to no request.
 fn client_disconnected(error: Option<Box<Error>>) -> Box<Error> {
     error.unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down()
 }
 
-/// A part of an answer as the caller may see it.
+/// Filters a part of a response.
 fn filter(session: &mut Session, part: HttpTask, context: &mut Context) -> Result<HttpTask> {
     match part {
         HttpTask::Header(mut head, ends) => {
@@ -168,15 +167,15 @@ fn filter(session: &mut Session, part: HttpTask, context: &mut Context) -> Resul
     }
 }
 
-/// RFC 9110 section 6.4.1.
+/// Whether a response has no body (RFC 9110 section 6.4.1).
 fn has_no_body(method: &Method, status: StatusCode) -> bool {
     *method == Method::HEAD
         || status.is_informational()
         || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }
 
-/// A body that ends with the server's connection goes on in chunks, so that the caller's connection
-/// need not end with it, and a cut is seen as one.
+/// Makes a response chunked if its body is delimited by the end of the server's connection, so that the client's
+/// connection can stay open and a truncated body can be detected.
 fn ensure_framing(head: &mut ResponseHeader) -> Result<()> {
     let framed = [header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
     if framed.iter().any(|name| head.headers.contains_key(name)) {

@@ -1,5 +1,5 @@
-//! The forwarded request: built from what may go on, with the identity from the permit written last
-//! and the one canonical form as its target.
+//! The forwarded request: the fields that may be forwarded, the canonical form as its target, and the identity
+//! headers of the permit, written last.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::rules::request::{IdentityHeaders, Kept, cookies, forwarded};
 use crate::services::access::Permit;
 use crate::services::assertion::Assertions;
 
-/// How many fields are written beside those that go on.
+/// Number of fields that are added to the forwarded ones.
 const WRITTEN: usize = 12;
 
-/// Chooses the server to ask next. What is left of the route's time, where that has a bound.
+/// Selects the next server. Returns the rest of the route's time-out, if it has one.
 pub(super) fn select_server(context: &mut Context) -> Result<Option<Duration>> {
     // Without a permit there is no way to an upstream.
     let Some(passage) = context.passage() else {
@@ -43,7 +43,7 @@ pub(super) fn select_server(context: &mut Context) -> Result<Option<Duration>> {
     Ok(left)
 }
 
-/// How the chosen server is reached, and the bounds of asking it.
+/// The address, TLS settings and time-outs of the selected server.
 pub(super) fn peer(
     session: &mut Session,
     context: &Context,
@@ -68,14 +68,13 @@ pub(super) fn peer(
     Ok(peer)
 }
 
-/// All requests that have arrived are judged before the first is written: an upstream server that is
-/// woken once finds work for long (docs/decisions/0006).
+/// Yields, so that all requests that have arrived are authorized before the first is written: the upstream server
+/// is woken once for several requests (docs/decisions/0006).
 pub(super) fn yield_before_write() -> impl Future<Output = ()> {
     tokio::task::yield_now()
 }
 
-/// What the upstream receives for the caller's request. Names are sent in lower case, whatever the
-/// caller's.
+/// Builds the request for the upstream. Header names are sent in lower case.
 pub(super) fn prepare(
     arrived: &RequestHeader,
     version: Version,
@@ -118,7 +117,7 @@ pub(super) fn prepare(
     Ok(parts.into())
 }
 
-/// The fields that go on.
+/// The fields that are forwarded.
 fn forwarded_headers(arrived: &HeaderMap, snapshot: &Snapshot, kept: Kept, passage: &Passage) -> HeaderMap {
     let sieve = snapshot.families.sieve(arrived, kept);
     let goes_on = |name: &HeaderName| {
@@ -147,7 +146,7 @@ fn forwarded_headers(arrived: &HeaderMap, snapshot: &Snapshot, kept: Kept, passa
     headers
 }
 
-/// HTTP/2 may send each cookie in a field of its own; of several, HTTP/1.1 servers read one (RFC 9113
+/// Joins the cookie fields: HTTP/2 may send each cookie in its own field, but HTTP/1.1 servers expect one (RFC 9113
 /// section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<_> =
@@ -157,7 +156,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// The canonical path with the query, in origin-form; as it came where it is that already.
+/// The canonical path with the query, in origin-form; the original if it already is canonical.
 fn target(arrived: &Uri, canonical: &PathAndQuery) -> Result<Uri> {
     if arrived.authority().is_none() && arrived.path_and_query() == Some(canonical) {
         return Ok(arrived.clone());
@@ -166,14 +165,14 @@ fn target(arrived: &Uri, canonical: &PathAndQuery) -> Result<Uri> {
     target.map_err(|_| Error::explain(ErrorType::InternalError, "canonical form"))
 }
 
-/// The canonical authority, or what the operator put in its place.
+/// Writes the canonical authority, or the configured `host` of the upstream.
 fn write_host(headers: &mut HeaderMap, passage: &Passage) {
     let configured = passage.route.upstream.settings().host.as_ref();
     let host = configured.unwrap_or_else(|| passage.canonical.authority_header());
     headers.insert(header::HOST, host.clone());
 }
 
-/// Says who the caller is and how it came, believing only trusted proxies about the way before.
+/// Writes the `X-Forwarded-*` fields; only trusted proxies are believed about earlier hops.
 fn write_forwarded(
     headers: &mut HeaderMap,
     arrived: &RequestHeader,
@@ -194,8 +193,7 @@ fn write_forwarded(
     headers.insert(&forwarded::HOST, passage.canonical.authority_header().clone());
 }
 
-/// Inserts or removes every identity header, always: what a name carries upstream is from the
-/// permit or it is not there.
+/// Sets or removes every identity header: the upstream receives values from the permit or none.
 pub(super) fn write_identity(
     headers: &mut HeaderMap,
     names: &IdentityHeaders,
@@ -220,7 +218,7 @@ pub(super) fn write_identity(
     }
 }
 
-/// The subject as the names have it: ready made, but where they put something before it.
+/// The value of the subject header, with the prefix if there is one.
 fn subject(names: &IdentityHeaders, identity: &Identity) -> Option<HeaderValue> {
     let ready = identity.subject_header();
     match names.subject_prefix {
@@ -229,8 +227,8 @@ fn subject(names: &IdentityHeaders, identity: &Identity) -> Option<HeaderValue> 
     }
 }
 
-/// The signed statement about the caller for the upstream of a route; none where nobody is known, or
-/// nobody asked for it. The time is that of now: a request may have waited for another server.
+/// The assertion for the upstream of a route; [`None`] if there is no caller, or assertions are disabled. It is
+/// issued with the current time, because the request may have waited for another server.
 pub(super) fn assertion(
     assertions: &Assertions,
     snapshot: &Snapshot,
@@ -245,7 +243,7 @@ pub(super) fn assertion(
     match assertions.find_or_issue(keys, principal, audience, clock::now()) {
         Ok(assertion) => Ok(Some(assertion)),
         Err(fault) => {
-            tracing::error!(error = %fault, "an assertion cannot be signed");
+            tracing::error!(error = %fault, "signing an assertion failed");
             Err(Error::explain(ErrorType::InternalError, "no assertion"))
         }
     }
@@ -255,7 +253,7 @@ const fn source_header(source: Source) -> HeaderValue {
     HeaderValue::from_static(source.as_str())
 }
 
-/// The client as limits and logs know it: the socket's other end, or what a trusted proxy says.
+/// The client address for limits and logs: the peer of the socket, or the address that a trusted proxy forwards.
 pub(super) fn client_address(arrived: &RequestHeader, context: &Context) -> Option<IpAddr> {
     let peer = context.connection.as_ref()?.peer.ip();
     Some(forwarded::client(peer, &arrived.headers, &context.snapshot.trusted_proxies))

@@ -1,6 +1,6 @@
-//! `/oauth2/auth`: another proxy asks whether a request of its caller may pass (nginx `auth_request`,
-//! Traefik `forwardAuth`, Caddy `forward_auth`; with the path appended, Envoy `ext_authz`). The same
-//! judge, the same canonical form, and nothing is forwarded.
+//! `/oauth2/auth`: forward authentication for another proxy (nginx `auth_request`, Traefik `forwardAuth`,
+//! Caddy `forward_auth`; with the path appended, Envoy `ext_authz`). The same authentication and the same
+//! canonical form as for forwarded requests, but nothing is forwarded.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_core::Result;
@@ -19,20 +19,20 @@ const PATH: &str = "/oauth2/auth";
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const TARGET: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
-/// The request that is asked about.
+/// The request to authenticate.
 pub(super) struct Question {
     pub(super) method: Method,
     pub(super) canonical: CanonicalRequest,
 }
 
-/// Whether an own path is the one where this is asked.
+/// Whether an own path is that of forward authentication.
 pub(super) fn is_asked_at(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Reads it from `X-Forwarded-Method`, `-Host` and `-Uri`, or where a path is appended, from the
-/// request itself. All three must be there, once: what is left out would be guessed, and be another
-/// request than the one that is let in. Only a trusted proxy may ask.
+/// Reads it from `X-Forwarded-Method`, `-Host` and `-Uri` or, if a path is appended, from the request itself.
+/// Each of the three must be present exactly once: a guessed value could differ from the request that is
+/// forwarded. Only trusted proxies are accepted.
 pub(super) fn read(
     snapshot: &Snapshot,
     connection: &Connection,
@@ -40,7 +40,7 @@ pub(super) fn read(
     asking: &CanonicalRequest,
 ) -> Result<Question, Code> {
     if !forwarded::is_trusted(connection.peer.ip(), &snapshot.trusted_proxies) {
-        tracing::debug!(peer = %connection.peer.ip(), "asked by a peer that is no trusted proxy");
+        tracing::debug!(peer = %connection.peer.ip(), "forward auth request from a peer that is not a trusted proxy");
         return Err(Code::Forbidden);
     }
     let appended = asking.path_and_query().as_str().strip_prefix(PATH);
@@ -63,13 +63,13 @@ pub(super) fn read(
         headers: &headers,
     };
     let canonical = CanonicalRequest::parse(&arrived).map_err(|ambiguity| {
-        tracing::debug!(reason = %ambiguity, "asked about a request that is ambiguous");
+        tracing::debug!(reason = %ambiguity, "forward auth request for an ambiguous request");
         ambiguity.code()
     })?;
     Ok(Question { method, canonical })
 }
 
-/// The one value of a field.
+/// The value of a field that must occur exactly once.
 fn said<'a>(request: &'a RequestHeader, name: &HeaderName) -> Result<&'a HeaderValue, Code> {
     let mut values = request.headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -78,7 +78,7 @@ fn said<'a>(request: &'a RequestHeader, name: &HeaderName) -> Result<&'a HeaderV
     }
 }
 
-/// 200 with the identity headers that the upstream of the route would receive.
+/// Writes a 200 with the identity headers that the upstream of the route would receive.
 pub(super) async fn forward_auth_response(
     session: &mut Session,
     context: &Context,

@@ -1,4 +1,4 @@
-//! pingora's side of the data path: each phase hands over to the room that knows.
+//! Implements pingora's proxy trait; each phase delegates to the responsible module.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::model::Code;
 use crate::services::access::Judge;
 use crate::services::assertion::Assertions;
 
-/// The gateway: what every request meets.
+/// The proxy that handles every request.
 pub struct Gateway {
     live: Arc<Live>,
     judge: Arc<Judge>,
@@ -38,8 +38,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Puts the parts together. `endpoints` is the router of our own endpoints, `sockets` counts the
-    /// WebSockets.
+    /// Creates the proxy. `endpoints` is the router of the own endpoints, `sockets` counts the WebSockets.
     pub fn new(
         live: Arc<Live>,
         judge: Arc<Judge>,
@@ -54,13 +53,13 @@ impl Gateway {
         Self { live, judge, assertions, connections, endpoints, sockets, ledger }
     }
 
-    /// The server could not be reached. Nothing was sent, so any method may go to another.
+    /// The server could not be reached. Nothing was sent, so a request with any method can be retried.
     pub(super) fn on_connect_error(&self, mut error: Box<Error>, context: &Context) -> Box<Error> {
         error.set_retry(self.attempt_failed(context));
         error
     }
 
-    /// The exchange broke off; `reused` where its connection had been kept.
+    /// The exchange failed; `reused` if its connection was reused.
     pub(super) fn on_exchange_error(
         &self,
         mut error: Box<Error>,
@@ -92,7 +91,7 @@ impl Gateway {
         error
     }
 
-    /// Counts the failed attempt; whether another server may be tried.
+    /// Counts the failed attempt. Returns whether another server may be tried.
     fn attempt_failed(&self, context: &Context) -> bool {
         if let (Some(passage), Some(attempt)) = (context.passage(), context.attempts.last()) {
             let upstream = &passage.route.upstream.settings().name;
@@ -101,7 +100,7 @@ impl Gateway {
         answer::failed(context)
     }
 
-    /// Whether there is room for a WebSocket, and its session still stands.
+    /// Checks the limits of a WebSocket, and that its session is still valid.
     async fn begin_websocket(&self, passage: &Passage, context: &mut Context) -> Result<(), Code> {
         let ledger = self.ledger.clone();
         let begun = websocket::begin(&self.judge, &self.sockets, ledger, passage, context).await;
@@ -120,7 +119,7 @@ impl Gateway {
     }
 }
 
-/// What a permitted request hangs on: a session, a named key, or a provider's token.
+/// The session, named key or provider token that a request was authorized for.
 fn held(passage: &Passage, request_id: &RequestId) -> Option<Held> {
     let identity = passage.permit.principal()?.identity();
     let hangs =
@@ -303,7 +302,7 @@ impl ProxyHttp for Gateway {
             session.set_keepalive(None);
             let written = respond::refuse(session, &code.into(), &context.request_id).await;
             if let Err(error) = written {
-                tracing::debug!(%error, "the caller left before the refusal was written");
+                tracing::debug!(%error, "the client disconnected before the response was written");
             }
         }
         let error_code = if gone { 0 } else { code.map_or(0, Code::status) };

@@ -1,4 +1,4 @@
-//! The bridge to our own endpoints: the axum router, called in-process as a tower service.
+//! The bridge to Guarita's own endpoints: the axum router, called in-process as a tower service.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::model::Code;
 use crate::rules::request::CanonicalRequest;
 use crate::rules::request::forwarded::is_trusted;
 
-/// Largest body that an own endpoint takes, in bytes.
+/// Maximum body of a request to an own endpoint, in bytes.
 const MAX_BODY: u64 = 64 * 1024;
 
-/// One call of an own endpoint.
+/// A call of an own endpoint.
 pub(super) struct Call {
     pub(super) canonical: CanonicalRequest,
     /// The endpoint's path, aliases resolved.
@@ -29,8 +29,8 @@ pub(super) struct Call {
     pub(super) caller: receive::Judged,
 }
 
-/// Reads the body, calls the endpoint, writes its answer; the code of that, where it is a refusal. The
-/// inner error is a refusal to be rendered by the caller.
+/// Reads the body, calls the endpoint and writes its response. Returns the problem code of the response, if it is
+/// one. The inner error is a rejection to be rendered by the caller.
 pub(super) async fn serve(
     endpoints: &axum::Router,
     session: &mut Session,
@@ -50,7 +50,7 @@ pub(super) async fn serve(
     write(session, context, response).await.map(|()| Ok(refused))
 }
 
-/// The whole body, bounded in size; pingora bounds each wait by the body time-out.
+/// The whole body, limited in size; pingora applies the body time-out to each read.
 async fn read_body(session: &mut Session, context: &Context) -> Result<Bytes, Code> {
     let length = receive::announced_length(&session.req_header().headers);
     if length.is_some_and(|length| length > MAX_BODY) {

@@ -1,4 +1,4 @@
-//! The data path: one request in, judged once, forwarded or refused.
+//! The data path: each request is authorized once, then forwarded or rejected.
 
 pub mod request_id;
 pub mod socket;

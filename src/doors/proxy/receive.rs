@@ -1,5 +1,4 @@
-//! The reception: reads a request, finds its route, has the caller judged. No answer is written
-//! here.
+//! Parses a request, finds its route and authorizes the caller. No response is written here.
 
 use std::sync::Arc;
 
@@ -21,11 +20,11 @@ use crate::rules::route::Found;
 use crate::services::access::{Asked, Caller, Denial, Judge, Permit, Verdict, authorize};
 use crate::services::session::Leave;
 
-/// What becomes of a request.
+/// The decision on a request.
 pub(super) enum Reception {
-    /// It is refused.
+    /// It is rejected.
     Refused(Refusal),
-    /// It is for an endpoint of ours.
+    /// It is for an own endpoint.
     Own {
         canonical: CanonicalRequest,
         /// The endpoint's path, aliases resolved.
@@ -34,11 +33,11 @@ pub(super) enum Reception {
     },
     /// It is forwarded.
     Permitted(Passage),
-    /// Another proxy is told that it may forward what it asked about.
+    /// Forward authentication: another proxy may forward its request.
     Vouched { route: Arc<RouteTarget>, permit: Permit },
 }
 
-/// What an endpoint of ours is told of the caller.
+/// The authentication result, for an own endpoint.
 pub(super) struct Judged {
     pub(super) presented: bool,
     pub(super) principal: Option<Principal>,
@@ -46,7 +45,7 @@ pub(super) struct Judged {
     pub(super) unknowable: bool,
 }
 
-/// Reads, matches and judges.
+/// Parses and routes a request, and authorizes the caller.
 pub(super) async fn route_and_authorize(
     judge: &Judge,
     snapshot: &Arc<Snapshot>,
@@ -133,8 +132,7 @@ pub(super) async fn route_and_authorize(
     })
 }
 
-/// Leave to go by what was last known of a caller, where the route gives it. Not to open a WebSocket, which would
-/// outlast it.
+/// Whether the route allows stale session state (`on_unknown`). Never for a WebSocket, which would outlast it.
 fn leave(found: &Found<'_, Arc<RouteTarget>>) -> Option<Leave> {
     match found {
         Found::Route(route) => route.policy.on_unknown.map(Leave::new),
@@ -142,8 +140,8 @@ fn leave(found: &Found<'_, Arc<RouteTarget>>) -> Option<Leave> {
     }
 }
 
-/// What another proxy hears of the request that it asked about: leave, or a code whose status is 401,
-/// 403 or 503. A certificate on this connection is the proxy's, not the caller's.
+/// The result of forward authentication: success, or a code with the status 401, 403 or 503. A client certificate of
+/// this connection is the proxy's, not the caller's.
 fn answer(
     found: &Found<'_, Arc<RouteTarget>>,
     verdict: Verdict,
@@ -163,7 +161,7 @@ fn answer(
     }
 }
 
-/// What shows whether a request under a cookie was meant.
+/// The data for the CSRF check of a request with a session cookie.
 fn asked<'a>(
     snapshot: &'a Snapshot,
     connection: &Connection,
@@ -177,8 +175,8 @@ fn asked<'a>(
     Asked { method: &request.method, headers, own }
 }
 
-/// Where a person goes who has to sign in first, or to enrol a second factor: with the way back,
-/// unless that is too long.
+/// Where a browser is redirected to sign in or to enrol a second factor; with the target to return to, unless it is
+/// too long.
 fn sign_in(code: Code, request: &RequestHeader, canonical: &CanonicalRequest) -> Option<String> {
     if !is_navigation(&request.method, &request.headers) {
         return None;
@@ -194,7 +192,7 @@ fn sign_in(code: Code, request: &RequestHeader, canonical: &CanonicalRequest) ->
     Some(format!("{page}{back}"))
 }
 
-/// The one meaning of the request.
+/// Parses the request into its canonical form.
 fn read(
     snapshot: &Snapshot,
     connection: &Connection,
@@ -219,7 +217,7 @@ fn read(
     };
     let parsed = request.uri.path_and_query();
     let canonical = CanonicalRequest::parse_shared(&arrived, parsed).map_err(|ambiguity| {
-        tracing::debug!(reason = %ambiguity, "request refused as ambiguous");
+        tracing::debug!(reason = %ambiguity, "ambiguous request rejected");
         ambiguity.code()
     })?;
     if misdirected(connection, canonical.host()) || outdated(snapshot, connection) {
@@ -236,15 +234,14 @@ fn authority(request: &RequestHeader) -> Option<&str> {
     request.uri.authority().map(http::uri::Authority::as_str)
 }
 
-/// A caller that proved itself with a certificate under one name may not ask for another: what the
-/// handshake demanded was meant for that name (RFC 9110 section 15.5.20).
+/// Whether the request is for another host than the SNI of a connection with a client certificate: the requirements
+/// of the handshake were those of the SNI host (RFC 9110 section 15.5.20).
 fn misdirected(connection: &Connection, host: &str) -> bool {
     connection.certificate.is_some()
         && connection.server_name.as_deref().is_some_and(|name| name != host)
 }
 
-/// The CAs of client certificates changed since the handshake, and this connection's trust hangs on
-/// them.
+/// Whether the CAs of client certificates changed since the handshake of a connection with a client certificate.
 fn outdated(snapshot: &Snapshot, connection: &Connection) -> bool {
     let Some(proven_by) = connection.clients else { return false };
     match snapshot.tls.get(&connection.listener) {
@@ -255,7 +252,7 @@ fn outdated(snapshot: &Snapshot, connection: &Connection) -> bool {
     }
 }
 
-/// The path of the own endpoint that a path means, if any.
+/// The own endpoint for a path, if any, with aliases resolved.
 fn own_path(snapshot: &Snapshot, path: &str) -> Option<Box<str>> {
     if let Some(target) = snapshot.aliases.get(path) {
         return Some(target.clone());
@@ -263,7 +260,7 @@ fn own_path(snapshot: &Snapshot, path: &str) -> Option<Box<str>> {
     endpoints::owns(path).then(|| path.into())
 }
 
-/// What a caller hears who asked for what no route has: the authenticated hear the truth.
+/// The code for a request that matches no route: only authenticated callers get the actual one.
 fn unmatched(verdict: &Verdict, truth: Code) -> Code {
     match verdict {
         Verdict::Proven(_) | Verdict::Unjudged => truth,
@@ -273,7 +270,7 @@ fn unmatched(verdict: &Verdict, truth: Code) -> Code {
     }
 }
 
-/// The caller, where proven in any way.
+/// The caller, if authenticated, also without a required second factor.
 const fn proven(verdict: &Verdict) -> Option<&Principal> {
     match verdict {
         Verdict::Proven(principal) | Verdict::HalfProven(principal) => Some(principal),
@@ -282,7 +279,7 @@ const fn proven(verdict: &Verdict) -> Option<&Principal> {
     }
 }
 
-/// The caller where proven, apart from one that lacks its second factor.
+/// The authentication result; a caller without its required second factor is kept separate.
 fn judged(verdict: Verdict, presented: bool) -> Judged {
     let nobody = Judged { presented, principal: None, half_proven: None, unknowable: false };
     match verdict {
@@ -293,7 +290,7 @@ fn judged(verdict: Verdict, presented: bool) -> Judged {
     }
 }
 
-/// The announced length of the request body, in bytes.
+/// The `Content-Length` of the request, in bytes.
 pub(super) fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }

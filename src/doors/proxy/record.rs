@@ -1,4 +1,4 @@
-//! What is written down once a request is over: metrics and the audit line.
+//! Metrics and the audit line at the end of a request.
 
 use pingora_core::Error;
 use pingora_proxy::Session;
@@ -8,7 +8,7 @@ use super::context::{Context, Stage};
 use super::websocket::{self, Ledger, Rejected};
 use crate::adapters::telemetry::RequestLine;
 
-/// Status written down for a caller that left before an answer.
+/// The status recorded if the client disconnected before the response.
 const CALLER_LEFT: u16 = 499;
 
 /// Counts the request and, if it was forwarded, writes its audit line.
@@ -28,7 +28,7 @@ pub(super) fn finished(
             requestId = context.request_id.as_str(),
             code = code.as_str(),
             status,
-            "request refused"
+            "request rejected"
         );
     }
     let is_open = context.websocket.as_ref().is_some_and(|websocket| websocket.is_open());
@@ -71,7 +71,7 @@ pub(super) fn finished(
     }
 }
 
-/// Whether the request was to open a WebSocket.
+/// Whether the request was a WebSocket handshake.
 fn is_handshake(session: &Session, context: &Context) -> bool {
     match &context.stage {
         Stage::Arrived => websocket::is_handshake(session.req_header()),

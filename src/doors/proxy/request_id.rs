@@ -1,29 +1,29 @@
-//! The id under which a request is known to caller, upstream and log.
+//! The request id, sent to client and upstream and written to the log.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::random;
 use crate::rules::request::request_id::find;
 
-/// The header that carries it.
+/// The header's name.
 pub static HEADER: HeaderName = crate::rules::request::request_id::HEADER;
 
-/// The caller's id if it sent exactly one and that is well formed, else a fresh UUID of version 7.
+/// The client's request id if it sent exactly one and it is well formed, else a new UUID of version 7.
 #[derive(Clone, Debug)]
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// Takes the caller's or makes one.
+    /// The client's id, or a new one.
     pub fn of(headers: &HeaderMap) -> Self {
         find(headers).map_or_else(Self::fresh, |id| Self(id.clone()))
     }
 
-    /// Stands in until the request is read.
+    /// A placeholder until the request is read.
     pub(super) const fn unread() -> Self {
         Self(HeaderValue::from_static("unread"))
     }
 
-    /// Makes one.
+    /// A new id.
     pub fn fresh() -> Self {
         let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
         let text = random::ordered_uuid().hyphenated().encode_lower(&mut buffer);

@@ -1,4 +1,4 @@
-//! Refusals, rendered from the same table as the endpoints'.
+//! Problem responses of the proxy, from the same table as those of the endpoints.
 
 use std::time::Duration;
 
@@ -12,23 +12,22 @@ use super::request_id::{self, RequestId};
 use crate::doors::endpoints::problem;
 use crate::model::Code;
 
-/// Largest request body that is read to the end so that the connection can live on after an answer
-/// that did not need it, in bytes.
+/// Maximum size of an unread request body that is drained so that the connection can be reused, in bytes.
 const MAX_DRAINED: u64 = 64 * 1024;
-/// Longest time that reading it may take.
+/// Time-out of draining.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A refusal with what its header fields say.
+/// A problem response with the values of its header fields.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) code: Code,
     /// Whether a credential was presented: the challenge then names `invalid_token`.
     pub(super) presented: bool,
-    /// For 405.
+    /// The value of `Allow`, for 405.
     pub(super) allow: Option<HeaderValue>,
-    /// Where a person is sent instead of being told 401.
+    /// Where a browser is redirected to instead of a 401.
     pub(super) sign_in: Option<String>,
-    /// What is written down of a WebSocket.
+    /// For the telemetry of a WebSocket handshake.
     pub(super) denied: Option<Box<Denied>>,
 }
 
@@ -38,8 +37,8 @@ impl From<Code> for Refusal {
     }
 }
 
-/// Answers with a problem body. The connection lives on only if what is left of the request is
-/// small enough to be read.
+/// Writes a problem response. The connection is kept only if the rest of the request is small enough to be
+/// drained.
 pub(super) async fn refuse(
     session: &mut Session,
     refusal: &Refusal,
@@ -84,8 +83,8 @@ async fn redirect(session: &mut Session, target: &str, request_id: &RequestId) -
     session.write_response_header(Box::new(head), true).await
 }
 
-/// Decides whether the rest of the request is read or the connection closed, before an answer that
-/// does not wait for the body.
+/// Decides whether the rest of the request is drained or the connection closed, before a response that does not
+/// wait for the body.
 pub(super) fn drain_or_close(session: &mut Session) {
     session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
     if session.is_body_done() {

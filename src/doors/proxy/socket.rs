@@ -1,4 +1,4 @@
-//! A WebSocket that is being opened or open: what the gateway may end it for, and how it is told.
+//! The state of an opening or open WebSocket: why the gateway closes it, and how.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -9,27 +9,27 @@ use std::time::{Duration, Instant};
 use crate::model::{Identity, Source, Subject, Timestamp, UserId};
 use crate::rules::websocket::Ending;
 
-/// What those know of it who may end it, and the stream that carries it.
+/// The state of a WebSocket, shared by its stream and by those who can close it.
 #[derive(Debug)]
 pub struct Socket {
-    /// Longest silence of both ends.
+    /// Idle time-out.
     idle: Duration,
-    /// When its credential ends, where it does so by itself.
+    /// When its credential expires, if it does.
     credential_end: Option<Timestamp>,
-    /// When its session ends, as it was known last; in seconds.
+    /// The last known expiry of its session, in seconds.
     session_end: AtomicI64,
     begun: Instant,
-    /// Whether the upstream took the handshake.
+    /// Whether the upstream has accepted the handshake.
     open: Arc<AtomicBool>,
-    /// Milliseconds from `begun` to the last octet of either end.
+    /// Milliseconds from `begun` to the last byte of either side.
     active: AtomicU64,
     ending: OnceLock<Ending>,
-    /// The task of the stream that carries it.
+    /// The task of its stream.
     waker: Mutex<Option<Waker>>,
 }
 
 impl Socket {
-    /// One that is not open yet.
+    /// A WebSocket that is not open yet.
     pub(super) fn new(idle: Duration, credential_end: Option<Timestamp>) -> Self {
         Self {
             idle,
@@ -43,52 +43,51 @@ impl Socket {
         }
     }
 
-    /// It ends with its session at that moment, unless the session lives on.
+    /// Sets the expiry of its session; it is checked again then, because the session may be extended.
     pub fn session_ends_at(&self, end: Timestamp) {
         self.session_end.store(end.seconds(), Ordering::Relaxed);
     }
 
-    /// Becomes true when the upstream takes the handshake.
+    /// Becomes true when the upstream accepts the handshake.
     pub(super) fn opening(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.open)
     }
 
-    /// The upstream took the handshake.
+    /// The upstream accepted the handshake.
     pub(super) fn open(&self) {
         self.touch();
         self.open.store(true, Ordering::Release);
     }
 
-    /// Whether the upstream took the handshake.
+    /// Whether the upstream has accepted the handshake.
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
 
-    /// One end said something.
+    /// Data was received from either side.
     pub fn touch(&self) {
         let since = self.begun.elapsed().as_millis();
         self.active.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Whether both ends were silent for too long. What is not open yet is bounded by the upstream's own
-    /// times.
+    /// Whether the idle time-out has passed. Before it is open, the time-outs of the upstream apply.
     pub fn is_idle(&self) -> bool {
         let active = Duration::from_millis(self.active.load(Ordering::Relaxed));
         self.is_open() && self.begun.elapsed().saturating_sub(active) >= self.idle
     }
 
-    /// Whether its credential ended by itself.
+    /// Whether its credential has expired.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.credential_end.is_some_and(|end| end <= now)
     }
 
-    /// Whether its session has to be asked for again.
+    /// Whether its session must be checked again.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.session_end.load(Ordering::Relaxed) <= now.seconds()
     }
 
-    /// Ends it: the stream says so to both ends as soon as no frame is cut by it. The first reason
-    /// counts.
+    /// Closes it: the stream sends close frames to both sides at the next frame boundary. The first reason is
+    /// used.
     pub fn end(&self, ending: Ending) {
         let _ = self.ending.set(ending);
         let waker = self.waker().take();
@@ -97,12 +96,12 @@ impl Socket {
         }
     }
 
-    /// Why it ends, if it does.
+    /// Why it is being closed, if it is.
     pub fn ending(&self) -> Option<Ending> {
         self.ending.get().copied()
     }
 
-    /// Why it ends; where it does not, the task is woken once it does.
+    /// Why it is being closed, if it is; otherwise the task is woken then.
     pub fn poll_ending(&self, context: &Context<'_>) -> Option<Ending> {
         if self.ending().is_none() {
             let mut waker = self.waker();
@@ -120,12 +119,12 @@ impl Socket {
     }
 }
 
-/// Whom WebSockets are counted for.
+/// The owner that WebSockets are counted for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
-    /// A local account, in all of its sessions.
+    /// A local account, over all sessions.
     User(UserId),
-    /// Somebody without one.
+    /// A subject without an account.
     Subject(Source, Subject),
 }
 
@@ -136,11 +135,11 @@ impl Owner {
     }
 }
 
-/// As many as `limits.websockets_per_user` are open.
+/// `limits.websockets_per_user` are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// How many WebSockets there are, in all and by whom.
+/// Counts open WebSockets, in total and per owner.
 #[derive(Debug, Default)]
 pub struct Sockets(Mutex<Count>);
 
@@ -150,7 +149,7 @@ struct Count {
     by_owner: HashMap<Owner, usize>,
 }
 
-/// The place of one WebSocket; given back when dropped.
+/// The permit of one WebSocket; released when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     sockets: Arc<Sockets>,
@@ -158,12 +157,12 @@ pub(super) struct Place {
 }
 
 impl Sockets {
-    /// Whether there is none.
+    /// Whether no WebSocket is open.
     pub fn is_empty(&self) -> bool {
         self.lock().all == 0
     }
 
-    /// A place for one more of that owner. Those of nobody are bounded by their connections alone.
+    /// A permit for one more WebSocket of this owner. WebSockets without an owner are limited by connections only.
     pub(super) fn acquire(
         self: &Arc<Self>,
         owner: Option<Owner>,

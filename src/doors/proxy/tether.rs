@@ -1,5 +1,5 @@
-//! What ties an exchange that is under way to the session, the API key or the provider's token it was permitted
-//! for.
+//! Requests in progress by the session, API key or provider token that they were authorized for, so that a
+//! revocation can abort them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,25 +13,25 @@ use crate::adapters::telemetry::{Event, Name};
 use crate::model::token_mark::Mark;
 use crate::model::{ApiKeyId, Identity, SessionId, TokenMarks, UserId};
 
-/// For whom an exchange goes on.
+/// The credential that a request was authorized for.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// The session, where it hangs on one.
+    /// The session, if it depends on one.
     pub session: Option<SessionId>,
-    /// The named key, where it hangs on one.
+    /// The named API key, if it depends on one.
     pub api_key: Option<ApiKeyId>,
-    /// What the provider's token can be revoked by, where it hangs on one.
+    /// The revocation keys of the provider token, if it depends on one.
     pub marks: Option<Arc<TokenMarks>>,
-    /// Whose.
+    /// The subject.
     pub user: Option<UserId>,
-    /// Under which request.
+    /// The request id.
     pub request_id: RequestId,
-    /// The WebSocket that it is, or is to become.
+    /// The opening or open WebSocket.
     pub socket: Option<Arc<Socket>>,
 }
 
 impl Held {
-    /// What a request for that caller hangs on.
+    /// What a request of this caller depends on; [`None`] if nothing.
     pub(super) fn of(
         identity: Option<&Identity>,
         request_id: &RequestId,
@@ -47,12 +47,12 @@ impl Held {
         }
     }
 
-    /// Whether tokens with that mark are what it hangs on.
+    /// Whether it depends on a token with this revocation key.
     pub fn hangs_on(&self, mark: &Mark) -> bool {
         self.marks.iter().any(|marks| marks.iter().any(|own| own == mark))
     }
 
-    /// What happened to it, for the audit.
+    /// An audit event about it.
     pub fn event(&self, name: Name) -> Event<'_> {
         Event {
             request_id: Some(self.request_id.as_str()),
@@ -64,21 +64,21 @@ impl Held {
     }
 }
 
-/// The tie of one task that serves requests: a connection of HTTP/1.1, a stream of HTTP/2.
+/// The handle of a task that serves requests: an HTTP/1.1 connection or an HTTP/2 stream.
 #[derive(Debug, Default)]
 pub struct Tether(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     held: Option<Held>,
-    /// How many exchanges there were, the current one included.
+    /// Number of requests so far, including the current one.
     exchanges: u64,
     task: Option<AbortHandle>,
     cut: bool,
 }
 
 impl Tether {
-    /// The task that ends when the tether is cut.
+    /// Sets the task that an abort ends.
     pub fn bind(&self, task: AbortHandle) {
         let mut state = self.lock();
         if state.cut {
@@ -87,8 +87,7 @@ impl Tether {
         state.task = Some(task);
     }
 
-    /// Ends the task where it stands, if this exchange is still under way: what was not sent yet
-    /// never is. Whether it was.
+    /// Aborts the task if this request is still in progress; nothing more is sent. Returns whether it was.
     pub fn abort(&self, exchange: u64) -> bool {
         let mut state = self.lock();
         if state.held.is_none() || state.exchanges != exchange {
@@ -101,12 +100,12 @@ impl Tether {
         true
     }
 
-    /// The WebSocket that is being carried, if any.
+    /// The current WebSocket, if any.
     pub fn socket(&self) -> Option<Arc<Socket>> {
         self.lock().held.as_ref()?.socket.clone()
     }
 
-    /// From here on the exchange goes on for somebody, or nobody.
+    /// Sets what the current request was authorized for.
     pub(super) fn attach(&self, held: Option<Held>) {
         let mut state = self.lock();
         state.exchanges += u64::from(held.is_some());
@@ -118,14 +117,14 @@ impl Tether {
     }
 }
 
-/// All tethers of this process.
+/// All requests in progress in this process.
 #[derive(Debug, Default)]
 pub struct Tethers {
     all: Mutex<HashMap<u64, Arc<Tether>>>,
     next: AtomicU64,
 }
 
-/// A tether in the list of all; leaves it when dropped.
+/// A registered handle; unregistered when dropped.
 #[derive(Debug)]
 pub struct Tied {
     tethers: Arc<Tethers>,
@@ -134,7 +133,7 @@ pub struct Tied {
 }
 
 impl Tethers {
-    /// A new tether.
+    /// Registers a new handle.
     pub fn tie(self: &Arc<Self>) -> Tied {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let tether = Arc::new(Tether::default());
@@ -142,7 +141,7 @@ impl Tethers {
         Tied { tethers: Arc::clone(self), number, tether }
     }
 
-    /// The exchanges that are under way for somebody, each with its number on its tether.
+    /// The requests in progress that depend on a credential, each with its number on its handle.
     pub fn held(&self) -> Vec<(Arc<Tether>, u64, Held)> {
         let held = |tether: &Arc<Tether>| {
             let state = tether.lock();
@@ -151,7 +150,7 @@ impl Tethers {
         self.lock().values().filter_map(held).collect()
     }
 
-    /// Those of them that are WebSockets.
+    /// Those that are WebSockets.
     pub fn sockets(&self) -> Vec<(Arc<Tether>, u64, Held)> {
         let mut held = self.held();
         held.retain(|(_, _, held)| held.socket.is_some());
@@ -164,7 +163,7 @@ impl Tethers {
 }
 
 impl Tied {
-    /// The tether.
+    /// The handle.
     pub const fn tether(&self) -> &Arc<Tether> {
         &self.tether
     }

@@ -1,5 +1,4 @@
-//! What the gateway does about a WebSocket beside judging it: counts it, ties it to its session, writes
-//! down how it began and ended.
+//! WebSockets: limits, binding to their session, and telemetry of opening and closing.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,12 +18,12 @@ use crate::model::{Code, Identity, Principal, clock};
 use crate::rules::websocket::handshake;
 use crate::services::access::Judge;
 
-/// Why one ended that was not ended by us.
+/// The reason of a WebSocket that was not closed by the gateway.
 const BY_AN_END: &str = "ended";
-/// Why one did not begin that was not refused by us: the upstream did not take the handshake.
+/// The reason of a WebSocket that the upstream did not accept.
 const BY_UPSTREAM: &str = "upstream";
 
-/// Whether a request opens a WebSocket; nothing else is forwarded as an upgrade.
+/// Whether a request is a WebSocket handshake; no other upgrade is forwarded.
 pub(super) fn is_handshake(request: &RequestHeader) -> bool {
     // Most requests are not even asked further.
     request.version == Version::HTTP_11
@@ -32,19 +31,19 @@ pub(super) fn is_handshake(request: &RequestHeader) -> bool {
         && handshake::is_handshake(request.version, &request.method, &request.headers)
 }
 
-/// Whether an answer opens the WebSocket that was asked for.
+/// Whether a response accepts the WebSocket handshake.
 pub(super) fn is_accepted(request: &RequestHeader, answer: &ResponseHeader) -> bool {
     handshake::is_accepted(&request.headers, &answer.headers)
 }
 
-/// Where it is written down.
+/// The metrics and audit files that are written to.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
 }
 
-/// One WebSocket under way. Its end is written down when it is dropped, however that comes.
+/// An opening or open WebSocket. Its end is recorded when it is dropped.
 #[derive(Debug)]
 pub(super) struct WebSocket {
     socket: Arc<Socket>,
@@ -52,11 +51,11 @@ pub(super) struct WebSocket {
     route: Arc<RouteTarget>,
     opened: Option<Instant>,
     ledger: Ledger,
-    /// Given back with it.
+    /// The permit, released with it.
     _place: Place,
 }
 
-/// Makes room for a WebSocket that may pass, and ties it to its session.
+/// Obtains a permit for an authorized WebSocket, and binds it to its session.
 pub(super) async fn begin(
     judge: &Judge,
     sockets: &Arc<Sockets>,
@@ -91,12 +90,12 @@ pub(super) async fn begin(
 }
 
 impl WebSocket {
-    /// Becomes true when the upstream takes the handshake.
+    /// Becomes true when the upstream accepts the handshake.
     pub(super) fn opening(&self) -> Arc<AtomicBool> {
         self.socket.opening()
     }
 
-    /// The upstream took the handshake.
+    /// The upstream accepted the handshake.
     pub(super) fn open(&mut self) {
         self.socket.open();
         self.opened = Some(Instant::now());
@@ -104,7 +103,7 @@ impl WebSocket {
         self.ledger.record(Name::WebSocketOpened, &self.event());
     }
 
-    /// Whether the upstream took the handshake.
+    /// Whether the upstream accepted the handshake.
     pub(super) const fn is_open(&self) -> bool {
         self.opened.is_some()
     }
@@ -125,19 +124,19 @@ impl Drop for WebSocket {
     }
 }
 
-/// A handshake that was not let in, or that the upstream did not take.
+/// A handshake that was rejected by the gateway or by the upstream.
 #[derive(Debug)]
 pub(super) struct Rejected<'a> {
     pub(super) request_id: &'a RequestId,
     pub(super) route: Option<&'a RouteTarget>,
     pub(super) principal: Option<&'a Principal>,
     pub(super) refused: Option<Code>,
-    /// How long it took to be rejected.
+    /// The time until it was rejected.
     pub(super) duration: Duration,
 }
 
 impl Ledger {
-    /// Writes it down.
+    /// Records the rejected handshake.
     pub(super) fn rejected(&self, rejected: &Rejected<'_>) {
         self.metrics.websocket_rejected();
         let identity = rejected.principal.map(Principal::identity);

@@ -1,4 +1,4 @@
-//! A provider without keys, for tests of this floor and those above.
+//! A provider without keys, for tests.
 
 use std::collections::HashMap;
 use std::time::Duration;

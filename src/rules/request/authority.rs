@@ -1,4 +1,4 @@
-//! `host[:port]`, as `Host`, `:authority` and absolute-form write it (RFC 9110 section 7.2).
+//! `host[:port]`, as in `Host`, `:authority` and the absolute-form (RFC 9110 section 7.2).
 
 use std::fmt::{self, Write as _};
 use std::net::Ipv6Addr;
@@ -8,7 +8,7 @@ const MAX_NAME: usize = 253;
 /// Longest label of a DNS name, in bytes.
 const MAX_LABEL: usize = 63;
 
-/// One authority. Names are ASCII: an internationalised name arrives as its A-labels.
+/// An authority. Names are ASCII; internationalised names are sent as A-labels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Authority<'a> {
     pub(crate) host: Host<'a>,
@@ -34,8 +34,8 @@ impl PartialEq for Host<'_> {
 }
 
 impl<'a> Authority<'a> {
-    /// Reads the octets; `None` where they are no authority: empty, user information, a path, a
-    /// percent sign, anything but ASCII, an empty or overlong label, port 0 or a port beyond 65,535.
+    /// Parses an authority. [`None`] if it is empty or has user information, a path, a percent sign, anything
+    /// but ASCII, an empty or overlong label, port 0 or a port above 65,535.
     pub(crate) fn parse(octets: &'a [u8]) -> Option<Self> {
         if let [b'[', rest @ ..] = octets {
             let end = rest.iter().position(|octet| *octet == b']')?;
@@ -59,17 +59,17 @@ impl<'a> Authority<'a> {
         })
     }
 
-    /// Whether it was written as [`fmt::Display`] writes it. Addresses in brackets always say no.
+    /// Whether it was written in canonical form. Always false for addresses in brackets.
     pub(crate) const fn is_canonical(&self) -> bool {
         self.canonical
     }
 
-    /// Whether both lead to the same place where `default_port` stands for a port left out.
+    /// Whether both are the same host and port; `default_port` is used for an omitted port.
     pub(crate) fn agrees(&self, other: &Self, default_port: Option<u16>) -> bool {
         self.host == other.host && self.port.or(default_port) == other.port.or(default_port)
     }
 
-    /// How many bytes the host takes in the canonical form.
+    /// Length of the host in canonical form, in bytes.
     pub(crate) fn host_length(&self) -> usize {
         match self.host {
             Host::Name(name) => name.len(),
@@ -78,7 +78,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Lower case, no trailing dot, no empty port; addresses in brackets as RFC 5952 writes them.
+/// The canonical form: lower case, no trailing dot, no empty port; IPv6 addresses by RFC 5952.
 impl fmt::Display for Authority<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.host.fmt(formatter)?;
@@ -113,7 +113,7 @@ impl Port {
     }
 }
 
-/// Says whether the name is in lower case, or `None` where it is no name.
+/// Whether the name is in lower case; [`None`] if it is not a valid name.
 fn check_name(name: &[u8]) -> Option<bool> {
     if name.len() > MAX_NAME {
         return None;

@@ -1,4 +1,4 @@
-//! One canonical form of method, host and path: the form that is matched, judged and forwarded.
+//! The canonical form of method, host and path, which is matched, authorized and forwarded.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use super::method;
 use super::path::{canonical_path, check_query};
 use crate::model::Code;
 
-/// Longest request target, in bytes; `http::Uri` holds no longer one. Configured limits are lower.
+/// Maximum length of the request target, in bytes.
 pub const MAX_TARGET: usize = 8 * 1024;
 
-/// A request as it came in, before anything was believed.
+/// A request as received, before any validation.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived<'a> {
     /// The protocol version.
@@ -29,10 +29,10 @@ pub struct Arrived<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// Why a request has no single meaning.
+/// Why a request is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Ambiguity {
-    /// A method that is malformed, or not forwarded.
+    /// The method is malformed or not forwarded.
     #[error(transparent)]
     Method(Malformed),
     /// Neither a path nor, on HTTP/1, an absolute URI of http or https; `*` is neither.
@@ -42,57 +42,57 @@ pub enum Ambiguity {
     #[error("the request target is too long")]
     TargetTooLong,
     /// A control character or a space, raw or (control characters) encoded.
-    #[error("a control character in the request target")]
+    #[error("the request target has a control character")]
     Control,
-    /// A raw octet beyond ASCII.
-    #[error("a raw octet beyond ASCII in the request target")]
+    /// A raw non-ASCII byte.
+    #[error("the request target has a raw non-ASCII byte")]
     NotAscii,
-    /// Encoded octets that are not UTF-8, or not in its shortest form.
-    #[error("encoded octets that are not UTF-8")]
+    /// Encoded bytes that are not UTF-8, or not in its shortest form.
+    #[error("the encoded bytes are not UTF-8")]
     NotUtf8,
     /// `#`
-    #[error("a fragment in the request target")]
+    #[error("the request target has a fragment")]
     Fragment,
     /// `\`, raw or encoded.
-    #[error("a backslash in the path")]
+    #[error("the path has a backslash")]
     Backslash,
     /// `%2F`
-    #[error("an encoded slash in the path")]
+    #[error("the path has an encoded slash")]
     EncodedSlash,
     /// A percent sign without two hexadecimal digits.
-    #[error("a malformed percent encoding")]
+    #[error("a percent encoding is malformed")]
     MalformedPercent,
     /// `%25` and two hexadecimal digits: an upstream that decodes twice sees another path.
-    #[error("a percent encoding inside a percent encoding")]
+    #[error("a percent encoding is nested")]
     DoubleEncoding,
     /// `.` or `..`, raw or encoded.
-    #[error("a dot segment in the path")]
+    #[error("the path has a dot segment")]
     DotSegment,
     /// `//`
-    #[error("an empty segment in the path")]
+    #[error("the path has an empty segment")]
     EmptySegment,
     /// `;`, raw or encoded.
-    #[error("a path parameter")]
+    #[error("the path has a path parameter")]
     PathParameter,
-    /// An octet that a query cannot have.
+    /// A byte that is not valid in a query.
     #[error("the query is malformed")]
     Query,
     /// No `Host` and no `:authority`.
-    #[error("no host is named")]
+    #[error("there is no Host")]
     HostMissing,
     /// More than one `Host`.
-    #[error("more than one Host")]
+    #[error("there is more than one Host")]
     HostRepeated,
     /// Not `host[:port]`.
     #[error("the host is malformed")]
     HostMalformed,
     /// `Host` differs from `:authority` or from the absolute URI's authority.
-    #[error("two hosts that differ")]
+    #[error("Host and the request target differ")]
     HostDiffers,
 }
 
 impl Ambiguity {
-    /// The refusal's code.
+    /// The problem code.
     pub const fn code(self) -> Code {
         match self {
             Self::Method(malformed) => malformed.code(),
@@ -118,7 +118,8 @@ impl Ambiguity {
     }
 }
 
-/// What is matched, judged and forwarded. Parsing what it forwards gives the same value again.
+/// A request in canonical form: this is what is matched, authorized and forwarded. Parsing the forwarded request
+/// yields the same value again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanonicalRequest {
     authority: HeaderValue,
@@ -127,13 +128,13 @@ pub struct CanonicalRequest {
 }
 
 impl CanonicalRequest {
-    /// Reads the one meaning, or says why there is none.
+    /// Parses a request.
     pub fn parse(arrived: &Arrived<'_>) -> Result<Self, Ambiguity> {
         Self::parse_shared(arrived, None)
     }
 
-    /// As [`Self::parse`]. Where `parsed` is the target in canonical form, which is the usual case,
-    /// its buffer is shared instead of copied. It decides nothing.
+    /// Like [`Self::parse`]. If `parsed` is the target in canonical form, which is the usual case, its
+    /// buffer is shared instead of copied. The result does not depend on it.
     pub fn parse_shared(
         arrived: &Arrived<'_>,
         parsed: Option<&PathAndQuery>,
@@ -152,11 +153,11 @@ impl CanonicalRequest {
     pub fn host(&self) -> &str {
         self.authority().get(..self.host_length).unwrap_or_default()
     }
-    /// The host with the port, where one was named: what is forwarded as `Host`.
+    /// The host, with the port if the request has one: forwarded as `Host`.
     pub fn authority(&self) -> &str {
         self.authority.to_str().unwrap_or_default()
     }
-    /// [`Self::authority`], ready to be sent.
+    /// [`Self::authority`] as a header value.
     pub const fn authority_header(&self) -> &HeaderValue {
         &self.authority
     }
@@ -168,12 +169,12 @@ impl CanonicalRequest {
     pub fn query(&self) -> Option<&str> {
         self.path_and_query.query()
     }
-    /// Path and query, to be forwarded.
+    /// Path and query, as forwarded.
     pub const fn path_and_query(&self) -> &PathAndQuery {
         &self.path_and_query
     }
 
-    /// Puts a part of the query in the place of the whole.
+    /// Replaces the query by a part of it.
     pub(super) fn set_query(&mut self, query: Option<&str>) {
         let path = self.path();
         let whole = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
@@ -183,7 +184,7 @@ impl CanonicalRequest {
     }
 }
 
-/// The authority of an absolute URI and its scheme's port.
+/// The authority of an absolute URI and the default port of its scheme.
 #[derive(Clone, Copy)]
 struct Absolute<'a> {
     authority: &'a [u8],

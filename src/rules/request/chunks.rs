@@ -1,17 +1,17 @@
-//! The framing of a chunked body (RFC 9112 section 7.1), followed octet by octet without its leniencies: where one
-//! recipient ends a line at a bare line feed and another does not, they see two bodies.
+//! Strict parser of the framing of a chunked body (RFC 9112 section 7.1). It has none of the RFC's leniencies: if one
+//! recipient ends a line at a bare line feed and another does not, they see different bodies.
 
 use super::malformed::Malformed;
 use super::octet;
 
-/// Most hexadecimal digits of a size: 64 bits.
+/// Maximum number of hexadecimal digits of a size: 64 bits.
 const MAX_DIGITS: u8 = 16;
-/// Most octets of all extensions of a body, which nobody reads.
+/// Maximum number of bytes of all extensions of a body; they are ignored.
 const MAX_EXTENSIONS: u16 = 4 * 1024;
-/// Most octets of the trailer section, which is dropped.
+/// Maximum number of bytes of the trailer section; it is dropped.
 const MAX_TRAILERS: u16 = 16 * 1024;
 
-/// Where in a chunked body a reader is.
+/// The state of the parser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunks {
     place: Place,
@@ -23,17 +23,17 @@ pub struct Chunks {
 enum Place {
     /// In the digits of a size.
     Size { digits: u8, size: u64 },
-    /// Behind the size, before the end of its line.
+    /// After the size, before the end of its line.
     Extension { size: u64 },
     /// After the carriage return of that line.
     SizeEnd { size: u64 },
-    /// So many octets of data are to come.
+    /// So many bytes of data follow.
     Data { left: u64 },
-    /// The data is over: a carriage return is to come.
+    /// After the data: a carriage return follows.
     DataOver,
-    /// After the carriage return behind the data.
+    /// After the carriage return that follows the data.
     DataEnd,
-    /// Where a line of the trailer section begins.
+    /// At the beginning of a line of the trailer section.
     Trailer,
     /// In the name of a trailer field.
     TrailerName,
@@ -43,9 +43,9 @@ enum Place {
     TrailerEnd,
     /// After the carriage return of the last line.
     LastEnd,
-    /// The body is over.
+    /// The body is complete.
     Over,
-    /// What comes has no meaning.
+    /// The framing was malformed.
     Broken,
 }
 
@@ -56,8 +56,8 @@ impl Default for Chunks {
 }
 
 impl Chunks {
-    /// Follows octets as they arrive. How many of them belong to the body: all but those behind its end. Fails where
-    /// the framing is malformed, its extensions are beyond 4 KiB or its trailers beyond 16 KiB; and ever after.
+    /// Parses bytes as they arrive. Returns how many of them belong to the body. Fails if the framing is malformed, the
+    /// extensions exceed 4 KiB or the trailers exceed 16 KiB; once failed, every later call fails.
     pub fn follow(&mut self, octets: &[u8]) -> Result<usize, Malformed> {
         let mut rest = octets;
         while let [next, behind @ ..] = rest {
@@ -73,7 +73,7 @@ impl Chunks {
         Ok(octets.len() - rest.len())
     }
 
-    /// Whether the body is over.
+    /// Whether the body is complete.
     pub fn is_over(&self) -> bool {
         self.place == Place::Over
     }
@@ -127,7 +127,7 @@ fn within(count: &mut u16, most: u16) -> Result<(), Malformed> {
     if *count > most { Err(Malformed::Chunks) } else { Ok(()) }
 }
 
-/// Horizontal tabs are the one control character inside a line.
+/// Horizontal tab is the only control character allowed in a line.
 fn text(octet: u8) -> Result<(), Malformed> {
     if octet.is_ascii_control() && octet != b'\t' { Err(Malformed::Chunks) } else { Ok(()) }
 }

@@ -1,39 +1,39 @@
-//! The gateway's own cookies: read from a request, and kept from upstreams.
+//! The gateway's own cookies: read from requests, and never forwarded to upstreams.
 //!
-//! Their prefix holds them to this host, to TLS and to `Path=/` (RFC 6265bis section 4.1.3.2): no
-//! sibling domain can set one.
+//! The `__Host-` prefix binds them to this host, to TLS and to `Path=/` (RFC 6265bis section 4.1.3.2), so
+//! that no sibling domain can set one.
 
 use http::{HeaderMap, HeaderValue, header};
 
-/// A browser's session.
+/// The session.
 pub const SESSION: &str = "__Host-guarita-session";
-/// The seed of the anti-forgery token.
+/// The seed of the CSRF token.
 pub const CSRF: &str = "__Host-guarita-csrf";
-/// What an account knows a device again by.
+/// The token by which an account recognizes a known device.
 pub const DEVICE: &str = "__Host-guarita-device";
-/// The ticket of a login that waits for its second factor.
+/// The ticket of a login that is pending for its second factor.
 pub const TICKET: &str = "__Host-guarita-mfa";
-/// How the names begin under which a browser keeps the logins that wait for a provider, one each.
+/// Prefix of the cookies of pending logins with a provider; one cookie per login.
 pub const PROVIDER_LOGIN: &str = "__Host-guarita-provider-";
-/// The language that a person chose.
+/// The language that the user chose.
 pub const LANGUAGE: &str = "__Host-guarita-language";
 
-/// How the names of our own cookies begin; browsers compare it without regard to case.
+/// Prefix of the names of the gateway's own cookies; browsers ignore its case.
 const PREFIX: &[u8] = b"__host-guarita-";
 
-/// What a request brings under a name.
+/// The value of a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Brought<'a> {
-    /// Nothing, or an empty value.
+    /// No cookie, or an empty value.
     Nothing,
-    /// One value, or the same one several times.
+    /// One value, possibly repeated.
     One(&'a str),
-    /// Values that differ, or octets beyond ASCII: no single meaning.
+    /// Different values or non-ASCII bytes: ambiguous.
     Ambiguous,
 }
 
 impl<'a> Brought<'a> {
-    /// The value, where there is one.
+    /// The value, if there is exactly one.
     pub const fn value(self) -> Option<&'a str> {
         match self {
             Self::One(value) => Some(value),
@@ -42,7 +42,7 @@ impl<'a> Brought<'a> {
     }
 }
 
-/// The cookie of that name. Names are compared exactly.
+/// Reads the cookie of this name. Names are compared exactly.
 pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Brought<'a> {
     let mut brought = Brought::Nothing;
     let fields = headers.get_all(header::COOKIE);
@@ -60,7 +60,7 @@ pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Brought<'a> {
     brought
 }
 
-/// The cookies whose names begin so, each with the rest of its name and its value.
+/// The cookies with this prefix, each with the rest of its name and its value.
 pub fn beginning_with<'a>(
     headers: &'a HeaderMap,
     prefix: &'static str,
@@ -73,8 +73,8 @@ pub fn beginning_with<'a>(
     })
 }
 
-/// The field without our own cookies: `None` where none of them is in it, an empty value where
-/// nothing else is.
+/// The field without the gateway's own cookies: [`None`] if it has none of them, an empty value if it
+/// has no others.
 pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
     let pairs = || field.as_bytes().split(|byte| *byte == b';');
     if !pairs().any(is_own) {
@@ -85,12 +85,12 @@ pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
     Some(HeaderValue::from_bytes(&kept).unwrap_or(HeaderValue::from_static("")))
 }
 
-/// Whether a `Set-Cookie` field sets one of our own: nobody else may.
+/// Whether a `Set-Cookie` field sets one of the gateway's own cookies, which upstreams must not do.
 pub fn sets_own(field: &HeaderValue) -> bool {
     is_own(field.as_bytes())
 }
 
-/// Some browsers take what stands behind a leading `=` for a nameless cookie, and send it back without the `=`.
+/// Some browsers treat text after a leading `=` as a nameless cookie, and send it back without the `=`.
 fn is_own(mut pair: &[u8]) -> bool {
     while let [b'=' | b' ' | b'\t', rest @ ..] = pair {
         pair = rest;

@@ -1,6 +1,6 @@
-//! The credentials that a request presents, in the order they are tried.
+//! The credentials of a request, in the order in which they are tried.
 //!
-//! Reading is strict: a credential that two parsers could read as two is presented, and unusable.
+//! Parsing is strict: a credential that parsers could interpret differently counts as presented, but invalid.
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -9,12 +9,12 @@ use super::provider_cookies::{FoundCookie, ProviderCookies};
 use super::ticket::{BroughtTicket, PresentedTicket};
 use crate::model::Secret;
 
-/// Where a service sends its key.
+/// The header in which services send their key.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-service-api-key");
-/// Longest key, in bytes.
+/// Maximum length of a key, in bytes.
 const MAX_API_KEY: usize = 4096;
 
-/// A credential presented, unproven.
+/// A credential that was presented and is not verified yet.
 #[derive(Clone)]
 pub enum Credential<'a> {
     /// `x-service-api-key`.
@@ -23,15 +23,15 @@ pub enum Credential<'a> {
     Bearer(&'a str),
     /// A session cookie.
     Session(&'a str),
-    /// A token of a provider, out of a cookie of its library.
+    /// A provider's token from the cookie of its library.
     ProviderCookie(Secret),
     /// The ticket of a WebSocket handshake.
     Ticket(PresentedTicket<'a>),
-    /// Something that can be read in no way or in two.
+    /// Malformed or ambiguous.
     Unusable,
 }
 
-/// Whether a field carries a credential, whatever its separators: it is not forwarded unless the
+/// Whether a field carries a credential, in any spelling of its separators. It is not forwarded unless the
 /// route says so.
 pub fn is_credential(name: &HeaderName) -> bool {
     const NAMES: [&[u8]; 2] = [b"authorization", b"x-service-api-key"];
@@ -43,7 +43,7 @@ pub fn is_credential(name: &HeaderName) -> bool {
     })
 }
 
-/// The ordered candidates.
+/// The credentials of a request, in order.
 pub struct Candidates<'a> {
     api_key: Option<Credential<'a>>,
     authorization: Option<Credential<'a>>,
@@ -53,14 +53,14 @@ pub struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    /// Reads them from the header fields; the cookies only once they are asked for.
+    /// Reads them from the header fields; cookies are parsed on demand.
     pub fn read(headers: &'a HeaderMap, cookies: &'a ProviderCookies) -> Self {
         let api_key = read_one(headers, &API_KEY, read_api_key);
         let authorization = read_one(headers, &header::AUTHORIZATION, read_authorization);
         Self { api_key, authorization, headers, cookies, ticket: None }
     }
 
-    /// The same, and last the ticket of a WebSocket handshake for that host and path.
+    /// Adds the ticket of a WebSocket handshake for this host and path as the last credential.
     #[must_use]
     pub fn with_ticket(self, brought: &'a BroughtTicket, host: &'a str, path: &'a str) -> Self {
         let ticket = match brought {
@@ -73,7 +73,7 @@ impl<'a> Candidates<'a> {
         Self { ticket, ..self }
     }
 
-    /// The ticket, where there is one that can be read.
+    /// The ticket, if there is a valid one.
     pub const fn ticket(&self) -> Option<PresentedTicket<'a>> {
         match &self.ticket {
             Some(Credential::Ticket(ticket)) => Some(*ticket),
@@ -81,7 +81,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// In order.
+    /// Iterates in order.
     pub fn iter(&self) -> impl Iterator<Item = Credential<'a>> {
         let (headers, cookies) = (self.headers, self.cookies);
         let session = std::iter::once_with(|| read_session(headers)).flatten();
@@ -90,14 +90,14 @@ impl<'a> Candidates<'a> {
         fields.chain(session).chain(of_provider).chain(self.ticket.clone())
     }
 
-    /// Whether anything was brought, even if it cannot be used: two `Authorization` fields, another
-    /// scheme, a malformed token. An empty field brings nothing.
+    /// Whether any credential was presented, even an invalid one: two `Authorization` fields, another
+    /// scheme, a malformed token. An empty field is not a credential.
     pub fn presented(&self) -> bool {
         self.iter().next().is_some()
     }
 }
 
-/// A field that must not come twice.
+/// Reads a field that must not be repeated.
 fn read_one<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -137,8 +137,8 @@ fn read_provider<'a>(headers: &HeaderMap, cookies: &ProviderCookies) -> Option<C
     })
 }
 
-/// `Bearer`, one space, a token68 (RFC 6750 section 2.1). The scheme is matched in any case (RFC
-/// 9110 section 11.1); more than one space is refused, because parsers differ in what they take.
+/// `Bearer`, one space, a token68 (RFC 6750 section 2.1). The case of the scheme is ignored (RFC 9110
+/// section 11.1); more than one space is rejected, because parsers treat it differently.
 fn read_authorization(value: &[u8]) -> Option<Credential<'_>> {
     const SCHEME: &[u8] = b"bearer";
     if value.trim_ascii().is_empty() {

@@ -1,9 +1,9 @@
-//! The names that a caller must not send on, beside those an operator configures.
+//! Header names that are stripped from requests, in addition to the configured ones.
 //!
-//! All are written folded (lower case, `-` for every separator); a trailing `*` stands for any end.
+//! All are in folded form (lower case, `-` for every separator); a trailing `*` matches any suffix.
 
-/// Names under which gateways and frameworks say who is calling, or which request this is. Removed
-/// from every request, whoever sent it.
+/// Headers in which gateways and frameworks send the identity of the caller or the original request. Stripped
+/// from every request, also of trusted proxies.
 pub(super) const IDENTITY: &[&str] = &[
     // Guarita's own identity headers
     "sub",
@@ -98,8 +98,8 @@ pub(super) const IDENTITY: &[&str] = &[
     "x-envoy-*",
 ];
 
-/// Names under which proxies say for whom they forward. Removed unless a trusted proxy sent them
-/// in their own spelling; Guarita writes its own in any case.
+/// Headers in which proxies send the client's address and scheme. Stripped unless a trusted proxy sent them
+/// in their exact spelling; Guarita always writes its own.
 pub(super) const FORWARDING: &[&str] = &[
     "forwarded",
     "x-forwarded*",
@@ -117,14 +117,13 @@ pub(super) const FORWARDING: &[&str] = &[
     "x-azure-socketip",
 ];
 
-/// Fields of the connection to us (RFC 9110 section 7.6.1), and `Proxy`, which CGI turns into an
-/// instruction. `Transfer-Encoding` is the proxy's own to rewrite, `Upgrade` and `TE` have rules of
-/// their own.
+/// Hop-by-hop fields (RFC 9110 section 7.6.1), and `Proxy`, which CGI turns into `HTTP_PROXY`.
+/// `Transfer-Encoding` is rewritten by the proxy; `Upgrade` and `TE` have their own rules.
 pub(super) const HOP_BY_HOP: &[&str] =
     &["connection", "http2-settings", "keep-alive", "proxy", "proxy-*", "trailer"];
 
-/// Standard names that a CGI or WSGI upstream would take another spelling for (`Content_Length`).
-/// Only those other spellings are removed.
+/// Standard names of which a CGI or WSGI upstream accepts other spellings (`Content_Length`). Only those other
+/// spellings are stripped.
 pub(super) const STANDARD: &[&str] = &[
     "accept-encoding",
     "content-encoding",
@@ -142,7 +141,7 @@ pub(super) const STANDARD: &[&str] = &[
     "x-xsrf-token",
 ];
 
-/// Names that no identity header may take: they are read, framed or stripped otherwise.
+/// Names that cannot be used as identity headers, because they have another meaning.
 pub(super) const RESERVED: &[&str] = &[
     "accept",
     "accept-encoding",

@@ -1,7 +1,7 @@
-//! `X-Forwarded-For`, `-Proto` and `-Host`: whom to believe, and what to write.
+//! `X-Forwarded-For`, `-Proto` and `-Host`: which values to trust, and which to send.
 //!
-//! Only a trusted proxy is believed, and only as far as its own hop. The `Forwarded` field of RFC
-//! 7239 is neither read nor written: a caller's one is stripped with the rest of its family.
+//! Only trusted proxies are believed, each only about its own hop. The `Forwarded` field of RFC 7239 is
+//! neither read nor written; a client's is stripped.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -11,30 +11,30 @@ use ipnet::IpNet;
 
 use super::octet;
 
-/// Who the request is for.
+/// The client's address and the proxies.
 pub const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// The scheme the caller used.
+/// The scheme that the client used.
 pub const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// The authority the caller asked for: [`super::CanonicalRequest::authority_header`].
+/// The authority that the client requested: [`super::CanonicalRequest::authority_header`].
 pub const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Most hops that are walked back.
+/// Maximum number of hops that are evaluated.
 pub const MAX_HOPS: usize = 32;
 
-/// Whether the peer is a proxy whose word counts.
+/// Whether the peer is a trusted proxy.
 pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     let peer = peer.to_canonical();
     trusted.iter().any(|network| network.contains(&peer))
 }
 
-/// The address of the client: the peer, or what trusted proxies say, walking from the nearest hop
-/// back. The walk ends at the first address that is not trusted, at the first element that is no
-/// address (that proxy is then as far as can be seen), and after [`MAX_HOPS`].
+/// The address of the client: the peer, or what trusted proxies forward, evaluated from the nearest hop
+/// backwards. The evaluation ends at the first address that is not trusted, at the first element that is
+/// not an address (then the last proxy is the client), and after [`MAX_HOPS`].
 pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     hops(peer, headers, trusted).last().unwrap_or(peer)
 }
 
-/// The value of `X-Forwarded-For`: from the client to the peer, without what nobody vouches for.
+/// The value of `X-Forwarded-For`: from the client to the peer, without untrusted elements.
 pub fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> HeaderValue {
     let mut hops: Vec<_> = hops(peer, headers, trusted).collect();
     hops.reverse();
@@ -47,8 +47,8 @@ pub fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> He
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
-/// The value of `X-Forwarded-Proto`: the scheme of the connection, or what a trusted peer says in
-/// exactly one field.
+/// The value of `X-Forwarded-Proto`: the scheme of the connection, or the one that a trusted peer sends
+/// in exactly one field.
 pub fn forwarded_proto(
     secure: bool,
     peer: IpAddr,
@@ -68,7 +68,7 @@ fn said_proto(headers: &HeaderMap) -> Option<bool> {
     }
 }
 
-/// The peer, then each hop that the one before it vouches for.
+/// The peer, then each hop that is reported by a trusted one.
 fn hops(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> impl Iterator<Item = IpAddr> {
     let mut said = headers
         .get_all(FOR)
@@ -81,7 +81,7 @@ fn hops(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> impl Iterator<I
     .take(MAX_HOPS)
 }
 
-/// An address, or an address with the port that some load balancers add.
+/// Parses an address, optionally with the port that some load balancers add.
 fn parse_hop(element: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(octet::trim(element)).ok()?;
     let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|it| it.ip()));

@@ -1,4 +1,4 @@
-//! Fields that say where a message ends and how the connection goes on.
+//! Header fields that determine the framing of a message and the connection.
 
 use http::{HeaderMap, HeaderName, Version, header};
 
@@ -6,11 +6,11 @@ use super::authority::Authority;
 use super::malformed::Malformed;
 use super::octet;
 
-/// Most options of all `Connection` fields of one request.
+/// Maximum number of options in all `Connection` fields of a request.
 const MAX_CONNECTION_OPTIONS: usize = 9;
 
-/// Fields that concern everyone on the way. `Connection` must not name them (RFC 9110 section
-/// 7.6.1); naming them asks an intermediary to drop what the next one needs to see.
+/// End-to-end fields that `Connection` must not name (RFC 9110 section 7.6.1): naming them would make an
+/// intermediary drop what the next one needs.
 const NOT_OPTIONS: [&str; 11] = [
     "authorization",
     "cache-control",
@@ -25,18 +25,18 @@ const NOT_OPTIONS: [&str; 11] = [
     "x-forwarded-proto",
 ];
 
-/// Where the body ends (RFC 9112 section 6.3).
+/// The framing of the body (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// There is none.
+    /// No body.
     None,
-    /// After so many bytes.
+    /// `Content-Length`, in bytes.
     Length(u64),
-    /// With the last chunk.
+    /// Chunked.
     Chunked,
 }
 
-/// What the fields of an HTTP/1 head say about message and connection.
+/// The framing fields of an HTTP/1 head.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     host: bool,
@@ -52,7 +52,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Takes one field; `value` is trimmed.
+    /// Evaluates one field; `value` is trimmed.
     pub(super) fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.take_host(value),
@@ -69,7 +69,7 @@ impl Fields {
         }
     }
 
-    /// Where the body ends.
+    /// The framing of the body.
     pub(super) fn framing(&self) -> Result<Framing, Malformed> {
         match (self.chunked, self.length) {
             (true, Some(_)) => Err(Malformed::TwoFramings),
@@ -79,12 +79,12 @@ impl Fields {
         }
     }
 
-    /// Whether exactly one `Upgrade` says `websocket` and `Connection` says `upgrade`.
+    /// Whether there is exactly one `Upgrade: websocket`, and `Connection` has `upgrade`.
     pub(super) const fn asks_for_websocket(&self) -> bool {
         self.upgrade_option && self.upgrades == 1 && self.websocket
     }
 
-    /// Whether there was a `Host`; [`Self::take`] sees to it that there is no second.
+    /// Whether there was a `Host`; [`Self::take`] rejects a second one.
     pub(super) const fn has_host(&self) -> bool {
         self.host
     }
@@ -144,10 +144,10 @@ impl Fields {
     }
 }
 
-/// Checks decoded fields of an HTTP/2 request: no connection-specific field (RFC 9113 section
-/// 8.2.2), at most one well-formed `Content-Length`, no expectation but `100-continue`. `Host` is
-/// compared with `:authority` by the canonical form. HTTP/1 fields pass: [`super::head::inspect`]
-/// saw more of them than is left here.
+/// Checks the decoded fields of an HTTP/2 request: no connection-specific field (RFC 9113 section
+/// 8.2.2), at most one well-formed `Content-Length`, no expectation but `100-continue`. `Host` is compared
+/// with `:authority` in [`super::CanonicalRequest`]. HTTP/1 requests pass: they were checked by
+/// [`super::head::inspect`].
 pub fn inspect_fields(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
     const FORBIDDEN: [HeaderName; 6] = [
         header::CONNECTION,

@@ -1,7 +1,7 @@
-//! The raw head of an HTTP/1 request, checked before any parser normalises it away.
+//! Strict check of the raw head of an HTTP/1 request, before another parser normalizes it.
 //!
-//! One pass, without an allocation. The grammar is that of RFC 9112 without its leniencies: what a
-//! recipient "may" repair, another repairs otherwise, so here it is refused.
+//! One pass, without allocation. The grammar is that of RFC 9112 without its leniencies: what recipients
+//! "may" repair, they repair differently, so it is rejected here.
 
 use super::framing::Fields;
 pub use super::framing::{Framing, inspect_fields};
@@ -9,7 +9,7 @@ pub use super::malformed::Malformed;
 use super::method::{self, MAX_METHOD};
 use super::octet;
 
-/// Bounds of a head.
+/// Limits of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// Bytes of the whole head, request line and empty line included.
@@ -20,7 +20,7 @@ pub struct HeadLimits {
     pub target: usize,
 }
 
-/// The version that a request line names.
+/// The HTTP version of the request line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadVersion {
     /// HTTP/1.0
@@ -29,29 +29,29 @@ pub enum HeadVersion {
     Http11,
 }
 
-/// What the reader of a connection needs to know about a head that may pass.
+/// The properties of a valid head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The version.
     pub version: HeadVersion,
-    /// Where the body ends.
+    /// The framing of the body.
     pub framing: Framing,
-    /// The caller waits for `100 Continue`. Never on HTTP/1.0 (RFC 9110 section 10.1.1), never
+    /// The client waits for `100 Continue`. Never on HTTP/1.0 (RFC 9110 section 10.1.1), never
     /// without a body.
     pub expects_continue: bool,
-    /// The caller wants the connection closed after the answer (RFC 9112 section 9.3).
+    /// The client wants the connection to be closed after the response (RFC 9112 section 9.3).
     pub close: bool,
     /// A WebSocket handshake: GET on HTTP/1.1 with one `Upgrade: websocket` named in `Connection`.
-    /// Any other upgrade is not honoured, and its fields are stripped as hop-by-hop ones.
+    /// Any other upgrade is ignored, and its fields are stripped as hop-by-hop fields.
     pub upgrade: bool,
-    /// Bytes of the one empty line that may precede the request line; 0 or 2.
+    /// Length of the empty line that may precede the request line; 0 or 2 bytes.
     pub leading: usize,
 }
 
-/// Finds the index just past the empty line that ends the head, in a buffer that grows. The first
-/// `already_searched` bytes hold no end. A line that ends in a bare line feed ends the search as
-/// well, and so does a second empty line before the request line: [`inspect`] then refuses what was
-/// found instead of waiting for an end that may never come.
+/// Finds the index after the empty line that ends the head, in a growing buffer. The first
+/// `already_searched` bytes are known not to contain the end. A bare line feed also ends the search, and so
+/// does a second empty line before the request line: [`inspect`] then rejects the head instead of waiting
+/// for an end that may never come.
 pub fn find_end(buffer: &[u8], already_searched: usize) -> Option<usize> {
     // Three bytes back: an empty line may have been cut in two by the last read.
     let mut from = already_searched.saturating_sub(3);
@@ -66,7 +66,7 @@ pub fn find_end(buffer: &[u8], already_searched: usize) -> Option<usize> {
     }
 }
 
-/// Says whether a buffer without an end is already beyond the limits.
+/// Whether an incomplete head already exceeds the limits.
 pub fn overflow(partial: &[u8], limits: &HeadLimits) -> Option<Malformed> {
     let first_line = octet::run_without_line_feed(partial);
     let other = MAX_METHOD + " HTTP/1.1\r\n ".len();
@@ -76,7 +76,7 @@ pub fn overflow(partial: &[u8], limits: &HeadLimits) -> Option<Malformed> {
     (partial.len() >= limits.bytes).then_some(Malformed::TooLarge)
 }
 
-/// Checks the head, from the first byte to the index that [`find_end`] gave.
+/// Checks the head, from the first byte to the index returned by [`find_end`].
 pub fn inspect(head: &[u8], limits: &HeadLimits) -> Result<Head, Malformed> {
     let (leading, mut rest) = match head.strip_prefix(b"\r\n") {
         Some(rest) => (2, rest),
@@ -165,9 +165,9 @@ impl RequestLine {
     }
 }
 
-/// Origin-form, or absolute-form of http and https (RFC 9112 section 3.2). The canonical form
-/// judges the rest; octets that a URI cannot hold are refused here, because parsers drop or repair
-/// them (a fragment, for one).
+/// Accepts the origin-form, and the absolute-form of http and https (RFC 9112 section 3.2). Bytes that are
+/// not valid in a URI are rejected here, because parsers drop or repair them (for example a fragment); the
+/// rest is checked by the canonical form.
 fn check_target(method: &[u8], target: &[u8]) -> Result<(), Malformed> {
     let known_form = match target {
         [b'/', ..] => true,
@@ -204,7 +204,7 @@ fn take_field<'a>(rest: &mut &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Malformed
     }
 }
 
-/// Takes what stands before the next CRLF. Horizontal tabs are the one control character inside.
+/// Takes the line up to the next CRLF. Horizontal tab is the only control character allowed in it.
 fn take_line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let mut length = 0;
     loop {

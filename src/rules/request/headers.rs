@@ -1,13 +1,13 @@
-//! Families of header names: compared folded, stripped before anything is set.
+//! Header names that are stripped from requests, compared in folded form.
 //!
 //! Names are folded to lower case with `-` for every separator, because upstreams behind CGI, WSGI
-//! or a servlet container read `X_Auth_Uid`, and some `x.auth.uid`, as `x-auth-uid`.
+//! or a servlet container treat `X_Auth_Uid`, and some `x.auth.uid`, as `x-auth-uid`.
 //!
-//! `Connection` can name a field away (RFC 9110 section 7.6.1). It cannot name away what counts:
-//! credentials are read from the request as it came; names that Guarita sets are stripped in any
-//! case and written last; `Host`, framing and other fields that concern everyone are refused as
-//! options by [`super::head::inspect`] and never stripped here; and the caller's `Connection` itself
-//! never goes on, so that the next hop cannot be told to drop what Guarita wrote.
+//! Options of `Connection` name fields to remove (RFC 9110 section 7.6.1). They cannot remove anything
+//! that matters: credentials are read from the request as received; headers that Guarita sets are always
+//! stripped and written last; `Host`, framing and other end-to-end fields are rejected as options by
+//! [`super::head::inspect`] and never stripped here; and the client's `Connection` itself is not
+//! forwarded, so that it cannot make the next hop drop what Guarita wrote.
 
 use std::collections::HashMap;
 
@@ -16,25 +16,25 @@ use http::{HeaderMap, HeaderName, header};
 use super::families::{FORWARDING, HOP_BY_HOP, IDENTITY, RESERVED, STANDARD};
 use super::octet;
 
-/// Longest name that is compared, in bytes; no family has a longer one.
+/// Longest name that is compared, in bytes; no stripped name is longer.
 const MAX_NAME: usize = 64;
 
-/// The names under which the upstream receives who is calling (`[identity_headers]`).
+/// The names of the identity headers sent to upstreams (`[identity_headers]`).
 #[derive(Clone, Debug)]
 pub struct IdentityHeaders {
-    /// The subject; `sub`.
+    /// The subject; default `sub`.
     pub subject: HeaderName,
-    /// Roles joined by commas; `app_roles`.
+    /// Roles joined by commas; default `app_roles`.
     pub roles: HeaderName,
-    /// The numeric id of the local user row; `x-auth-uid`.
+    /// The numeric id of the local user row; default `x-auth-uid`.
     pub user: HeaderName,
-    /// The session; `x-auth-sid`.
+    /// The session id; default `x-auth-sid`.
     pub session: HeaderName,
-    /// The source; `x-auth-source`.
+    /// The source of the credential; default `x-auth-source`.
     pub source: HeaderName,
-    /// The signed statement of all of it; `x-auth-assertion`.
+    /// The signed assertion; default `x-auth-assertion`.
     pub assertion: HeaderName,
-    /// What stands before the subject; nothing.
+    /// Prefix of the subject's value; default none.
     pub subject_prefix: &'static str,
 }
 
@@ -52,16 +52,16 @@ impl Default for IdentityHeaders {
     }
 }
 
-/// A set of identity headers that cannot be.
+/// An invalid set of identity headers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidIdentityHeaders {
-    /// Two names that upstreams may take for one.
-    #[error("the identity headers {0} and {1} are one name to some upstreams")]
+    /// Two names that are the same name to some upstreams.
+    #[error("the identity headers {0} and {1} are the same name to some upstreams")]
     Same(HeaderName, HeaderName),
-    /// A name with a meaning of its own.
+    /// A name with another meaning.
     #[error("{0} cannot be an identity header")]
     Reserved(HeaderName),
-    /// A name beyond 64 bytes.
+    /// A name longer than 64 bytes.
     #[error("the identity header {0} is longer than 64 bytes")]
     TooLong(HeaderName),
 }
@@ -72,7 +72,7 @@ impl IdentityHeaders {
         [&self.subject, &self.roles, &self.user, &self.session, &self.source, &self.assertion]
     }
 
-    /// Refuses names that fold to one another, and names with a meaning of their own.
+    /// Checks that the folded names differ and that none has another meaning.
     pub fn check(&self) -> Result<(), InvalidIdentityHeaders> {
         let names = self.names();
         for (position, name) in names.iter().enumerate() {
@@ -91,23 +91,23 @@ impl IdentityHeaders {
     }
 }
 
-/// What of a request is not stripped though it belongs to a family.
+/// Fields that are not stripped although they are in one of the lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// `Upgrade`, on a WebSocket handshake. `Connection` is stripped all the same: the proxy writes
-    /// `Connection: upgrade` anew.
+    /// `Upgrade`, on a WebSocket handshake. `Connection` is stripped nevertheless: the proxy writes its
+    /// own `Connection: upgrade`.
     pub upgrade: bool,
-    /// `Forwarded`, `X-Forwarded-*` and their like in their own spelling: the peer is a trusted
-    /// proxy. The proxy overwrites those that [`super::forwarded`] makes.
+    /// `Forwarded`, `X-Forwarded-*` and the like in their exact spelling, because the peer is a trusted
+    /// proxy. The proxy overwrites those that [`super::forwarded`] sets.
     pub forwarding: bool,
 }
 
-/// Sets of folded header names; one lookup decides.
+/// The folded names to strip; a single lookup decides.
 #[derive(Clone, Debug)]
 pub struct HeaderFamilies(Names);
 
 impl HeaderFamilies {
-    /// Builds the sets, at reload: the names given (a trailing `*` stands for any end), and those
+    /// Builds the sets, at reload: the given names (a trailing `*` matches any suffix) and those
     /// that are always stripped.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut built = Names::new();
@@ -127,8 +127,8 @@ impl HeaderFamilies {
         Self(built)
     }
 
-    /// What decides, for each field of `headers`, whether it is stripped: those of a family,
-    /// hop-by-hop ones, and those named in `Connection`, but for what is to be kept.
+    /// The filter for one request. It strips listed fields, hop-by-hop fields and those named in
+    /// `Connection`, except for those in `kept`.
     pub fn sieve<'a>(&'a self, headers: &'a HeaderMap, kept: Kept) -> Sieve<'a> {
         let has_options = options(headers).any(names_a_field);
         Sieve { families: self, headers, kept, has_options }
@@ -142,7 +142,7 @@ impl HeaderFamilies {
     }
 }
 
-/// Tells what of one request is stripped.
+/// Decides which fields of one request are stripped.
 #[derive(Clone, Copy, Debug)]
 pub struct Sieve<'a> {
     families: &'a HeaderFamilies,
@@ -164,7 +164,7 @@ impl Sieve<'_> {
     }
 }
 
-/// gRPC needs `te: trailers`; nothing else of `TE` concerns the upstream.
+/// gRPC needs `te: trailers`; no other value of `TE` is forwarded.
 fn wants_trailers(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::TE).iter();
     values.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"))
@@ -176,7 +176,7 @@ fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     fields.flat_map(|field| field.as_bytes().split(|octet| *octet == b',')).map(octet::trim)
 }
 
-/// The usual options name no field that a request would have beside them.
+/// Whether an option names a field; the usual options (`close`, `keep-alive`) do not.
 fn names_a_field(option: &[u8]) -> bool {
     !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close")
 }
@@ -185,7 +185,7 @@ fn is_option(headers: &HeaderMap, name: &HeaderName) -> bool {
     options(headers).any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
-/// Fields that an option cannot name away: routing and framing.
+/// Fields that an option of `Connection` cannot remove: routing and framing.
 fn is_for_everyone(name: &HeaderName, kept: Kept) -> bool {
     [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name)
         || (*name == header::UPGRADE && kept.upgrade)
@@ -197,8 +197,8 @@ const IN_HOP_BY_HOP: u8 = 2;
 const IN_FORWARDING: u8 = 4;
 const IN_STANDARD: u8 = 8;
 
-/// Folded names and beginnings of names, each with a bit for every family it is in. A mark for each
-/// length and beginning rules most names out before anything is folded or hashed.
+/// Folded names and prefixes, each with a bit for every list that it is in. A bit set per length and prefix
+/// excludes most names before anything is folded or hashed.
 #[derive(Clone, Debug)]
 struct Names {
     exact: HashMap<Box<[u8]>, u8>,
@@ -210,7 +210,7 @@ struct Names {
 #[derive(Clone, Debug)]
 struct Prefix {
     folded: Box<[u8]>,
-    /// The marks that a name may have which begins so.
+    /// The bits that a name with this prefix can have.
     marks: u64,
     family: u8,
 }
@@ -241,7 +241,7 @@ impl Names {
         *self.exact.entry(folded.into()).or_default() |= family;
     }
 
-    /// The families that the name is in.
+    /// The lists that the name is in.
     fn find(&self, name: &str) -> u8 {
         let name = name.as_bytes();
         let name = name.get(..MAX_NAME).unwrap_or(name);
@@ -300,12 +300,12 @@ fn folds_to(name: &str, folded: &str) -> bool {
         && name.bytes().zip(folded.bytes()).all(|(octet, other)| fold(octet) == other)
 }
 
-/// Whether the name is spelled as it folds: no separator but `-`.
+/// Whether the name equals its folded form: no separator but `-`.
 fn is_folded(name: &str) -> bool {
     name.bytes().all(|octet| octet == fold(octet))
 }
 
-/// One bit of 64 for the first and the third octet; different names may share one.
+/// One bit of 64 for the first and the third byte; different names may share one.
 fn mark(name: &[u8]) -> u64 {
     let octet = |position: usize| name.get(position).map_or(0, |octet| fold(*octet));
     1 << ((octet(0) ^ octet(2).rotate_left(3)) & 63)

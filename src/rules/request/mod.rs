@@ -1,12 +1,12 @@
-//! What a request says, read once and with one meaning.
+//! Parsing of requests: everything is read once and strictly.
 //!
-//! The way of an HTTP/1 request: [`head::inspect`] sees the raw head before any parser does;
-//! [`CanonicalRequest`] then fixes host and path; [`Candidates`] are read from the fields as they
-//! came; [`HeaderFamilies`] say what does not go on. An HTTP/2 request has [`head::inspect_fields`]
-//! in place of the first step.
+//! The steps of an HTTP/1 request: [`head::inspect`] checks the raw head before any other parser sees it;
+//! [`CanonicalRequest`] determines host and path; [`Candidates`] are read from the fields as received;
+//! [`HeaderFamilies`] decide which fields are not forwarded. For an HTTP/2 request,
+//! [`head::inspect_fields`] replaces the first step.
 //!
-//! To refuse one more thing: add a variant to [`Malformed`] (it breaks the message) or [`Ambiguity`]
-//! (it has two meanings), the line that finds it, and a row in the tests.
+//! To reject one more thing, add a variant to [`Malformed`] (the message is broken) or [`Ambiguity`] (it
+//! has more than one meaning), the check for it, and a row in the tests.
 
 mod authority;
 mod families;

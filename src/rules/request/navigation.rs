@@ -1,8 +1,8 @@
-//! Whether a request is a person looking at a page.
+//! Whether a request is a browser's navigation to a page.
 
 use http::{HeaderMap, Method, header};
 
-/// A GET or HEAD that takes HTML: what a browser sends for a page, and a script does not.
+/// Whether the request is a GET or HEAD that accepts HTML, as browsers send for a page and scripts do not.
 pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
         && headers.get_all(header::ACCEPT).iter().any(|field| takes_html(field.as_bytes()))

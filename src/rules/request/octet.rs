@@ -1,4 +1,4 @@
-//! Octets, by what HTTP and URIs let them be.
+//! Classes of bytes in HTTP and URIs.
 
 const ONES: u64 = u64::from_le_bytes([1; 8]);
 const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
@@ -39,7 +39,7 @@ pub(super) fn is_token(octet: u8) -> bool {
     TOKEN.get(usize::from(octet)).copied().unwrap_or(false)
 }
 
-/// Whether the octets are a token: one `tchar` or more.
+/// Whether the bytes are a token: one or more `tchar`.
 pub(super) fn are_token(octets: &[u8]) -> bool {
     !octets.is_empty() && octets.iter().all(|octet| is_token(*octet))
 }
@@ -59,7 +59,7 @@ pub(super) const fn hexadecimal(digit: u8) -> Option<u8> {
     }
 }
 
-/// Optional white space (RFC 9110 section 5.6.3) taken off both ends.
+/// Trims optional white space (RFC 9110 section 5.6.3).
 pub(super) const fn trim(mut octets: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = octets {
         octets = rest;
@@ -70,13 +70,13 @@ pub(super) const fn trim(mut octets: &[u8]) -> &[u8] {
     octets
 }
 
-/// How many octets come before the first control character (below 0x20, or 0x7f). Eight at a time:
-/// every octet of every head passes here.
+/// Number of bytes before the first control character (below 0x20, or 0x7f). Eight bytes at a time, because
+/// every byte of every request head is checked.
 pub(super) fn run_without_controls(octets: &[u8]) -> usize {
     run(octets, controls, |octet| octet.is_ascii_control())
 }
 
-/// How many octets come before the first line feed.
+/// Number of bytes before the first line feed.
 pub(super) fn run_without_line_feed(octets: &[u8]) -> usize {
     run(octets, |word| zeros(word ^ (ONES * 0x0a)), |octet| octet == b'\n')
 }
@@ -93,13 +93,13 @@ fn run(octets: &[u8], in_word: impl Fn(u64) -> u64, is_hit: impl Fn(u8) -> bool)
     words.len() * 8 + tail
 }
 
-/// Sets the high bit of octets that are zero. Only the lowest hit is exact: a borrow may run on
-/// behind it.
+/// Sets the high bit of bytes that are zero. Only the lowest hit is exact, because a borrow may affect those
+/// after it.
 const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGH
 }
 
-/// Sets the high bit of octets below 0x20 or equal to 0x7f. Only the lowest hit is exact.
+/// Sets the high bit of bytes below 0x20 or equal to 0x7f. Only the lowest hit is exact.
 const fn controls(word: u64) -> u64 {
     let below = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
     below | zeros(word ^ (ONES * 0x7f))

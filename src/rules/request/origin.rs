@@ -1,29 +1,29 @@
-//! Which site a browser's request comes from (Fetch Metadata, RFC 6454).
+//! The site that a browser's request comes from (Fetch Metadata, RFC 6454).
 
 use http::{HeaderMap, HeaderName, Method, header};
 
-/// Fetch Metadata: how the page that made the request stands to its target.
+/// Fetch Metadata: the relation between the page that made the request and its target.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Where a request comes from, as far as the browser says.
+/// Where a request comes from, as stated by the browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
-    /// From our own pages or from the person: nothing the browser says is against it.
+    /// From Guarita's own pages or directly from the user: nothing that the browser states contradicts it.
     Own,
-    /// From somebody else's page, or from what hides where it comes from.
+    /// From a page of another site, or of unknown origin.
     Foreign,
-    /// Nothing is said: no browser of today.
+    /// Nothing is stated: not a current browser.
     Unsaid,
 }
 
-/// What a request may call its own origin.
+/// The origins that are accepted as own origins.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnOrigins<'a> {
     /// `public_url`.
     pub public: &'a str,
-    /// The scheme that the caller used.
+    /// The scheme that the client used.
     pub scheme: &'a str,
-    /// The canonical authority that the caller asked for.
+    /// The canonical authority that the client requested.
     pub authority: &'a str,
 }
 
@@ -35,9 +35,9 @@ impl OwnOrigins<'_> {
 }
 
 impl Provenance {
-    /// Reads `Sec-Fetch-Site` and `Origin`; each that is there must be for us. A page of a sibling
-    /// domain (`same-site`) is somebody else's. The origin `null` is what a page without a referrer
-    /// sends, and what a hidden one does: alone it is nobody's, beside `same-origin` it says nothing.
+    /// Evaluates `Sec-Fetch-Site` and `Origin`; each that is present must be an own origin. A page of a
+    /// sibling domain (`same-site`) is another site. The origin `null` is sent by pages without a referrer
+    /// and by opaque origins: alone it is another site, together with `same-origin` it is ignored.
     pub fn read(headers: &HeaderMap, own: &OwnOrigins<'_>) -> Self {
         let mut said = Self::Unsaid;
         let mut same_origin = false;
@@ -59,7 +59,7 @@ impl Provenance {
     }
 }
 
-/// Whether a method may change nothing (RFC 9110 section 9.2.1).
+/// Whether a method is safe (RFC 9110 section 9.2.1).
 pub fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }

@@ -1,11 +1,10 @@
-//! The one spelling of a path (RFC 3986 section 6.2.2), and the refusal of those with no one
-//! meaning.
+//! The canonical form of a path (RFC 3986 section 6.2.2), and the rejection of ambiguous paths.
 //!
-//! Decoded once: unreserved characters. Encoded: `"`, `<`, `>`, `[`, `]`, `^`, backtick, `{`, `|`
-//! and `}`, which stand raw in no path but are sent by callers. All else stays as it was sent, with
-//! hexadecimal digits in upper case. Refused: whatever one upstream reads as another path than the
-//! next does. That includes `;` raw and encoded (some cut path parameters off, some do not) and
-//! empty segments (some merge slashes, some do not).
+//! Unreserved characters are decoded once. `"`, `<`, `>`, `[`, `]`, `^`, backtick, `{`, `|` and `}`, which
+//! are not allowed raw in a path but are sent by clients, are encoded. Everything else is kept as sent,
+//! with hexadecimal digits in upper case. Paths that upstreams interpret differently are rejected. That
+//! includes `;`, raw and encoded (some strip path parameters, some do not), and empty segments (some merge
+//! slashes, some do not).
 
 use std::borrow::Cow;
 
@@ -14,7 +13,7 @@ use super::octet;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// Stays as it is.
+    /// Kept unchanged.
     Plain,
     Slash,
     Percent,
@@ -50,8 +49,8 @@ fn class(octet: u8) -> Class {
     CLASSES.get(usize::from(octet)).copied().unwrap_or(Class::Refused)
 }
 
-/// The canonical form of a path that starts with a slash and ends before any `?`. Borrowed where
-/// it was canonical already.
+/// The canonical form of a path, from its leading slash to before any `?`. Borrowed if it already is
+/// canonical.
 pub(crate) fn canonical_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Ambiguity> {
     let segments = path.strip_prefix(b"/").ok_or(Ambiguity::Target)?;
     let mut start = 0;
@@ -70,7 +69,7 @@ pub(crate) fn canonical_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Ambiguity> {
     Ok(Cow::Borrowed(path))
 }
 
-/// Checks a query: kept as it was sent, so only what a URI can hold may stand in it.
+/// Checks a query. It is kept as sent, so it must contain only characters that are valid in a URI.
 pub(crate) fn check_query(query: &[u8]) -> Result<(), Ambiguity> {
     let fits = |octet: &u8| octet.is_ascii_graphic() && !matches!(octet, b'#' | b'"' | b'<' | b'>');
     match query.iter().find(|octet| !fits(octet)) {
@@ -122,7 +121,7 @@ fn rewrite(path: &[u8]) -> Result<Vec<u8>, Ambiguity> {
     Ok(written)
 }
 
-/// Reads the two digits behind a percent sign and refuses what must not be hidden there.
+/// Decodes the two digits after a percent sign and rejects characters that must not be encoded.
 fn decode(octets: &mut impl Iterator<Item = u8>) -> Result<u8, Ambiguity> {
     let mut digit =
         || octets.next().and_then(octet::hexadecimal).ok_or(Ambiguity::MalformedPercent);
@@ -142,7 +141,7 @@ fn encode(octet: u8, written: &mut Vec<u8>) {
     written.extend([b'%', digit(octet >> 4), digit(octet)]);
 }
 
-/// Encoded octets are UTF-8 in its shortest form, or no two upstreams agree on what they are.
+/// Checks that encoded bytes are UTF-8 in its shortest form; otherwise upstreams disagree on their meaning.
 fn check_text(decoded: &[u8]) -> Result<(), Ambiguity> {
     let text = str::from_utf8(decoded).map_err(|_| Ambiguity::NotUtf8)?;
     if text.chars().any(char::is_control) { Err(Ambiguity::Control) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! The cookies in which the libraries of Supabase keep a session: `sb-access-token` (a token),
+//! The session cookies of the Supabase libraries: `sb-access-token` (a token),
 //! `sb-<project>-auth-token` (JSON, plain or as `base64-`, whole or in chunks `.0`, `.1`, …) and
 //! `supabase-auth-token` (a JSON list).
 
@@ -12,29 +12,29 @@ use crate::model::Secret;
 
 /// The token itself.
 const TOKEN: &str = "sb-access-token";
-/// What came before `sb-<project>-auth-token`.
+/// The predecessor of `sb-<project>-auth-token`.
 const LIST: &str = "supabase-auth-token";
-/// How a value begins whose rest is base64url.
+/// Prefix of a base64url value.
 const BASE64: &str = "base64-";
-/// Most chunks of one cookie.
+/// Maximum number of chunks of a cookie.
 const MAX_CHUNKS: usize = 16;
-/// Longest value, in bytes.
+/// Maximum length of a value, in bytes.
 const MAX_BYTES: usize = 64 << 10;
 
-/// The names of such cookies; none where no provider has any.
+/// The names of these cookies; empty if no provider has one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProviderCookies(Vec<Box<str>>);
 
-/// What was brought under those names.
+/// The value of a provider's cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FoundCookie {
-    /// An access token, unproven.
+    /// An access token, not verified.
     Token(Secret),
-    /// Something that has no single meaning.
+    /// An ambiguous value.
     Unusable,
 }
 
-/// What a library keeps.
+/// The JSON that a library stores.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Kept {
@@ -43,12 +43,12 @@ enum Kept {
 }
 
 impl ProviderCookies {
-    /// Cookies of these names, beside the two whose names say nothing of the project.
+    /// Cookies of these names, and the two names that do not depend on the project.
     pub fn new(names: Vec<Box<str>>) -> Self {
         Self(names)
     }
 
-    /// The first that is there. A value that does not decode counts as absent.
+    /// The first that is present. A value that cannot be decoded is treated as absent.
     pub fn read(&self, headers: &HeaderMap) -> Option<FoundCookie> {
         if self.0.is_empty() {
             return None;
@@ -81,7 +81,7 @@ fn read_kept(headers: &HeaderMap, name: &str) -> Option<FoundCookie> {
 
 struct Ambiguous;
 
-/// The chunks, joined; they end where one is missing.
+/// The chunks up to the first that is missing, joined.
 fn read_chunks(headers: &HeaderMap, name: &str) -> Result<Option<String>, Ambiguous> {
     let mut joined = None;
     for number in 0..MAX_CHUNKS {

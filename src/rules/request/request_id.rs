@@ -1,21 +1,21 @@
-//! `x-request-id`: the caller's if well formed, else a fresh one.
+//! `x-request-id`: the client's if it is well formed, else a new one.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header's name.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest request id taken from a caller, in bytes.
+/// Longest request id accepted from a client, in bytes.
 pub const MAX_LENGTH: usize = 128;
 
-/// Whether a caller's request id may be taken over: 1 to 128 bytes of `A-Z a-z 0-9 - _ .`.
+/// Whether a client's request id is accepted: 1 to 128 bytes of `A-Z a-z 0-9 - _ .`.
 pub fn is_well_formed(value: &[u8]) -> bool {
     let fits = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
     (1..=MAX_LENGTH).contains(&value.len()) && value.iter().all(fits)
 }
 
-/// The caller's request id: there is one field, and it is well formed. Read it before the families
-/// are stripped, and write it or a fresh one after.
+/// The client's request id, if there is exactly one field and it is well formed. Read it before headers
+/// are stripped, and write it or a new one afterwards.
 pub fn find(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut fields = headers.get_all(HEADER).iter();
     let field = fields.next()?;

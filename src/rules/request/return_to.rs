@@ -1,11 +1,11 @@
-//! Where a person goes after signing in: a path of this origin, or nowhere.
+//! Where a user is redirected after signing in: always a path of this origin.
 
 use std::fmt::Write as _;
 
 use super::canonical_path;
 use super::path::check_query;
 
-/// Longest target, in bytes.
+/// Maximum length of the target, in bytes.
 const MAX_LENGTH: usize = 2048;
 
 /// A path of this origin with its query, in canonical form.
@@ -13,9 +13,9 @@ const MAX_LENGTH: usize = 2048;
 pub struct ReturnTo(Box<str>);
 
 impl ReturnTo {
-    /// Reads what a form or a query brought; `None` for anything that is not one path here. What a
-    /// gateway would refuse as ambiguous is no target either: schemes, hosts, `//`, backslashes, dot
-    /// segments and controls, raw or encoded.
+    /// Parses the value of a form or query; [`None`] for anything that is not a path of this origin. Whatever
+    /// the gateway rejects as ambiguous is not accepted: schemes, hosts, `//`, backslashes, dot segments and
+    /// control characters, raw or encoded.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_LENGTH || !text.starts_with('/') {
             return None;
@@ -34,12 +34,12 @@ impl ReturnTo {
         Some(Self(format!("{path}?{query}").into()))
     }
 
-    /// Ready for `Location`.
+    /// The value of `Location`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As the value of a query parameter.
+    /// Percent-encoded, as the value of a query parameter.
     pub fn encoded(&self) -> String {
         let mut text = String::with_capacity(self.0.len() + 16);
         for byte in self.0.bytes() {

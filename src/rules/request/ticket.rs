@@ -1,36 +1,36 @@
-//! The ticket in the query of a WebSocket handshake: a browser's script can set no header there (RFC 6455
-//! section 4.1), so what it proves itself by stands in the target, once and for seconds.
+//! The ticket in the query of a WebSocket handshake. Scripts in browsers cannot set headers of a handshake
+//! (RFC 6455 section 4.1), so they authenticate with a ticket that is valid once and for seconds.
 
 use super::CanonicalRequest;
 use crate::model::Secret;
 
-/// The name of the query's parameter; compared exactly, as it is written.
+/// The name of the query parameter; compared exactly, without decoding.
 const NAME: &str = "ticket";
 
-/// What a handshake brings in its query.
+/// The ticket parameter of a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BroughtTicket {
-    /// None, or an empty one.
+    /// No ticket, or an empty one.
     Nothing,
-    /// One.
+    /// One ticket.
     One(Secret),
-    /// Several: no single meaning.
+    /// Several tickets: ambiguous.
     Several,
 }
 
-/// A ticket and what it must be for.
+/// A ticket, and the host and path that it must be valid for.
 #[derive(Clone, Copy, Debug)]
 pub struct PresentedTicket<'a> {
     /// The ticket.
     pub secret: &'a Secret,
-    /// The canonical host that is asked for.
+    /// The canonical host of the request.
     pub host: &'a str,
-    /// The canonical path.
+    /// The canonical path of the request.
     pub path: &'a str,
 }
 
 impl CanonicalRequest {
-    /// Takes the ticket out of the query; all else in it stays byte for byte.
+    /// Removes the ticket from the query; the rest is kept byte for byte.
     pub fn take_ticket(&mut self) -> BroughtTicket {
         let Some(query) = self.query() else { return BroughtTicket::Nothing };
         let parts = || query.split('&');
@@ -49,7 +49,7 @@ impl CanonicalRequest {
     }
 }
 
-/// What a part of a query gives the parameter; `None` where it is another.
+/// The value of the ticket parameter; [`None`] if the part is another parameter.
 fn value(part: &str) -> Option<&str> {
     let (name, value) = part.split_once('=').unwrap_or((part, ""));
     (name == NAME).then_some(value)

@@ -1,4 +1,4 @@
-//! Which route a canonical request belongs to, and what the route demands.
+//! Routing: which route a canonical request matches, and the policy of the route.
 
 pub mod pattern;
 pub mod policy;

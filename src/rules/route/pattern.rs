@@ -1,18 +1,18 @@
-//! What a route's `hosts` and `path` may say.
+//! The patterns of a route's `hosts` and `path`.
 
 use std::fmt;
 
 use crate::rules::request::{Authority, Host, canonical_path};
 
-/// Longest path pattern, in bytes.
+/// Maximum length of a path pattern, in bytes.
 pub const MAX_PATTERN: usize = 1024;
-/// Most segments of a path pattern.
+/// Maximum number of segments of a path pattern.
 pub const MAX_SEGMENTS: usize = 32;
 
-/// A host to match: one name or address, or `*.` and a name.
+/// A host pattern: a name or address, or `*.` and a name.
 ///
-/// As in certificates (RFC 6125 section 6.4.3) the star stands for exactly one label, the leftmost:
-/// `*.example.test` takes `api.example.test`, neither `example.test` nor `a.api.example.test`.
+/// As in certificates (RFC 6125 section 6.4.3) the star matches exactly one label, the leftmost:
+/// `*.example.test` matches `api.example.test`, but neither `example.test` nor `a.api.example.test`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostPattern {
     /// Canonical; without `*.`.
@@ -28,23 +28,23 @@ impl HostPattern {
             None => (text, false),
         };
         let authority = Authority::parse(name.as_bytes()).ok_or(InvalidPattern(
-            "a host is a DNS name in ASCII, an IP address ([…] for IPv6), or `*.` and a name",
+            "a host must be a DNS name in ASCII, an IP address ([…] for IPv6), or `*.` and a name",
         ))?;
         if name.contains(':') && !name.ends_with(']') {
-            return Err(InvalidPattern("a host is matched without its port"));
+            return Err(InvalidPattern("a host must not have a port"));
         }
         if wildcard && matches!(authority.host, Host::Address(_)) {
-            return Err(InvalidPattern("`*.` goes before a name, not before an address"));
+            return Err(InvalidPattern("`*.` must be followed by a name, not by an address"));
         }
         Ok(Self { name: authority.host.to_string().into(), wildcard })
     }
 
-    /// The name behind the star, or `None` where there is no star.
+    /// The name after the star; [`None`] if there is no star.
     pub(super) fn wildcard_suffix(&self) -> Option<&str> {
         self.wildcard.then_some(&*self.name)
     }
 
-    /// The host itself, or the name behind the star.
+    /// The host itself, or the name after the star.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -57,12 +57,12 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// A path to match: literal segments, `{name}` for one whole segment that is not empty, `{*rest}`
+/// A path pattern: literal segments, `{name}` for one whole segment that is not empty, `{*rest}`
 /// at the end for everything below.
 ///
-/// `/orders/{*rest}` takes `/orders` and `/orders/` too: a policy that covers what is below also
-/// covers the thing itself, so that no unprotected twin exists. Elsewhere `/a` and `/a/` are two
-/// paths. Case counts.
+/// `/orders/{*rest}` also matches `/orders` and `/orders/`: a policy for everything below a path also covers
+/// the path itself, so that it is not left unprotected. Otherwise `/a` and `/a/` are different paths. Paths
+/// are case-sensitive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PathPattern {
     text: Box<str>,
@@ -72,7 +72,7 @@ pub struct PathPattern {
 /// One segment of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Segment {
-    /// Matches what reads the same, see [`fold`].
+    /// Matches a segment with the same folded form, see [`fold`].
     Literal(Box<str>),
     /// `{name}`
     One,
@@ -81,14 +81,14 @@ pub(super) enum Segment {
 }
 
 impl PathPattern {
-    /// Parses `/a/{name}/b` or `/a/{*rest}`. Literal segments are written in the canonical form
-    /// that requests are brought into.
+    /// Parses `/a/{name}/b` or `/a/{*rest}`. Literal segments must be in the canonical form of requests.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
         if text.len() > MAX_PATTERN {
-            return Err(InvalidPattern("a path pattern is at most 1024 bytes long"));
+            return Err(InvalidPattern("a path pattern must have at most 1024 bytes"));
         }
-        let path =
-            text.strip_prefix('/').ok_or(InvalidPattern("a path pattern starts with a slash"))?;
+        let path = text
+            .strip_prefix('/')
+            .ok_or(InvalidPattern("a path pattern must start with a slash"))?;
         let mut segments = Vec::new();
         let mut names = Vec::new();
         let mut written = path.split('/').peekable();
@@ -97,7 +97,7 @@ impl PathPattern {
             segments.push(parse_segment(segment, last, &mut names)?);
         }
         if segments.len() > MAX_SEGMENTS {
-            return Err(InvalidPattern("a path pattern has at most 32 segments"));
+            return Err(InvalidPattern("a path pattern must have at most 32 segments"));
         }
         Ok(Self { text: text.into(), segments: segments.into() })
     }
@@ -126,13 +126,13 @@ fn parse_segment<'a>(
     };
     let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     if name.is_empty() || !name.chars().all(fits) {
-        return Err(InvalidPattern("a name in braces is letters, digits and `_`"));
+        return Err(InvalidPattern("a name in braces must be letters, digits and `_`"));
     }
     if parsed == Segment::Rest && !last {
-        return Err(InvalidPattern("`{*rest}` is the last segment"));
+        return Err(InvalidPattern("`{*rest}` must be the last segment"));
     }
     if names.contains(&name) {
-        return Err(InvalidPattern("a name stands twice in the pattern"));
+        return Err(InvalidPattern("a name occurs twice in the pattern"));
     }
     names.push(name);
     Ok(parsed)
@@ -140,24 +140,23 @@ fn parse_segment<'a>(
 
 fn parse_literal(segment: &str, last: bool) -> Result<Segment, InvalidPattern> {
     if segment.contains(['{', '}']) {
-        return Err(InvalidPattern("braces take a whole segment"));
+        return Err(InvalidPattern("braces must enclose a whole segment"));
     }
     if segment.contains(['?', '#']) {
-        return Err(InvalidPattern("a path pattern has no query and no fragment"));
+        return Err(InvalidPattern("a path pattern must not have a query or fragment"));
     }
     if segment.contains('*') {
-        return Err(InvalidPattern("a wildcard is written `{name}` or `{*rest}`"));
+        return Err(InvalidPattern("a wildcard must be written `{name}` or `{*rest}`"));
     }
     if segment.is_empty() && !last {
-        return Err(InvalidPattern("a path pattern has no empty segments"));
+        return Err(InvalidPattern("a path pattern must not have empty segments"));
     }
     let path = format!("/{segment}");
-    let canonical = canonical_path(path.as_bytes()).map_err(|_| {
-        InvalidPattern("requests with this path are refused: it has no single meaning")
-    })?;
+    let canonical = canonical_path(path.as_bytes())
+        .map_err(|_| InvalidPattern("requests with this path are rejected as ambiguous"))?;
     if *canonical != *path.as_bytes() {
         return Err(InvalidPattern(
-            "not in canonical form: letters and digits stand unencoded, hexadecimal digits in upper case",
+            "not in canonical form: letters and digits must not be encoded, hexadecimal digits must be upper case",
         ));
     }
     let mut buffer = [0; MAX_PATTERN];
@@ -166,13 +165,12 @@ fn parse_literal(segment: &str, last: bool) -> Result<Segment, InvalidPattern> {
         .ok_or(InvalidPattern("a segment is too long"))
 }
 
-/// Brings a canonical segment into the form in which literals are compared: `%40` reads `@`.
+/// Folds a canonical segment into the form in which literals are compared: `%40` becomes `@`.
 ///
-/// The canonical form leaves encoded what RFC 3986 section 2.2 reserves, because decoding it may
-/// change what is meant. Nearly every upstream decodes it all the same; were `/%40admin` not to
-/// match the route `/@admin`, it would fall to a wider one. The request is forwarded as it is: this
-/// is a comparison only. `None` where the result does not fit the buffer, which is longer than any
-/// literal.
+/// The canonical form keeps characters encoded that RFC 3986 section 2.2 reserves, because decoding may
+/// change the meaning. Nearly every upstream decodes them nevertheless; if `/%40admin` did not match the
+/// route `/@admin`, a less specific route would match. The request is forwarded unchanged: this is for
+/// comparison only. [`None`] if the result does not fit the buffer, which is longer than any literal.
 pub(super) fn fold<'a>(segment: &'a str, buffer: &'a mut [u8; MAX_PATTERN]) -> Option<&'a str> {
     if !segment.contains('%') {
         return Some(segment);
@@ -199,7 +197,7 @@ pub(super) fn fold<'a>(segment: &'a str, buffer: &'a mut [u8; MAX_PATTERN]) -> O
     str::from_utf8(buffer.get(..length)?).ok()
 }
 
-/// The reserved characters that a segment may have raw as well.
+/// The reserved characters that a segment may also contain unencoded.
 const fn decode_reserved(digits: [u8; 2]) -> Option<u8> {
     Some(match &digits {
         b"21" => b'!',
@@ -218,7 +216,7 @@ const fn decode_reserved(digits: [u8; 2]) -> Option<u8> {
     })
 }
 
-/// A pattern that cannot be.
+/// An invalid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidPattern(pub &'static str);

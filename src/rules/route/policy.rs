@@ -1,46 +1,46 @@
-//! What a route demands of a caller.
+//! The access policy of a route.
 
 use std::time::Duration;
 
 use crate::model::{Role, Scope, Source};
 
-/// The demands of one route. All that are set must hold.
+/// The access policy of a route. All conditions that are set must be met.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// Nobody is asked who they are.
+    /// No credential is required.
     pub public: bool,
-    /// Any of these roles; empty demands none.
+    /// Any of these roles; empty for no condition.
     pub roles: Vec<Role>,
-    /// Any of these scopes; empty demands none.
+    /// Any of these scopes; empty for no condition.
     pub scopes: Vec<Scope>,
-    /// Any of these subject CNs in a verified client certificate; empty demands none.
+    /// Any of these subject common names of a verified client certificate; empty for no condition.
     pub client_cns: Vec<Box<str>>,
-    /// Any of these sources of the credential; empty takes all.
+    /// Any of these sources of the credential; empty for no condition.
     pub sources: Vec<Source>,
-    /// A second factor, proven when the session began.
+    /// A second factor in the session.
     pub second_factor: bool,
-    /// How a request under a session cookie shows that it was meant.
+    /// CSRF protection of requests with a session cookie.
     pub protection: Protection,
-    /// How long a caller of whom nothing can be asked is taken for who it was last known to be, from when the feed of
-    /// changes fell silent beyond its bound; 1 s to 1 h. `None` refuses it.
+    /// How long the last known state of a session or key is used while the database is unavailable, counted from when
+    /// the change feed exceeded its maximum lag; 1 s to 1 h. [`None`] rejects such requests.
     pub on_unknown: Option<Duration>,
 }
 
-/// How a request under a session cookie, with a method that may change something, shows that it was
-/// meant by the person. None comes from another site.
+/// CSRF protection of requests with a session cookie and a method that may change something. Requests
+/// from another site are always rejected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protection {
-    /// By the anti-forgery token.
+    /// The CSRF token is required.
     #[default]
     Token,
-    /// By the browser's word that it comes from a page of ours; by the token where the browser says
-    /// nothing.
+    /// The browser must state that the request comes from an own page; if it states nothing, the CSRF token
+    /// is required.
     Origin,
 }
 
 impl Policy {
-    /// Whether nobody passes without a credential that counts: everywhere but on public routes that
-    /// demand nothing a credential would have to prove. The default demands one.
+    /// Whether a valid credential is required: always, except on public routes without conditions on the
+    /// credential. Required by default.
     pub const fn demands_credential(&self) -> bool {
         let free = self.roles.is_empty() && self.scopes.is_empty() && self.sources.is_empty();
         !self.public || self.second_factor || !free

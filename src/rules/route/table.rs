@@ -1,11 +1,11 @@
 //! The route table: longest match, default deny.
 //!
 //! **Host first**: the routes of the exact host, then those of a wildcard, then those without
-//! hosts. Where one of them has no match for the path, the next is asked.
-//! **Then the path**: more literal segments win; at equal number the first difference decides,
-//! where a literal beats `{name}` and `{name}` beats `{*rest}`.
-//! **Then the method**: the routes with the winning path decide alone. A method they do not take is
-//! refused, it never falls through to a wider path with another policy.
+//! hosts. If no path of one of them matches, the next is tried.
+//! **Then the path**: more literal segments win; at equal numbers the first difference decides,
+//! where a literal takes precedence over `{name}`, and `{name}` over `{*rest}`.
+//! **Then the method**: only the routes with the winning path are considered. If none of them allows the
+//! method, the request is rejected; it never falls through to a less specific path with another policy.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use http::Method;
 use super::trie::{Leaf, Trie};
 use super::{HostPattern, PathPattern};
 
-/// Where a route applies.
+/// What a route matches.
 #[derive(Clone, Debug)]
 pub struct Matcher {
     /// Empty means every host.
@@ -25,30 +25,30 @@ pub struct Matcher {
     pub methods: Vec<Method>,
 }
 
-/// What the table found.
+/// The result of a lookup.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a, T> {
     /// The route.
     Route(&'a T),
-    /// The path is known, the method is not among its routes'; the `Allow` value.
+    /// The path matches, but not the method; with the value of `Allow`.
     OtherMethods(&'a http::HeaderValue),
-    /// No route.
+    /// No route matches.
     Nothing,
 }
 
-/// Two routes of equal rank (their positions in the list given to `build`): the same host, paths
-/// that match alike, and a method in common.
+/// Two routes of equal precedence, by their positions in the list given to `build`: the same host, equivalent
+/// paths, and a method in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlap {
-    /// The earlier.
+    /// The earlier route.
     pub first: usize,
-    /// The later.
+    /// The later route.
     pub second: usize,
 }
 
-/// Routes by host, path and method. A lookup costs a few hashes, whatever the number of routes, and
-/// allocates nothing. The hashes are keyed, and only an operator adds entries: no caller can make
-/// them collide.
+/// Routes by host, path and method. A lookup takes a few hashes, independently of the number of routes, and
+/// does not allocate. The hashes are keyed, and only the operator adds entries, so clients cannot cause
+/// collisions.
 #[derive(Debug)]
 pub struct Table<T> {
     routes: Vec<T>,
@@ -58,7 +58,7 @@ pub struct Table<T> {
 }
 
 impl<T> Table<T> {
-    /// Builds the table; routes of equal rank that overlap are refused.
+    /// Builds the table; overlapping routes of equal precedence are rejected.
     pub fn build(routes: Vec<(Matcher, T)>) -> Result<Self, Vec<Overlap>> {
         let mut table = Self {
             routes: Vec::with_capacity(routes.len()),
@@ -90,7 +90,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// All targets.
+    /// Iterates over all routes.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.routes.iter()
     }
@@ -104,7 +104,7 @@ impl<T> Table<T> {
         exact().or_else(wildcard).or_else(|| self.any.find(path))
     }
 
-    /// Puts one route in and returns the routes it overlaps with.
+    /// Inserts a route and returns the routes that it overlaps with.
     fn insert(&mut self, position: usize, matcher: &Matcher) -> Vec<usize> {
         let mut overlaps = Vec::new();
         let mut into = |trie: &mut Trie| {

@@ -1,4 +1,4 @@
-//! Path patterns by segment.
+//! A trie of path patterns by segment.
 
 use std::collections::HashMap;
 
@@ -20,11 +20,11 @@ struct Node {
     end: Option<Leaf>,
     /// `{*rest}` ends here.
     rest: Option<Leaf>,
-    /// Most literals on any way from here down.
+    /// Maximum number of literals on any path below this node.
     below: usize,
 }
 
-/// The best match so far, and how many literals it has.
+/// The best match so far, and its number of literals.
 #[derive(Clone, Copy, Default)]
 struct Best<'a> {
     leaf: Option<&'a Leaf>,
@@ -32,7 +32,7 @@ struct Best<'a> {
 }
 
 impl Trie {
-    /// Puts a route in; returns the routes with the same pattern and a method in common.
+    /// Inserts a route; returns the routes with the same pattern and a method in common.
     pub(super) fn insert(
         &mut self,
         segments: &[Segment],
@@ -65,9 +65,8 @@ impl Trie {
 }
 
 impl Node {
-    /// Visits every way that matches, the one that wins at equal number of literals first. Ways
-    /// that cannot have more literals than the best are left out. No deeper than the longest
-    /// pattern.
+    /// Visits all matching paths, in the order of precedence at equal numbers of literals. Paths that cannot
+    /// have more literals than the best match are skipped. The depth is at most that of the longest pattern.
     fn search<'a>(&'a self, remaining: Option<&str>, literals: usize, best: &mut Best<'a>) {
         if best.leaf.is_some() && literals + self.below <= best.literals {
             return;
@@ -114,7 +113,7 @@ impl<'a> Best<'a> {
 /// The routes of one pattern, by method.
 #[derive(Debug)]
 pub(super) struct Leaf {
-    /// The route that takes every method; there is then no other.
+    /// The route for every method; then there is no other.
     every: Option<usize>,
     methods: Vec<(Method, usize)>,
     allow: HeaderValue,
@@ -143,7 +142,7 @@ impl Leaf {
         overlaps
     }
 
-    /// The route for the method. HEAD is taken where GET is, unless a route names HEAD itself (RFC
+    /// The route for the method. A route for GET also matches HEAD, unless another route names HEAD (RFC
     /// 9110 section 9.3.2).
     pub(super) fn find(&self, method: &Method) -> Option<usize> {
         let named = |method: &Method| {

@@ -1,4 +1,4 @@
-//! Algorithms of signatures: those that we sign with, and those that others may sign with too.
+//! Signature algorithms: those that Guarita signs with, and those that are accepted from providers.
 
 use jsonwebtoken::Algorithm as Jose;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! Named API keys as artefacts: `gua_` and a secret of 256 bits. The service holds the key, the store
-//! only its SHA-256 and what is shown of it.
+//! The format of named API keys: `gua_` and a secret of 256 bits. The service holds the key; the database
+//! has only its SHA-256 and the prefix that is displayed.
 
 use aws_lc_rs::digest::{SHA256, digest as hash};
 use base64::Engine as _;

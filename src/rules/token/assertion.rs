@@ -1,8 +1,8 @@
-//! Assertions: short signed statements to one upstream about who is calling.
+//! Assertions: short-lived JWTs that assert the caller's identity to one upstream.
 //!
-//! An assertion is no credential, and three things keep it from passing for an access token, each by
-//! itself: its keys sign nothing else and are in no [`Keyring`]; its `typ` is its own (RFC 8725 section
-//! 3.11); and its audience is an upstream.
+//! An assertion is not a credential. Three independent measures prevent that it is accepted as an access
+//! token: its keys sign nothing else and are in no [`Keyring`]; it has its own `typ` (RFC 8725 section 3.11);
+//! and its audience is an upstream.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! What a browser holds: the cookie of its session, and the token that proves that a request was
-//! meant.
+//! The values that a browser holds: the session cookie and the CSRF token.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;

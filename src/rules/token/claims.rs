@@ -1,4 +1,4 @@
-//! The claims of an access token. None that decides is optional.
+//! The claims of an access token. No claim that matters for a decision is optional.
 
 use std::sync::Arc;
 use std::time::Duration;

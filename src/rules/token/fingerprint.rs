@@ -1,4 +1,4 @@
-//! A number that changes with a set of keys.
+//! A fingerprint of a set of keys.
 
 use aws_lc_rs::digest::{Context, SHA256};
 

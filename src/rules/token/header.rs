@@ -1,4 +1,4 @@
-//! The header of a token (RFC 7515 section 4): it may name a key of ours, and nothing else.
+//! The header of a token (RFC 7515 section 4): it can select one of the known keys, and nothing else.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

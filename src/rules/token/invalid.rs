@@ -1,4 +1,4 @@
-//! Why a token is not believed.
+//! Why a token is invalid.
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {

@@ -1,4 +1,4 @@
-//! What an access token of ours looks like on the wire.
+//! The wire format of Guarita's access tokens.
 
 use jsonwebtoken::Header;
 use serde::Serialize;

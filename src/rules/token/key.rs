@@ -1,4 +1,4 @@
-//! Keys, each with the one algorithm it may be used with.
+//! Keys, each pinned to one algorithm.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,25 +26,27 @@ mod public;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFault {
     /// Not a key of this algorithm, or more than one key.
-    #[error("not one usable key for the algorithm")]
+    #[error("not exactly one usable key for the algorithm")]
     Unusable,
     /// No PEM, or broken PEM.
     #[error("not a key in PEM")]
     NotPem,
     /// A public key or a certificate, where a private key is needed.
-    #[error("a public key, where a private key is needed")]
+    #[error("a public key instead of a private key")]
     NotPrivate,
     /// A private key, where a public one is needed.
-    #[error("a private key, where a public key is needed")]
+    #[error("a private key instead of a public key")]
     NotPublic,
     /// RSA below 2048 bits or above 8192, or with an exponent below 65537 (FIPS 186-5).
-    #[error("an RSA key needs 2048 to 8192 bits and an exponent of at least 65537")]
+    #[error("an RSA key must have 2048 to 8192 bits and an exponent of at least 65537")]
     WeakRsa,
     /// An HMAC secret that can be guessed (RFC 7518 section 3.2).
-    #[error("an HS256 secret needs 32 to 4096 bytes, at least 8 of them different, and is no PEM")]
+    #[error(
+        "an HS256 secret must have 32 to 4096 bytes, at least 8 of them distinct, and must not be PEM"
+    )]
     WeakSecret,
     /// One key twice.
-    #[error("the key {0} is there twice")]
+    #[error("the key {0} is a duplicate")]
     Duplicate(String),
     /// More keys than a token's verification should search.
     #[error("more than 64 keys")]
@@ -53,20 +55,20 @@ pub enum KeyFault {
     #[error(transparent)]
     Random(#[from] random::RandomFault),
     /// The cryptographic library failed to make a key or a signature.
-    #[error("the signature or key could not be made")]
+    #[error("the signature or key could not be created")]
     Cryptography,
     /// A key file whose name does not say its algorithm.
-    #[error("{}: the name must end in .RS256.pem, .ES256.pem, .EdDSA.pem or .HS256.secret; times in it are written 2026-11-21T10-15-00Z", .0.display())]
+    #[error("{}: the name must end in .RS256.pem, .ES256.pem, .EdDSA.pem or .HS256.secret; times in it must be written like 2026-11-21T10-15-00Z", .0.display())]
     FileName(PathBuf),
     /// A key file behind which no new one can be named.
     #[error(
-        "{}: its name comes after that of a new key, which would never sign; let it begin with a time, as in \
-         2026-11-21T10-00-00Z",
+        "{}: its name sorts after that of a new key, which would never sign; begin the name with a time, for \
+         example 2026-11-21T10-00-00Z",
         .0.display()
     )]
     LastByName(PathBuf),
     /// Others than the owner may read or change it.
-    #[error("{}: others than its owner may read or change it; chmod {mode:o}", path.display())]
+    #[error("{}: is accessible by other users (chmod {mode:o})", path.display())]
     Exposed {
         /// The file or directory.
         path: PathBuf,

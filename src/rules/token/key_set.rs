@@ -1,5 +1,4 @@
-//! The keys that a provider publishes (RFC 7517 section 5), each with the one algorithm that it
-//! verifies.
+//! The JWK Set that a provider publishes (RFC 7517 section 5). Each key is pinned to one algorithm.
 
 use serde_json::Value;
 
@@ -19,10 +18,10 @@ pub enum KeySetFault {
     #[error("not a JWK Set")]
     NotASet,
     /// More than 64 entries.
-    #[error("a JWK Set of more than 64 keys")]
+    #[error("the JWK Set has more than 64 keys")]
     TooMany,
     /// Nothing in it verifies signatures.
-    #[error("a JWK Set without a usable key")]
+    #[error("the JWK Set has no usable key")]
     Empty,
 }
 
@@ -111,7 +110,7 @@ fn read(entry: &Value) -> Option<Entry> {
     match VerifyingKey::foreign(entry) {
         Ok(key) => Some(Entry { key_id, key }),
         Err(fault) => {
-            tracing::debug!(%fault, "an entry of a JWK Set is left out");
+            tracing::debug!(%fault, "key of a JWK Set ignored");
             None
         }
     }

@@ -1,5 +1,5 @@
-//! The keys in force: one signs, all verify. Which one signs, and which verify no more, time says: the
-//! same on every gateway that has the same keys.
+//! The signing keys: one signs at a time, all verify. Which one signs, and which no longer verify, depends on
+//! the time only, so that all gateways with the same keys agree.
 
 use bytes::Bytes;
 use serde_json::json;

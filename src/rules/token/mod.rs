@@ -1,9 +1,9 @@
-//! Tokens as artefacts: claims, keys with their algorithm pinned, verification, issuing.
+//! JWTs and keys: claims, keys pinned to an algorithm, verification, issuing.
 //!
-//! [`Keyring::verify`] looks at a token in one order: its size, its three segments, its header, its
-//! signature by the one key that the header names, and only then its claims. A key knows its
-//! algorithm; a token never chooses one. To add a claim, extend [`Claims`], read it in `claims` and
-//! write it in `issue`; to add a reason for refusal, extend [`Invalid`].
+//! [`Keyring::verify`] checks a token in this order: size, three segments, header, signature by the key that
+//! the header names, and only then the claims. A key is pinned to its algorithm; a token never selects one.
+//! To add a claim, extend [`Claims`], read it in `claims` and write it in `issue`; to add a reason for
+//! rejection, extend [`Invalid`].
 
 pub mod algorithm;
 pub mod api_key;

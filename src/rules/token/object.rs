@@ -1,4 +1,4 @@
-//! JSON objects whose member names occur once (RFC 7519 section 4, RFC 8725 section 3).
+//! JSON objects with unique member names (RFC 7519 section 4, RFC 8725 section 3).
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Opaque tokens: the caller holds the secret, the store only its SHA-256.
+//! Opaque tokens: the client holds the secret, the database only its SHA-256.
 
 use aws_lc_rs::digest::{SHA256, digest as hash};
 use aws_lc_rs::hmac;

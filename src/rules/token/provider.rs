@@ -1,6 +1,6 @@
-//! The access tokens of a provider: what they must say, and what is taken from them.
+//! Verification of a provider's access tokens and ID tokens.
 //!
-//! They say less than ours: a `jti` or a session id may be missing, and roles have other names.
+//! They have fewer claims than Guarita's own: a `jti` or a session id may be missing, and roles have other names.
 
 use std::collections::HashMap;
 

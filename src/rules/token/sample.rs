@@ -1,4 +1,4 @@
-//! Keys and tokens for the tests of this room: forged ones are built byte by byte.
+//! Keys and tokens for the tests of this module; forged ones are built byte by byte.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A token before it is believed: its size, its three segments, its header, and then its payload, if
-//! the signature is that of the key.
+//! A token before its claims are verified: size, three segments, header, and then the payload, if the signature
+//! is valid.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

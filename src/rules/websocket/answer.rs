@@ -1,5 +1,4 @@
-//! What a caller is answered to its handshake: heads (RFC 9112 section 4), and after one that says 101,
-//! frames.
+//! The response to a WebSocket handshake: heads (RFC 9112 section 4) and, after a 101, frames.
 
 use super::Frames;
 

@@ -1,4 +1,4 @@
-//! Why the gateway ends a WebSocket, and what it says to both ends (RFC 6455 sections 5.5.1, 7.4).
+//! Why the gateway closes a WebSocket, and the close frames that it sends (RFC 6455 sections 5.5.1, 7.4).
 
 /// The first octet of an unfragmented close frame.
 const CLOSE: u8 = 0x88;

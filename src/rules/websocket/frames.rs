@@ -1,4 +1,4 @@
-//! Where the frames of one direction end, by their headers alone (RFC 6455 section 5.2).
+//! Frame boundaries of one direction of a WebSocket, from the frame headers alone (RFC 6455 section 5.2).
 
 /// The low half of a header's first octet.
 const OPCODE: u8 = 0x0f;

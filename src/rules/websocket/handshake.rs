@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455 sections 4.1 and 4.2): the one upgrade that is forwarded.
+//! The opening handshake of a WebSocket (RFC 6455 sections 4.1 and 4.2), the only upgrade that is forwarded.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;

@@ -1,5 +1,5 @@
-//! What a gateway between two ends of a WebSocket knows of RFC 6455: whether a handshake is one, where
-//! frames end, how to close. Nothing in a frame is looked at but its header.
+//! The parts of RFC 6455 that an intermediary needs: handshakes, frame boundaries and close frames. Only the
+//! headers of frames are parsed.
 
 pub mod handshake;
 pub mod frames;

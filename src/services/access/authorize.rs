@@ -1,4 +1,4 @@
-//! Permit or denial; pure.
+//! The authorization decision; a pure function.
 
 use super::forgery::Asked;
 use super::judge::Verdict;

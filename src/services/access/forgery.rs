@@ -1,8 +1,6 @@
-//! Whether a request that a browser sent by itself was meant by the person: cookies go along with
-//! whatever any page makes a browser send.
+//! CSRF protection: browsers send cookies with every request, whichever page caused it.
 //!
-//! Explicit credentials (a bearer token, an API key) are never sent by accident, so they need no
-//! more.
+//! Explicit credentials (a bearer token, an API key) are never sent automatically and need no protection.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 

@@ -1,4 +1,4 @@
-//! What a token says, if it counts at this moment (RFC 7662), and what ends it (RFC 7009).
+//! Token introspection (RFC 7662) and revocation (RFC 7009).
 
 use super::judge::{Verdict, apply_status};
 use super::verification::{provider_of, stand_for, verify_foreign};

@@ -1,4 +1,4 @@
-//! The judge: the first candidate that holds is the principal.
+//! Authentication of a request: the first valid credential determines the principal.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! Who may pass: the judge proves the caller, `authorize` decides and alone can make a [`Permit`].
+//! Access control: the judge authenticates the caller, `authorize` decides and is the only one to create a
+//! [`Permit`].
 //!
-//! A verified token is remembered; how its session stands never is. To add a kind of credential,
-//! extend `rules::request::Credential` and answer for it in the judge's match.
+//! Verified tokens are cached; the status of their sessions is not. To add a kind of credential, extend
+//! `rules::request::Credential` and handle it in the judge's match.
 
 pub mod forgery;
 pub mod authorize;

@@ -1,7 +1,7 @@
-//! The sessions that browsers opened, by the cookie that proves it.
+//! The cache of verified session cookies.
 //!
-//! What is remembered is whose cookie it is; how the session stands is asked of the registry on
-//! every request, as for tokens.
+//! Only the identity of a cookie is cached; the status of the session is looked up in the registry on every
+//! request, as for tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

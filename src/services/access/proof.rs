@@ -1,4 +1,4 @@
-//! What a credential that holds says of a session.
+//! A verified credential and its session.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A keyring, claims and standings for the tests of this room.
+//! A keyring, claims and session states for the tests of this module.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Whose a token is, by the keys of whom it says to be of.
+//! Selects the issuer of a token and verifies it with that issuer's keys.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn verify_own(
     match keyring.verify(token, expectations, now) {
         Ok(claims) => VerifiedToken::new(claims, source, keyring, expectations, now).ok(),
         Err(reason) => {
-            tracing::debug!(reason = reason.as_str(), "a token was refused");
+            tracing::debug!(reason = reason.as_str(), "token rejected");
             None
         }
     }
@@ -74,7 +74,7 @@ pub(super) async fn verify_foreign(
         Err(Unverified::Unknowable) => Err(Unknowable),
         Err(Unverified::Invalid(reason)) => {
             let provider = &*provider.settings().name;
-            tracing::debug!(provider, reason = reason.as_str(), "a provider's token was refused");
+            tracing::debug!(provider, reason = reason.as_str(), "provider token rejected");
             Ok(None)
         }
     }

@@ -1,8 +1,8 @@
 //! The cache of verified tokens, by their bytes and the keys that verified them.
 //!
-//! What is remembered is that a signature holds, and the identity with its header values. All else
-//! that a token is judged by is asked again on every hit: the keys in force, issuer, audience,
-//! size and times. So a reload needs no clearing, and a hit never outlives `exp`.
+//! Cached are the fact that the signature is valid, and the identity with its header values. Everything else is
+//! checked again on every hit: the current keys, issuer, audience, size and times. So the cache need not be
+//! cleared at a reload, and no entry is used after `exp`.
 
 use std::sync::{Arc, Weak};
 

@@ -1,5 +1,5 @@
-//! What an administrator does to accounts. Each change is one transaction and holds on this node
-//! before it returns, on every other within 1 s.
+//! Administration of accounts. Each change is one transaction; it takes effect on this node before the function
+//! returns, on every other node within 1 s.
 
 use std::sync::Arc;
 
@@ -24,33 +24,33 @@ pub const MAX_PAGE: u32 = 1_000;
 pub enum Refusal {
     /// Out of bounds.
     #[error(
-        "a user name has 1 to 128 characters, no control characters, no space at its ends, and is neither \
-         \"system\" nor begins with \"apikey:\""
+        "a user name must have 1 to 128 characters, no control characters and no space at either end, must not \
+         be \"system\" and must not begin with \"apikey:\""
     )]
     InvalidUsername,
     /// Out of bounds.
-    #[error("the e-mail address is not valid")]
+    #[error("the e-mail address is invalid")]
     InvalidEmail,
     /// Against the policy.
     #[error("{0}")]
     WeakPassword(Weakness),
     /// The name or the address is taken.
-    #[error("a user with this name or e-mail address exists already")]
+    #[error("a user with this user name or e-mail address already exists")]
     AlreadyExists,
     /// The CPF is taken.
-    #[error("a user with this CPF exists already")]
+    #[error("a user with this CPF already exists")]
     CpfTaken,
     /// The id at a provider is taken.
-    #[error("a user with this auth_user_id exists already")]
+    #[error("a user with this auth_user_id already exists")]
     AuthUserTaken,
     /// No such account.
     #[error("there is no such user")]
     UnknownUser,
     /// More than 256.
-    #[error("a user has at most 256 roles")]
+    #[error("a user can have at most 256 roles")]
     TooManyRoles,
     /// The pool of password hashing is full.
-    #[error("too many passwords are being hashed now")]
+    #[error("too many passwords are being hashed at once")]
     Busy,
 }
 

@@ -1,4 +1,4 @@
-//! Accounts of another system, taken over all at once or not at all.
+//! Import of accounts from another system, all or none.
 
 mod row;
 mod table;
@@ -54,7 +54,7 @@ impl Accounts {
             let mut transaction = self.store.begin_write_within(TIMEOUT).await?;
             for candidate in &candidates {
                 if !insert(&mut transaction, candidate, now).await? {
-                    bad.push(Bad::new(candidate.line, "username", "was taken just now"));
+                    bad.push(Bad::new(candidate.line, "username", "was taken meanwhile"));
                 }
             }
             if bad.is_empty() {
@@ -72,7 +72,7 @@ impl Accounts {
         for Candidate { line, username, email, profile, .. } in candidates {
             let email = email.as_ref().map(EmailAddress::expose);
             for taken in transaction.find_taken(username.as_str(), email, profile).await? {
-                bad.push(Bad::new(*line, column(taken), "is one of an account that exists"));
+                bad.push(Bad::new(*line, column(taken), "belongs to an existing account"));
             }
         }
         Ok(bad)

@@ -98,7 +98,7 @@ async fn one_bad_row_keeps_out_all_and_every_bad_one_is_told_without_its_content
     assert!(import(&accounts, Format::Csv, &one).await.bad.is_empty());
     let before = store.read().await.unwrap().last_change().await.unwrap();
     let again = import(&accounts, Format::Csv, &one).await;
-    let taken = "is one of an account that exists";
+    let taken = "belongs to an existing account";
     assert_eq!(bad(&again), [(2, "username", taken), (2, "cpf", taken)]);
     assert_eq!(store.read().await.unwrap().last_change().await.unwrap(), before);
 }
@@ -108,12 +108,12 @@ async fn files_that_are_not_what_they_should_be_are_refused_whole() {
     let (_directory, _store, accounts) = open().await;
     let long = format!("username\n{}\n", "x".repeat(20_000));
     for (text, reason) in [
-        ("", "the header does not name the column username"),
-        ("email\na@b\n", "the header does not name the column username"),
-        ("hunter2,pass\n", "the header's name number 1 is not a known column"),
-        ("username,username\n", "the header names username twice"),
+        ("", "the header has no column username"),
+        ("email\na@b\n", "the header has no column username"),
+        ("hunter2,pass\n", "column 1 of the header is not a known column"),
+        ("username,username\n", "the header has username twice"),
         (&long, "is longer than 16 KiB"),
-        ("username,email\na\n", "has not as many fields as the header"),
+        ("username,email\na\n", "has a different number of fields than the header"),
     ] {
         let report = import(&accounts, Format::Csv, text).await;
         assert_eq!(report.bad.first().unwrap().reason, reason);
@@ -127,7 +127,7 @@ async fn files_that_are_not_what_they_should_be_are_refused_whole() {
         ("{", "is not a JSON object"),
         ("{\"pass\":\"hunter2\"}", "has a member that is not a known column"),
         ("{\"username\":\"a\",\"cpf\":52998224725}", "cpf has a value of the wrong type"),
-        ("{\"username\":\"a\",\"roles\":[1]}", "roles must be a list of texts"),
+        ("{\"username\":\"a\",\"roles\":[1]}", "roles must be a list of strings"),
     ] {
         let report = import(&accounts, Format::JsonLines, text).await;
         assert_eq!(report.bad.first().unwrap().reason, reason, "{text}");

@@ -1,5 +1,5 @@
-//! Tokens of mailed links, `<id>.<secret>`: written with their mail, checked at one cost whether or
-//! not there is such a token. Only the Argon2 hash of the secret is stored.
+//! Tokens of mailed links, `<id>.<secret>`. They are created together with their mail. A check costs the same
+//! whether or not the token exists. Only the Argon2 hash of the secret is stored.
 
 use std::sync::Arc;
 

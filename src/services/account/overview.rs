@@ -1,4 +1,4 @@
-//! What a person sees of the own account.
+//! The account as its own user sees it.
 
 use crate::adapters::store::Store;
 use crate::model::{Secret, UserId};

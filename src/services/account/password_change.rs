@@ -1,4 +1,4 @@
-//! A person sets another password by the one in force.
+//! Change of a password by its user, with the current password.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What a new password must be (NIST SP 800-63B-4 section 3.1.1.2): long enough, not guessable, not
-//! known from a breach. No rules of composition.
+//! The password policy (NIST SP 800-63B-4 section 3.1.1.2): long enough, not easy to guess, not known from a
+//! breach. No composition rules.
 
 use crate::adapters::breached::Breached;
 use crate::model::Secret;
@@ -23,13 +23,13 @@ pub struct PolicySettings {
 #[must_use]
 pub enum Weakness {
     /// Shorter than the policy.
-    #[error("a password has at least {min_length} characters")]
+    #[error("the password must have at least {min_length} characters")]
     TooShort {
         /// The policy.
         min_length: usize,
     },
     /// Longer than 1024 bytes.
-    #[error("a password has at most 1024 bytes")]
+    #[error("the password must have at most 1024 bytes")]
     TooLong,
     /// Made of words, names, dates or patterns.
     #[error("the password is too easy to guess")]
@@ -72,7 +72,7 @@ impl Policy {
         let (settings, candidate) = (self.settings.clone(), candidate.clone());
         let about: Vec<String> = about.iter().flat_map(|text| parts(text)).collect();
         let judged = tokio::task::spawn_blocking(move || check(&settings, &candidate, &about));
-        judged.await.map_err(|error| Fault(format!("judging a password failed: {error}")))?
+        judged.await.map_err(|error| Fault(format!("checking a password failed: {error}")))?
     }
 }
 

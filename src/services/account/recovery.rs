@@ -1,4 +1,4 @@
-//! A new password by a mailed link.
+//! Password recovery by mailed links.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The proof of an e-mail address by a mailed link.
+//! Verification of e-mail addresses by mailed links.
 
 use std::sync::Arc;
 

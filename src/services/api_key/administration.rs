@@ -1,5 +1,5 @@
-//! Keys are made, listed and revoked. Each change is one transaction and holds on this node before it
-//! returns, on every other within 1 s.
+//! Creates, lists and revokes API keys. Each change is one transaction; it takes effect on this node before the
+//! function returns, on every other node within 1 s.
 
 use std::time::Duration;
 
@@ -29,16 +29,16 @@ pub enum Refusal {
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
     /// More than 100 networks.
-    #[error("a key has at most 100 networks")]
+    #[error("a key can have at most 100 networks")]
     TooManyNetworks,
     /// Out of bounds.
-    #[error("a key is made for 1s to 3650d, or without an end")]
+    #[error("the lifetime of a key must be 1s to 3650d")]
     InvalidLifetime,
     /// Two of this name count already.
-    #[error("two keys of this name count already: revoke one of them first")]
+    #[error("there are two valid keys of this name already: revoke one of them first")]
     TwoAlready,
     /// None that was not revoked is meant.
-    #[error("there is no such key, or it was revoked already")]
+    #[error("there is no such key, or it is already revoked")]
     UnknownKey,
 }
 

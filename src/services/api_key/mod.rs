@@ -1,9 +1,8 @@
-//! API keys by name: made and revoked by an operator, known in memory, true in the store.
+//! Named API keys in the database: created and revoked by an operator, cached in memory.
 //!
-//! A key never changes but by its revocation. Memory holds what was learnt of a key, with the
-//! generation that [`crate::services::session::Registry`] gives out; each change of a key ends the
-//! generation, so that all is asked for again. When a key ends and where it may come from is looked at
-//! on every request.
+//! A key never changes, except that it can be revoked. Cached keys are valid for one generation of
+//! [`crate::services::session::Registry`]; each change of a key begins a new generation, so that all keys are
+//! queried again. Expiry and allowed networks are checked on every request.
 
 pub mod usage;
 pub mod registry;

@@ -1,5 +1,5 @@
-//! What this node knows of named keys, by the SHA-256 of what was presented. A miss asks the store;
-//! what cannot be known is refused.
+//! The cache of API keys, by the SHA-256 of the presented key. A miss queries the database; if that fails, the key
+//! is rejected.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl KnownKey {
             && !self.networks.iter().any(|network| network.contains(&client));
         if expired || elsewhere {
             let reason = if expired { "expired" } else { "network" };
-            tracing::debug!(reason, id = self.id.get(), "an API key was refused");
+            tracing::debug!(reason, id = self.id.get(), "API key rejected");
         }
         !expired && !elsewhere
     }
@@ -179,7 +179,7 @@ impl Registry {
             let found = load(find).await?;
             let known = found.filter(|found| found.revoked_at.is_none()).map(KnownKey::new);
             let known = known.transpose().map_err(|error| {
-                tracing::error!(%error, "an API key cannot be used");
+                tracing::error!(%error, "a stored API key is invalid");
                 Unknowable
             })?;
             let known = known.map(Arc::new);

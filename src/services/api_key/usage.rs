@@ -1,4 +1,4 @@
-//! When a key was last used: written now and then, in batches and off the request's path.
+//! When a key was last used: written periodically, in batches, in the background.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Usage {
         let mut told = Vec::with_capacity(BATCH);
         while self.receiver.recv_many(&mut told, BATCH).await > 0 {
             if let Err(fault) = self.write(&told).await {
-                tracing::warn!(error = %fault, "the use of API keys could not be written down");
+                tracing::warn!(error = %fault, "recording the use of API keys failed");
             }
             told.clear();
             tokio::time::sleep(PAUSE).await;

@@ -1,4 +1,4 @@
-//! Documents of providers, over HTTP and within bounds.
+//! HTTP requests to providers, with limits on time and size.
 
 use std::sync::Arc;
 use std::time::Duration;

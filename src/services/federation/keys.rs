@@ -1,4 +1,4 @@
-//! The keys of a provider: where they are, and what is there.
+//! Fetches a provider's keys: discovery and JWK Set.
 
 use std::net::IpAddr;
 
@@ -21,28 +21,28 @@ pub enum Fault {
     #[error("cannot be reached: {0}")]
     Unreachable(String),
     /// An answer that is none: an error, or a redirect to another server.
-    #[error("answered with status {0}")]
+    #[error("responded with status {0}")]
     Status(u16),
     /// More than 256 KiB.
-    #[error("answered with more than 256 KiB")]
+    #[error("the response is larger than 256 KiB")]
     TooLong,
     /// No discovery document.
-    #[error("its discovery document cannot be read")]
+    #[error("the discovery document is invalid")]
     Discovery,
     /// The document is that of another issuer.
-    #[error("its discovery document is that of another issuer")]
+    #[error("the discovery document is of another issuer")]
     Issuer,
     /// The document names no URL for keys that could be trusted.
-    #[error("its discovery document has no https URL for keys")]
+    #[error("the discovery document has no https URL of keys (jwks_uri)")]
     Url,
     /// What is there is no usable set.
     #[error(transparent)]
     Keys(#[from] KeySetFault),
     /// The CA that was given.
-    #[error("its ca is not PEM certificates")]
+    #[error("ca has no valid certificates in PEM")]
     Authority,
     /// The HTTP client cannot be made.
-    #[error("no HTTP client: {0}")]
+    #[error("the HTTP client cannot be created: {0}")]
     Client(String),
 }
 

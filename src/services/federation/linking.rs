@@ -1,5 +1,4 @@
-//! Who a person of a provider is here: the account behind a provider's token, and the session of ours
-//! that hangs on the provider's.
+//! Links provider subjects with local accounts, and provider sessions with local sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +64,7 @@ impl Linking {
         let answer = timeout(PATIENCE, async {
             let _turn = self.turns.acquire().await.map_err(|_| Unknowable)?;
             self.find_or_begin(settings, accounts, claims, now).await.map_err(|fault| {
-                tracing::error!(error = %fault, "the account of a provider's token cannot be found");
+                tracing::error!(error = %fault, "looking up the account of a provider's token failed");
                 Unknowable
             })
         });
@@ -247,7 +246,7 @@ async fn create(
 ) -> Result<Option<UserId>, Fault> {
     let Some(roles) = &accounts.create else { return Ok(None) };
     if !is_free(transaction, claims).await? {
-        tracing::warn!("a provider's subject has a name that is not its own: it is refused");
+        tracing::warn!("a provider's subject has a reserved name and is rejected");
         return Ok(None);
     }
     let email = match &claims.verified_email {

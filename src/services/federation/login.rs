@@ -1,8 +1,8 @@
-//! Login through a provider (OpenID Connect Core 1.0, authorization code flow) with PKCE (RFC 7636),
+//! Login with a provider (OpenID Connect Core 1.0, authorization code flow) with PKCE (RFC 7636),
 //! state, nonce and the issuer check of RFC 9207.
 //!
-//! What a login needs on its way back is with the browser that began it ([`super::pending`]): another browser
-//! cannot finish it.
+//! The state of a pending login is kept by the browser that started it ([`super::pending`]): another browser
+//! cannot complete it.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -71,16 +71,16 @@ pub struct Vouched {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The provider's people do not log in here.
-    #[error("the provider has no client")]
+    #[error("the provider has no client_id")]
     NoClient,
     /// Nothing waits for it: unknown, used, too late, or another browser's.
-    #[error("no such login is under way")]
+    #[error("there is no such pending login")]
     Unknown,
     /// The provider said something that does not hold.
-    #[error("the provider's answer does not hold: {0}")]
+    #[error("the provider's response is invalid: {0}")]
     Refused(String),
     /// The provider cannot be asked, or something of ours is missing.
-    #[error("the provider cannot be asked: {0}")]
+    #[error("the provider is unavailable: {0}")]
     Unavailable(String),
 }
 
@@ -215,12 +215,12 @@ impl ProviderLogin {
         let issuer = &*settings.expected.token.issuer;
         let said = callback.issuer.as_deref();
         if said.is_some_and(|said| said != issuer) {
-            return Err(Failure::Refused("the answer is another issuer's (RFC 9207)".into()));
+            return Err(Failure::Refused("the response is of another issuer (RFC 9207)".into()));
         }
         let metadata = self.metadata(settings, false).await?;
         // Whose answers all say it, those that do not are not its own (RFC 9207 section 2.4).
         if said.is_none() && says_issuer(&metadata) {
-            return Err(Failure::Refused("the answer does not say whose it is (RFC 9207)".into()));
+            return Err(Failure::Refused("the response has no iss parameter (RFC 9207)".into()));
         }
         let token = self.exchange(settings, client, &metadata, &callback.code, &pending).await?;
         if verify(&metadata, client, &token, &pending.nonce).is_err() {
@@ -273,10 +273,9 @@ impl ProviderLogin {
         )
         .set_redirect_uri(self.redirect_uri(settings)?);
         let turn = timeout(LONGEST_TURN, self.exchanges.acquire()).await;
-        let _turn = turn
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(|| Failure::Unavailable("too many codes are being exchanged".into()))?;
+        let _turn = turn.ok().and_then(Result::ok).ok_or_else(|| {
+            Failure::Unavailable("too many codes are being exchanged at once".into())
+        })?;
         let http = self.http(settings).await?;
         let answer = oidc
             .exchange_code(AuthorizationCode::new(code.expose().into()))
@@ -306,7 +305,7 @@ impl ProviderLogin {
         };
         let waited = timeout(PATIENCE, known.lock()).await;
         let mut known =
-            waited.map_err(|_| Failure::Unavailable("it does not answer in time".into()))?;
+            waited.map_err(|_| Failure::Unavailable("it did not respond in time".into()))?;
         let age = known.tried_at.map(|tried| tried.elapsed());
         let longest = if fresh { COOLDOWN } else { METADATA_TTL };
         if let (Some(metadata), Some(age)) = (&known.metadata, age)
@@ -315,7 +314,9 @@ impl ProviderLogin {
             return Ok(Arc::clone(metadata));
         }
         if age.is_some_and(|age| age < COOLDOWN) {
-            return Err(Failure::Unavailable("it could not be asked just now".into()));
+            return Err(Failure::Unavailable(
+                "a request for its metadata failed a moment ago".into(),
+            ));
         }
         known.tried_at = Some(Instant::now());
         let url = IssuerUrl::new(issuer.to_owned())

@@ -1,4 +1,4 @@
-//! What a provider says of itself in its discovery document, beyond what the library reads.
+//! Fields of a provider's discovery document that the library does not read.
 
 use openidconnect::core::{
     CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType,

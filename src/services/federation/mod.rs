@@ -1,8 +1,7 @@
-//! Issuers of others: their keys are fetched here, in the background and within bounds.
+//! Identity providers: their keys are fetched in the background, within limits.
 //!
-//! [`refresh::start`] runs one task per provider. It fetches at once, then from time to time, and when a
-//! token names a key that is not known, but never twice within the cooldown. What cannot be fetched
-//! leaves the keys as they are.
+//! [`refresh::start`] runs one task per provider. It fetches the keys at once, then periodically, and when a
+//! token names an unknown key, but never twice within the cooldown. If a fetch fails, the present keys are kept.
 
 mod fetch;
 pub mod keys;

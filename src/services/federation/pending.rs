@@ -1,10 +1,10 @@
-//! A login that waits for the provider, in the keeping of the browser that began it.
+//! The state of a pending login with a provider, kept in a cookie of the browser that started it.
 //!
-//! It is sealed under a key that comes of the signing key, for its state and its provider, so that nobody can read
-//! or make one, and every gateway with the same keys opens it, whichever of them signs by its clock. What a key
-//! sealed that is void opens no more. Nothing of it is kept here: no number of logins that
-//! are begun and never end shuts anybody out. Of those that came back a trace is kept for as long as they could come
-//! back again, as far as there is room; behind it stands the provider, which takes a code once.
+//! It is encrypted with a key derived from the signing key, bound to its state and provider, so that nobody else can
+//! read or forge it, and every gateway with the same keys can decrypt it, whichever key signs by its clock. It cannot
+//! be decrypted once that key is void. Nothing is kept on the server, so any number of abandoned logins does not
+//! lock anybody out. Completed logins are remembered as long as they could be replayed, within a capacity limit;
+//! beyond that, the provider accepts a code only once.
 
 use std::collections::HashSet;
 use std::fmt;

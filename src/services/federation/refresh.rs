@@ -1,4 +1,4 @@
-//! One task per provider fetches its keys.
+//! The background task that fetches a provider's keys.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Ways to obtain tokens: what they end in, who signs it, and the refresh.
+//! Issuing and refreshing tokens.
 
 pub mod settings;
 

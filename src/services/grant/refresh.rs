@@ -1,7 +1,7 @@
 //! Refresh with rotation (RFC 9700 section 4.14).
 //!
-//! A successor is derived from the used token and a seed that is stored for the seconds of grace, so
-//! that a repeated request gets the same one: the store alone cannot make it, nor the holder.
+//! The successor is derived from the used token and a seed that is stored for the grace period, so that a
+//! repeated request gets the same one. Neither the database alone nor the holder alone can compute it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A store, a registry and an issuer with a key of its own, for tests of this room and later ones.
+//! A store, a registry and an issuer with a key of its own, for tests.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What tokens are made of.
+//! The settings of tokens.
 
 use std::time::Duration;
 

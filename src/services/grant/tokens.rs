@@ -1,4 +1,4 @@
-//! Tokens and their issuer.
+//! The issuer of tokens.
 
 use std::fmt;
 use std::num::NonZero;
@@ -108,7 +108,7 @@ impl Issuer {
     ) -> Result<Self, Fault> {
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let signing = Pool::start("guarita-sign", threads, LONGEST_QUEUE, PATIENCE)
-            .map_err(|error| Fault(format!("the threads that sign: {error}")))?;
+            .map_err(|error| Fault(format!("signing threads: {error}")))?;
         let required_factor = Box::new(RequiredFactor::default);
         Ok(Self { keys: Box::new(keys), required_factor, settings, signing })
     }

@@ -1,4 +1,4 @@
-//! Listing keys, rotating them ahead and taking over those of others, wherever they are kept.
+//! Lists, rotates and imports keys, in files and in the database.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -94,19 +94,19 @@ pub struct Added {
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The configuration's key signs.
-    #[error("tokens.signing_key signs, whatever is here: change it there")]
+    #[error("tokens.signing_key is set and signs: change the key there")]
     Given,
     /// It would never sign.
-    #[error("the key is of {0}, and tokens.algorithm is {1}")]
+    #[error("the key is for {0}, but tokens.algorithm is {1}")]
     Algorithm(&'static str, &'static str),
     /// A private key or a secret that others may read.
-    #[error("{}: others than its owner may read it; chmod 600", .0.display())]
+    #[error("{}: is readable by other users (chmod 600)", .0.display())]
     Exposed(PathBuf),
     /// There is none of that id.
     #[error("there is no key {0}")]
     Unknown(String),
     /// It signs now.
-    #[error("the key {0} signs: rotate first")]
+    #[error("the key {0} signs: rotate it first")]
     Signs(String),
     /// No key, or one that is too weak.
     #[error(transparent)]

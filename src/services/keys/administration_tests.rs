@@ -80,7 +80,7 @@ async fn an_announcement_is_taken_back_and_the_key_before_it_goes_on() {
     let first = place.keyring().signing(now).id().to_owned();
     let made = place.keys.rotate(KeyPurpose::Token, false, now).await.unwrap().unwrap();
     let refused = place.keys.remove(&first, now).await.unwrap().unwrap_err();
-    assert_eq!(refused.to_string(), format!("the key {first} signs: rotate first"));
+    assert_eq!(refused.to_string(), format!("the key {first} signs: rotate it first"));
     place.keys.remove(&made.id, now).await.unwrap().unwrap();
     let unknown = place.keys.remove(&made.id, now).await.unwrap();
     assert!(matches!(unknown, Err(Refusal::Unknown(_))), "{unknown:?}");
@@ -129,7 +129,7 @@ async fn a_key_of_others_is_taken_over() {
     assert_eq!(added.id, id);
     assert_eq!(place.keyring().signing(clock::now()).id(), id);
     let again = place.import(text.expose(), 0o600, true).await.unwrap_err();
-    assert_eq!(again.to_string(), format!("the key {id} is there already"));
+    assert_eq!(again.to_string(), format!("the key {id} already exists"));
     // A public key verifies, whatever its algorithm, and may be read by all.
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     let added = place.import(&pair.public_key_pem(), 0o644, false).await.unwrap();

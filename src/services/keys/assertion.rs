@@ -137,7 +137,7 @@ mod tests {
         let copy = Secret::new(fs::read_to_string(name.unwrap()).unwrap());
         place.put("copy.ES256.pem", &copy);
         let told = place.load(MINUTE).unwrap_err().to_string();
-        assert!(told.contains("assertion: ") && told.contains("there twice"), "{told}");
+        assert!(told.contains("assertion: ") && told.contains("is a duplicate"), "{told}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The directory of key files: owner only, written whole or not at all.
+//! The directory of key files: accessible by its owner only, files written atomically.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};

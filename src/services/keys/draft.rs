@@ -1,4 +1,4 @@
-//! Keys that are about to be written to the database.
+//! Newly generated keys, before they are written to the database.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

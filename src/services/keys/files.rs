@@ -1,7 +1,7 @@
-//! The keys of one purpose in files, as operators change them.
+//! Administration of the key files of one purpose.
 //!
-//! The key files are written first and those before them ended afterwards: who is stopped in between leaves
-//! keys behind that verify for longer, never too few.
+//! New key files are written first, and the end of older ones is set afterwards: an interruption in between leaves
+//! keys that verify for longer, never too few.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Takes up what other processes change in the keys of the database, and rotates keys by themselves.
+//! Reloads keys that other processes change in the database, and rotates keys automatically.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl Follower {
             match self.vault.read().await {
                 Ok(keys) => {
                     if failing {
-                        tracing::info!(event = "keys.read", "the keys are read again");
+                        tracing::info!(event = "keys.read", "keys can be read again");
                     }
                     failing = false;
                     self.source.send_if_modified(|source| {
@@ -77,7 +77,7 @@ impl Follower {
                 }
                 Err(fault) => {
                     if !failing {
-                        tracing::error!(event = "keys.unread", error = %fault, "keys stay as they are");
+                        tracing::error!(event = "keys.unread", error = %fault, "keys unreadable, present keys kept");
                     }
                     failing = true;
                 }
@@ -87,7 +87,7 @@ impl Follower {
 
     async fn prune(&self) {
         if let Err(fault) = self.vault.prune((self.clock)()).await {
-            tracing::warn!(error = %fault, "keys that ended could not be removed");
+            tracing::warn!(error = %fault, "removing expired keys failed");
         }
     }
 }
@@ -126,7 +126,7 @@ impl Rotation {
                 }
                 Ok(None) => {}
                 Err(fault) => {
-                    tracing::error!(event = "keys.rotation_failed", error = %fault, "no new key");
+                    tracing::error!(event = "keys.rotation_failed", error = %fault, "rotating the signing key failed");
                 }
             }
         }

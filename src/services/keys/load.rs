@@ -1,4 +1,4 @@
-//! The keyring in force, from what was given and what the directory holds.
+//! Builds the keyring from configured keys and key files.
 
 use std::path::Path;
 

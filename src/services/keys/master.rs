@@ -1,4 +1,4 @@
-//! The master key: what the keys in the database are sealed under. It is never in the database.
+//! The master key, which encrypts the keys in the database. It is never in the database.
 
 use zeroize::Zeroizing;
 
@@ -16,8 +16,8 @@ const MOST: usize = 2;
 /// No master key. Says why, never what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must be 32 to 4096 bytes without white space, at least 8 of them different; while it is changed two of \
-     them, the new one first, with white space between"
+    "must be 32 to 4096 bytes without white space, at least 8 of them distinct; while it is being changed, \
+     two keys separated by white space, the new one first"
 )]
 pub struct InvalidMasterKey;
 

@@ -1,16 +1,16 @@
-//! Keys that sign and keys that seal.
+//! Signing keys and encryption keys.
 //!
-//! Signing keys: read where given, else made at first start. Where a master key is configured they are in the
-//! database, sealed under it, and every gateway has the same ([`Vault`]). Else they are in files of this
-//! gateway alone, with mode 0600.
+//! Signing keys are read from the configuration, or created at the first start. If a master key is configured, they
+//! are kept in the database, encrypted with it, and every gateway has the same ([`Vault`]). Otherwise they are in
+//! files of this gateway alone, with mode 0600.
 //!
-//! The directory holds one file per key, `<time>.<algorithm>.pem` (HS256: `.secret`), say
-//! `2026-11-21T10-00-00Z.RS256.pem`. The last by name of the wanted algorithm signs, all verify,
-//! each with the algorithm in its name. A file with a public key only verifies. A name may say since when its key
-//! signs, and until when it verifies: `<any>.from-<time>.until-<time>.RS256.pem`.
+//! The directory has one file per key, `<time>.<algorithm>.pem` (HS256: `.secret`), for example
+//! `2026-11-21T10-00-00Z.RS256.pem`. The last by name of the configured algorithm signs; all verify, each with the
+//! algorithm in its name. A file with a public key only verifies. A name can state from when its key signs and
+//! until when it verifies: `<any>.from-<time>.until-<time>.RS256.pem`.
 //!
-//! Keys of assertions lie in a directory of their own in that one, `assertion`, under names of the same
-//! kind. All are ES256, and none of them verifies a token.
+//! Keys of assertions are in the subdirectory `assertion`, with names of the same kind. All are ES256, and none of
+//! them verifies a token.
 
 mod administration;
 mod assertion;

@@ -1,9 +1,9 @@
-//! When a key is announced, signs and ends. All of it hangs on times that every gateway reads alike, so that
-//! none has to agree with another at the moment of a switch.
+//! When a key is announced, signs and expires. Everything depends on times that all gateways read from the same
+//! place, so that they need not coordinate at the moment of a switch.
 //!
-//! A new key is announced `publish_ahead` before it signs. A third of that, at most 5 min, is how long others
-//! may keep the published set; what is left covers the time until other gateways know of the key (1 s from
-//! a database, 10 s from files) and clocks that differ: of the default 15 min nearly ten.
+//! A new key is announced `publish_ahead` before it signs. Others may cache the published set for a third of that,
+//! at most 5 min; the rest covers the time until other gateways know the key (1 s from a database, 10 s from
+//! files) and clocks that differ: nearly ten of the default 15 min.
 
 use std::time::Duration;
 

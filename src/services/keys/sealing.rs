@@ -1,5 +1,5 @@
-//! Secrets at rest that must be read again: AES-256-GCM under a key derived by HKDF (RFC 5869), bound
-//! to the row they stand in. A copy of the database alone opens none of them.
+//! Encryption of secrets at rest: AES-256-GCM with a key derived by HKDF (RFC 5869), bound to the row of the secret.
+//! A copy of the database alone is not enough to decrypt them.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::model::{Secret, random};
 
 /// It cannot be sealed or opened: another key, another row, or not what was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it cannot be sealed or opened with the key at hand")]
+#[error("it cannot be encrypted or decrypted with the present key")]
 pub struct Unopened;
 
 impl From<Unspecified> for Unopened {

@@ -1,4 +1,4 @@
-//! Where the keys in force come from.
+//! The source of the current keys.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The keys in the database: made there once, however many gateways start at once, and changed there.
+//! The keys in the database: created once, however many gateways start at the same time, and rotated there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,31 +17,31 @@ pub(super) const MAX_KEYS: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum VaultFault {
     /// The database failed.
-    #[error("the keys in the database: {0}")]
+    #[error("keys in the database: {0}")]
     Store(#[from] store::Fault),
     /// Sealed under another.
     #[error(
-        "the master key does not open the keys of this database; nothing was changed (see \
+        "the master key does not decrypt the keys of this database; nothing was changed (check \
          store.master_key_file and GUARITA_MASTER_KEY)"
     )]
     OtherMasterKey,
     /// Sealed, and there is none.
     #[error(
-        "the keys of this database are sealed and no master key is configured (set store.master_key_file \
+        "the keys of this database are encrypted, but no master key is configured (set store.master_key_file \
          or GUARITA_MASTER_KEY)"
     )]
     NoMasterKey,
     /// Not what was sealed in this row.
-    #[error("the key {0} in the database was changed and does not open")]
+    #[error("the key {0} in the database was modified and cannot be decrypted")]
     Changed(String),
     /// A key cannot be made or used.
     #[error(transparent)]
     Key(#[from] KeyFault),
     /// The cryptographic library failed.
-    #[error("a key cannot be sealed")]
+    #[error("a key cannot be encrypted")]
     Seal,
     /// A thread that made keys is gone.
-    #[error("making keys broke off")]
+    #[error("creating keys failed")]
     BrokeOff,
 }
 
@@ -89,13 +89,13 @@ pub enum NotAdded {
     #[error("the key {0} is announced and signs from {when}: one change at a time", when = .1.rfc3339())]
     Announced(String, Timestamp),
     /// It is there.
-    #[error("the key {0} is there already")]
+    #[error("the key {0} already exists")]
     Known(String),
     /// There are enough.
-    #[error("there are {MAX_KEYS} keys already: older ones end by themselves")]
+    #[error("there are {MAX_KEYS} keys already: older ones expire automatically")]
     TooMany,
     /// Not yet time for another.
-    #[error("the newest key is young enough")]
+    #[error("the newest key is not due for rotation")]
     NotDue,
 }
 
@@ -171,7 +171,9 @@ impl Vault {
             let draft = generate(KeyPurpose::Token, algorithm, signs_from).await?;
             match self.add(draft, Before::Verify, None, now).await? {
                 Ok(_) => tracing::info!(event = "keys.announced", algorithm = algorithm.as_str()),
-                Err(why) => tracing::warn!(event = "keys.algorithm", %why, "keys stay as they are"),
+                Err(why) => {
+                    tracing::warn!(event = "keys.algorithm", %why, "no key created, present keys kept")
+                }
             }
             keys = self.read().await?;
         }

@@ -1,4 +1,4 @@
-//! The counters of all kinds of requests, under the rates in force at that moment.
+//! The counters of all kinds of requests, with the currently configured rates.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,7 +1,7 @@
-//! How often somebody may try: by the network a request comes from, and by the account it is about.
+//! Rate limits, by the network that a request comes from and by the account that it is about.
 //!
-//! To use it at an endpoint: `desk.turnstile.admit(&arrival, Purpose::Recover, account).await?` before
-//! anything else is done; for a new kind of request a variant of [`Purpose`] and its bounds.
+//! To use it at an endpoint, call `desk.turnstile.admit(&arrival, Purpose::Recover, account).await?` before
+//! anything else; for a new kind of request add a variant of [`Purpose`] and its rates.
 
 pub mod limits;
 

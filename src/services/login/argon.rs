@@ -1,5 +1,5 @@
-//! Argon2id (RFC 9106) at the configured cost, computed in memory that the thread keeps: to map and
-//! unmap it for every hash costs a twelfth of the hash, and holds up the threads that forward.
+//! Argon2id (RFC 9106) at the configured cost, in memory that each thread keeps: mapping and unmapping it for every
+//! hash costs a twelfth of the hash and delays the threads that forward requests.
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};

@@ -1,4 +1,4 @@
-//! One attempt to log in, from the name to the tokens.
+//! A login with user name and password.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The second step of a login: a ticket and a code become a session.
+//! The second step of a login: exchanges a ticket and a code for a session.
 
 use std::sync::Arc;
 

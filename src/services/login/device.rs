@@ -1,5 +1,5 @@
-//! Devices that an account is known from (decision 0007). Knowing one proves nothing of who uses it:
-//! it only decides where failures are counted.
+//! Known devices of an account (decision 0007). A known device proves nothing about its user; it only determines
+//! where failures are counted.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A second factor is begun by whoever logged in lately, or shows the password once more: a session
-//! alone may be a stolen one (ASVS 7.5.1).
+//! Enrolment of a second factor requires a recent login or the password: the session alone may be stolen
+//! (ASVS 7.5.1).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A login whose password was right, while it waits for its second factor.
+//! A pending login: the password was right, and the second factor is missing.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! The name that somebody gives.
+//! The identifier that a user enters at login.
 
 use std::fmt;
 

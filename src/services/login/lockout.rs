@@ -1,9 +1,9 @@
-//! When an account, a known device or an unknown name locks; pure.
+//! When an account, a known device or an unknown name is locked; pure functions.
 //!
-//! Each lock in a row is twice as long as the one before, up to a day. After a hundred failures in a
-//! row no more passwords are tried (NIST SP 800-63B-4 section 3.2.2) until the password is set anew
-//! or the account is unlocked: by then a guesser has spent two weeks. Known devices count apart, so
-//! none of this keeps out whoever has one.
+//! Each consecutive lock is twice as long as the previous one, up to a day. After a hundred consecutive failures no
+//! more passwords are tried (NIST SP 800-63B-4 section 3.2.2) until the password is reset or the account is
+//! unlocked; to get there takes an attacker two weeks. Known devices are counted separately, so an attacker cannot
+//! lock out a user with a known device.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Login with a password.
 //!
-//! Rates come first, by source and by account; then the account's lock, or that of the known device
-//! which the attempt comes from (decision 0007); then the password is verified on a bounded pool (the same
-//! work where there is no such user), then one transaction records how it ended. An unknown name
-//! locks as a known one does, on every gateway.
+//! The steps are: rate limits by source and by account; the lock of the account, or of the known device
+//! that the attempt comes from (decision 0007); verification of the password on a bounded pool (the same work if
+//! there is no such user); one transaction that records the result. Unknown names are locked like known ones, on
+//! every gateway.
 
 pub mod settings;
 

@@ -1,4 +1,4 @@
-//! The end of a login that holds: one transaction records it and opens a session, or neither.
+//! Completes a successful login: one transaction records it and opens a session.
 
 use super::attempt::{Attempt, Login, TICKET_TTL};
 use super::held::Held;

@@ -1,4 +1,4 @@
-//! What a login is to end in.
+//! The kind of session that a login creates.
 
 /// What a login opens a session with. But for the first, the device is made known too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

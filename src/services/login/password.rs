@@ -1,5 +1,5 @@
-//! Argon2id (RFC 9106) on a bounded pool. Passwords are kept as PHC strings only; hashes that were
-//! made elsewhere are verified and made anew.
+//! Argon2id (RFC 9106) on a bounded pool. Passwords are stored as PHC strings only; imported hashes are verified
+//! and replaced.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -118,7 +118,7 @@ fn verify(
     memory: &mut Memory,
 ) -> Result<Verified, Fault> {
     let parsed = PasswordHash::new(against.expose())
-        .map_err(|error| Fault(format!("a stored password hash is unreadable: {error}")))?;
+        .map_err(|error| Fault(format!("a stored password hash is invalid: {error}")))?;
     let text = password.expose().as_bytes();
     if is_current(&parsed, params) {
         let right = memory.verify(text, &parsed, params).map_err(unusable)?;
@@ -146,7 +146,7 @@ fn verify_bcrypt(
 }
 
 fn unusable(error: impl Display) -> Fault {
-    Fault(format!("a stored password hash is unusable: {error}"))
+    Fault(format!("a stored password hash cannot be verified: {error}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why a login is refused.
+//! Why a login is rejected.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Secrets of factors at rest: sealed for their user, under keys that can be rotated.
+//! Encryption of the secrets of second factors: bound to their user, with keys that can be rotated.
 
 use zeroize::Zeroizing;
 
@@ -44,7 +44,7 @@ fn row(user: UserId) -> String {
 }
 
 fn failed(unopened: Unopened) -> Fault {
-    Fault(format!("the secret of a second factor: {unopened}"))
+    Fault(format!("the secret of a second factor cannot be decrypted: {unopened}"))
 }
 
 #[cfg(test)]

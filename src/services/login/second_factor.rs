@@ -1,4 +1,4 @@
-//! The second factor of an account: enrolled, confirmed, proven, disabled.
+//! The second factor of an account: enrolment, confirmation, verification, disabling.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl SecondFactor {
         let key = settings.encryption_key.as_ref();
         let keys = key.map(|key| Keys::new(key, &settings.previous_keys)).transpose()?;
         if keys.is_none() && store.read().await?.count_totp().await? > 0 {
-            let what = "accounts have a second factor, and TOTP_ENC_KEY is not set";
+            let what = "there are accounts with a second factor, but mfa.encryption_key (TOTP_ENC_KEY) is not set";
             return Err(Fault(what.into()));
         }
         let replay_ttl = settings.replay_ttl.max(LONGEST_CODE_LIFE);
@@ -117,7 +117,7 @@ impl SecondFactor {
             return Ok(Err(Unproven::AlreadyActive));
         }
         let enrolment = totp::enrolment(&secret, &self.issuer, account.username.as_str())
-            .ok_or_else(|| Fault("an enrolment cannot be drawn".into()))?;
+            .ok_or_else(|| Fault("the QR code of an enrolment cannot be created".into()))?;
         transaction.commit().await?;
         Ok(Ok(enrolment))
     }

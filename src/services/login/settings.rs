@@ -1,4 +1,4 @@
-//! What logins are bound by.
+//! The settings of logins.
 
 use std::time::Duration;
 

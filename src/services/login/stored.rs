@@ -1,7 +1,7 @@
-//! Which hashes of passwords are taken over from other systems, and what verifies them.
+//! Formats of password hashes that are accepted from other systems, and their verification.
 //!
-//! The cost of a hash is chosen by whoever made it and paid here at each login: what is out of
-//! bounds is refused when it is imported, and once more before it is computed.
+//! The cost of an imported hash was chosen elsewhere and is paid here at each login, so a hash that exceeds the
+//! limits is rejected at the import, and again before it is computed.
 
 use std::str::FromStr as _;
 
@@ -35,7 +35,7 @@ pub enum UnusableHash {
     Unknown,
     /// Above its bounds.
     #[error(
-        "costs too much (bcrypt: cost 4 to 14; Argon2: at most 256 MiB, 10 passes, 16 lanes, and 1 GiB of memory times passes)"
+        "is too expensive (bcrypt: cost 4 to 14; Argon2: at most 256 MiB, 10 passes, 16 lanes, and 1 GiB of memory times passes)"
     )]
     TooCostly,
 }

@@ -1,4 +1,4 @@
-//! Codes of TOTP (RFC 6238) as every authenticator speaks it: SHA-1, six digits, steps of 30 s.
+//! TOTP codes (RFC 6238) as all authenticator apps support them: SHA-1, six digits, steps of 30 s.
 
 use std::fmt;
 

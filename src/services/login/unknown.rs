@@ -1,4 +1,4 @@
-//! Names that no account has lock as accounts do, on every gateway, so that a lock does not tell them apart
+//! Unknown user names are locked out too, on every gateway, so that a lockout does not reveal which accounts exist
 //! (decision 0024).
 
 use super::{Fault, Identifier};

@@ -1,5 +1,4 @@
-//! The end of a login at a provider: a session of a browser, for the account that the provider's person
-//! has here.
+//! Completes a login with a provider: opens a browser session for the linked account.
 
 use std::net::IpAddr;
 

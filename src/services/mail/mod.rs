@@ -1,7 +1,7 @@
-//! Mails are written to the outbox in the transaction of what they are about, and sent by a task of
-//! their own: a mail server that is down, slow or rejects loses nothing and slows nobody.
+//! Mails are written to the outbox in the transaction of the change that they are about, and sent by a
+//! background task: if the mail server is down, slow or rejects mails, no mail is lost and no request is delayed.
 //!
-//! To tell somebody of something: [`Outbox::notify`] inside the transaction that does it.
+//! To notify a user of a change, call [`Outbox::notify`] in the transaction of the change.
 
 pub mod sealed;
 

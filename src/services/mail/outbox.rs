@@ -1,4 +1,4 @@
-//! What is written to the outbox.
+//! Writes mails to the outbox.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -198,7 +198,7 @@ impl Outbox {
             Key::Held(key) => Ok(Some(key)),
             Key::Closed => Ok(None),
             Key::Missing => Err(Fault(
-                "a mail would have to be sealed, and no gateway has made the key yet: start one first".to_owned(),
+                "the key that encrypts mails does not exist yet: start a gateway first".to_owned(),
             )),
         }
     }

@@ -1,7 +1,7 @@
-//! Tokens of links at rest in the outbox, sealed for their mail.
+//! Encryption of link tokens in the outbox.
 //!
-//! A link must wait for the mail server, so its token rests somewhere. The key is in a file beside
-//! the database (decision 0008): who gets the database alone cannot use what waits in it.
+//! A mail waits for the mail server, so the token of its link must be stored. The key is in a file outside the
+//! database (decision 0008): who gets the database alone cannot use the links.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -69,7 +69,7 @@ fn row(mail: &str) -> String {
 }
 
 fn failed(unopened: Unopened) -> Fault {
-    Fault(format!("the link of a mail: {unopened}"))
+    Fault(format!("the link of a mail cannot be decrypted: {unopened}"))
 }
 
 fn read(path: &Path) -> io::Result<Secret> {
@@ -77,7 +77,7 @@ fn read(path: &Path) -> io::Result<Secret> {
     File::open(path)?.take(LENGTH + 2).read_to_string(&mut text)?;
     let secret = Secret::new(text.trim_end());
     let whole = u64::try_from(secret.expose().len()).is_ok_and(|length| length == LENGTH);
-    if whole { Ok(secret) } else { Err(io::Error::other("is no key of the outbox")) }
+    if whole { Ok(secret) } else { Err(io::Error::other("is not a key of the outbox")) }
 }
 
 /// Written beside and linked to its name: it appears whole, and of two processes one makes it.

@@ -1,4 +1,4 @@
-//! Sends what waits in the outbox.
+//! Sends the mails in the outbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +91,7 @@ impl Sender {
                         under_way.spawn(Arc::clone(&sender).attempt(mail));
                     }
                 }
-                Err(fault) => tracing::warn!(error = %fault, "the outbox cannot be read"),
+                Err(fault) => tracing::warn!(error = %fault, "reading the outbox failed"),
             }
         }
         // What does not end in time is tried again when its claim is over.
@@ -138,7 +138,7 @@ impl Sender {
         transaction.commit().await?;
         for _ in 0..expired {
             self.metrics.mail("expired");
-            tracing::warn!("a mail was not sent in time and is given up");
+            tracing::warn!("mail expired before it could be sent; given up");
         }
         Ok(())
     }
@@ -147,19 +147,19 @@ impl Sender {
         let sent = match self.write(&mail) {
             Ok(message) => self.smtp.send(&mail.id, &mail.recipient, &message).await,
             Err(fault) => {
-                tracing::error!(mail = mail.id, kind = mail.kind, error = %fault, "a mail cannot be written");
+                tracing::error!(mail = mail.id, kind = mail.kind, error = %fault, "rendering a mail failed");
                 Err(Failure::Rejected(0))
             }
         };
         let next = next(&sent, mail.attempts);
         self.log_result(&mail, &sent, &next);
         if let Err(fault) = self.record_result(&mail, next).await {
-            tracing::error!(mail = mail.id, error = %fault, "what became of a mail cannot be noted");
+            tracing::error!(mail = mail.id, error = %fault, "recording the result of a mail failed");
         }
     }
 
     fn write(&self, mail: &WaitingMail) -> Result<Message, Fault> {
-        let unknown = || Fault("the outbox holds a mail of an unknown kind".into());
+        let unknown = || Fault("the outbox has a mail of an unknown kind".into());
         let letter = Letter::parse(&mail.kind).ok_or_else(unknown)?;
         let language = Language::parse(&mail.language).ok_or_else(unknown)?;
         let link_use = match letter {
@@ -182,15 +182,15 @@ impl Sender {
         match (sent, next) {
             (Ok(()), _) => {
                 self.metrics.mail("sent");
-                tracing::info!(mail = id, kind, attempts, "a mail was sent");
+                tracing::info!(mail = id, kind, attempts, "mail sent");
             }
             (Err(failure), Next::GivenUp) => {
                 self.metrics.mail("given_up");
-                tracing::warn!(mail = id, kind, attempts, error = %failure, "a mail is given up");
+                tracing::warn!(mail = id, kind, attempts, error = %failure, "mail could not be sent; given up");
             }
             (Err(failure), Next::Again(_) | Next::Sent) => {
                 self.metrics.mail("failed");
-                tracing::warn!(mail = id, kind, attempts, error = %failure, "a mail must wait");
+                tracing::warn!(mail = id, kind, attempts, error = %failure, "mail could not be sent; will be retried");
             }
         }
     }

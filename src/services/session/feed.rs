@@ -1,4 +1,4 @@
-//! The feed of changes made by other processes on the same store, at most 1 s late.
+//! The change feed: changes made by other processes on the same database, at most 1 s late.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -105,9 +105,9 @@ impl Feed {
             }
             let outcome = timeout(TIMEOUT, self.poll()).await.unwrap_or(Err(Fault::Timeout));
             match outcome {
-                Ok(()) if failing => tracing::info!("the feed of changes is heard again"),
+                Ok(()) if failing => tracing::info!("the change feed is available again"),
                 Err(ref fault) if !failing => {
-                    tracing::error!(error = %fault, "the feed of changes is silent");
+                    tracing::error!(error = %fault, "the change feed is unavailable");
                 }
                 Ok(()) | Err(_) => {}
             }

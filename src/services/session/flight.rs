@@ -1,5 +1,5 @@
-//! Questions to the store that are under way: one per session, whoever waits, and the doubts that
-//! revocations cast on their answers before they arrive.
+//! Lookups in progress: one per session for all waiters. Revocations that arrive meanwhile invalidate their
+//! results.
 
 use std::collections::HashMap;
 

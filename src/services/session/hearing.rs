@@ -1,4 +1,4 @@
-//! Up to which moment the feed of changes was heard: memory is believed no longer than that.
+//! The liveness of the change feed: until when it was read. Cached state is used no longer than that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! Hints that go between processes: something changed, look now (decision 0020).
+//! Change notifications between processes (decision 0020): something changed, poll now.
 //!
-//! They come by PostgreSQL and, where gateways share one, by Redis; they go out by both. Whoever hears none looks
-//! all the same, from time to time.
+//! They are sent and received by PostgreSQL and, if gateways share one, by Redis. Processes also poll periodically
+//! without them.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl Hints {
         let mut committed = self.store.committed();
         while committed.changed().await.is_ok() {
             if redis.publish().await.is_err() {
-                tracing::debug!("other gateways got no hint by Redis");
+                tracing::debug!("notifying other gateways through Redis failed");
             }
         }
     }

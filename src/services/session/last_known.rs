@@ -1,5 +1,5 @@
-//! Going by what was last known, where an operator chose so for a route: only while the feed of changes is silent
-//! beyond its bound, only where the store does not answer either, and only for so long.
+//! Stale session state (`on_unknown = "serve_for …"` of a route): the last known state is used only while the change
+//! feed exceeds its maximum lag, only if the database does not respond either, and only for the configured time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

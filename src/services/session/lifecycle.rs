@@ -1,4 +1,4 @@
-//! Sessions begin and end.
+//! Opening and ending sessions.
 
 use super::{Registry, Unknowable};
 use crate::adapters::store::{Change, Fault, Session, Store};

@@ -1,4 +1,4 @@
-//! How long a browser's session lasts.
+//! Lifetimes of browser sessions.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the store says of a session.
+//! Looks up a session in the database.
 
 use super::standing::UserStanding;
 use crate::adapters::store::{Fault, Store};

@@ -1,7 +1,7 @@
-//! Sessions: known in memory, true in the store, revoked at once.
+//! Sessions: cached in memory, stored in the database, revoked at once.
 //!
-//! Memory holds only what was found to be in force, and every revocation takes it out again, so
-//! that forgetting is always safe: what memory does not know is asked of the store.
+//! The cache holds only valid sessions, and every revocation removes them, so it is always safe to drop an entry:
+//! whatever is not cached is looked up in the database.
 
 pub mod lifetimes;
 

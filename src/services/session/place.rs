@@ -1,9 +1,8 @@
-//! Where a reader of the feed of changes stands: the newest number it has seen, and the numbers below that it
-//! has not.
+//! The cursor of a reader of the change feed: the newest number that it has seen, and the gaps below.
 //!
-//! PostgreSQL hands a number out before the change with it is committed, so that a later number may be seen
-//! earlier. What is missing is asked for again at every turn, until the transaction that has it must have
-//! ended: then it was rolled back. With SQLite nothing is ever missing.
+//! PostgreSQL assigns a number before the change is committed, so a higher number may become visible earlier. Gaps
+//! are queried again at every poll, until the transaction with that number must have ended: then it was rolled
+//! back. SQLite has no gaps.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! What this node knows of sessions. A miss asks the store once for all waiters; what cannot be
-//! known is refused.
+//! The cache of sessions. A miss queries the database once for all waiters; if that fails, requests are rejected.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

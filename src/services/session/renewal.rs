@@ -1,5 +1,4 @@
-//! A browser's session that is used lives on: its end is written anew, in batches and off the
-//! request's path.
+//! Sliding expiry of browser sessions: the new expiry of used sessions is written in batches, in the background.
 
 use std::time::Duration;
 
@@ -58,7 +57,7 @@ impl Renewal {
         let mut told = Vec::with_capacity(BATCH);
         while self.receiver.recv_many(&mut told, BATCH).await > 0 {
             if let Err(fault) = self.write(&told).await {
-                tracing::warn!(error = %fault, "the use of sessions could not be written down");
+                tracing::warn!(error = %fault, "recording the use of sessions failed");
             }
             told.clear();
             tokio::time::sleep(PERIOD).await;

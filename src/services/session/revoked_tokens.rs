@@ -1,5 +1,5 @@
-//! What this node knows of revoked tokens of providers: all of it, once it was read, and every change since. Until
-//! then, and while the feed of changes is silent, the store is asked.
+//! The cache of revoked provider tokens: all of them, once they were read, and every change since. Until then, and
+//! while the change feed is unavailable, the database is queried.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -83,7 +83,7 @@ impl RevokedTokens {
             self.invalidate();
         }
         answer.map_err(|fault| {
-            tracing::error!(error = %fault, "whether a token is revoked cannot be looked up");
+            tracing::error!(error = %fault, "looking up whether a token is revoked failed");
             Unknowable
         })
     }
@@ -135,7 +135,7 @@ impl RevokedTokens {
         tokio::spawn(async move {
             let read = this.read_all(&store, forgotten).await;
             if let Err(fault) = &read {
-                tracing::error!(error = %fault, "the revoked tokens cannot be read");
+                tracing::error!(error = %fault, "reading the revoked tokens failed");
             }
             let mut known = this.write();
             if known.forgotten == forgotten && known.extent == Extent::Reading {
@@ -182,7 +182,10 @@ impl Known {
     }
 
     fn give_up(&mut self) {
-        tracing::warn!(most = CAPACITY, "too many tokens are revoked: the store is asked for each");
+        tracing::warn!(
+            most = CAPACITY,
+            "too many revoked tokens to cache: the database is queried for each"
+        );
         self.marks = HashMap::new();
         self.extent = Extent::TooMuch(Instant::now());
         // Whoever still reads is not to take the next attempt for its own.

@@ -1,4 +1,4 @@
-//! How sessions and their users stand.
+//! The status of sessions and their users.
 
 use std::sync::Arc;
 
@@ -35,5 +35,5 @@ pub struct UserStanding {
 
 /// Neither memory nor the store can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the standing of the session cannot be known")]
+#[error("the status of the session is unavailable")]
 pub struct Unknowable;

@@ -1,4 +1,4 @@
-//! What is over is removed, in small transactions, by one process of all on the database at a time.
+//! Removes expired rows, in small transactions, by one process on the database at a time.
 
 use std::time::{Duration, Instant};
 
@@ -100,7 +100,7 @@ impl Sweep {
         loop {
             ticks.tick().await;
             if let Err(fault) = self.sweep((self.clock)()).await {
-                tracing::warn!(error = %fault, "what is over could not be removed");
+                tracing::warn!(error = %fault, "removing expired rows failed");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Tickets for WebSockets: a caller that is proven now takes one along where its
-//! script can set no header. Each is used once, over all gateways that share it.
+//! Tickets for WebSockets: an authenticated caller obtains one for a handshake in which its script cannot set
+//! headers. Each can be used once, on any gateway that shares the backend.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

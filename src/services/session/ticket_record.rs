@@ -1,4 +1,4 @@
-//! What a ticket stands for, as it is sealed for the gateway that it is brought to.
+//! The content of a WebSocket ticket, encrypted for the gateway that receives it.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl std::convert::From<Ticket> for Written {
 
 /// It is not what this version writes.
 #[derive(Debug, thiserror::Error)]
-#[error("a ticket is not what this version writes")]
+#[error("a ticket has an unknown format")]
 pub(super) struct Unreadable;
 
 impl TryFrom<Written> for Ticket {

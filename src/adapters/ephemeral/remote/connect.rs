@@ -1,4 +1,4 @@
-//! Connections, by how the servers stand to each other.
+//! Connections to Redis: single server, Sentinel or Cluster.
 
 use std::time::Duration;
 
@@ -161,5 +161,6 @@ fn nowhere() -> redis::RedisError {
 }
 
 fn unknown_service() -> redis::RedisError {
-    (redis::ErrorKind::InvalidClientConfig, "the Sentinel knows no primary of that name").into()
+    (redis::ErrorKind::InvalidClientConfig, "the Sentinel does not know a primary of that name")
+        .into()
 }

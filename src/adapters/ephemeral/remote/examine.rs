@@ -1,4 +1,4 @@
-//! What an operator should know of a Redis.
+//! Checks of a Redis server for `guarita doctor`.
 
 use redis::{InfoDict, cmd};
 use tokio::time::timeout;

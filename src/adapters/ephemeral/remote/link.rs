@@ -1,5 +1,5 @@
-//! The connection to Redis, kept by a task of its own: nobody who logs in waits for one to be made. Where
-//! there is none, or it does not answer in time, whoever asks hears that at once.
+//! The connection to Redis, maintained by a background task, so that no request waits for connecting. If there is
+//! no connection, or Redis does not respond in time, requests fail at once.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -225,7 +225,7 @@ impl Link {
     }
 
     fn late(&self) -> String {
-        format!("no answer within {} ms", self.settings.timeout.as_millis())
+        format!("no response within {} ms", self.settings.timeout.as_millis())
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
@@ -236,7 +236,7 @@ impl Link {
         self.up.store(true, Ordering::Relaxed);
         self.tried.send_replace(true);
         if self.told.swap(false, Ordering::Relaxed) {
-            tracing::info!(event = "ephemeral.up", "Redis answers again");
+            tracing::info!(event = "ephemeral.up", "Redis can be reached again");
         }
     }
 
@@ -256,7 +256,7 @@ impl Link {
             tracing::warn!(
                 event = "ephemeral.down",
                 reason,
-                "Redis cannot be asked: each gateway limits by itself, and tickets are refused"
+                "Redis cannot be reached: each gateway limits by itself, and tickets are rejected"
             );
         }
     }

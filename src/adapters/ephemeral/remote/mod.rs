@@ -1,4 +1,4 @@
-//! Redis: one server, the primary that Sentinels name, or a cluster.
+//! Redis: a single server, the primary that Sentinels name, or a cluster.
 
 pub mod connect;
 pub mod examine;

@@ -1,4 +1,4 @@
-//! What is done in Redis in one step, by its own clock: a gateway whose clock is wrong changes nothing.
+//! Lua scripts: atomic operations in Redis by its own clock, so that a gateway with a wrong clock does no harm.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 

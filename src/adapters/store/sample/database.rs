@@ -1,4 +1,4 @@
-//! A database of one's own, for one test, on the PostgreSQL server of the tests.
+//! A separate database for each test on the PostgreSQL server of the tests.
 //!
 //! `scripts/with-servers.sh` starts that server and says where it is. Copying a database that is migrated
 //! already is faster than migrating one.

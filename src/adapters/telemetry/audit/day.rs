@@ -1,4 +1,4 @@
-//! Days and moments in UTC, as the audit file writes them.
+//! Dates and times in UTC, as written in the audit files.
 
 use std::path::Path;
 use std::time::Duration;

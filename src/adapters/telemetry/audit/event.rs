@@ -1,4 +1,4 @@
-//! What happened, apart from forwarded requests.
+//! Audit events other than forwarded requests.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The files that the writer appends to, each batch under its seal.
+//! The audit files that the writer appends to; each batch of lines ends with a seal.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -107,7 +107,7 @@ impl Files {
     pub(super) fn log_checkpoint(&mut self, now: Timestamp) {
         let Some(seal) = self.open.as_ref().map(|open| open.seal) else { return };
         if self.told.is_none_or(|(told, _)| told != seal) {
-            tracing::info!(event = "audit.seal", seal = %seal, "audit files are sealed");
+            tracing::info!(event = "audit.seal", seal = %seal, "audit files sealed");
         }
         self.told = Some((seal, now));
     }
@@ -169,7 +169,9 @@ impl Files {
                 let file = day.file_name();
                 match fs::remove_file(self.directory.join(&file)) {
                     Ok(()) => tracing::info!(file, "old audit file removed"),
-                    Err(error) => tracing::warn!(file, %error, "old audit file stays"),
+                    Err(error) => {
+                        tracing::warn!(file, %error, "old audit file could not be removed")
+                    }
                 }
             }
         }

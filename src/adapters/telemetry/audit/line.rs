@@ -1,4 +1,4 @@
-//! Lines of the audit file, formatted by hand: every forwarded request writes one.
+//! Audit lines, formatted by hand for speed: every forwarded request writes one.
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! The audit file: one JSON line per event, a new file each day.
+//! The audit files: one JSON line per event, a new file each day.
 //!
-//! Lines are formatted into a shared buffer and written by a thread of its own, so that a slow disk
-//! slows nobody. The buffer is bounded: what does not fit is counted, and `/readyz` says so. Each batch
-//! ends with a seal that hangs on the one before it, so that what is changed later shows.
+//! Lines are formatted into a shared buffer and written by a separate thread, so that a slow disk does not
+//! delay requests. The buffer is bounded: dropped lines are counted and reported by `/readyz`. Each batch ends
+//! with a seal that includes the previous one (a hash chain), so that later modifications are detected.
 
 mod day;
 mod event;

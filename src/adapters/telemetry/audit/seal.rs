@@ -1,5 +1,5 @@
-//! What closes a batch of lines. Each seal hangs on the one before it, so that the newest vouches for
-//! every line of the chain (`docs/decisions/0010-audit-lines-are-sealed-in-batches.md`).
+//! Seals (checkpoints) of the audit files. A seal ends a batch of lines and includes the previous seal, so that
+//! the newest one covers every line of the chain (`docs/decisions/0010-audit-lines-are-sealed-in-batches.md`).
 
 use std::fmt;
 

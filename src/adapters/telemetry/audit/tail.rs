@@ -1,4 +1,4 @@
-//! Where the chain stands at the end of a file.
+//! The state of the hash chain at the end of a file.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};

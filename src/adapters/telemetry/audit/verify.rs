@@ -1,4 +1,4 @@
-//! Whether the files are as they were written.
+//! Verification of the hash chain of the audit files.
 
 use std::fmt;
 use std::fs::File;
@@ -111,7 +111,7 @@ impl Walk {
             line.clear();
         }
         if page.first <= page.line {
-            self.report.unsealed = Some(page.misfit(page.first, "from here on no seal follows"));
+            self.report.unsealed = Some(page.misfit(page.first, "no seal follows from here on"));
         }
         self.report.files += 1;
         self.before = Some(day);
@@ -160,15 +160,15 @@ impl Walk {
         }
         if let Some(before) = before {
             let after = after.unwrap_or("no file");
-            return Some(format!("it continues {after} at seal {}, not {before}", seal.number()));
+            return Some(format!("continues {after} at seal {}, not {before}", seal.number()));
         }
         // The first file that is left.
         match after {
             None if seal == Seal::NONE => None,
-            None => Some("it says seals that no file has".to_owned()),
+            None => Some("continues seals that are in no file".to_owned()),
             Some(after) => match Day::of_file(after) {
                 Some(day) if day.is_older_than(LEAST_KEPT, now) => None,
-                Some(_) | None => Some(format!("it continues {after}, which is missing")),
+                Some(_) | None => Some(format!("continues {after}, which is missing")),
             },
         }
     }
@@ -177,11 +177,11 @@ impl Walk {
         if let Some(unsealed) = page.unsealed.take() {
             let (wanted, text) = unsealed.close(time);
             if wanted.number() != seal.number() {
-                let what = format!("seal {} where {} must be", seal.number(), wanted.number());
+                let what = format!("seal {} instead of {}", seal.number(), wanted.number());
                 self.report.misfit(page.misfit(page.line, what));
             } else if text.as_bytes() != line {
                 let what =
-                    format!("the seal in line {} does not fit the lines from here on", page.line);
+                    format!("the seal in line {} does not match the lines from here on", page.line);
                 self.report.misfit(page.misfit(page.first.min(page.line), what));
             }
         }
@@ -200,11 +200,11 @@ impl Walk {
     fn end(mut self) -> Report {
         self.report.newest = self.chain.filter(|_| self.report.seals > 0);
         if self.before.is_none() {
-            self.report.misfit(Misfit::new("audit files", "there are none"));
+            self.report.misfit(Misfit::new("audit files", "no files found"));
         }
         let last = self.before.map_or_else(|| "audit files".to_owned(), Day::file_name);
         for seal in self.expected {
-            let what = format!("seal {}, which is expected, is in no file", seal.number());
+            let what = format!("the expected seal {} is in no file", seal.number());
             self.report.misfits.push(Misfit::new(last.clone(), what));
         }
         self.report
@@ -305,7 +305,7 @@ mod tests {
         // 1 continued, 2 a, 3 seal, 4 b, 5 c, 6 seal, 7 d, 8 seal, 9 stopped, 10 seal
         let unfit = |seal: u32, first: u32| {
             vec![format!(
-                "{TODAY}:{first}: the seal in line {seal} does not fit the lines from here on"
+                "{TODAY}:{first}: the seal in line {seal} does not match the lines from here on"
             )]
         };
         let edited = changed(TODAY, |mut lines| {
@@ -341,12 +341,12 @@ mod tests {
             lines.remove(5);
             lines
         });
-        assert_eq!(missing, [format!("{TODAY}:7: seal 3 where 2 must be")]);
+        assert_eq!(missing, [format!("{TODAY}:7: seal 3 instead of 2")]);
         let batch = changed(TODAY, |mut lines| {
             lines.drain(3..6);
             lines
         });
-        assert_eq!(batch, [format!("{TODAY}:5: seal 3 where 2 must be")]);
+        assert_eq!(batch, [format!("{TODAY}:5: seal 3 instead of 2")]);
         let retimed = changed(TODAY, |mut lines| {
             lines[5] = lines[5].replace("12:00:00", "11:00:00").leak();
             lines
@@ -358,19 +358,19 @@ mod tests {
     #[test]
     fn an_end_that_is_missing_shows() {
         let cut = changed(TOMORROW, |lines| lines[..2].to_vec());
-        assert_eq!(cut, [format!("{TOMORROW}:1: from here on no seal follows")]);
+        assert_eq!(cut, [format!("{TOMORROW}:1: no seal follows from here on")]);
         let half = changed(TOMORROW, |mut lines| {
             lines.truncate(4);
             lines[3] = &lines[3][..5];
             lines
         });
-        assert_eq!(half, [format!("{TOMORROW}:4: from here on no seal follows")]);
+        assert_eq!(half, [format!("{TOMORROW}:4: no seal follows from here on")]);
         // An empty file is as none.
-        let emptied = format!("{TOMORROW}:1: it continues {TODAY}, which is missing");
+        let emptied = format!("{TOMORROW}:1: continues {TODAY}, which is missing");
         assert_eq!(changed(TODAY, |_| Vec::new()), [emptied]);
         // At a seal of an earlier day.
         let early = changed(TODAY, |lines| lines[..8].to_vec());
-        assert_eq!(early, [format!("{TOMORROW}:1: it continues {TODAY} at seal 4, not {TODAY}")]);
+        assert_eq!(early, [format!("{TOMORROW}:1: continues {TODAY} at seal 4, not {TODAY}")]);
     }
 
     #[test]
@@ -382,7 +382,7 @@ mod tests {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         fs::write(&path, lines[..lines.len() - 2].concat()).unwrap();
         assert_eq!(told(&verified(directory.path(), &[])), [""; 0]);
-        let gone = [format!("{TOMORROW}: seal 8, which is expected, is in no file")];
+        let gone = [format!("{TOMORROW}: the expected seal 8 is in no file")];
         assert_eq!(told(&verified(directory.path(), &[newest])), gone);
         // A gateway that goes on from there says so, and comes to another seal.
         write(directory.path(), NOON.plus(DAY), &["g"]);
@@ -397,15 +397,12 @@ mod tests {
         let directory = written();
         fs::remove_file(directory.path().join(TODAY)).unwrap();
         let report = verified(directory.path(), &[]);
-        assert_eq!(
-            told(&report),
-            [format!("{TOMORROW}:1: it continues {TODAY}, which is missing")]
-        );
+        assert_eq!(told(&report), [format!("{TOMORROW}:1: continues {TODAY}, which is missing")]);
         // Once a gateway may have removed it, it is not.
         let later = NOON.plus(DAY * 182);
         assert_eq!(told(&verify(directory.path(), &[], later).unwrap()), [""; 0]);
         fs::remove_file(directory.path().join(TOMORROW)).unwrap();
-        assert_eq!(told(&verified(directory.path(), &[])), ["audit files: there are none"]);
+        assert_eq!(told(&verified(directory.path(), &[])), ["audit files: no files found"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The buffer that everybody fills and the thread that empties it.
+//! The shared buffer of audit lines and the thread that writes it.
 
 use std::io;
 use std::path::Path;
@@ -174,7 +174,7 @@ impl Shared {
             let lost = u64::try_from(lost).unwrap_or(u64::MAX);
             self.dropped.fetch_add(lost, Ordering::Relaxed);
             if self.healthy.load(Ordering::Relaxed) {
-                tracing::error!(%error, "the audit file cannot be written");
+                tracing::error!(%error, "writing the audit file failed");
             }
         }
         self.healthy.store(healthy, Ordering::Relaxed);

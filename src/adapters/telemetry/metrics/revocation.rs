@@ -1,4 +1,4 @@
-//! What is counted of revocations and of how they come.
+//! Metrics of revocations and of the change feed.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge};
 
 use super::{BUCKETS, Registrar};
 
-/// The feed of revocations.
+/// The metrics of the change feed.
 #[derive(Debug)]
 pub struct RevocationMetrics {
     feed_up: IntGauge,
@@ -19,34 +19,34 @@ impl RevocationMetrics {
         Ok(Self {
             feed_up: to.gauge(
                 "guarita_revocation_feed_up",
-                "Whether revocations made by other processes arrive in time.",
+                "Whether the feed of revocations made by other processes is up to date.",
             )?,
             lag: to.add(Histogram::with_opts(
                 HistogramOpts::new(
                     "guarita_revocation_lag_seconds",
-                    "Time from when a revocation was written down, by any process, until it held here.",
+                    "Time from the write of a revocation by any process until it took effect here.",
                 )
                 .buckets(BUCKETS.to_vec()),
             )?)?,
             hints: to.counters(
                 "guarita_revocation_hints_total",
-                "Hints to look for revocations, by the way they came.",
+                "Notifications of new revocations, by channel.",
                 &["by"],
             )?,
         })
     }
 
-    /// Sets whether the feed is alive.
+    /// Sets whether the feed is up to date.
     pub fn feed_up(&self, up: bool) {
         self.feed_up.set(i64::from(up));
     }
 
-    /// Counts a revocation that was learnt of so long after it was written down.
+    /// Observes the delay between the write of a revocation and its effect here.
     pub fn learnt(&self, lag: Duration) {
         self.lag.observe(lag.as_secs_f64());
     }
 
-    /// Counts a hint that was heard.
+    /// Counts a notification that was received.
     pub fn hinted(&self, by: &str) {
         self.hints.with_label_values(&[by]).inc();
     }

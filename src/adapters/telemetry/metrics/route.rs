@@ -1,4 +1,4 @@
-//! What the requests of one route count.
+//! Metrics of the requests of one route.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 
 use super::STATUSES;
 
-/// The counters of one route, ready to be counted on.
+/// The series of one route, resolved.
 #[derive(Clone, Debug)]
 pub struct RouteMetrics {
     statuses: [IntCounter; 5],
@@ -15,7 +15,7 @@ pub struct RouteMetrics {
 }
 
 impl RouteMetrics {
-    /// Counts one answered request; `duration` from the head's last byte to the answer's end.
+    /// Counts one request; `duration` is from the last byte of its head to the end of the response.
     pub fn served(&self, status: u16, duration: Duration) {
         let class = usize::from(status / 100).saturating_sub(1).min(4);
         if let Some(counter) = self.statuses.get(class) {
@@ -24,7 +24,7 @@ impl RouteMetrics {
         self.duration.observe(duration.as_secs_f64());
     }
 
-    /// Counts one that was let through by what was last known of its caller.
+    /// Counts one request that was allowed by stale session state.
     pub fn served_on_unknown(&self) {
         if let Some(counter) = &self.on_unknown {
             counter.inc();

@@ -1,4 +1,4 @@
-//! One administrator and one reader, made once.
+//! The two accounts of the quickstart, created once: one administrator and one reader.
 
 use std::path::Path;
 
@@ -8,18 +8,18 @@ use crate::app::config;
 use crate::model::{Profile, Role, Secret, clock, random};
 use crate::services::account::{NewAccount, Refusal};
 
-/// An account that was just made.
+/// An account that was just created.
 #[derive(Debug)]
 pub struct Made {
     /// Its user name.
     pub username: &'static str,
-    /// Its password: shown once.
+    /// Its password; shown once.
     pub password: Secret,
 }
 
 const ACCOUNTS: [(&str, &str); 2] = [("admin", "Metrics.Admin"), ("reader", "Metrics.Reader")];
 
-/// Makes the accounts that are not there yet; an error is one line for the operator.
+/// Creates the accounts that do not exist yet; an error is one line for the operator.
 pub async fn ensure(file: &Path) -> Result<Vec<Made>, String> {
     let config = config::load(file).map_err(|problems| problems.to_string())?;
     let store = Store::open(&config.store).await.map_err(|fault| format!("database: {fault}"))?;

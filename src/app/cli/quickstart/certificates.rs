@@ -1,4 +1,4 @@
-//! A development CA and a certificate for `localhost`, made on this machine and kept.
+//! A development CA and a certificate for `localhost`, created on this machine and kept.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -14,25 +14,25 @@ use rcgen::{
 use crate::live::certificates::validity;
 use crate::model::{Timestamp, clock};
 
-/// How long a certificate is made for, in days.
+/// Lifetime of a certificate, in days.
 const DAYS: u64 = 365;
-/// How long before its end it is made anew, in days.
+/// A certificate is renewed so many days before it expires.
 const RENEWAL: u64 = 30;
 const DAY: u64 = 86_400;
 
-/// What can go wrong.
+/// Why the certificate could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateFault {
     /// A file cannot be read or written.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The certificate cannot be made.
-    #[error("a development certificate cannot be made: {0}")]
+    /// The certificate cannot be created.
+    #[error("the development certificate cannot be created: {0}")]
     Made(#[from] rcgen::Error),
 }
 
-/// Makes `ca.pem`, `cert.pem` and `key.pem` in the directory unless they are there and hold for
-/// another month. The CA's key is forgotten at once: nobody can sign with it later.
+/// Creates `ca.pem`, `cert.pem` and `key.pem` in the directory unless they exist and are valid for
+/// another month. The CA's key is not kept: nobody can sign with it later.
 pub fn ensure(directory: &Path) -> Result<(), CertificateFault> {
     if is_current(directory, clock::now()) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The configuration of a first look.
+//! The configuration of the quickstart.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::certificates::write;
 use crate::model::random;
 
-/// Writes `guarita.toml` into the directory unless it is there.
+/// Writes `guarita.toml` into the directory unless it exists.
 pub fn ensure(
     directory: &Path,
     address: SocketAddr,
@@ -28,7 +28,7 @@ fn text(directory: &Path, address: SocketAddr, ops: SocketAddr, upstream: Socket
     let data = directory.display();
     let port = address.port();
     format!(
-        r#"# Made by `guarita quickstart`; yours to change. A change is taken up while it runs.
+        r#"# Created by `guarita quickstart`; you may edit it. Changes are applied while the gateway runs.
 mode = "local"
 public_url = "https://localhost:{port}"
 data_dir = "{data}"

@@ -1,24 +1,24 @@
-//! What to type next.
+//! The instructions that the quickstart prints.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::accounts::Made;
 
-/// The lines that are printed at the start. Passwords are in them only where they were just made.
+/// The text printed at the start. It has passwords only if they were just created.
 pub fn text(directory: &Path, port: u16, made: &[Made]) -> String {
     let data = directory.display();
     let base = format!("https://localhost:{port}");
     let curl = format!("curl --silent --show-error --cacert {data}/ca.pem");
     let mut text = format!(
-        "\nGuarita is at {base}, with a demo upstream behind it.\n\
-         In a browser: {base}/orders/1 (it warns: the certificate is of a development CA)\n\n"
+        "\nGuarita listens on {base}, in front of a demo upstream.\n\
+         In a browser: {base}/orders/1 (it shows a warning: the certificate is signed by a development CA)\n\n"
     );
     // Writing to a String cannot fail.
     for account in made {
         let _ = writeln!(
             text,
-            "  {:<7} password {}   (shown this once)",
+            "  {:<7} password {}   (shown only once)",
             account.username,
             account.password.expose()
         );
@@ -26,7 +26,7 @@ pub fn text(directory: &Path, port: u16, made: &[Made]) -> String {
     if made.is_empty() {
         let _ = writeln!(
             text,
-            "  The accounts admin and reader are those of the first start. A new password:\n  \
+            "  The accounts admin and reader were created at the first start. To set a new password:\n  \
              guarita user set-password --config {data}/guarita.toml --username admin --generate"
         );
     }
@@ -55,10 +55,10 @@ pub fn text(directory: &Path, port: u16, made: &[Made]) -> String {
          TOKEN=$(echo \"$LOGIN\" | {token})\n\
          \n# with the token: the upstream shows the identity headers it received\n\
          {curl} --header \"Authorization: Bearer $TOKEN\" {base}/orders/1\n\
-         \n# the reader may not use the admin route: 403\n\
+         \n# the reader has no access to the admin route: 403\n\
          READER=$({} | {token})\n\
          {curl} {status} --header \"Authorization: Bearer $READER\" {base}/admin/1\n\
-         \n# log out, 204; the very same token is refused at once: 401\n\
+         \n# log out: 204; the same token is rejected at once: 401\n\
          {curl} {status} --request POST --header \"Authorization: Bearer $TOKEN\" {base}/auth/logout\n\
          {curl} {status} --header \"Authorization: Bearer $TOKEN\" {base}/orders/1\n\n",
         login("admin"),

@@ -1,4 +1,4 @@
-//! `guarita quickstart`: a gateway for a first look.
+//! `guarita quickstart`: a gateway to try out.
 
 pub mod certificates;
 pub mod configuration;

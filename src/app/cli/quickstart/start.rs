@@ -1,4 +1,4 @@
-//! The verb itself.
+//! The `quickstart` command.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,24 +11,24 @@ use super::{accounts, certificates, configuration, instructions};
 use crate::app::cli::verb::complain;
 use crate::app::cli::{demo_upstream, serve};
 
-/// Run a gateway for a first look.
+/// Run a gateway to try out, with a demo upstream and two accounts.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where certificates, configuration and database are kept.
+    /// The directory of certificates, configuration and database.
     #[arg(long, default_value = "data")]
     directory: PathBuf,
-    /// Where the gateway listens.
+    /// The address that the gateway listens on.
     #[arg(long, default_value = "127.0.0.1:8443")]
     address: SocketAddr,
-    /// Where metrics and health are served.
+    /// The address of metrics and health.
     #[arg(long, default_value = "127.0.0.1:9090")]
     ops: SocketAddr,
-    /// Where the demo upstream listens.
+    /// The address that the demo upstream listens on.
     #[arg(long, default_value = "127.0.0.1:9000")]
     upstream: SocketAddr,
 }
 
-/// Runs the verb.
+/// Runs the command.
 pub fn run(arguments: Arguments) -> ExitCode {
     match prepare(&arguments) {
         Ok(text) => {
@@ -43,7 +43,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Everything the gateway needs; the text to print.
+/// Creates everything that the gateway needs; returns the text to print.
 fn prepare(arguments: &Arguments) -> Result<String, String> {
     let directory = &arguments.directory;
     fs::DirBuilder::new()

@@ -1,4 +1,4 @@
-//! The names that the replaced systems have used.
+//! Environment variables of the systems that Guarita replaces.
 
 use std::net::Ipv6Addr;
 
@@ -18,17 +18,17 @@ const BOUNDS: &[Bound] = &[
     (
         "INTROSPECTION_CLIENTS",
         are_clients,
-        "must be id:secret,id:secret with at most 1000 different ids and no empty part",
+        "must be id:secret,id:secret with at most 1000 distinct ids and no empty part",
     ),
     (
         "INTROSPECTION_MTLS_ALLOWED_CNS",
         are_names,
-        "must be 1 to 1000 names separated by commas, none empty and none above 255 bytes",
+        "must be 1 to 1000 names separated by commas, each 1 to 255 bytes",
     ),
     (
         "AUTH_REQUIRE_VERIFIED_EMAIL",
         is_yes_or_no,
-        "must be true, 1, yes or on, else false, 0, no or off (any case)",
+        "must be true, 1, yes or on, or false, 0, no or off (in any case)",
     ),
     ("RESET_TOKEN_TTL", |text| is_within(text, 1, 3600), "must be 1 to 3600 (seconds)"),
     (
@@ -45,7 +45,7 @@ const BOUNDS: &[Bound] = &[
     ),
 ];
 
-const LINK: &str = "must be an http or https URL of at most 2048 bytes, without user and fragment";
+const LINK: &str = "must be an http or https URL of at most 2048 bytes, without user or fragment";
 
 const DATABASE: [&str; 8] = [
     "DB_DRIVER",
@@ -141,14 +141,14 @@ fn apply_database(variables: &Variables, document: &mut Table, report: &mut Repo
     let Some(variable) = parts.or(whole) else { return };
     for name in ["GUARITA_STORE__DATABASE", "GUARITA_STORE__DATABASE_FILE"] {
         if variables.contains_key(name) {
-            let what = format!("contradicts the variable {variable} (set one of the two)");
+            let what = format!("conflicts with the variable {variable} (set only one of them)");
             report.problem_with(&format!("environment {name}"), &what);
             return;
         }
     }
     let database = match (parts, get(variables, WHOLE)) {
         (Some(part), Some(_)) => {
-            let what = format!("contradicts the variable {part} (set one of the two)");
+            let what = format!("conflicts with the variable {part} (set only one of them)");
             report.problem_with(&format!("environment {WHOLE}"), &what);
             return;
         }
@@ -177,7 +177,7 @@ fn assemble_database_url(variables: &Variables, report: &mut Report) -> Option<S
         "sqlite" => {
             let path = get("DB_DATABASE").map(|path| format!("sqlite:{path}"));
             if path.is_none() {
-                let what = "must be the path of the database's file";
+                let what = "must be the path of the database file";
                 report.problem_with("environment DB_DATABASE", what);
             }
             path
@@ -187,7 +187,8 @@ fn assemble_database_url(variables: &Variables, report: &mut Report) -> Option<S
             for (name, value) in &mut named {
                 *value = get(name).map(encode);
                 if value.is_none() {
-                    let what = "must be set, as DB_DRIVER is postgres (or set DB_DRIVER=sqlite)";
+                    let what =
+                        "must be set, because DB_DRIVER is postgres (or set DB_DRIVER=sqlite)";
                     report.problem_with(&format!("environment {name}"), what);
                 }
             }
@@ -203,7 +204,7 @@ fn assemble_database_url(variables: &Variables, report: &mut Report) -> Option<S
                 }
                 host if is_host(host) => format!("{host}:{port}/{database}?"),
                 _ => {
-                    let what = "must be a name, an address or the directory of a socket";
+                    let what = "must be a host name, an address or the directory of a Unix socket";
                     report.problem_with("environment DB_HOST", what);
                     return None;
                 }

@@ -25,7 +25,7 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> Option<Asse
         let name = upstream.name.as_deref().unwrap_or_default();
         let written = upstream.assertion_audience.as_ref();
         if written.is_some() && !enabled {
-            reader.report.warning(&path, "is of no use while assertion.enabled is not true");
+            reader.report.warning(&path, "has no effect, because assertion.enabled is not true");
         }
         audiences.push(reader.text(&path, written, name, MOST).into());
     }

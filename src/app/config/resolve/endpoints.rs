@@ -38,15 +38,14 @@ pub(super) fn aliases(written: &Written, reader: &mut Reader<'_>) -> Vec<(Box<st
         }
         let path = format!("endpoints.aliases.{alias}");
         if !is_plain(alias) || is_own(alias) || alias == TOKEN_ALIAS.0 {
-            let what =
-                "must be a path of its own: visible ASCII, at most 2048 bytes, no // ? # % {";
+            let what = "must be a path that is not served already: visible ASCII, at most 2048 bytes, no // ? # % {";
             reader.report.problem(&path, what);
         }
         if !is_plain(target) || !is_own(target) {
             reader.report.problem_with_hint(
                 &path,
-                "must lead to a path that Guarita serves itself",
-                "as in \"/auth/login\"",
+                "must be an alias of a path that Guarita serves itself",
+                "for example \"/auth/login\"",
             );
         }
         aliases.push((alias.as_str().into(), target.as_str().into()));

@@ -1,4 +1,4 @@
-//! `store.redis` and what goes with it.
+//! `store.redis` and the related keys.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) fn resolve(
     let named = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
     if !prefix.chars().all(named) {
         let hint = "letters, digits, dots, hyphens and underscores";
-        reader.report.problem_with_hint("store.redis_prefix", "is not a prefix", hint);
+        reader.report.problem_with_hint("store.redis_prefix", "is not a valid prefix", hint);
     }
     let timeout = reader.time(
         "store.redis_timeout",
@@ -54,14 +54,14 @@ fn without(database: &store::Settings) -> Settings {
 fn parse(redis: &Secret, ca: bool, path: &str, reader: &mut Reader<'_>) -> Option<Address> {
     match Address::parse(redis.expose()) {
         Ok(address) if ca && !address.tls => {
-            let what = "is of no use without TLS";
-            let hint = "store.redis with TLS begins with rediss";
+            let what = "has no effect without TLS";
+            let hint = "with TLS, store.redis begins with rediss";
             reader.report.problem_with_hint("store.redis_ca", what, hint);
             None
         }
         Ok(address) => Some(address),
         Err(malformed) => {
-            let hint = "as in redis://user:password@host:6379/0, \
+            let hint = "for example redis://user:password@host:6379/0, \
                         redis-sentinel://host:26379/service or redis-cluster://host:6379";
             reader.report.problem_with_hint(path, malformed, hint);
             None

@@ -57,7 +57,7 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> IdentityHea
     let written = &written.identity_headers;
     let mut names = preset(written.preset.unwrap_or_default());
     if written.preset == Some(Preset::CloudflareAccess) && !assertion {
-        let what = "names nothing but the assertion, and assertion.enabled is not true";
+        let what = "names only the assertion header, and assertion.enabled is not true";
         reader.report.warning("identity_headers.preset", what);
     }
     if written.subject.is_some() {
@@ -86,8 +86,8 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> IdentityHea
         }
         let folded = fold(name.as_str());
         if let Some((_, other)) = taken.iter().find(|(known, _)| *known == folded) {
-            let what = format_args!("cannot be told from the name of {other}");
-            let hint = "case, - and _ make no difference";
+            let what = format_args!("cannot be distinguished from the name of {other}");
+            let hint = "case is ignored, and - equals _";
             reader.report.problem_with_hint(&path, what, hint);
         }
         taken.push((folded, key));
@@ -143,7 +143,7 @@ fn parse(key: &str, text: &str) -> Result<HeaderName, &'static str> {
     let folded = fold(name.as_str());
     let of_assertion = folded == "x-auth-assertion" && key != "assertion";
     if of_assertion || FORBIDDEN.contains(&folded.as_str()) {
-        return Err("is a name that means something else to an upstream");
+        return Err("is the name of a header with another meaning");
     }
     Ok(name)
 }

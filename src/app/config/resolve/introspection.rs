@@ -21,7 +21,7 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> Introspecti
     for (position, client) in clients.iter().enumerate() {
         let path = format!("introspection.clients[{position}]");
         if !ids.insert(client.id.as_str()) {
-            reader.report.problem(&format!("{path}.id"), "is there twice");
+            reader.report.problem(&format!("{path}.id"), "is a duplicate");
         }
         known.push(resolve_client(&path, client, reader));
     }

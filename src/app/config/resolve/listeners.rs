@@ -16,11 +16,11 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> Vec<Listene
         let Some(address) = address(listener.address.as_ref(), &path, reader) else { continue };
         if listeners.iter().any(|other| other.address == address) {
             let path = format!("{path}.address");
-            reader.report.problem(&path, format_args!("{address} is listened on twice"));
+            reader.report.problem(&path, format_args!("{address} is a duplicate"));
         }
         if listener.tls.is_none() && !address.ip().is_loopback() {
             let what =
-                "plain HTTP beyond this machine: tokens and passwords can be read on the way";
+                "plain HTTP on a non-loopback address: tokens and passwords are sent in clear text";
             reader.report.warning(&path, what);
         }
         listeners.push(Listener { address, certificates, client_auth });
@@ -34,7 +34,7 @@ fn address(written: Option<&String>, path: &str, reader: &mut Reader<'_>) -> Opt
         reader.report.problem_with_hint(
             &format!("{path}.address"),
             "is not an IP address with a port",
-            "as in 0.0.0.0:8443 or [::]:8443",
+            "for example 0.0.0.0:8443 or [::]:8443",
         );
     }
     address.ok()
@@ -64,8 +64,8 @@ fn certificates(
             if !reader.report.is_faulty(&path) {
                 reader.report.problem_with_hint(
                     &path,
-                    "names no complete pair",
-                    "either certificate and key, or certificates = [{ certificate, key }, …]",
+                    "does not name a complete pair",
+                    "set either certificate and key, or certificates = [{ certificate, key }, …]",
                 );
             }
             Vec::new()
@@ -94,7 +94,9 @@ fn warn_of_validity(pem: &CertificatePem, path: &str, reader: &mut Reader<'_>) {
     if validity.until < reader.now {
         reader.report.warning(path, format_args!("{}: the certificate has expired", pem.origin));
     } else if validity.from > reader.now {
-        reader.report.warning(path, format_args!("{}: it is not valid yet", pem.origin));
+        reader
+            .report
+            .warning(path, format_args!("{}: the certificate is not valid yet", pem.origin));
     }
 }
 
@@ -114,7 +116,7 @@ fn client_auth(listener: &written::Listener, path: &str, reader: &mut Reader<'_>
             reader.report.problem_with_hint(
                 &ca_path,
                 "is missing",
-                "the CAs that callers may have",
+                "the CAs of client certificates",
             );
         }
         return ClientAuth::None;

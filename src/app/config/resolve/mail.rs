@@ -34,12 +34,12 @@ pub(super) fn resolve(
         Some(MailTls::Tls) => Tls::Implicit,
     };
     if !is_host(server) {
-        let hint = "as in smtp.example.com or 127.0.0.1; the port has a key of its own";
-        reader.report.problem_with_hint("mail.server", "is not a host", hint);
+        let hint = "for example smtp.example.com or 127.0.0.1; the port is a separate key";
+        reader.report.problem_with_hint("mail.server", "is not a host name or address", hint);
     }
     let credentials = credentials(of, reader);
     if tls == Tls::None && credentials.is_some() && !is_loopback(server) {
-        let what = "would send the password in clear";
+        let what = "would send the password in clear text";
         reader.report.problem_with_hint("mail.tls", what, "\"starttls\" or \"tls\"");
     }
     let site = host_and_port(public_url.split_once("://").map_or(public_url, |(_, rest)| rest))
@@ -100,7 +100,7 @@ fn credentials(of: &written::Mail, reader: &mut Reader<'_>) -> Option<(Box<str>,
                 (1..=MAX_CREDENTIAL).contains(&text.len()) && !text.chars().any(char::is_control)
             };
             if !fits(username) || !fits(password.expose()) {
-                let what = "must be 1 to 4096 bytes without control characters, as the user name";
+                let what = "must be 1 to 4096 bytes without control characters, like the user name";
                 reader.report.problem(&path, what);
             }
             Some((username.as_str().into(), password))
@@ -161,7 +161,7 @@ fn url(
 ) -> Box<str> {
     let Some(text) = written else { return format!("{public_url}{page}").into() };
     if !is_link(text) {
-        let what = "must be an http or https URL of at most 2048 bytes, without user and fragment";
+        let what = "must be an http or https URL of at most 2048 bytes, without user or fragment";
         reader.report.problem(path, what);
     }
     text.as_str().into()

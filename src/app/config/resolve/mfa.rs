@@ -37,7 +37,7 @@ pub(super) fn required_roles(written: &Written, reader: &mut Reader<'_>) -> Vec<
     if !roles.is_empty() && of.encryption_key.is_none() && of.encryption_key_file.is_none() {
         reader.report.problem_with_hint(
             "mfa.required_roles",
-            "can never be met: second factors are not configured",
+            "cannot be met, because second factors are not configured",
             "set mfa.encryption_key_file or TOTP_ENC_KEY",
         );
     }
@@ -49,6 +49,6 @@ fn checked(path: &str, key: Secret, reader: &mut Reader<'_>) -> Option<Secret> {
         return Some(key);
     }
     let what = "must have at least 32 characters and at most 4096 bytes";
-    reader.report.problem_with_hint(path, what, "openssl rand -base64 32");
+    reader.report.problem_with_hint(path, what, "for example from openssl rand -base64 32");
     None
 }

@@ -34,7 +34,7 @@ fn colour(path: &str, text: Option<&str>, default: Colour, reader: &mut Reader<'
 fn logo(name: &str, reader: &mut Reader<'_>) -> Option<Logo> {
     let logo = Logo::read(reader.file("pages.logo", name)?);
     if logo.is_none() {
-        let what = "is not a picture of at most 256 KiB";
+        let what = "is not an image of at most 256 KiB";
         reader.report.problem_with_hint("pages.logo", what, "PNG, JPEG, WebP or SVG");
     }
     logo

@@ -43,10 +43,10 @@ pub(super) fn resolve(
         let path = format!("providers[{position}]");
         let settings = Context { own, path: &path, provider }.resolve(reader);
         if !names.insert(settings.name.clone()) {
-            reader.report.problem(&format!("{path}.name"), "is there twice");
+            reader.report.problem(&format!("{path}.name"), "is a duplicate");
         }
         if !issuers.insert(Arc::clone(&settings.expected.token.issuer)) {
-            let what = "is that of another provider, or our own (tokens.issuer)";
+            let what = "is the issuer of another provider, or Guarita's own (tokens.issuer)";
             reader.report.problem(&format!("{path}.issuer"), what);
         }
         providers.push(settings);
@@ -90,7 +90,7 @@ impl Context<'_> {
         let name = reader.text(&self.at("name"), self.provider.name.as_ref(), "", MAX_NAME);
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !name.bytes().all(plain) {
-            let what = "must be small letters, digits and hyphens";
+            let what = "must be lower-case letters, digits and hyphens";
             reader.report.problem(&self.at("name"), what);
         }
         name
@@ -105,8 +105,8 @@ impl Context<'_> {
             None | Some(ProviderUsers::None) => {
                 let of_accounts = of.link_by.is_some() || of.link_from.is_some();
                 if of_accounts || of.default_roles.is_some() || of.session_ttl.is_some() {
-                    let what = "must be \"linked\" or \"create\" for link_by, link_from, default_roles \
-                                and session_ttl";
+                    let what = "must be \"linked\" or \"create\" if link_by, link_from, default_roles \
+                                or session_ttl is set";
                     reader.report.problem(&self.at("users"), what);
                 }
                 return None;
@@ -164,7 +164,7 @@ impl Context<'_> {
         let written = self.provider.cookie_name.as_ref();
         if self.provider.preset != Some(ProviderPreset::Supabase) {
             if written.is_some() {
-                let what = "is read with preset = \"supabase\" only";
+                let what = "is used with preset = \"supabase\" only";
                 reader.report.problem(&self.at("cookie_name"), what);
             }
             return None;
@@ -232,7 +232,7 @@ impl Context<'_> {
             (None, None) => &[],
         };
         if all.is_empty() {
-            let what = "has no audience: tokens that were meant for others would count";
+            let what = "has no audience: tokens for other audiences would be accepted";
             reader.report.problem(self.path, what);
         }
         let path = self.at("audience");
@@ -310,7 +310,7 @@ impl Context<'_> {
             KeysAt::Url(url) => (&**url, if of.jwks_uri.is_some() { "jwks_uri" } else { "issuer" }),
         };
         if !url.is_empty() && !is_trustworthy(url) {
-            let hint = "as in https://login.example.com/tenant; http only on a loopback host";
+            let hint = "for example https://login.example.com/tenant; http only on a loopback host";
             reader.report.problem_with_hint(&self.at(key), "must be an https URL", hint);
         }
         let refresh =
@@ -326,8 +326,10 @@ impl Context<'_> {
             self.time("keys_max_age", of.keys_max_age.as_ref(), day, SECOND..=30 * DAY, reader);
         let ca = of.ca.as_ref().and_then(|name| reader.file(&self.at("ca"), name));
         if ca.as_ref().is_some_and(|pem| !federation::are_authorities(pem)) {
-            let what = format_args!("{} has no CA", of.ca.as_deref().unwrap_or_default());
-            let hint = "one PEM certificate or more, BEGIN CERTIFICATE to END CERTIFICATE each";
+            let what =
+                format_args!("{} has no CA certificate", of.ca.as_deref().unwrap_or_default());
+            let hint =
+                "one or more certificates in PEM, each from BEGIN CERTIFICATE to END CERTIFICATE";
             reader.report.problem_with_hint(&self.at("ca"), what, hint);
         }
         Some(Published { at, ca, refresh, cooldown: cooldown.min(refresh), max_age })

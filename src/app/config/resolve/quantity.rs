@@ -1,4 +1,4 @@
-//! Times and sizes as text.
+//! Formatting and parsing of times and sizes.
 
 use std::time::Duration;
 

@@ -62,14 +62,14 @@ fn rate(
         .split_once('/')
         .and_then(|(count, period)| Some((count.parse::<u32>().ok()?, parse_time(period)?)));
     let Some((count, period)) = parsed else {
-        let hint = "a count and a time as in \"20/1m\", or \"off\"";
-        reader.report.problem_with_hint(&path, "is not a rate", hint);
+        let hint = "a count and a time, for example \"20/1m\", or \"off\"";
+        reader.report.problem_with_hint(&path, "is not a valid rate", hint);
         return default;
     };
     match NonZeroU32::new(count).filter(|count| count.get() <= MAX_COUNT) {
         Some(count) if (SHORTEST..=LONGEST).contains(&period) => Some(Rate { count, period }),
         Some(_) | None => {
-            let hint = "\"off\" counts nothing";
+            let hint = "\"off\" disables the limit";
             reader.report.problem_with_hint(&path, "must be 1 to 1000000 in 1s to 1d", hint);
             default
         }

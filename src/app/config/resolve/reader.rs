@@ -1,4 +1,4 @@
-//! What every section needs while it is resolved: the report, and files that are named in it.
+//! The common context for resolving sections: the report, and the files that they name.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -38,9 +38,9 @@ impl<'a> Reader<'a> {
 
     /// The text of the configuration file itself.
     pub(in super::super) fn configuration(&mut self, file: &Path) -> Option<String> {
-        let text = self.read(file, MAX_CONFIGURATION).and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
-        });
+        let text = self
+            .read(file, MAX_CONFIGURATION)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8")));
         match text {
             Ok(text) => Some(text),
             Err(error) => {
@@ -72,8 +72,8 @@ impl<'a> Reader<'a> {
             ),
             None => self.report.problem_with_hint(
                 path,
-                "is not a length of time",
-                "a whole number with ms, s, m, h or d, as in \"5s\"",
+                "is not a valid duration",
+                "a whole number followed by ms, s, m, h or d, for example \"5s\"",
             ),
         }
         default
@@ -104,8 +104,8 @@ impl<'a> Reader<'a> {
             ),
             None => self.report.problem_with_hint(
                 path,
-                "is not a size",
-                "bytes, or a whole number with KiB, MiB, GiB or TiB, as in \"10MiB\"",
+                "is not a valid size",
+                "bytes, or a whole number followed by KiB, MiB, GiB or TiB, for example \"10MiB\"",
             ),
         }
         default
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         match (text, file) {
             (Some(_), Some(_)) => {
                 let key = path.rsplit('.').next().unwrap_or(path);
-                let what = format_args!("is there twice ({key} or {key}_file, not both)");
+                let what = format_args!("is set twice (set either {key} or {key}_file)");
                 self.report.problem(&file_path, what);
                 None
             }
@@ -189,7 +189,9 @@ impl<'a> Reader<'a> {
     /// Warns of a key that others choose at will, and that can be guessed.
     pub(super) fn warn_of_guessable(&mut self, path: &str, key: &Secret) {
         if key.expose().len() < ENOUGH {
-            let what = format_args!("has fewer than {ENOUGH} characters (openssl rand -hex 32)");
+            let what = format_args!(
+                "has fewer than {ENOUGH} characters (generate one with openssl rand -hex 32)"
+            );
             self.report.warning(path, what);
         }
     }
@@ -202,13 +204,13 @@ impl<'a> Reader<'a> {
             self.report.warning(
                 path,
                 format_args!(
-                    "{} is readable by everybody on this machine (chmod o-r)",
+                    "{} is readable by every user of this machine (chmod o-r)",
                     file.display()
                 ),
             );
         }
         let Ok(text) = String::from_utf8(bytes) else {
-            self.report.problem(path, format_args!("{} is not text", file.display()));
+            self.report.problem(path, format_args!("{} is not UTF-8 text", file.display()));
             return None;
         };
         let secret = Secret::new(text.trim_end_matches(['\r', '\n']));

@@ -1,4 +1,4 @@
-//! `store.master_key`, and when keys of tokens are changed: what several gateways must have alike.
+//! `store.master_key` and the rotation of token keys, which several gateways must have in common.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(super) fn master_key(written: &Written, reader: &mut Reader<'_>) -> Option<S
     let (text, file) = (of.master_key.as_ref(), of.master_key_file.as_ref());
     let (key, path) = reader.secret("store.master_key", text, file)?;
     if let Err(fault) = MasterKeys::parse(&key) {
-        reader.report.problem_with_hint(&path, fault, "openssl rand -base64 32");
+        reader.report.problem_with_hint(&path, fault, "for example from openssl rand -base64 32");
         return None;
     }
     Some(key)
@@ -75,7 +75,7 @@ pub(super) fn rotate_every(
         reader.report.problem(path, "must be at least four times tokens.publish_ahead");
     }
     if written.tokens.signing_key.is_some() || written.tokens.signing_key_file.is_some() {
-        reader.report.warning(path, "is of no use: tokens.signing_key signs");
+        reader.report.warning(path, "has no effect, because tokens.signing_key is set");
     }
     Some(every)
 }

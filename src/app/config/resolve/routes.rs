@@ -117,7 +117,7 @@ fn hosts(route: &written::Route, path: &str, reader: &mut Reader<'_>) -> Vec<Hos
     for (position, text) in route.hosts.iter().flatten().enumerate() {
         match HostPattern::parse(text) {
             Ok(host) if hosts.contains(&host) => {
-                reader.report.problem(&format!("{path}.hosts[{position}]"), "is there twice");
+                reader.report.problem(&format!("{path}.hosts[{position}]"), "is a duplicate");
             }
             Ok(host) => hosts.push(host),
             Err(fault) => reader.report.problem(&format!("{path}.hosts[{position}]"), fault),
@@ -132,13 +132,13 @@ fn methods(route: &written::Route, path: &str, reader: &mut Reader<'_>) -> Vec<M
         let path = format!("{path}.methods[{position}]");
         match METHODS.iter().find(|method| method.as_str() == text) {
             Some(method) if methods.contains(method) => {
-                reader.report.problem(&path, "is there twice");
+                reader.report.problem(&path, "is a duplicate");
             }
             Some(method) => methods.push(method.clone()),
             None => {
                 let all = METHODS.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
                 let what = "is not a method that is forwarded";
-                reader.report.problem_with_hint(&path, what, format_args!("one of {all}"));
+                reader.report.problem_with_hint(&path, what, format_args!("must be one of {all}"));
             }
         }
     }
@@ -158,13 +158,13 @@ fn upstream(
     // Where an upstream could not be read, its routes are not to blame.
     if !reader.report.is_faulty("upstreams") {
         let path = format!("{path}.upstream");
-        let what = "names no upstream";
+        let what = "does not name an upstream";
         match closest(name, known.upstreams.iter().copied()) {
             Some(meant) => {
                 reader.report.problem_with_hint(&path, what, format_args!("did you mean {meant}?"));
             }
             None => {
-                let hint = format_args!("there is no [[upstreams]] with name = {name:?}");
+                let hint = format_args!("no [[upstreams]] has name = {name:?}");
                 reader.report.problem_with_hint(&path, what, hint);
             }
         }
@@ -192,20 +192,20 @@ fn policy(
         reader.report.problem_with_hint(
             &path,
             "contradicts access = \"public\"",
-            "roles, scopes and sources need a credential",
+            "roles, scopes and sources require a credential",
         );
     }
     if allow.client_cns.is_some() && !known.asks_for_certificates {
         reader.report.problem_with_hint(
             &format!("{path}.client_cns"),
-            "can never hold: no listener asks for client certificates",
+            "cannot be met, because no listener asks for client certificates",
             "set client_auth on a listener",
         );
     }
     if allow.mfa == Some(true) && !known.has_second_factors {
         reader.report.problem_with_hint(
             &format!("{path}.mfa"),
-            "can never hold: second factors are not configured",
+            "cannot be met, because second factors are not configured",
             "set mfa.encryption_key_file or TOTP_ENC_KEY",
         );
     }
@@ -226,8 +226,8 @@ fn on_unknown(route: &written::Route, path: &str, reader: &mut Reader<'_>) -> Op
     let text = route.on_unknown.as_deref().filter(|text| *text != "refuse")?;
     let path = format!("{path}.on_unknown");
     let Some(time) = text.strip_prefix("serve_for ") else {
-        let hint = "\"refuse\", or \"serve_for\" and a time, as in \"serve_for 5m\"";
-        reader.report.problem_with_hint(&path, "is no choice", hint);
+        let hint = "\"refuse\", or \"serve_for\" and a duration, for example \"serve_for 5m\"";
+        reader.report.problem_with_hint(&path, "is not a valid value", hint);
         return None;
     };
     let bounds = Duration::from_secs(1)..=Duration::from_secs(3_600);

@@ -48,8 +48,8 @@ pub(super) fn public_url(written: &Written, reader: &mut Reader<'_>) -> Box<str>
         ),
         None => reader.report.problem_with_hint(
             "public_url",
-            "is not a scheme, a host and perhaps a port",
-            "as in https://gateway.example.com; no path, query or user",
+            "must be a scheme, a host and optionally a port",
+            "for example https://gateway.example.com; no path, query or user",
         ),
     }
     text.into()
@@ -71,12 +71,12 @@ pub(super) fn ops(
     let address = written.ops.address.as_ref().map_or(Ok(default), |address| address.parse());
     let Ok(address) = address else {
         let what = "is not an IP address with a port";
-        reader.report.problem_with_hint(path, what, "as in 127.0.0.1:9090");
+        reader.report.problem_with_hint(path, what, "for example 127.0.0.1:9090");
         return default;
     };
     let taken = |listener: &Listener| listener.address == address && address.port() != 0;
     if listeners.iter().any(taken) {
-        reader.report.problem(path, format_args!("{address} is a listener's address"));
+        reader.report.problem(path, format_args!("{address} is the address of a listener already"));
     }
     address
 }
@@ -102,9 +102,9 @@ pub(super) fn store(
 
 fn check_database(settings: &store::Settings, path: &str, reader: &mut Reader<'_>) {
     let text = settings.database.expose();
-    let hint = "as in sqlite:data/guarita.db or postgres://user:password@host/database, at most 4096 bytes";
+    let hint = "for example sqlite:data/guarita.db or postgres://user:password@host/database; at most 4096 bytes";
     if text.len() > MAX_PATH || text.chars().any(char::is_control) {
-        reader.report.problem_with_hint(path, "is not a database", hint);
+        reader.report.problem_with_hint(path, "is not a database URL", hint);
         return;
     }
     match settings.check() {
@@ -124,8 +124,8 @@ pub(super) fn trusted_proxies(written: &Written, reader: &mut Reader<'_>) -> Vec
             Ok(network) => networks.push(network),
             Err(_) => reader.report.problem_with_hint(
                 &format!("trusted_proxies[{position}]"),
-                "is neither an address nor a network",
-                "as in 10.0.0.0/8",
+                "must be an IP address or a network in CIDR notation",
+                "for example 10.0.0.0/8",
             ),
         }
     }
@@ -211,7 +211,7 @@ pub(super) fn log_filter(written: &Written, reader: &mut Reader<'_>) -> String {
     let level = reader.text("log.level", written.log.level.as_ref(), "info", 1000);
     if EnvFilter::from_str(&level).is_err() {
         let hint = "error, warn, info, debug or trace, or a filter by module";
-        reader.report.problem_with_hint("log.level", "is not a level", hint);
+        reader.report.problem_with_hint("log.level", "is not a valid level", hint);
     }
     level.into()
 }

@@ -104,12 +104,12 @@ pub(super) fn keys(written: &Written, reader: &mut Reader<'_>) -> (keys::Given, 
                 places.push(reader.report.place(&path));
                 verifying.push(pem);
             }
-            Err(_) => reader.report.problem(&path, "is not text"),
+            Err(_) => reader.report.problem(&path, "is not UTF-8 text"),
         }
     }
     if algorithm(written) == Algorithm::Hs256 && !verifying.is_empty() {
-        let what = "has no public keys to verify with";
-        reader.report.problem_with_hint("tokens.algorithm", what, "leave the verifying keys out");
+        let what = "is symmetric and has no public keys";
+        reader.report.problem_with_hint("tokens.algorithm", what, "remove the verifying keys");
     }
     let signing_place = reader.report.place(&signing_path);
     let places = Places { signing: signing_place, verifying: places, ..Places::default() };

@@ -25,7 +25,7 @@ pub(super) fn resolve(written: &Written, reader: &mut Reader<'_>) -> Vec<Setting
         let path = format!("upstreams[{position}]");
         let name = name(upstream, &path, reader);
         if !name.is_empty() && !names.insert(name.clone()) {
-            reader.report.problem(&format!("{path}.name"), format_args!("{name} is there twice"));
+            reader.report.problem(&format!("{path}.name"), format_args!("{name} is a duplicate"));
         }
         upstreams.push(settings(upstream, name, &path, reader));
     }
@@ -87,9 +87,9 @@ fn servers(upstream: &written::Upstream, path: &str, reader: &mut Reader<'_>) ->
         let path = format!("{path}.servers[{position}]");
         match server(text) {
             Ok(server) if known.insert(server.clone()) => servers.push(server),
-            Ok(_) => reader.report.problem(&path, "is there twice"),
+            Ok(_) => reader.report.problem(&path, "is a duplicate"),
             Err(what) => {
-                reader.report.problem_with_hint(&path, what, "as in http://127.0.0.1:9000");
+                reader.report.problem_with_hint(&path, what, "for example http://127.0.0.1:9000");
             }
         }
     }
@@ -105,11 +105,11 @@ fn server(text: &str) -> Result<Server, &'static str> {
         return Err("must begin with http:// or https://");
     };
     if rest.contains('@') {
-        return Err("may not have a user or password");
+        return Err("must not have a user or password");
     }
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains(['/', '?', '#', '\\']) {
-        return Err("may not have a path, query or fragment");
+        return Err("must not have a path, query or fragment");
     }
     let default = if secure { 443 } else { 80 };
     let (host, port) = host_and_port(rest).ok_or("must be a host and a port from 1 to 65535")?;
@@ -152,7 +152,7 @@ fn host(upstream: &written::Upstream, path: &str, reader: &mut Reader<'_>) -> Op
     let host = upstream.host.as_ref()?;
     let value = host_and_port(host).and_then(|_| HeaderValue::from_str(host).ok());
     if value.is_none() {
-        reader.report.problem(&format!("{path}.host"), "is not a host, or a host and a port");
+        reader.report.problem(&format!("{path}.host"), "must be a host, optionally with a port");
     }
     value
 }
@@ -200,7 +200,7 @@ fn tls(
     let Some(written) = &upstream.tls else { return Tls::default() };
     let path = format!("{path}.tls");
     if !servers.is_empty() && !servers.iter().any(|server| server.secure) {
-        reader.report.problem(&path, "is of no use: no server is https");
+        reader.report.problem(&path, "has no effect, because no server is https");
     }
     let server_name = written.server_name.as_deref();
     if server_name.is_some_and(|name| !is_host_name(name)) {
@@ -217,7 +217,7 @@ fn ca(written: &written::UpstreamTls, path: &str, reader: &mut Reader<'_>) -> Op
     let path = format!("{path}.ca");
     let pem = reader.file(&path, written.ca.as_ref()?)?;
     if certificates::check_client_ca(&pem).is_err() {
-        reader.report.problem(&path, "has no readable certificate in PEM");
+        reader.report.problem(&path, "has no valid certificate in PEM");
     }
     Some(pem)
 }
@@ -231,7 +231,7 @@ fn identity(
         (None, None) => return None,
         (Some(certificate), Some(key)) => (certificate, key),
         (Some(_), None) | (None, Some(_)) => {
-            reader.report.problem(path, "needs certificate and key together");
+            reader.report.problem(path, "needs both certificate and key");
             return None;
         }
     };

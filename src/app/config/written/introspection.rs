@@ -5,16 +5,16 @@ use serde::Deserialize;
 
 use crate::model::Secret;
 
-/// Who may ask about tokens at `/oauth2/introspect` (RFC 7662) and revoke them at `/oauth2/revoke`
-/// (RFC 7009). Without any, nobody may.
+/// Clients of `/oauth2/introspect` (RFC 7662) and `/oauth2/revoke` (RFC 7009). Without any client both
+/// are closed.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Introspection {
-    /// Clients with a secret. `INTROSPECTION_CLIENTS` (`id:secret,id:secret`) wins.
+    /// Clients with a secret. `INTROSPECTION_CLIENTS` (`id:secret,id:secret`) takes precedence.
     #[schemars(length(max = 1000))]
     pub clients: Option<Vec<IntrospectionClient>>,
-    /// Subject common names of certificates that a listener with `client_auth` verified, each 1 to 255
-    /// bytes. `INTROSPECTION_MTLS_ALLOWED_CNS` (`name,name`) wins.
+    /// Subject common names of client certificates that a listener with `client_auth` verified, each 1 to 255
+    /// bytes. `INTROSPECTION_MTLS_ALLOWED_CNS` (`name,name`) takes precedence.
     #[schemars(length(max = 1000))]
     pub mtls_allowed_cns: Option<Vec<String>>,
 }
@@ -23,14 +23,14 @@ pub struct Introspection {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IntrospectionClient {
-    /// Its name: 1 to 255 bytes, no colon.
+    /// The client's id: 1 to 255 bytes, no colon.
     pub id: String,
-    /// Its secret: 1 to 4096 bytes, better 32 or more.
+    /// The client's secret: 1 to 4096 bytes; 32 or more are recommended.
     #[schemars(with = "Option<String>")]
     pub secret: Option<Secret>,
     /// File that holds the value of `secret`.
     pub secret_file: Option<String>,
-    /// Another secret that counts too, while one takes the place of the other.
+    /// A second secret that is also valid, for rotation.
     #[schemars(with = "Option<String>")]
     pub further_secret: Option<Secret>,
     /// File that holds the value of `further_secret`.

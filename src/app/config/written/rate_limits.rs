@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How often somebody may try. A rate is a count and a time, as in `"20/1m"`, or `"off"`: 1 to
-/// 1,000,000 in 1 s to 24 h, all at once or spread. A source is one IPv4 address or one IPv6 /64;
-/// behind `trusted_proxies` the one that they tell.
+/// Rate limits of Guarita's own endpoints. A rate is a count and a time, for example `"20/1m"`, or `"off"`:
+/// 1 to 1,000,000 in 1 s to 24 h, in a burst or spread. A source is one IPv4 address or one IPv6 /64;
+/// behind `trusted_proxies` it is the address that they forward.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimits {
@@ -24,25 +24,25 @@ pub struct RateLimits {
     /// `/auth/mfa`. Default `per_source = "120/1m"`, `per_account = "60/1m"`.
     #[serde(default)]
     pub mfa: Bounds,
-    /// `/oauth2/introspect`; an account is a client. Default `per_source = "6000/1m"`,
+    /// `/oauth2/introspect`, where `per_account` is per client. Default `per_source = "6000/1m"`,
     /// `per_account = "6000/1m"`.
     #[serde(default)]
     pub introspection: Bounds,
 }
 
-/// Rates of one kind of request.
+/// The rates of one kind of request.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// For one source.
     #[schemars(extend("pattern" = "^(off|[0-9]+/[0-9]+(ms|s|m|h|d))$"))]
     pub per_source: Option<String>,
-    /// For one account, and for each of its known devices; for a name that no account has too.
+    /// For one account, and for each of its known devices; also for a name without an account.
     #[schemars(extend("pattern" = "^(off|[0-9]+/[0-9]+(ms|s|m|h|d))$"))]
     pub per_account: Option<String>,
 }
 
-/// Rates of requests that do not name an account.
+/// The rates of requests that do not name an account.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceBounds {

@@ -1,13 +1,13 @@
-//! What of a connection a request may read.
+//! How many bytes of a connection belong to the current request.
 
 use std::io;
 
 use crate::rules::request::Chunks;
 
-/// How much of what arrives belongs to the request being served.
+/// How many of the received bytes belong to the current request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Allowance {
-    /// So many bytes more.
+    /// So many more bytes.
     Bytes(u64),
     /// A chunked body.
     Chunks(Chunks),
@@ -16,7 +16,7 @@ pub(super) enum Allowance {
 }
 
 impl Allowance {
-    /// Takes what arrived. How much of it belongs to the request.
+    /// Consumes received bytes. Returns how many of them belong to the request.
     pub(super) fn take(&mut self, octets: &[u8]) -> io::Result<usize> {
         match self {
             Self::Unbounded => Ok(octets.len()),

@@ -1,4 +1,4 @@
-//! What pingora asks of a stream, apart from its bytes.
+//! pingora's traits of a stream, except for reading and writing.
 
 use std::fmt;
 use std::os::fd::RawFd;
@@ -25,7 +25,7 @@ impl fmt::Debug for GuardedStream {
 impl Shutdown for GuardedStream {
     async fn shutdown(&mut self) {
         if let Err(error) = AsyncWriteExt::shutdown(self).await {
-            tracing::debug!(%error, "the caller closed first");
+            tracing::debug!(%error, "the client closed the connection first");
         }
     }
 }

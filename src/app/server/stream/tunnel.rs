@@ -1,8 +1,8 @@
-//! A WebSocket on a guarded stream: frames are followed by their headers in both directions, so that the
-//! gateway can close it where no frame is cut.
+//! A WebSocket on a client connection: frame headers are parsed in both directions, so that the gateway can close
+//! it at a frame boundary.
 //!
-//! The stream closes it from within: the caller gets a close frame, the proxy reads one as if the caller
-//! had sent it and then the end, and so ends the upstream's side as for any caller that leaves.
+//! To close it, the stream sends the client a close frame and lets the proxy read one as if the client had sent it,
+//! followed by the end of the stream. So the upstream's side is closed as for any client that disconnects.
 
 use std::io;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::doors::proxy::{Socket, Tether};
 use crate::model::random;
 use crate::rules::websocket::{Answer, Ending, Frames};
 
-/// What is known of a WebSocket that is asked for or open.
+/// The state of an opening or open WebSocket.
 pub(super) struct Tunnel {
     tether: Arc<Tether>,
-    /// What the caller was sent.
+    /// Frames sent to the client.
     sent: Answer,
-    /// What the caller sent.
+    /// Frames received from the client.
     received: Frames,
-    /// Once it is open.
+    /// Set when it is open.
     socket: Option<Arc<Socket>>,
-    /// Whether it was ended and the caller told.
+    /// Whether it was closed and the client got a close frame.
     told: bool,
 }
 
@@ -40,13 +40,13 @@ impl Tunnel {
         }
     }
 
-    /// The caller sent these.
+    /// Bytes received from the client.
     pub(super) fn received(&mut self, bytes: &[u8]) {
         self.received.follow(bytes);
         self.touch();
     }
 
-    /// The caller was sent these.
+    /// Bytes sent to the client.
     fn sent(&mut self, bytes: &[u8]) {
         self.sent.follow(bytes);
         if self.socket.is_none() && self.sent.frames().is_some() {
@@ -61,13 +61,12 @@ impl Tunnel {
         }
     }
 
-    /// Why it ends, once it does; the task is woken then.
+    /// Why it is being closed, if it is; otherwise the task is woken then.
     fn ending(&self, context: &Context<'_>) -> Option<Ending> {
         self.socket.as_ref()?.poll_ending(context)
     }
 
-    /// How many of these bytes may still be sent before the caller is told of the end: up to where the
-    /// current frame ends.
+    /// How many of these bytes may still be sent before the close frame: up to the end of the current frame.
     fn room(&self, bytes: &[u8]) -> usize {
         let mut ahead = self.sent;
         ahead.follow_one(bytes)
@@ -75,8 +74,8 @@ impl Tunnel {
 }
 
 impl GuardedStream {
-    /// Whether the WebSocket was ended and the caller told so. Pending where it is ended and a frame is
-    /// under way; ready and false where it goes on.
+    /// Whether the WebSocket was closed and the client got the close frame. Pending while it is being closed and a
+    /// frame is incomplete; ready and false if it stays open.
     pub(super) fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let Some(tunnel) = &mut self.tunnel else { return Poll::Ready(false) };
         let Some(ending) = tunnel.ending(context) else { return Poll::Ready(false) };
@@ -101,8 +100,8 @@ impl GuardedStream {
         Poll::Ready(true)
     }
 
-    /// What the proxy reads of a WebSocket that was ended: the caller's close frame, then the end. Not
-    /// before the caller was sent its own.
+    /// What the proxy reads from a WebSocket that was closed: a close frame as if from the client, then the end; not
+    /// before the client was sent its own close frame.
     pub(super) fn poll_close_frame(
         &mut self,
         context: &mut Context<'_>,
@@ -117,8 +116,8 @@ impl GuardedStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends what the upstream says, to the end of a frame where the WebSocket is ended; what it says
-    /// after that is dropped.
+    /// Sends bytes of the upstream, up to the end of the frame if the WebSocket is being closed; later bytes are
+    /// dropped.
     pub(super) fn poll_write_frames(
         &mut self,
         context: &mut Context<'_>,

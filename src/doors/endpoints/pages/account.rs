@@ -1,5 +1,4 @@
-//! `/account`: the profile, the second factor, the sessions. What changes something is one form with
-//! an `action`.
+//! `/account`: profile, second factor, sessions. All changes are one form with an `action`.
 
 use std::sync::Arc;
 
@@ -158,7 +157,7 @@ impl Desk {
         let Some(caller) = arrival.principal_or_pending() else { return Ok(page.redirect(SIGN_IN)) };
         let Some(user) = caller.identity().user() else { return Ok(page.redirect(SIGN_IN)) };
         let found = self.overviews.find(user).await;
-        let found = found.map_err(|fault| arrival.failed("an account cannot be shown", &fault))?;
+        let found = found.map_err(|fault| arrival.failed("reading an account failed", &fault))?;
         let Some(overview) = found else { return Ok(page.redirect(SIGN_IN)) };
         let demanded = arrival.principal.is_none();
         let sessions = if demanded { Vec::new() } else { self.rows(arrival, &page).await? };

@@ -1,4 +1,4 @@
-//! What people call the thing that a `User-Agent` names.
+//! A readable name of the device that a `User-Agent` describes.
 
 /// By a word of theirs; the first that is there, as browsers name those they descend from too.
 const BROWSERS: [(&str, &str); 10] = [

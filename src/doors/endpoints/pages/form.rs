@@ -1,4 +1,4 @@
-//! A form of a page of ours.
+//! Forms of the pages.
 
 use axum::extract::{FromRequest, Request};
 use http::HeaderMap;

@@ -1,6 +1,6 @@
-//! `/recover`, `/reset` and `/verify-email`: asking for a mailed link, and following one.
+//! `/recover`, `/reset` and `/verify-email`: requesting a mailed link, and following it.
 //!
-//! A GET uses nothing up: mail programs look at links before people do.
+//! A GET does not use up a link, because mail programs fetch links before their users do.
 
 use askama::Template;
 use axum::Router;

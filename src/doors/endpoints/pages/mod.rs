@@ -1,8 +1,8 @@
 //! The hosted pages: rendered here, without a script, in three languages.
 //!
-//! Each page is a template beside the file that serves it; all stand in `layout.html`. What is done
-//! is done by the desks of the JSON endpoints: a page only asks and shows. To add one: its words in
-//! `words`, a template, a file with `routes`, its path in `super::path`.
+//! Each page is a template next to the file that serves it; all use `layout.html`. The actions are those of the
+//! JSON endpoints. To add a page: its texts in `words`, a template, a file with `routes`, its path in
+//! `super::path`.
 
 mod words;
 pub mod settings;

@@ -1,4 +1,4 @@
-//! What all pages have in common: the frame around them and the header fields that keep them safe.
+//! The common layout and security headers of all pages.
 
 use std::sync::Arc;
 
@@ -159,7 +159,7 @@ impl Page {
     /// The answer. What a template cannot render is a fault of ours.
     pub(super) fn render(&self, status: StatusCode, template: &impl Template) -> Response {
         let Ok(html) = template.render() else {
-            tracing::error!("a page cannot be rendered");
+            tracing::error!("rendering a page failed");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
         let mut response = (status, html).into_response();

@@ -1,4 +1,4 @@
-//! A login through a provider that was refused, as a page: a person comes back from there, not a program.
+//! The page for a rejected login with a provider: the user returns from the provider in a browser.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! All pages in one router.
+//! The router of all pages.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What an operator decides of the pages.
+//! The settings of pages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -90,7 +90,7 @@ impl fmt::Display for Colour {
 
 /// Not `#rrggbb`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not a colour as in \"#1b5e8c\"")]
+#[error("is not a colour, for example \"#1b5e8c\"")]
 pub struct InvalidColour;
 
 impl FromStr for Colour {

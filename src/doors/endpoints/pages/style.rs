@@ -1,4 +1,4 @@
-//! How the pages look: the style sheet with the operator's colours, and the logo.
+//! The style sheet with the configured colours, and the logo.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Public keys out of the JWK Sets of providers.
+//! Public keys from the JWK Sets of providers.
 
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
 use base64::Engine as _;

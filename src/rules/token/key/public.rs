@@ -1,4 +1,4 @@
-//! Public keys out of PEM.
+//! Public keys from PEM.
 
 use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rsa::PublicKey as RsaPublicKey;

@@ -1,4 +1,4 @@
-//! One row: from texts by column to an account to be.
+//! Parses the columns of one row into a new account.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +97,7 @@ impl Reader<'_> {
 
     fn email(&mut self) -> Option<EmailAddress> {
         if self.text("email").is_some() && self.text("email_corporativo").is_some() {
-            self.note("email_corporativo", "is the same as email: give one of them");
+            self.note("email_corporativo", "conflicts with email: set only one of them");
         }
         let column = if self.text("email").is_some() { "email" } else { "email_corporativo" };
         self.parsed(column, EmailAddress::parse)
@@ -125,7 +125,7 @@ fn parse_roles(text: &str) -> Result<Vec<Role>, String> {
     let roles: Result<Vec<Role>, _> = names.map(Role::parse).collect();
     let roles = roles.map_err(|invalid| invalid.to_string())?;
     if roles.len() > MAX_ROLES {
-        return Err("a user has at most 256 roles".to_owned());
+        return Err("a user can have at most 256 roles".to_owned());
     }
     Ok(roles)
 }
@@ -134,6 +134,6 @@ fn parse_flag(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err("is neither true (1) nor false (0)"),
+        _ => Err("must be true (1) or false (0)"),
     }
 }

@@ -1,4 +1,4 @@
-//! From the bytes of a file to rows: CSV (RFC 4180, with a header) or JSON Lines.
+//! Parses a file into rows: CSV (RFC 4180, with a header) or JSON Lines.
 
 use super::row::{COLUMNS, Texts, parse};
 use super::{Bad, Candidate};
@@ -95,17 +95,17 @@ fn columns(header: &csv::ByteRecord, rows: &mut Rows) -> Option<Vec<&'static str
         let known = COLUMNS.into_iter().find(|known| known.as_bytes() == name.trim_ascii());
         match known {
             Some(known) if columns.contains(&known) => {
-                rows.refuse(1, &format!("the header names {known} twice"));
+                rows.refuse(1, &format!("the header has {known} twice"));
             }
             Some(known) => columns.push(known),
             None => {
                 let place = position + 1;
-                rows.refuse(1, &format!("the header's name number {place} is not a known column"));
+                rows.refuse(1, &format!("column {place} of the header is not a known column"));
             }
         }
     }
     if rows.bad.is_empty() && !columns.contains(&"username") {
-        rows.refuse(1, "the header does not name the column username");
+        rows.refuse(1, "the header has no column username");
     }
     rows.bad.is_empty().then_some(columns)
 }
@@ -115,7 +115,7 @@ fn texts(columns: &[&'static str], record: &csv::ByteRecord) -> Result<Texts, &'
         return Err("is longer than 16 KiB");
     }
     if record.len() != columns.len() {
-        return Err("has not as many fields as the header");
+        return Err("has a different number of fields than the header");
     }
     let mut texts = Texts::new();
     for (column, field) in columns.iter().zip(record) {
@@ -173,7 +173,7 @@ fn text(column: &str, value: serde_json::Value) -> Result<Option<String>, String
         }
         Value::Array(names) if column == "roles" => {
             let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
-            let names = names.ok_or("roles must be a list of texts")?;
+            let names = names.ok_or("roles must be a list of strings")?;
             Ok(Some(names.join(";")))
         }
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {

@@ -1,4 +1,4 @@
-//! A question to the store, and what is kept of its answer.
+//! Loads a session from the database into the cache.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -13,7 +13,7 @@ fn assertions_are_sent_to_nobody_unless_enabled() {
     let text = format!("{LISTENER}{UPSTREAM}assertion_audience = \"x\"\n");
     let config = Place::new(&text).load().result.unwrap();
     assert_eq!(config.assertion, None);
-    assert!(config.warnings[0].contains("upstreams[0].assertion_audience: is of no use"));
+    assert!(config.warnings[0].contains("upstreams[0].assertion_audience: has no effect"));
 }
 
 #[test]
@@ -131,5 +131,7 @@ fn the_name_of_the_assertion_is_no_other_s() {
     assert_eq!((names.subject.as_str(), names.subject_prefix), ("sub", ""));
     let text = format!("[identity_headers]\npreset = \"cloudflare-access\"\n{LISTENER}");
     let config = Place::new(&text).load().result.unwrap();
-    assert!(config.warnings[0].contains("identity_headers.preset: names nothing"));
+    assert!(
+        config.warnings[0].contains("identity_headers.preset: names only the assertion header")
+    );
 }

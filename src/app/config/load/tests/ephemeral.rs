@@ -21,17 +21,17 @@ fn rates_and_tickets_are_in_memory_until_redis_is_named() {
 #[test]
 fn what_cannot_be_meant_of_redis_is_told_without_its_password() {
     for (text, said) in [
-        ("redis = \"http://u:hunter2@a\"", "store.redis: begins with no scheme"),
-        ("redis = \"redis://u:hunter2@a:0\"", "store.redis: has a host or a port"),
+        ("redis = \"http://u:hunter2@a\"", "store.redis: does not begin with a known scheme"),
+        ("redis = \"redis://u:hunter2@a:0\"", "store.redis: has an invalid host or port"),
         ("redis = \"redis-cluster://u:hunter2@a/1\"", "store.redis: has a path"),
-        ("redis = \"redis://a\"\nredis_file = \"x\"", "store.redis_file: is there twice"),
+        ("redis = \"redis://a\"\nredis_file = \"x\"", "store.redis_file: is set twice"),
         ("redis_file = \"missing\"", "store.redis_file: missing cannot be read"),
         (
             "redis = \"rediss://a\"\nredis_ca = \"missing\"",
             "store.redis_ca: missing cannot be read",
         ),
-        ("redis = \"redis://a\"\nredis_ca = \"guarita.toml\"", "store.redis_ca: is of no use"),
-        ("redis_prefix = \"a:b\"", "store.redis_prefix: is not a prefix"),
+        ("redis = \"redis://a\"\nredis_ca = \"guarita.toml\"", "store.redis_ca: has no effect"),
+        ("redis_prefix = \"a:b\"", "store.redis_prefix: is not a valid prefix"),
         ("redis_prefix = \"\"", "store.redis_prefix: must be 1 to 64 bytes"),
         ("redis_timeout = \"9ms\"", "store.redis_timeout: must be 10ms to 10s"),
         ("redis_timeout = \"11s\"", "store.redis_timeout: must be 10ms to 10s"),

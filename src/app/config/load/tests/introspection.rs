@@ -18,10 +18,10 @@ fn clients_are_named_once_and_have_one_or_two_secrets() {
         ("id = \"a\"", "has no secret"),
         ("id = \"a\", further_secret = \"hunter2\"", "has no secret"),
         ("id = \"a\", secret = \"\"", "must be 1 to 4096 bytes"),
-        ("id = \"a\", secret = \"hunter2\", secret_file = \"x\"", "is there twice"),
+        ("id = \"a\", secret = \"hunter2\", secret_file = \"x\"", "is set twice"),
         ("id = \"a:b\", secret = \"hunter2\"", "must not contain a colon"),
         ("id = \"\", secret = \"hunter2\"", "must be 1 to 255 bytes"),
-        ("id = \"a\", secret = \"hunter2\" }, { id = \"a\", secret = \"x\"", "is there twice"),
+        ("id = \"a\", secret = \"hunter2\" }, { id = \"a\", secret = \"x\"", "is a duplicate"),
     ] {
         let text = format!("[introspection]\nclients = [{{ {client} }}]\n{LISTENER}");
         let told = Place::new(&text).problems().join("\n");

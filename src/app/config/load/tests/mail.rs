@@ -34,7 +34,7 @@ fn what_cannot_be_meant_of_a_mail_server_is_told() {
         ("sender_name = \"a\\r\\nb\"", "mail.sender_name: must be 1 to 100 bytes"),
         ("username = \"gate\"", "mail.password: is missing"),
         ("password = \"hunter2\"", "mail.username: is missing"),
-        ("password = \"hunter2\"\npassword_file = \"x\"", "mail.password_file: is there twice"),
+        ("password = \"hunter2\"\npassword_file = \"x\"", "mail.password_file: is set twice"),
         ("username = \"a\\nb\"\npassword = \"hunter2\"", "mail.password: must be 1 to 4096"),
         ("ca = \"missing.pem\"", "mail.ca: missing.pem cannot be read"),
         ("tls = \"none\"\nusername = \"a\"\npassword = \"hunter2\"", "mail.tls: would send"),
@@ -56,7 +56,7 @@ fn what_cannot_be_meant_of_a_mail_server_is_told() {
         ("[verification]\nurl = \"https://u:p@a.test/\"\n", "verification.url: must be"),
         ("[passwords]\nmin_score = 5\n", "passwords.min_score: must be 0 to 4"),
         ("[passwords]\nbreached_file = \"none.txt\"\n", "passwords.breached_file: none.txt cannot"),
-        ("[passwords]\nbreached_file = \"guarita.toml\"\n", "is not a sorted list"),
+        ("[passwords]\nbreached_file = \"guarita.toml\"\n", "not a sorted list"),
     ] {
         let told = told(text).join("\n");
         assert!(told.contains(said), "{text}: {told}");

@@ -19,7 +19,7 @@ fn what_second_factors_are_demanded_of_and_how_lately_one_must_have_logged_in() 
         ("required_roles = \"admin\"", "required_roles", "must be"),
         (&many, "required_roles", "256"),
         ("recent_login = \"25h\"", "recent_login", "must be 0s to 1d"),
-        ("recent_login = \"soon\"", "recent_login", "is not a length of time"),
+        ("recent_login = \"soon\"", "recent_login", "is not a valid duration"),
     ] {
         let told = Place::new(&text(keys)).problems();
         assert!(told[0].contains(&format!("mfa.{key}: ")), "{told:?}");
@@ -31,7 +31,7 @@ fn what_second_factors_are_demanded_of_and_how_lately_one_must_have_logged_in() 
 fn a_factor_that_nobody_can_enrol_is_not_demanded() {
     let text = format!("[mfa]\nrequired_roles = [\"admin\"]\n{LISTENER}");
     let told = Place::new(&text).problems();
-    assert!(told[0].contains("mfa.required_roles: can never be met"), "{told:?}");
+    assert!(told[0].contains("mfa.required_roles: cannot be met"), "{told:?}");
     let key = [("TOTP_ENC_KEY", "a key of more than thirty-two characters")];
     assert!(Place::new(&text).load_with(&key).result.is_ok());
 }

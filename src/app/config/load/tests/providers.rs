@@ -50,7 +50,7 @@ fn what_would_let_others_in_is_refused() {
     let long = "x".repeat(256);
     for (more, told) in [
         ("discovery = false\n", "has no keys"),
-        ("secret = \"too short\"\n", "secret needs 32"),
+        ("secret = \"too short\"\n", "secret must have 32"),
         ("jwks_uri = \"http://keys.test/k\"\n", "must be an https URL"),
         ("jwks_uri = \"https://user@keys.test/k\"\n", "must be an https URL"),
         ("leeway = \"61s\"\n", "must be 0s to 1m"),
@@ -71,8 +71,8 @@ fn what_would_let_others_in_is_refused() {
         ("users = \"linked\"\nlink_from = [\"\"]\n", "1 to 255 bytes"),
         (&format!("users = \"linked\"\nlink_from = {:?}\n", ["uid"; 9]), "at most 8"),
         ("cookie_name = \"c\"\n", "supabase"),
-        (IDP, "is there twice"),
-        (&IDP.replace("idp", "other").replace("https://other.test/t", "ms-auth"), "our own"),
+        (IDP, "is a duplicate"),
+        (&IDP.replace("idp", "other").replace("https://other.test/t", "ms-auth"), "Guarita's own"),
     ] {
         let problems = place(more).problems();
         assert!(problems.iter().any(|problem| problem.contains(told)), "{more}: {problems:?}");
@@ -115,7 +115,7 @@ fn accounts_are_linked_by_sub_unless_the_operator_names_other_claims() {
 #[test]
 fn to_accept_others_only_there_must_be_others() {
     let problems = Place::new(&format!("mode = \"external\"\n{LISTENER}")).problems();
-    assert!(problems[0].contains("there is no provider"), "{problems:?}");
+    assert!(problems[0].contains("none is configured"), "{problems:?}");
     let config = Place::new(&format!("mode = \"external\"\n{LISTENER}{IDP}")).load();
     assert!(config.result.unwrap().expectations.audiences.is_empty());
 }

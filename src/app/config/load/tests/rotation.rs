@@ -36,7 +36,7 @@ fn what_cannot_be_is_told_and_no_key() {
         (
             "[store]\nmaster_key = \"hunter2\"\nmaster_key_file = \"f\"\n",
             "store.master_key_file",
-            "is there twice",
+            "is set twice",
         ),
     ] {
         let told = Place::new(&format!("{text}{LISTENER}")).load().result.unwrap_err().to_string();

@@ -51,13 +51,13 @@ fn callers_of_whom_nothing_is_known_are_served_for_an_hour_at_most_and_only_wher
         ("serve_for 999ms", "must be 1s to 1h"),
         ("serve_for 61m", "must be 1s to 1h"),
         ("serve_for 2d", "must be 1s to 1h"),
-        ("serve_for", "is no choice"),
-        ("serve_for ever", "is not a length of time"),
-        ("serve_for -5m", "is not a length of time"),
-        ("serve_for  5m", "is not a length of time"),
-        ("serve", "is no choice"),
-        ("5m", "is no choice"),
-        ("", "is no choice"),
+        ("serve_for", "is not a valid value"),
+        ("serve_for ever", "is not a valid duration"),
+        ("serve_for -5m", "is not a valid duration"),
+        ("serve_for  5m", "is not a valid duration"),
+        ("serve", "is not a valid value"),
+        ("5m", "is not a valid value"),
+        ("", "is not a valid value"),
     ] {
         let told = with(&format!("on_unknown = \"{value}\"")).problems();
         assert!(told[0].contains("routes[0].on_unknown") && told[0].contains(part), "{told:?}");
