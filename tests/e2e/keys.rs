@@ -425,7 +425,7 @@ async fn a_key_of_another_system_is_taken_over_by_all_gateways() {
     let setup = sealed(&upstream).set("tokens.algorithm", "\"RS256\"");
     let gateway = setup.start().await;
     let other = gateway.another_node().await;
-    let key = crate::harness::tokens::Rsa::generate();
+    let key = crate::harness::tokens::Rsa::another();
     let file = gateway.directory().join("private.pem");
     replace(&file, key.private_pem().as_bytes());
     let path = file.display().to_string();

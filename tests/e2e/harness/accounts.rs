@@ -4,9 +4,9 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
+use super::kept::kept;
 use super::migration::migrate;
 use super::setup::{Setup, password_of};
-use super::wait::until;
 use super::{cli, database, sample_database};
 
 const FILE: &str = "guarita.db";
@@ -22,15 +22,10 @@ pub async fn prepare(directory: &Path, setup: &Setup) {
         return setup.write(directory);
     }
     setup.write(directory);
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("db");
-    if !kept.exists() {
-        // Whoever comes first makes it; the others wait.
-        let lock = fs::File::create(kept.with_extension("lock")).unwrap();
-        until("the accounts of other tests", || async { lock.try_lock().ok() }).await;
-        if !kept.exists() {
-            keep(&kept, setup).await;
-        }
-    }
+    let kept = kept(&format!("{name}.db"), |place| {
+        let (place, setup) = (place.to_owned(), setup.clone());
+        sample_database::wait(move || async move { keep(&place, &setup).await });
+    });
     let data = directory.join("data");
     fs::create_dir(&data).unwrap();
     fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
@@ -38,7 +33,7 @@ pub async fn prepare(directory: &Path, setup: &Setup) {
 }
 
 /// Makes the file that others are copied from.
-async fn keep(kept: &Path, setup: &Setup) {
+async fn keep(place: &Path, setup: &Setup) {
     // Elsewhere, so that the first has nothing that the others have not.
     let elsewhere = tempfile::tempdir().unwrap();
     setup.write(elsewhere.path());
@@ -47,9 +42,7 @@ async fn keep(kept: &Path, setup: &Setup) {
     // What was written last may be beside the file yet.
     let told = database::execute(&file, "PRAGMA wal_checkpoint(TRUNCATE)").await;
     assert!(told.iter().all(|told| told.starts_with("0|")), "{told:?}");
-    let copy = kept.with_extension("new");
-    fs::copy(file, &copy).unwrap();
-    fs::rename(copy, kept).unwrap();
+    fs::copy(file, place).unwrap();
 }
 
 /// Makes the accounts at the URL of an empty database, which others are copied from.

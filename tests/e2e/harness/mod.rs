@@ -12,6 +12,7 @@ pub mod database;
 pub mod frames;
 pub mod gateway;
 pub mod http2;
+pub mod kept;
 pub mod log;
 pub mod mailbox;
 pub mod message;

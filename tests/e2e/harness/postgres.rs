@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use super::certificates::Identity;
+use super::kept::kept;
 use super::sample_database::execute;
 
 /// A server; it ends with this value.
@@ -46,13 +47,7 @@ impl Server {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let server = Self { directory, port, options: options.to_owned() };
-        let data = server.data();
-        let made = as_server("initdb", server.directory.path())
-            .args(["--username=guarita", "--auth=trust", "--encoding=UTF8", "--locale=C"])
-            .args(["--no-sync", "--pgdata"])
-            .arg(&data)
-            .output();
-        succeeded(made.expect("initdb is needed"));
+        copy(&empty(), &server.data());
         server
     }
 
@@ -152,6 +147,30 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.control().args(["--mode=immediate", "--silent", "stop"]).output();
     }
+}
+
+/// The data of a server that has nothing yet.
+fn empty() -> PathBuf {
+    let version = Command::new(find("initdb")).arg("--version").output().unwrap().stdout;
+    let version: String =
+        String::from_utf8_lossy(&version).chars().filter(char::is_ascii_digit).collect();
+    kept(&format!("postgres_{version}"), |place| {
+        let directory = tempfile::tempdir().unwrap();
+        own(directory.path());
+        let data = directory.path().join("data");
+        let made = as_server("initdb", directory.path())
+            .args(["--username=guarita", "--auth=trust", "--encoding=UTF8", "--locale=C"])
+            .args(["--no-sync", "--pgdata"])
+            .arg(&data)
+            .output();
+        succeeded(made.expect("initdb is needed"));
+        copy(&data, place);
+    })
+}
+
+/// A copy that has the owners of the original.
+fn copy(from: &Path, to: &Path) {
+    succeeded(Command::new("cp").arg("-a").args([from, to]).output().unwrap());
 }
 
 fn succeeded(output: Output) {

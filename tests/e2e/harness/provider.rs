@@ -33,7 +33,7 @@ pub struct Provider {
 
 impl Key {
     pub fn new(id: &str) -> Self {
-        Self { id: id.into(), rsa: Rsa::generate() }
+        Self { id: id.into(), rsa: Rsa::another() }
     }
 
     /// As it is published.

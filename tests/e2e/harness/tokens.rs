@@ -1,5 +1,6 @@
 //! Tokens made by hand, honest and forged.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
@@ -11,28 +12,42 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use super::kept::kept;
 use super::persona::Persona;
 
 /// The gateway's RSA key in the tests, which therefore can sign what the gateway never would.
-static SIGNING: LazyLock<Rsa> = LazyLock::new(Rsa::generate);
+static SIGNING: LazyLock<Rsa> = LazyLock::new(Rsa::another);
 
 pub fn signing_key() -> &'static Rsa {
     &SIGNING
 }
+
+/// How many keys this process has had.
+static KEYS: AtomicUsize = AtomicUsize::new(0);
 
 /// An RSA key of 2048 bits.
 #[derive(Clone)]
 pub struct Rsa(Arc<RsaKeyPair>);
 
 impl Rsa {
-    pub fn generate() -> Self {
-        Self(Arc::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()))
+    /// One that nobody else in this process has. Other processes have the same ones: to generate one takes
+    /// longer than most tests.
+    pub fn another() -> Self {
+        let name = format!("rsa_{}.der", KEYS.fetch_add(1, Ordering::Relaxed));
+        let file = kept(&name, |place| {
+            let generated = Self(Arc::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()));
+            std::fs::write(place, generated.private_der()).unwrap();
+        });
+        Self(Arc::new(RsaKeyPair::from_pkcs8(&std::fs::read(file).unwrap()).unwrap()))
+    }
+
+    fn private_der(&self) -> Vec<u8> {
+        AsDer::<Pkcs8V1Der<'_>>::as_der(&*self.0).unwrap().as_ref().to_vec()
     }
 
     /// PKCS #8 in PEM.
     pub fn private_pem(&self) -> String {
-        let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&*self.0).unwrap();
-        pem("PRIVATE KEY", der.as_ref())
+        pem("PRIVATE KEY", &self.private_der())
     }
 
     /// SubjectPublicKeyInfo in DER.

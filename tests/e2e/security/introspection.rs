@@ -56,7 +56,7 @@ async fn introspection_004_of_what_does_not_count_nothing_is_told() {
     let root = gateway.bearer("root").await;
     let genuine = || Genuine::of(&root);
     let past = json!(1_000_000_000);
-    let foreign = Rsa::generate();
+    let foreign = Rsa::another();
     for (what, token) in [
         ("expired", genuine().claim("exp", past.clone()).signed()),
         ("not yet", genuine().claim("nbf", json!(9_999_999_999_i64)).signed()),
@@ -117,7 +117,7 @@ async fn introspection_006_the_database_is_not_asked_of_what_is_no_token() {
         ("four parts", format!("{good}.x")),
         ("expired", genuine.clone().claim("exp", json!(1_000_000_000)).signed()),
         ("no session's id", genuine.clone().claim("sid", json!("x")).signed()),
-        ("another key", genuine.signed_by(&Signer::Rs256(&Rsa::generate()))),
+        ("another key", genuine.signed_by(&Signer::Rs256(&Rsa::another()))),
         ("an id of a session", root.sid.clone().unwrap()),
         ("a refresh token", root.refresh_token.clone().unwrap()),
     ] {

@@ -147,7 +147,7 @@ async fn jwt_forgery_005_a_token_names_no_place_to_fetch_keys_from() {
     let sink = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/jwks.json", sink.local_addr().unwrap());
     let own = "https://app.example.test/public/redirect?to=evil";
-    let attacker = Rsa::generate();
+    let attacker = Rsa::another();
     for (name, value) in [
         ("jku", url.as_str()),
         ("x5u", url.as_str()),
@@ -169,7 +169,7 @@ async fn jwt_forgery_005_a_token_names_no_place_to_fetch_keys_from() {
 async fn jwt_forgery_006_a_token_brings_no_key_of_its_own() {
     let stage = Stage::new().await;
     let token = genuine(&stage).await;
-    let attacker = Rsa::generate();
+    let attacker = Rsa::another();
     let leaf = crate::harness::Authority::new("attacker").server(&["evil.test"]);
     let leaf = base64::Engine::encode(
         &base64::engine::general_purpose::STANDARD,
@@ -461,7 +461,7 @@ async fn jwt_forgery_017_weak_keys_are_refused_at_load() {
         ("RSA of 1024 bits", weak_key(128, &[1, 0, 1])),
         ("RSA of 512 bits", weak_key(64, &[1, 0, 1])),
         ("RSA with exponent 1", weak_key(256, &[1])),
-        ("a private key where a public one belongs", Rsa::generate().private_pem()),
+        ("a private key where a public one belongs", Rsa::another().private_pem()),
         ("no key at all", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".into()),
     ] {
         let directory = tempfile::tempdir().unwrap();
@@ -508,7 +508,7 @@ async fn jwt_forgery_020_a_warm_cache_checks_every_byte_and_every_demand() {
     let root = token.clone().claim("app_roles", json!(["admin"])).claim("sub", json!("root"));
     let swapped = format!("{}.{}.{}", parts[0], encode(root.claims.to_string()), parts[2]);
     stage.refuses_token("another payload", &swapped).await;
-    let other = token.signed_by(&Signer::Rs256(&Rsa::generate()));
+    let other = token.signed_by(&Signer::Rs256(&Rsa::another()));
     stage.refuses_token("another signature", &other).await;
     let mut bytes = token.text.clone().into_bytes();
     let middle = bytes.len() - 100;
@@ -522,7 +522,7 @@ async fn jwt_forgery_020_a_warm_cache_checks_every_byte_and_every_demand() {
 async fn jwt_forgery_021_a_bad_signature_hides_everything_else() {
     let stage = Stage::with(|setup| setup.set("log.level", "\"debug\"")).await;
     let token = genuine(&stage).await.claim("sub", json!("a-name-nobody-has"));
-    let stranger = Rsa::generate();
+    let stranger = Rsa::another();
     for (name, value) in [("exp", 1_000_000), ("nbf", 99_999_999_999_u64)] {
         let forged = token.clone().claim(name, json!(value));
         stage.refuses_token(name, &forged.signed_by(&Signer::Rs256(&stranger))).await;
@@ -555,7 +555,7 @@ async fn jwt_forgery_023_a_removed_key_verifies_nothing_any_more() {
     let mut stage = Stage::new().await;
     let alice = stage.alice().await;
     assert_eq!(alice.get("/api/x").await.status, 200);
-    let next = Rsa::generate();
+    let next = Rsa::another();
     let old = signing_key().public_pem();
     let overlap = stage
         .gateway

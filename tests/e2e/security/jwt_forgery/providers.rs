@@ -12,7 +12,7 @@ use crate::security::Stage;
 async fn jwt_forgery_018_a_colliding_key_id_does_not_help() {
     let stage = Stage::new().await;
     let token = genuine(&stage).await;
-    let other = Rsa::generate();
+    let other = Rsa::another();
     // The very same key id, another key, either issuer.
     for issuer in ["ms-auth", "https://other.test"] {
         let forged = token.clone().claim("iss", json!(issuer));
