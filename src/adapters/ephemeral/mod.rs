@@ -22,7 +22,7 @@ pub mod hint;
 pub mod place;
 
 #[cfg(test)]
-#[path = "../../../tests/security/harness/redis.rs"]
+#[path = "../../../tests/e2e/harness/redis.rs"]
 #[expect(unreachable_pub, reason = "the tests of the executable use it too")]
 mod sample;
 #[cfg(test)]
