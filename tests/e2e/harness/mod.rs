@@ -26,7 +26,7 @@ pub mod provider;
 pub mod raw;
 pub mod redis;
 pub mod relay;
-#[path = "../../../src/adapters/store/sample/database.rs"]
+#[path = "../../../crates/store/src/sample/database.rs"]
 pub mod sample_database;
 pub mod setup;
 pub mod tokens;
