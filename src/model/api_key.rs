@@ -6,7 +6,7 @@ use std::fmt;
 pub const MAX_NAME_LENGTH: usize = 128;
 /// How every key begins, and what is shown of it.
 pub const KEY_PREFIX: &str = "gua_";
-/// The subject of the key that the configuration holds.
+/// The subject of the key that the configuration holds (contract section 4).
 pub const SYSTEM: &str = "system";
 /// How the subject of every named key begins: no person and no provider's subject does.
 const SUBJECT_PREFIX: &str = "apikey:";

@@ -74,7 +74,7 @@ impl Role {
     }
 }
 
-/// Roles as `app_roles` has them: sorted, unique, joined by commas without spaces. The
+/// Roles as contract section 4 writes them: sorted, unique, joined by commas without spaces. The
 /// header value is made once, here.
 #[derive(Clone, Debug)]
 pub struct Roles {
@@ -137,7 +137,7 @@ impl PartialEq for Roles {
     }
 }
 
-/// Where an accepted credential came from (`x-auth-source`).
+/// Where an accepted credential came from (`x-auth-source`, contract section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A service API key.

@@ -1,4 +1,4 @@
-//! What is known of the person behind an account.
+//! What is known of the person behind an account (contract section 6).
 
 use std::fmt;
 

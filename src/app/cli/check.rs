@@ -8,7 +8,7 @@ use super::verb::CONFIG;
 use crate::app::config::{self, Config, Problems};
 use crate::app::reload::compile;
 
-/// The exit code of a configuration that cannot be used.
+/// The exit code of a configuration that cannot be used (contract section 2).
 const UNUSABLE: u8 = 2;
 
 /// Checks a configuration with its secrets, certificates and routes; names file, line and key.

@@ -1,4 +1,4 @@
-//! The command line, one file per verb.
+//! The command line, one file per verb (contract section 2).
 
 pub mod apikey;
 pub mod audit;

@@ -11,7 +11,7 @@ use super::{
     schema, serve, session, store, user,
 };
 
-/// The configuration file, where none is named.
+/// The configuration file, where none is named (contract section 2).
 pub(super) const CONFIG: &str = "conf/guarita.toml";
 
 /// An authentication gateway in front of the APIs you already have.

@@ -1,5 +1,5 @@
 //! What the environment says: `GUARITA_SECTION__KEY` for every key, and the names that the systems
-//! Guarita replaces have used. Values are never repeated in a message.
+//! Guarita replaces have used (contract section 3). Values are never repeated in a message.
 
 use toml::{Table, Value};
 

@@ -1,4 +1,4 @@
-//! The anti-forgery token: `GET /auth/csrf`, and what pages put in their forms.
+//! The anti-forgery token: `GET /auth/csrf` (contract section 6), and what pages put in their forms.
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};

@@ -1,4 +1,4 @@
-//! The cookie by which an account knows a device again (decision 0007).
+//! The cookie by which an account knows a device again (decision 0006).
 
 use http::{HeaderMap, HeaderValue};
 

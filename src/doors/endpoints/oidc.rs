@@ -1,4 +1,4 @@
-//! `GET /auth/oidc/{provider}/start` and `/callback`: login through a provider, in a
+//! `GET /auth/oidc/{provider}/start` and `/callback` (contract section 6): login through a provider, in a
 //! browser.
 
 use std::sync::Arc;

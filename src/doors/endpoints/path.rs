@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use super::arrival::Arrival;
 use crate::model::Code;
 
-/// Trees and pages that are reserved for own endpoints, also those that this version does not serve yet: what is
+/// Trees and pages of contract section 6, also those that this version does not serve yet: what is
 /// ours tomorrow is not forwarded today.
 const TREES: [&str; 4] = ["/auth", "/oauth2", "/admin/api", "/.well-known/guarita"];
 const PAGES: [&str; 12] = [

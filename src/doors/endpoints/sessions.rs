@@ -1,4 +1,4 @@
-//! `GET /auth/sessions`, `DELETE /auth/sessions/{sid}`: the caller's own.
+//! `GET /auth/sessions`, `DELETE /auth/sessions/{sid}` (contract section 6): the caller's own.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `POST /auth/ws-ticket`: what a page opens a WebSocket with, where its script can
+//! `POST /auth/ws-ticket` (contract section 6): what a page opens a WebSocket with, where its script can
 //! set no header.
 
 use std::sync::Arc;

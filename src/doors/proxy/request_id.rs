@@ -8,7 +8,8 @@ use crate::rules::request::request_id::find;
 /// The header that carries it.
 pub static HEADER: HeaderName = crate::rules::request::request_id::HEADER;
 
-/// The caller's id if it sent exactly one and that is well formed, else a fresh UUID of version 7.
+/// The caller's id if it sent exactly one and that is well formed, else a fresh UUID of version 7
+/// (contract section 4).
 #[derive(Clone, Debug)]
 pub struct RequestId(HeaderValue);
 

@@ -1,4 +1,4 @@
-//! Refusals, rendered from the same table as the endpoints'.
+//! Refusals, rendered from the same table as the endpoints' (contract section 5.5).
 
 use std::time::Duration;
 

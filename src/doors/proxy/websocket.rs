@@ -1,5 +1,5 @@
 //! What the gateway does about a WebSocket beside judging it: counts it, ties it to its session, writes
-//! down how it began and ended.
+//! down how it began and ended (contract section 7).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

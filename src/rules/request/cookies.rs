@@ -1,4 +1,4 @@
-//! The gateway's own cookies: read from a request, and kept from upstreams.
+//! The gateway's own cookies: read from a request, and kept from upstreams (contract section 4).
 //!
 //! Their prefix holds them to this host, to TLS and to `Path=/` (RFC 6265bis section 4.1.3.2): no
 //! sibling domain can set one.

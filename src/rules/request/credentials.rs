@@ -1,4 +1,4 @@
-//! The credentials that a request presents, in the order they are tried.
+//! The credentials that a request presents, in the order they are tried (contract section 5).
 //!
 //! Reading is strict: a credential that two parsers could read as two is presented, and unusable.
 

@@ -19,7 +19,8 @@ use super::octet;
 /// Longest name that is compared, in bytes; no family has a longer one.
 const MAX_NAME: usize = 64;
 
-/// The names under which the upstream receives who is calling (`[identity_headers]`).
+/// The names under which the upstream receives who is calling (contract section 4,
+/// `[identity_headers]`).
 #[derive(Clone, Debug)]
 pub struct IdentityHeaders {
     /// The subject; `sub`.

@@ -1,4 +1,4 @@
-//! Assertions: short signed statements to one upstream about who is calling.
+//! Assertions: short signed statements to one upstream about who is calling (contract section 4).
 //!
 //! An assertion is no credential, and three things keep it from passing for an access token, each by
 //! itself: its keys sign nothing else and are in no [`Keyring`]; its `typ` is its own (RFC 8725 section

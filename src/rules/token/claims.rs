@@ -1,4 +1,4 @@
-//! The claims of an access token. None that decides is optional.
+//! The claims of an access token (contract section 6). None that decides is optional.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Devices that an account is known from (decision 0007). Knowing one proves nothing of who uses it:
+//! Devices that an account is known from (decision 0006). Knowing one proves nothing of who uses it:
 //! it only decides where failures are counted.
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Login with a password.
 //!
 //! Rates come first, by source and by account; then the account's lock, or that of the known device
-//! which the attempt comes from (decision 0007); then the password is verified on a bounded pool (the same
+//! which the attempt comes from (decision 0006); then the password is verified on a bounded pool (the same
 //! work where there is no such user), then one transaction records how it ended. An unknown name
 //! locks as a known one does, on every gateway.
 

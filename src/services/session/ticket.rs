@@ -1,4 +1,4 @@
-//! Tickets for WebSockets: a caller that is proven now takes one along where its
+//! Tickets for WebSockets (contract section 6): a caller that is proven now takes one along where its
 //! script can set no header. Each is used once, over all gateways that share it.
 
 use std::num::NonZeroU32;

@@ -1,4 +1,4 @@
-//! The audit file: one JSON line per event, a new file each day.
+//! The audit file: one JSON line per event, a new file each day (contract section 7).
 //!
 //! Lines are formatted into a shared buffer and written by a thread of its own, so that a slow disk
 //! slows nobody. The buffer is bounded: what does not fit is counted, and `/readyz` says so. Each batch

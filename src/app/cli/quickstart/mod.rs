@@ -1,4 +1,4 @@
-//! `guarita quickstart`: a gateway for a first look.
+//! `guarita quickstart`: a gateway for a first look (contract section 1).
 
 pub mod certificates;
 pub mod configuration;
