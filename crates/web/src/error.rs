@@ -24,7 +24,7 @@ impl Rejection {
         Self { code, request_id: Arc::clone(request_id), retry_after: None, mfa_token: None }
     }
 
-    /// Hands out the ticket for the second factor.
+    /// Hands out the ticket for the second factor (contract section 6).
     #[must_use]
     pub fn mfa_token(mut self, ticket: Secret) -> Self {
         self.mfa_token = Some(ticket);

@@ -135,7 +135,7 @@ impl Issuer {
         &self.settings
     }
 
-    /// An access token, and whether its session lacks a second factor that is
+    /// An access token (contract section 6), and whether its session lacks a second factor that is
     /// demanded. Such a token names no roles: others may verify it without asking here.
     ///
     /// An RSA signature takes a millisecond, for which no forwarded request may wait: it is made in

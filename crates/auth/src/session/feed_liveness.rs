@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longest silence of the feed while memory is believed.
+/// Longest silence of the feed while memory is believed (contract section 5).
 pub(super) const MAX_SILENCE: Duration = Duration::from_secs(1);
 
 /// When the feed was last heard.
