@@ -15,12 +15,12 @@ use guarita_core::jose::{AssertionKeys, KeyFault};
 use guarita_core::{Principal, Source, Timestamp, UserId};
 use guarita_kv::{bounded, weight_of};
 
-/// How long an assertion is handed on: half of its life, so that whoever gets it has the other half.
+/// How long an assertion is reused: half of its lifetime, so that the upstream has the other half.
 const FRESH: Duration = Duration::from_secs(30);
-/// What an entry costs beside its texts: structs, header values, the table's slot; estimated.
+/// Estimated overhead of an entry besides its texts: structs, header values, table slot.
 const FIXED_ENTRY_BYTES: usize = 512;
 
-/// All that an assertion says but for its times, and to whom.
+/// The cache key: all claims except the times, and the audience.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Facts {
     subject: HeaderValue,
@@ -33,7 +33,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// Nothing is copied: the texts are shared with the identity.
+    /// The texts are shared with the identity, not copied.
     fn of(principal: &Principal, audience: &Arc<str>) -> Self {
         let identity = principal.identity();
         Self {
@@ -48,7 +48,7 @@ impl Facts {
     }
 }
 
-/// An assertion as it is sent.
+/// A signed assertion.
 #[derive(Debug)]
 struct CachedAssertion {
     value: HeaderValue,
@@ -58,14 +58,14 @@ struct CachedAssertion {
 }
 
 impl CachedAssertion {
-    /// Whether it would be made again now, by the same key and in the same name.
+    /// Whether it is still fresh, and of the current key and issuer.
     fn holds(&self, keys: &AssertionKeys, now: Timestamp) -> bool {
         let fresh = self.at <= now && now < self.at.plus(FRESH);
         fresh && *self.key_id == *keys.signing(now).id() && self.issuer == *keys.issuer()
     }
 }
 
-/// Assertions, bounded by their number and by their bytes.
+/// The cache of assertions, bounded by number and by size.
 #[derive(Debug)]
 pub struct Assertions {
     made: Cache<Facts, Arc<CachedAssertion>, AssertionWeight>,
@@ -77,7 +77,7 @@ impl Assertions {
         Self { made: bounded(capacity, AssertionWeight) }
     }
 
-    /// An assertion about the caller for that audience, which holds for at least 30 s from `now`.
+    /// An assertion about the caller for this audience, valid for at least 30 s from `now`.
     ///
     /// # Errors
     /// It cannot be signed.
@@ -105,12 +105,12 @@ impl Assertions {
         Ok(value)
     }
 
-    /// How many are remembered.
+    /// The number of cached assertions.
     pub fn len(&self) -> usize {
         self.made.len()
     }
 
-    /// Whether none is.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.made.is_empty()
     }

@@ -19,36 +19,36 @@ use guarita_core::{Secret, Timestamp};
 use guarita_store as store;
 use guarita_store::{ClientSecret, MostClients, NewClient, Store, WhichClients};
 
-/// Secrets of one client that count at a time: one, and the one that takes its place.
+/// Maximum number of valid secrets per client: the current one and its successor.
 pub const MAX_OF_ONE_NAME: i64 = 2;
-/// Secrets that count at a time.
+/// Maximum number of valid secrets in total.
 pub const MAX_IN_ALL: i64 = 1_000;
-/// Longest name, in bytes.
+/// Maximum length of a name, in bytes.
 pub const MAX_NAME: usize = 128;
-/// The shortest time that a secret may be made for.
+/// Minimum lifetime of a secret.
 pub const MIN_LIFETIME: Duration = Duration::from_secs(1);
-/// The longest.
+/// Maximum lifetime of a secret.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3_650 * 86_400);
-/// Longest secret that is looked at, in bytes.
+/// Maximum length of a presented secret, in bytes.
 const MAX_SECRET: usize = 4_096;
-/// Longest wait for a turn to ask.
+/// Time-out of waiting for a query.
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest wait for the store.
+/// Time-out of a query.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often an answer that a change overtook is asked for again.
+/// How often a query is repeated if a change made its result outdated.
 const MAX_LOADS: usize = 10;
 
-/// By the SHA-256 of the secret, as the store has it: no prefix of what differs leads to it.
+/// Secrets by their SHA-256.
 type KnownClients = HashMap<String, ClientSecret>;
 
-/// What was read, under one generation.
+/// The cached secrets of one generation.
 #[derive(Debug)]
 struct LearntClients {
     generation: u64,
     known: Arc<KnownClients>,
 }
 
-/// The clients of the store.
+/// The clients in the database.
 #[derive(Debug)]
 pub struct ClientCache {
     store: Store,
@@ -58,15 +58,15 @@ pub struct ClientCache {
 }
 
 impl ClientCache {
-    /// One that knows none yet. `sessions` gives out the generations.
+    /// Creates an empty cache. `sessions` provides the generations.
     pub fn new(store: Store, sessions: session::SessionCache) -> Self {
         Self { store, sessions, learnt: RwLock::default(), turn: Mutex::default() }
     }
 
-    /// Whether it is a secret of that client that counts now.
+    /// Whether this is a valid secret of the client.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where neither memory nor, within 3 s, the store says.
+    /// [`StatusUnavailable`] if it is not cached and the database does not respond within 3 s.
     pub async fn is_secret_of(
         &self,
         name: &str,
@@ -91,7 +91,7 @@ impl ClientCache {
         Some(Arc::clone(&learnt.known))
     }
 
-    /// One asks for all who wait.
+    /// A single query serves all waiters.
     async fn ask(&self, now: Timestamp) -> Result<Arc<KnownClients>, StatusUnavailable> {
         let _turn = timeout(TURN_TIMEOUT, self.turn.lock()).await.map_err(|_| StatusUnavailable)?;
         if let Some(known) = self.cached() {
@@ -118,7 +118,7 @@ impl ClientCache {
     }
 }
 
-/// Why a change is refused.
+/// Why a change is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[must_use]
 pub enum ClientRejection {
@@ -131,17 +131,17 @@ pub enum ClientRejection {
     /// Out of bounds.
     #[error("the lifetime of a secret must be 1s to 3650d")]
     InvalidLifetime,
-    /// As many count as may.
+    /// There are already as many valid secrets as allowed.
     #[error(
         "this client has two valid secrets already, or there are 1,000 in total: revoke one first"
     )]
     TooMany,
-    /// None that was not revoked is meant.
+    /// No secret matches that is not revoked.
     #[error("there is no such secret or client, or it is already revoked")]
     Unknown,
 }
 
-/// Something of ours failed.
+/// An internal fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The store.
@@ -161,13 +161,12 @@ pub struct ClientAdministration {
 }
 
 impl ClientAdministration {
-    /// Over one store, beside gateways that hear of it by their feeds.
+    /// Creates it with a store; gateways learn of changes by their change feeds.
     pub const fn new(store: Store) -> Self {
         Self { store }
     }
 
-    /// Makes a secret for the client of that name, which is told once. A second one may count beside the
-    /// first; a third may not.
+    /// Creates a secret for the client, which is shown once. At most two secrets can be valid at a time.
     pub async fn create(
         &self,
         name: &str,
@@ -195,13 +194,12 @@ impl ClientAdministration {
         Ok(Ok(secret))
     }
 
-    /// At most 1,000 secrets with ids above `after`, in order of id; those that were revoked too where
-    /// `revoked` says so.
+    /// At most 1,000 secrets with ids above `after`, in the order of ids; including revoked ones if `revoked`.
     pub async fn list(&self, after: i64, revoked: bool) -> Result<Vec<ClientSecret>, ClientError> {
         Ok(self.store.read().await?.list_clients(after, revoked).await?)
     }
 
-    /// Revokes the secret with that id, or every one of the client of that name. How many.
+    /// Revokes the secret with this id, or all secrets of the client with this name. Returns how many.
     pub async fn revoke(&self, which: &str, now: Timestamp) -> ClientOutcome<usize> {
         let which = match which.parse() {
             Ok(id) => WhichClients::Id(id),
@@ -215,7 +213,7 @@ impl ClientAdministration {
     }
 }
 
-/// A name is neither an id nor has it a colon, which ends it in `Basic`.
+/// A name cannot be an id, and has no colon, which would end it in `Basic`.
 fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=MAX_NAME).contains(&text.len())

@@ -13,21 +13,21 @@ use crate::snapshot::AuthSnapshot;
 pub struct EndpointRequest {
     /// `x-request-id`
     pub request_id: Arc<str>,
-    /// The canonical host that was asked for.
+    /// The canonical host of the request.
     pub host: Arc<str>,
-    /// Where the request comes from.
+    /// The client's address.
     pub client: IpAddr,
-    /// The subject common name of the client certificate that the listener verified.
+    /// The subject common name of the verified client certificate.
     pub common_name: Option<Arc<str>>,
-    /// Whether a credential was brought, whether or not it counts.
+    /// Whether a credential was presented, even an invalid one.
     pub presented: bool,
-    /// The caller, where proven.
+    /// The caller, if authenticated.
     pub principal: Option<Principal>,
-    /// The caller that is proven but for the second factor demanded of it: only what enrols one
-    /// looks here.
+    /// The caller, if authenticated but without the required second factor. Used only by the endpoints that enrol
+    /// one.
     pub half_proven: Option<Principal>,
-    /// Nobody can say now whether the credential counts. It is not as if there were none: what ends
-    /// a session must not say that it did.
+    /// The credential cannot be checked at present. This differs from no credential: a logout must not report
+    /// success.
     pub unknowable: bool,
     /// What the caller was authenticated with. The endpoint goes by the same, to the end of the request.
     pub snapshot: Arc<AuthSnapshot>,

@@ -14,37 +14,37 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// How long callers wait, and how long nothing may be done before another thread does one.
+/// The time-outs of a pool, and after which time without progress another thread runs a job.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueTimeouts {
-    /// While this process is busy: its traffic comes first.
+    /// While this process is busy; its traffic has priority.
     pub busy: Duration,
-    /// How little of a core that thread wants: nice 19 is a sixtieth beside one other, 5 a quarter.
+    /// The nice value of that thread: 19 gets a sixtieth of a core beside one other thread, 5 a quarter.
     pub niceness: i32,
-    /// While this process is not busy, and others have the cores.
+    /// While this process is idle, and others occupy the cores.
     pub quiet: Duration,
-    /// Longest wait for an answer.
+    /// Time-out of a job.
     pub answer: Duration,
 }
 
-/// The pool is full, or the answer did not come in time.
+/// The pool is full, or the job timed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// Work to be done; again, where whoever began does not get on.
+/// A job; it may be run again by another thread if the first one makes no progress.
 struct Job<M> {
     number: u64,
     work: Box<Work<M>>,
 }
 
-/// Computes in the memory of the thread that it is on; `false` where nobody waits for it any more.
+/// Runs the job with the working memory of the thread; false if nobody waits for it any more.
 type Work<M> = dyn Fn(&mut M) -> bool + Send + Sync;
 
 struct PoolState<M> {
     waiting: VecDeque<Arc<Job<M>>>,
-    /// Begun by the idle threads, and not yet by another.
+    /// Started by an idle-priority thread, and not by another one yet.
     begun: Vec<Arc<Job<M>>>,
-    /// When a job was last done, or came to a pool without any.
+    /// When a job was last finished, or was added to an empty pool.
     progress: Option<Instant>,
     next: u64,
     stop: bool,
@@ -55,7 +55,7 @@ impl<M> PoolState<M> {
         self.waiting.is_empty() && self.begun.is_empty()
     }
 
-    /// For how long nothing was done.
+    /// How long no job was finished.
     fn stalled(&self) -> Duration {
         self.progress.map_or(Duration::ZERO, |progress| progress.elapsed())
     }
@@ -70,11 +70,10 @@ struct SharedPool<M> {
     wake: Condvar,
 }
 
-/// A bounded pool. Each thread keeps its memory from one job to the next, and drops it when none
-/// waits.
+/// A bounded worker pool. Each thread keeps its working memory between jobs, and drops it when the queue is empty.
 pub struct WorkerPool<M> {
     shared: Arc<SharedPool<M>>,
-    /// Those that compute or wait.
+    /// Number of running and waiting jobs.
     inside: AtomicUsize,
     capacity: usize,
     longest_wait: Duration,
@@ -87,7 +86,7 @@ impl<M> std::fmt::Debug for WorkerPool<M> {
 }
 
 impl<M: Default + 'static> WorkerPool<M> {
-    /// Starts the threads, under that name; `queue` jobs may wait.
+    /// Starts threads with this name; at most `queue` jobs can wait.
     pub fn start(
         name: &'static str,
         threads: usize,
@@ -118,7 +117,7 @@ impl<M: Default + 'static> WorkerPool<M> {
         })
     }
 
-    /// Computes it on the pool. A caller that goes away is not computed for, if nobody has begun.
+    /// Runs a job on the pool. If the caller is cancelled before the job starts, it is not run.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl Fn(&mut M) -> T + Send + Sync + 'static,
@@ -179,7 +178,7 @@ impl<M: Default> SharedPool<M> {
         Self { state: Mutex::new(state), wake: Condvar::new() }
     }
 
-    /// Does one job after another.
+    /// Runs jobs.
     fn serve(&self) {
         let mut memory = None;
         let mut state = self.lock();
@@ -203,7 +202,7 @@ impl<M: Default> SharedPool<M> {
         }
     }
 
-    /// Does the oldest job whenever none was done for so long; `quiet_only`: unless this process is busy.
+    /// Runs the oldest job whenever none was finished for this time; with `quiet_only` unless this process is busy.
     fn run_overflow(&self, after: Duration, quiet_only: bool) {
         let mut state = self.lock();
         let mut memory = None;
@@ -239,7 +238,7 @@ impl<M: Default> SharedPool<M> {
     }
 }
 
-/// Some milliseconds in which it is seen how busy this process is.
+/// A time window in which the load of this process is measured.
 struct Window {
     opened: Instant,
     used: Duration,
@@ -250,7 +249,7 @@ impl Window {
         Self { opened: Instant::now(), used: used(ClockId::ProcessCPUTime) }
     }
 
-    /// Once it was open for so long: whether half of a core was used, and a new one.
+    /// After this time: whether half of a core was used, and a new window.
     fn measure_load(&mut self, length: Duration) -> Option<bool> {
         let elapsed = self.opened.elapsed();
         if elapsed < length {
@@ -263,7 +262,7 @@ impl Window {
     }
 }
 
-/// Time of the cores, by this process or this thread.
+/// CPU time of this process or this thread.
 pub fn used(of: ClockId) -> Duration {
     let time = clock_gettime(of);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
@@ -274,16 +273,16 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map(|_| ())
 }
 
-/// How much of a core a thread wants that others want too.
+/// The scheduling of a thread.
 #[derive(Clone, Copy)]
 enum Share {
-    /// What is left.
+    /// Idle CPU time only.
     Rest,
-    /// Less than its part.
+    /// A lower weight.
     Nice(i32),
 }
 
-/// From here on this thread lets others go first.
+/// Lowers the priority of this thread.
 #[cfg(target_os = "linux")]
 fn lower_priority(share: Share) {
     use thread_priority::{
@@ -309,7 +308,7 @@ fn lower_priority(share: Share) {
 #[cfg(not(target_os = "linux"))]
 fn lower_priority(_share: Share) {}
 
-/// A place inside, given back when dropped.
+/// A slot of the pool, released when dropped.
 struct ActiveWorker<'a>(&'a AtomicUsize);
 
 impl<'a> ActiveWorker<'a> {

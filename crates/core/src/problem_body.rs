@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use crate::Code;
 
-/// The body of a refusal. It has no slot for a cause.
+/// The body of a problem response. It never contains a cause.
 pub fn body(code: Code, request_id: &str) -> Bytes {
     let mut text = String::with_capacity(192);
     // Neither title nor code needs escaping, and a request id is well formed; writing to a String
@@ -23,7 +23,7 @@ pub fn body(code: Code, request_id: &str) -> Bytes {
     text.into()
 }
 
-/// `WWW-Authenticate` (RFC 6750 section 3): for a refusal that asks for a credential.
+/// `WWW-Authenticate` (RFC 6750 section 3), for codes that require a credential.
 pub const fn challenge(code: Code, presented: bool) -> Option<HeaderValue> {
     match (code, presented) {
         (Code::Unauthorized, false) => Some(HeaderValue::from_static(r#"Bearer realm="guarita""#)),
@@ -45,7 +45,7 @@ pub const fn challenge(code: Code, presented: bool) -> Option<HeaderValue> {
     }
 }
 
-/// `error` of a refusal that a client reads (RFC 6749 section 5.2).
+/// `error` of a response to a client of `/oauth2` (RFC 6749 section 5.2).
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is left is a request that is not one")]
 pub const fn client_error(code: Code) -> &'static str {
     match code {
@@ -57,7 +57,7 @@ pub const fn client_error(code: Code) -> &'static str {
     }
 }
 
-/// `Retry-After` in seconds, where the refusal passes by itself.
+/// `Retry-After` in seconds, for temporary problems.
 #[expect(clippy::wildcard_enum_match_arm, reason = "no other code passes by itself")]
 pub const fn retry_after(code: Code) -> Option<&'static str> {
     match code {

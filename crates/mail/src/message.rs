@@ -10,32 +10,32 @@ use askama::Template;
 use super::texts::{phrases, words};
 use guarita_core::{Language, Secret};
 
-/// Something that was done to an account.
+/// A notice about a change of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecurityNotice {
-    /// A new password is in force.
+    /// The password was changed.
     PasswordChanged,
-    /// A second factor is active.
+    /// A second factor was activated.
     FactorAdded,
-    /// A second factor is gone.
+    /// A second factor was removed.
     FactorRemoved,
 }
 
-/// What a mail is about.
+/// The kind of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailTemplate {
     /// A link to set a new password.
     Reset,
-    /// A link that proves the address.
+    /// A link to verify the address.
     Verification,
-    /// No link; somebody should know.
+    /// A notice without a link.
     Notice(SecurityNotice),
-    /// Asked for by an operator.
+    /// A test mail for an operator.
     Test,
 }
 
 impl MailTemplate {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 6] = [
         Self::Reset,
         Self::Verification,
@@ -45,7 +45,7 @@ impl MailTemplate {
         Self::Test,
     ];
 
-    /// As the outbox and metrics name it.
+    /// The name in the outbox and in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reset => "reset",
@@ -57,20 +57,20 @@ impl MailTemplate {
         }
     }
 
-    /// By its name.
+    /// Parses the name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|letter| letter.as_str() == name)
     }
 }
 
-/// A mail but for its addresses. Its texts may hold a link's secret.
+/// A mail without addresses. Its texts may contain the secret of a link.
 #[derive(Clone, Debug)]
 pub struct MailMessage {
-    /// One of ours, always the same for one letter and language.
+    /// The subject, fixed per kind and language.
     pub subject: &'static str,
-    /// Plain text.
+    /// The plain text part.
     pub text: Secret,
-    /// The same as HTML.
+    /// The HTML part.
     pub html: Secret,
 }
 
@@ -98,8 +98,7 @@ struct MailBody<'a> {
     automatic: &'static str,
 }
 
-/// Writes a letter; `link` with how long it counts. Fails only where a template does: a fault of
-/// ours.
+/// Renders a mail; `link` with its lifetime. Fails only if a template fails, which is an internal error.
 pub fn render(
     letter: MailTemplate,
     language: Language,

@@ -7,11 +7,11 @@ use guarita_core::{EmailAddress, Language, Secret};
 /// How a connection to the mail server is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailTls {
-    /// Not at all; credentials then go to a loopback address only.
+    /// Not protected; credentials are then sent to a loopback address only.
     None,
-    /// By STARTTLS (RFC 3207), demanded.
+    /// STARTTLS (RFC 3207), required.
     StartTls,
-    /// From the first byte on (RFC 8314).
+    /// TLS from the first byte (RFC 8314).
     Implicit,
 }
 
@@ -26,21 +26,21 @@ pub struct MailSettings {
     pub tls: MailTls,
     /// User name and password (`AUTH PLAIN`, `LOGIN`).
     pub credentials: Option<(Box<str>, Secret)>,
-    /// PEM of further CAs that the server's certificate may be of.
+    /// PEM of further CAs that the server's certificate is verified with.
     pub ca: Option<Vec<u8>>,
-    /// Whom mails are from.
+    /// The sender's address.
     pub sender: EmailAddress,
-    /// The name beside it; how mails call this service too.
+    /// The sender's name, also the name of the service in mails.
     pub sender_name: Box<str>,
-    /// Longest time that one attempt takes; 1 s to 5 min, default 30 s.
+    /// Time-out of one attempt; 1 s to 5 min, default 30 s.
     pub timeout: Duration,
-    /// Spoken where nobody asked for another.
+    /// The default language.
     pub language: Language,
 }
 
 #[cfg(any(test, feature = "test-util"))]
 impl MailSettings {
-    /// A server that is not there, without protection.
+    /// Settings of an unprotected server that does not exist.
     pub fn sample() -> Self {
         Self {
             server: "127.0.0.1".into(),

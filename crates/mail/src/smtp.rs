@@ -18,30 +18,30 @@ use super::MailMessage;
 use super::settings::{MailSettings, MailTls};
 use guarita_core::EmailAddress;
 
-/// Why a mail was not taken. What the server said is never kept: it may repeat the address.
+/// Why a mail was not accepted. The server's text is never kept, because it may contain the address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
-    /// The server does not take this mail (5xx).
+    /// The server rejected this mail (5xx).
     #[error("the mail server rejected the mail with {0}")]
     Rejected(u16),
-    /// The server does not take our credentials or our way of talking to it.
+    /// The server rejected the credentials or the connection.
     #[error("the mail server refused the connection or login with {0}")]
     Unwelcome(u16),
-    /// The server asks to try later (4xx).
+    /// The server asked to try later (4xx).
     #[error("the mail server deferred the mail with {0}")]
     PutOff(u16),
-    /// No answer in time.
+    /// No response in time.
     #[error("the mail server did not respond in time")]
     Timeout,
-    /// TLS failed, or is not offered.
+    /// TLS failed or is not offered.
     #[error("TLS to the mail server failed: {0}")]
     Tls(String),
-    /// It cannot be reached, or broke off.
+    /// The server cannot be reached, or the connection failed.
     #[error("the mail server cannot be reached: {0}")]
     Unreachable(String),
 }
 
-/// The way to one mail server.
+/// An SMTP client.
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     sender: Mailbox,
@@ -56,7 +56,7 @@ impl fmt::Debug for Smtp {
 }
 
 impl Smtp {
-    /// Reads and checks what it is told; nothing is connected. An error says what is wrong.
+    /// Checks the settings, without connecting. An error describes what is wrong.
     pub fn new(settings: &MailSettings) -> Result<Self, String> {
         let name = settings.sender_name.to_string();
         if name.chars().any(char::is_control) {
@@ -83,8 +83,7 @@ impl Smtp {
         })
     }
 
-    /// Hands one mail to the server. `id` is the same at every attempt, so that whoever gets it
-    /// twice can tell.
+    /// Sends a mail. `id` is the same at every attempt, so that duplicates can be detected.
     pub async fn send(
         &self,
         id: &str,
@@ -114,7 +113,7 @@ impl Smtp {
         }
     }
 
-    /// Connects, with TLS and credentials as configured, and sends nothing.
+    /// Connects with TLS and credentials as configured, and sends no mail.
     pub async fn probe(&self) -> Result<(), MailError> {
         match timeout(self.timeout, self.transport.test_connection()).await {
             Ok(Ok(true)) => Ok(()),
@@ -175,7 +174,7 @@ fn failure(error: &lettre::transport::smtp::Error) -> MailError {
 
 type Cause = dyn std::error::Error + Send + Sync;
 
-/// Whether a handshake failed, which lettre takes for a failed connection.
+/// Whether the TLS handshake failed, which lettre reports as a failed connection.
 fn is_of_tls(error: &lettre::transport::smtp::Error) -> bool {
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -189,7 +188,7 @@ fn is_of_tls(error: &lettre::transport::smtp::Error) -> bool {
     false
 }
 
-/// The innermost cause: an error of the system or of TLS, never a word of the server.
+/// The innermost cause: an error of the system or of TLS, never a text of the server.
 fn innermost_cause(error: &lettre::transport::smtp::Error) -> String {
     let Some(mut cause) = error.source() else { return error.to_string() };
     while let Some(inner) = cause.source() {

@@ -16,26 +16,26 @@ use guarita_telemetry::RouteMetrics;
 
 use guarita_auth::snapshot::AuthSnapshot;
 
-/// One generation of the configuration in force.
+/// A generation of the configuration.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Grows by one with each swap.
+    /// Incremented with each swap.
     pub generation: u64,
     /// What callers are authenticated with; shared with the endpoints of our own.
     pub auth: Arc<AuthSnapshot>,
     /// Routes by host, path and method.
     pub routes: RouteTable<Arc<RouteTarget>>,
-    /// The upstreams of all routes, each once.
+    /// All upstreams, each once.
     pub pools: Vec<Arc<Pool>>,
     /// The cookies in which libraries of identity providers keep sessions.
     pub provider_cookies: ProviderCookies,
     /// The names of the identity headers that upstreams receive.
     pub identity_headers: IdentityHeaders,
-    /// What is stripped from every request and its trailers.
+    /// The fields that are stripped from requests and trailers.
     pub families: StrippedHeaders,
     /// Proxies whose `X-Forwarded-*` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Alias path to the endpoint's own path.
+    /// Aliases of endpoints: alias path to path.
     pub aliases: BTreeMap<Box<str>, Box<str>>,
     /// TLS per listener address; plain where `None`.
     pub tls: HashMap<SocketAddr, Option<ListenerTlsContext>>,
@@ -43,64 +43,64 @@ pub struct Snapshot {
     pub limits: Limits,
 }
 
-/// How a listener speaks TLS.
+/// The TLS configuration of a listener.
 #[derive(Clone, Debug)]
 pub struct ListenerTlsContext {
     /// Certificates, versions, protocols.
     pub config: Arc<rustls::ServerConfig>,
     /// Changes with the CAs of client certificates.
     pub clients: u64,
-    /// Whether a client certificate is demanded.
+    /// Whether a client certificate is required.
     pub required: bool,
 }
 
-/// Where a route leads.
+/// A compiled route.
 #[derive(Debug)]
 pub struct RouteTarget<M = RouteMetrics> {
-    /// The path pattern as written; label in metrics.
+    /// The path pattern as written; the label in metrics.
     pub label: Box<str>,
-    /// What it demands.
+    /// The access policy.
     pub policy: Policy,
-    /// Where it goes.
+    /// The upstream.
     pub upstream: Arc<Pool>,
-    /// The audience of the assertion that goes along; none does without it.
+    /// The audience of the assertion; [`None`] if none is sent.
     pub audience: Option<Arc<str>>,
-    /// Whether the caller's credentials go along.
+    /// Whether the caller's credentials are forwarded.
     pub forward_credentials: bool,
-    /// Largest request body, in bytes.
+    /// Maximum request body, in bytes.
     pub max_body: u64,
-    /// From the head's last byte to the end of the answer; none for streams that may last.
+    /// Time from the last byte of the head to the end of the response; [`None`] for no limit.
     pub timeout: Option<Duration>,
-    /// What is counted for it.
+    /// The metrics of the route.
     pub metrics: M,
 }
 
-/// `[limits]`: bounds of what a caller may send.
+/// `[limits]`: limits on requests and connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Header fields per request; 1 to 1000, default 100.
     pub header_count: usize,
-    /// Bytes of all header fields with the request line; 1 KiB to 256 KiB, default 32 KiB.
+    /// Size of the request line and all header fields; 1 KiB to 256 KiB, default 32 KiB.
     pub header_bytes: usize,
-    /// Bytes of a request body that a route does not bound otherwise; default 1 GiB + 1 MiB.
+    /// Size of a request body, unless the route has its own limit; default 1 GiB + 1 MiB.
     pub body_bytes: u64,
-    /// From the first to the last byte of a head, and for the TLS handshake; default 10 s.
+    /// Time-out of a request head from its first to its last byte, and of the TLS handshake; default 10 s.
     pub header_timeout: Duration,
-    /// Longest silence between requests on a connection; default 60 s.
+    /// Idle time-out between requests on a connection; default 60 s.
     pub idle_timeout: Duration,
-    /// Longest silence while a request body is awaited; default 30 s.
+    /// Time-out between two reads of a request body; default 30 s.
     pub body_timeout: Duration,
-    /// Connections in all; default 65,536.
+    /// Open connections in total; default 65,536.
     pub connections: usize,
-    /// Connections from one address; default 16,384.
+    /// Open connections from one address; default 16,384.
     pub connections_per_address: usize,
-    /// Requests per connection before it is closed; default 10,000.
+    /// Requests on a connection until it is closed; default 10,000.
     pub requests_per_connection: u32,
     /// Concurrent HTTP/2 streams per connection; default 100.
     pub streams_per_connection: u32,
-    /// Longest silence of both ends of a WebSocket; 1 s to 24 h, default 5 min.
+    /// Idle time-out of a WebSocket; 1 s to 24 h, default 5 min.
     pub websocket_idle_timeout: Duration,
-    /// Open WebSockets of one user, in all of its sessions; default 4,096.
+    /// Open WebSockets of one user, over all sessions; default 4,096.
     pub websockets_per_user: usize,
 }
 
@@ -123,22 +123,22 @@ impl Default for Limits {
     }
 }
 
-/// The one pointer to the picture in force.
+/// The pointer to the current snapshot.
 #[derive(Debug)]
 pub struct CurrentSnapshot(ArcSwap<Snapshot>);
 
 impl CurrentSnapshot {
-    /// Puts the first picture up.
+    /// Creates it with the first snapshot.
     pub fn new(snapshot: Snapshot) -> Self {
         Self(ArcSwap::from_pointee(snapshot))
     }
 
-    /// The picture in force; held from here to the end of whatever reads it.
+    /// The current snapshot; the reader keeps it alive.
     pub fn read(&self) -> Arc<Snapshot> {
         self.0.load_full()
     }
 
-    /// Puts the next picture up. Only the reload actor does.
+    /// Replaces the snapshot. Called by the reload actor only.
     pub fn swap(&self, snapshot: Snapshot) {
         self.0.store(Arc::new(snapshot));
     }

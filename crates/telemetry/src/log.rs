@@ -2,18 +2,18 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// The log cannot be started.
+/// Why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LogFault {
-    /// `log.level` is no filter.
+    /// `log.level` is not a valid filter.
     #[error("log.level must be a filter, for example info or guarita=debug")]
     Filter,
-    /// A log was started before.
+    /// A log subscriber is already installed.
     #[error("a log subscriber is already installed")]
     Started,
 }
 
-/// Starts the process's log. `filter` is that of `tracing`, such as `info`.
+/// Installs the log subscriber. `filter` is a `tracing` filter, for example `info`.
 pub fn start(filter: &str) -> Result<(), LogFault> {
     // pingora's own lines repeat what ours say, with whole paths in them.
     let directives = format!("{filter},pingora_core=off,pingora_proxy=off");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use guarita_core::{Cpf, UserId};
 
-/// A user id of which only the last two digits are shown.
+/// Masks a user id except for the last two digits.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskedUser(pub UserId);
 
@@ -14,8 +14,8 @@ impl fmt::Display for MaskedUser {
     }
 }
 
-/// A subject; of one that is an e-mail address or a CPF only what [`guarita_core::EmailAddress`] and
-/// [`Cpf`] show of themselves.
+/// Masks a subject that is an e-mail address or a CPF, as [`guarita_core::EmailAddress`] and [`Cpf`] print
+/// themselves.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskedSubject<'a>(pub &'a str);
 

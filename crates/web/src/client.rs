@@ -12,13 +12,13 @@ use super::request_info::RequestInfo;
 use guarita_auth::snapshot::IntrospectionClients;
 use guarita_core::{Code, Secret};
 
-/// A client's name and secret, as somebody brings them.
+/// A client's name and secret, as presented.
 pub(super) struct Claimed {
     pub(super) id: String,
     pub(super) secret: Secret,
 }
 
-/// A refusal in the words of RFC 6749 section 5.2.
+/// An error response in the format of RFC 6749 section 5.2.
 pub(super) struct ClientRefused(Rejection);
 
 impl From<Rejection> for ClientRefused {
@@ -33,7 +33,7 @@ impl IntoResponse for ClientRefused {
     }
 }
 
-/// Reads the form. All that is wrong with one is 400, as RFC 6749 section 5.2 has it, but its size.
+/// Reads the form. Every error except the size is 400, as required by RFC 6749 section 5.2.
 pub(super) async fn fields(
     arrival: &RequestInfo,
     request: Request,
@@ -44,7 +44,7 @@ pub(super) async fn fields(
     })
 }
 
-/// The name of the client, if it is one of those. Who brings a secret is judged by that alone.
+/// The name of the client, if it is valid. If a secret is presented, a certificate is ignored.
 pub(super) fn authenticate(
     clients: &IntrospectionClients,
     arrival: &RequestInfo,
@@ -62,7 +62,8 @@ pub(super) fn authenticate(
     }
 }
 
-/// One way of proof and not two (RFC 6749 section 2.3); none where there is only a certificate.
+/// The presented secret. More than one method is an error (RFC 6749 section 2.3); empty if there is only a
+/// certificate.
 pub(super) fn claimed(headers: &HeaderMap, fields: &FormFields) -> Result<Vec<Claimed>, Code> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
     let (line, further) = (lines.next(), lines.next());
@@ -80,8 +81,8 @@ pub(super) fn claimed(headers: &HeaderMap, fields: &FormFields) -> Result<Vec<Cl
     }
 }
 
-/// `Basic` (RFC 7617), as it stands and with both parts form-decoded: RFC 6749 has them encoded, and
-/// most clients do not.
+/// `Basic` (RFC 7617), both as sent and with both parts form-decoded: RFC 6749 requires them to be encoded, but
+/// most clients do not do so.
 fn basic(line: &[u8]) -> Option<Vec<Claimed>> {
     let (scheme, encoded) = line.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {

@@ -5,24 +5,24 @@ use std::time::Duration;
 use axum::response::Response;
 use http::{HeaderValue, header};
 
-/// How a cookie is kept. All are for this host, for TLS and for every path, and no script reads them.
+/// The attributes of a cookie. All cookies are for this host, `Secure`, for every path and `HttpOnly`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cookie<'a> {
     /// One of [`guarita_core::http::cookies`].
     pub(super) name: &'a str,
-    /// `Lax` goes along when a link elsewhere leads here, `Strict` never does.
+    /// `SameSite`: `Lax` is sent when a link on another site leads here, `Strict` is not.
     pub(super) same_site: &'static str,
-    /// How long it is kept; until the browser closes where it is left out.
+    /// `Max-Age`; without it, the cookie is kept until the browser closes.
     pub(super) lifetime: Option<Duration>,
 }
 
 impl<'a> Cookie<'a> {
-    /// `Lax`, until the browser closes.
+    /// A cookie with `SameSite=Lax`, kept until the browser closes.
     pub(super) const fn new(name: &'a str) -> Self {
         Self { name, same_site: "Lax", lifetime: None }
     }
 
-    /// The field that sets it. `None` for a value that no field can hold.
+    /// The field that sets the cookie. [`None`] if the value is not valid in a header field.
     pub(super) fn field(self, value: &str) -> Option<HeaderValue> {
         let Self { name, same_site, lifetime } = self;
         let mut text = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite={same_site}");
@@ -35,13 +35,13 @@ impl<'a> Cookie<'a> {
         Some(field)
     }
 
-    /// The field that removes it.
+    /// The field that removes the cookie.
     pub(super) fn removal(self) -> Option<HeaderValue> {
         Self { lifetime: Some(Duration::ZERO), ..self }.field("")
     }
 }
 
-/// Sets or removes a cookie with an answer.
+/// Adds a `Set-Cookie` field to a response.
 pub(super) fn set(response: &mut Response, field: Option<HeaderValue>) {
     response.headers_mut().extend(field.map(|field| (header::SET_COOKIE, field)));
 }

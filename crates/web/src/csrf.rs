@@ -20,16 +20,16 @@ pub(super) fn routes() -> Router {
     Router::new().route("/auth/csrf", get(token))
 }
 
-/// What a browser proves with that it meant a request.
+/// The seed of a browser's CSRF tokens.
 #[derive(Debug)]
 pub(super) struct Seed {
     value: Secret,
-    /// Whether the browser has it already.
+    /// Whether the browser already has it.
     kept: bool,
 }
 
 impl Seed {
-    /// The browser's own, or a new one.
+    /// The browser's seed, or a new one.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, random::RandomFault> {
         let kept = cookies::read(headers, cookies::CSRF).value();
         match kept.filter(|seed| session_cookie::is_secret(seed)) {
@@ -38,13 +38,13 @@ impl Seed {
         }
     }
 
-    /// The token for the browser that sent these fields; for nobody's session where it has none.
+    /// The token for the session of the browser that sent these fields; without a session for none.
     pub(super) fn token(&self, headers: &HeaderMap, bound: Bound) -> Secret {
         let session = bound.session(headers).unwrap_or_default();
         session_cookie::csrf_token(self.value.expose(), session)
     }
 
-    /// Gives the seed to the browser with this answer, unless it has it.
+    /// Sets the seed cookie with this response, unless the browser already has it.
     pub(super) fn keep(&self, response: &mut Response) {
         if self.kept {
             return;

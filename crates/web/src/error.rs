@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use guarita_core::problem_body;
 use guarita_core::{Code, Secret};
 
-/// A refusal, to be rendered as a problem body.
+/// A rejected request, rendered as a problem response.
 #[derive(Debug)]
 pub struct Rejection {
     code: Code,
@@ -19,29 +19,29 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// A refusal under a request id.
+    /// A rejection with a request id.
     pub fn new(code: Code, request_id: &Arc<str>) -> Self {
         Self { code, request_id: Arc::clone(request_id), retry_after: None, mfa_token: None }
     }
 
-    /// Hands out the ticket for the second factor (contract section 6).
+    /// Adds the ticket for the second factor.
     #[must_use]
     pub fn mfa_token(mut self, ticket: Secret) -> Self {
         self.mfa_token = Some(ticket);
         self
     }
 
-    /// Why.
+    /// The problem code.
     pub(super) const fn code(&self) -> Code {
         self.code
     }
 
-    /// Its status.
+    /// The status.
     pub(super) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// An answer that tells this refusal, however it looks, with what goes with it.
+    /// Adds the status and header fields of this rejection to a response with another body.
     pub(super) fn decorate(&self, mut response: Response) -> Response {
         let wait = match self.retry_after {
             Some(wait) => Some(wait.as_secs().max(1).into()),
@@ -55,7 +55,7 @@ impl Rejection {
         response
     }
 
-    /// The ticket for the second factor, where the first was right.
+    /// The ticket for the second factor, if the password was right.
     pub(super) const fn ticket(&self) -> Option<&Secret> {
         self.mfa_token.as_ref()
     }
@@ -69,7 +69,7 @@ impl Rejection {
         append_members(&body, &more)
     }
 
-    /// As a client of `/oauth2` reads it (RFC 6749 section 5.2), our own words beside.
+    /// The response for a client of `/oauth2` (RFC 6749 section 5.2), with the members of the problem.
     pub(super) fn for_client(self) -> Response {
         let (code, body) = (self.code, self.body());
         let error = problem_body::client_error(code);
@@ -84,7 +84,7 @@ impl Rejection {
         response
     }
 
-    /// Says when to try again, in whole seconds, at least one.
+    /// Sets `Retry-After`, in whole seconds, at least one.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
@@ -106,7 +106,7 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// A body with further members, which close it.
+/// Appends members to a JSON body.
 fn append_members(body: &[u8], more: &str) -> bytes::Bytes {
     let open = body.strip_suffix(b"}").unwrap_or(body);
     [open, more.as_bytes()].concat().into()

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use guarita_core::Secret;
 
-/// Told in an answer to the one it is for; printed nowhere.
+/// A secret that is serialized into the response body, and printed nowhere else.
 #[derive(Debug)]
 pub(super) struct ExposedSecret(pub(super) Secret);
 

@@ -13,7 +13,7 @@ use guarita_auth::EndpointRequest;
 use guarita_core::Code;
 use guarita_core::http::local_paths::is_type;
 
-/// Largest body, in bytes.
+/// Maximum size of a body, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
 /// A JSON object of at most 16 KiB with `Content-Type: application/json`.
@@ -32,7 +32,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// The whole body of a request, at most 16 KiB, if it is of that media type.
+/// The whole body of a request, at most 16 KiB, if it has this media type.
 pub(super) async fn read(
     request: Request,
     media_type: &str,
@@ -48,7 +48,7 @@ pub(super) async fn read(
     Ok((arrival, bytes))
 }
 
-/// A JSON body, or nothing at all.
+/// A JSON body, or no body.
 #[derive(Debug)]
 pub struct OptionalJson<T>(pub Option<T>);
 
@@ -72,7 +72,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestInfo {
     }
 }
 
-/// The proxy always hands it in; a request without it is a fault of ours.
+/// The proxy always sets it; a request without it is an internal error.
 fn arrival(extensions: &http::Extensions) -> Result<RequestInfo, Rejection> {
     extensions
         .get::<EndpointRequest>()

@@ -10,19 +10,19 @@ use super::request_info::RequestInfo;
 use guarita_core::http::local_paths::FORM;
 use guarita_core::{Code, Secret};
 
-/// Most fields.
+/// Maximum number of fields.
 const MAX_FIELDS: usize = 16;
 
-/// The fields that came, by name.
+/// The fields by name.
 #[derive(Default)]
 pub(super) struct FormFields(BTreeMap<String, Secret>);
 
-/// A field came twice, or there are too many: no single meaning.
+/// A field is repeated, or there are too many.
 #[derive(Debug)]
 pub(super) struct AmbiguousForm;
 
 impl FormFields {
-    /// Those of a query.
+    /// The fields of a query.
     pub(super) fn of_query(uri: &http::Uri) -> Result<Self, AmbiguousForm> {
         Self::read(uri.query().unwrap_or_default())
     }
@@ -39,12 +39,12 @@ impl FormFields {
         Ok(Self(fields))
     }
 
-    /// A field's text, empty where it did not come.
+    /// The text of a field; empty if it is missing.
     pub(super) fn text(&self, name: &str) -> &str {
         self.0.get(name).map(Secret::expose).unwrap_or_default()
     }
 
-    /// A field that is not to be seen.
+    /// The text of a secret field.
     pub(super) fn secret(&self, name: &str) -> Secret {
         Secret::new(self.text(name))
     }

@@ -22,7 +22,7 @@ use guarita_auth::session::{Sessions, StatusUnavailable};
 use guarita_core::{Code, Secret, SessionId, Timestamp, time};
 use guarita_telemetry::{Audit, Event, Name};
 
-/// What clients ask.
+/// The state of the introspection endpoints.
 #[derive(Clone)]
 pub(super) struct IntrospectionState {
     pub(super) introspection: Arc<Introspection>,
@@ -39,7 +39,7 @@ pub(super) fn routes(desk: IntrospectionState) -> Router {
         .with_state(desk)
 }
 
-/// What a token says (RFC 7662 section 2.2). Of one that does not count, nothing else is told.
+/// The introspection response (RFC 7662 section 2.2). For an inactive token it has no other members.
 #[derive(Serialize)]
 struct IntrospectionResponse {
     active: bool,
@@ -109,7 +109,7 @@ async fn introspect(
     Ok(no_store(axum::Json(answer).into_response()))
 }
 
-/// Ends the session of the token, ours or a provider's. 200 for one that is unknown too (RFC 7009 section 2.2).
+/// Ends the session of the token, local or of a provider. 200 also for an unknown token (RFC 7009 section 2.2).
 async fn revoke(
     State(desk): State<IntrospectionState>,
     arrival: RequestInfo,
@@ -127,7 +127,7 @@ async fn revoke(
 }
 
 impl IntrospectionState {
-    /// Ends what a token hangs on; the inner session is ours, where it is one of ours.
+    /// Ends the session of a token; the result has the local session, if it is one.
     async fn end(
         &self,
         arrival: &RequestInfo,
@@ -145,7 +145,7 @@ impl IntrospectionState {
         }
     }
 
-    /// The name of the client, of the configuration or of the store.
+    /// The name of the client, from the configuration or the database.
     async fn client(
         &self,
         arrival: &RequestInfo,
@@ -166,7 +166,7 @@ impl IntrospectionState {
         Err(Code::InvalidClient)
     }
 
-    /// Who asks, and about which token.
+    /// The client and the token of the request.
     async fn question(
         &self,
         arrival: &RequestInfo,

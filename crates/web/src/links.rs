@@ -19,7 +19,7 @@ use guarita_auth::rate_limit::{Account, Purpose};
 use guarita_core::{Code, EmailAddress, Language, Secret, UserId, time};
 use guarita_telemetry::{Audit, Event, Name};
 
-/// What links take.
+/// The state of the link endpoints.
 #[derive(Clone)]
 pub(super) struct LinksState {
     pub(super) recovery: Arc<Recovery>,
@@ -28,12 +28,12 @@ pub(super) struct LinksState {
     pub(super) turnstile: RateLimitGuard,
 }
 
-/// What a link is for.
+/// The purpose of a link.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LinkKind {
     /// To set a new password.
     Reset,
-    /// To prove the address.
+    /// To verify the e-mail address.
     Verification,
 }
 
@@ -45,7 +45,7 @@ impl LinkKind {
         }
     }
 
-    /// What the log says of a fault.
+    /// The log message of a fault.
     const fn failed(self) -> &'static str {
         match self {
             Self::Reset => "recovery failed",
@@ -54,7 +54,7 @@ impl LinkKind {
     }
 }
 
-/// `/recover` and `/verify-email` are paths of pages too, which serve them ([`LinksState::asked`]).
+/// `/recover` and `/verify-email` are also paths of pages, which serve them ([`LinksState::asked`]).
 pub(super) fn routes(desk: LinksState) -> Router {
     Router::new()
         .route("/recover/confirm", post(reset))
@@ -98,7 +98,7 @@ async fn verify(
 }
 
 impl LinksState {
-    /// `POST` of an address in JSON: 202, whosever it is.
+    /// `POST` of an address in JSON: always 202, whether or not an account has it.
     pub(super) async fn asked(
         &self,
         arrival: &RequestInfo,
@@ -111,7 +111,7 @@ impl LinksState {
         Ok(empty(StatusCode::ACCEPTED))
     }
 
-    /// Asks for a link, and records it.
+    /// Requests a link, and records it.
     pub(super) async fn ask(
         &self,
         arrival: &RequestInfo,
@@ -141,7 +141,7 @@ impl LinksState {
         }
     }
 
-    /// Sets a new password by a link, and records it.
+    /// Sets a new password with a link, and records it.
     pub(super) async fn reset(
         &self,
         arrival: &RequestInfo,
@@ -167,7 +167,7 @@ impl LinksState {
         Err(arrival.refuse(code))
     }
 
-    /// Proves an address by a link, and records it.
+    /// Verifies an address with a link, and records it.
     pub(super) async fn verify(
         &self,
         arrival: &RequestInfo,

@@ -25,7 +25,7 @@ use guarita_core::http::cookies::SESSION;
 use guarita_core::{Code, Secret, time};
 use guarita_telemetry::{Audit, Event, Metrics, Name};
 
-/// What login takes.
+/// The state of the login endpoints.
 #[derive(Clone)]
 pub(super) struct LoginState {
     pub(super) login: Arc<Login>,
@@ -47,7 +47,7 @@ struct LoginBody {
     username: Option<String>,
     email: Option<String>,
     password: Secret,
-    /// Whether a browser is to hold the session by a cookie, in place of tokens.
+    /// Whether to open a cookie session instead of issuing tokens.
     #[serde(default)]
     cookie: bool,
 }
@@ -63,7 +63,7 @@ impl LoginBody {
     }
 }
 
-/// The pair of tokens, as login and refresh answer it.
+/// The access and refresh token in the response of login and refresh.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pair {
@@ -72,7 +72,7 @@ pub(super) struct Pair {
     token_type: &'static str,
     expires_in: u64,
     sid: String,
-    /// Only where it is so: the session reaches `/auth/mfa/totp/enroll` and `/confirm`.
+    /// Present only if true: the session can only use `/auth/mfa/totp/enroll` and `/confirm`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     mfa_enrollment_required: bool,
 }
@@ -114,8 +114,7 @@ struct LoginResponse {
     sid: String,
 }
 
-/// The answer to a login that succeeded, with the cookies of the session and of the device that it
-/// made known.
+/// The response to a successful login, with the cookies of the session and of the known device.
 pub(super) fn login_response(logged_in: LoggedIn) -> Response {
     let LoggedIn { session, key, device, user: _ } = logged_in;
     let (mut response, cookie) = match key {
@@ -128,7 +127,7 @@ pub(super) fn login_response(logged_in: LoggedIn) -> Response {
     no_store(response)
 }
 
-/// Gives a browser its session, and the token that the account knows the device by.
+/// Sets the cookies of the session and of the known device.
 pub(super) fn set_cookies(
     response: &mut Response,
     session: Option<&Secret>,
@@ -160,7 +159,7 @@ async fn token(
 }
 
 impl LoginState {
-    /// Tries to log in, and records how that ends.
+    /// Logs in, and records the result.
     pub(super) async fn attempt(
         &self,
         arrival: &RequestInfo,

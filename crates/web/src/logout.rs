@@ -17,7 +17,7 @@ use guarita_core::http::{CookieValue, cookies};
 use guarita_core::{Code, Identity, Principal, Secret, time};
 use guarita_telemetry::Name;
 
-/// Whose session is meant, where not the caller's.
+/// The refresh token whose session is ended, if it is not the caller's session.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Named {
@@ -31,8 +31,8 @@ pub(super) fn routes(desk: SessionsState) -> Router {
         .with_state(desk)
 }
 
-/// Ends the session of the refresh token, or else of the bearer. 204 also where there is none left
-/// to end; 401 where the request names no session at all.
+/// Ends the session of the refresh token, otherwise that of the caller. 204 even if the session has already ended;
+/// 401 if the request has no session at all.
 async fn logout(
     State(desk): State<SessionsState>,
     arrival: RequestInfo,
@@ -107,7 +107,7 @@ async fn logout_all(
     Ok(signed_out_response(&headers))
 }
 
-/// 204, and the browser forgets the session that it brought.
+/// A 204 that removes the session cookie, if the request had one.
 fn signed_out_response(headers: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     if cookies::read(headers, cookies::SESSION) != CookieValue::Nothing {

@@ -23,10 +23,10 @@ use guarita_auth::rate_limit::{Account, Purpose};
 use guarita_core::{Code, Secret, SessionId, UserId, time};
 use guarita_telemetry::{Audit, Event, Metrics, Name};
 
-/// What the log says of a fault.
+/// The log message of a fault.
 const FAILED: &str = "second factor failed";
 
-/// What second factors take.
+/// The state of the second factor endpoints.
 #[derive(Clone)]
 pub(super) struct MfaState {
     pub(super) enrol: Arc<TotpEnrolment>,
@@ -58,7 +58,7 @@ struct Confirmation {
     code: Secret,
 }
 
-/// A session alone may be a stolen one: what changes a factor takes a code.
+/// A session alone may be stolen, so changing a second factor requires a code.
 #[derive(Deserialize)]
 struct FactorProofRequest {
     #[serde(default)]
@@ -171,19 +171,19 @@ impl MfaState {
         }
     }
 
-    /// Who changes its factor.
+    /// The caller that changes its second factor.
     async fn changing(&self, arrival: &RequestInfo) -> Result<(UserId, SessionId), Rejection> {
         let (user, session) = arrival.signed_in()?;
         self.turnstile.check(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
         Ok((user, session))
     }
 
-    /// Whether factors can be enrolled here.
+    /// Whether second factors are configured.
     pub(super) fn is_available(&self) -> bool {
         self.factor.is_available()
     }
 
-    /// Begins an enrolment.
+    /// Starts an enrolment.
     pub(super) async fn begin(
         &self,
         arrival: &RequestInfo,
@@ -198,7 +198,7 @@ impl MfaState {
         Ok(enrolment)
     }
 
-    /// Ends an enrolment; the recovery codes.
+    /// Confirms an enrolment; returns the recovery codes.
     pub(super) async fn confirm(
         &self,
         arrival: &RequestInfo,
@@ -212,7 +212,7 @@ impl MfaState {
         Ok(codes)
     }
 
-    /// Removes the factor.
+    /// Removes the second factor.
     pub(super) async fn disable(
         &self,
         arrival: &RequestInfo,

@@ -27,18 +27,18 @@ use guarita_core::http::{ReturnTo, cookies};
 use guarita_core::{Code, Secret, SessionId, time};
 use guarita_telemetry::{Audit, Event, Metrics, Name};
 
-/// Logins under way in one browser; the oldest give way.
+/// Maximum number of pending logins in one browser; the oldest are dropped.
 const MAX_PENDING: usize = 5;
-/// Most bytes of their names and values that one more finds: with its own, of at most 3 KiB, they stay below the
-/// 8 KiB that proxies in front of us allow a header line.
+/// Maximum size of their cookies before another one is added: with its at most 3 KiB they stay below the 8 KiB that
+/// proxies in front of Guarita allow for a header line.
 const MAX_PENDING_BYTES: usize = 4_096;
-/// Most of them that give way at once.
+/// Maximum number of cookies dropped at once.
 const MAX_DISPLACED: usize = 32;
 
-/// What logging in at a provider takes.
+/// The state of the provider login endpoints.
 #[derive(Clone)]
 pub(super) struct OidcState {
-    /// Where a person goes who did not come from anywhere.
+    /// Where a browser is redirected to without a `return_to`.
     pub(super) home: &'static str,
     pub(super) logins: Arc<ProviderLogin>,
     pub(super) login: Arc<Login>,
@@ -48,10 +48,10 @@ pub(super) struct OidcState {
     pub(super) audit: Audit,
 }
 
-/// Where somebody signs out at a provider.
+/// The logout at a provider.
 pub(super) struct LogoutTarget {
     pub(super) target: String,
-    /// What people know the provider by.
+    /// The displayed name of the provider.
     pub(super) label: Box<str>,
 }
 
@@ -67,7 +67,7 @@ struct Begin {
     return_to: Option<String>,
 }
 
-/// Off to the provider. All that it is asked comes from the configuration (oidc-client-010).
+/// Redirects to the provider. All parameters come from the configuration (oidc-client-010).
 async fn start(
     State(desk): State<OidcState>,
     arrival: RequestInfo,
@@ -95,7 +95,7 @@ fn cookie_name(name: &str) -> String {
     format!("{}{name}", cookies::PROVIDER_LOGIN)
 }
 
-/// Those of the logins under way in this browser that give way to one more.
+/// The pending logins of this browser that are dropped for another one.
 fn displaced(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let all = cookies::beginning_with(headers, cookies::PROVIDER_LOGIN);
     let mut kept: Vec<_> = all.filter(|(name, _)| PendingCookie::is_name(name)).collect();
@@ -118,7 +118,7 @@ struct AuthorizationResponse {
     iss: Option<String>,
 }
 
-/// Back from the provider, with a code or an error.
+/// The callback from the provider, with a code or an error.
 async fn callback(
     State(desk): State<OidcState>,
     arrival: RequestInfo,
@@ -151,7 +151,7 @@ fn redirect(arrival: &RequestInfo, target: &str) -> Result<Response, Rejection> 
 }
 
 impl OidcState {
-    /// Opens a session for the person whom the provider vouches for.
+    /// Opens a session for the user that the provider authenticated.
     async fn finish(
         &self,
         arrival: &RequestInfo,
@@ -194,7 +194,7 @@ impl OidcState {
         provider.cloned().ok_or_else(|| arrival.refuse(code))
     }
 
-    /// Where the browser goes to sign out at the provider too by whose word its session was opened, if it is to.
+    /// The logout at the provider that the session was opened with, if it is configured.
     pub(super) async fn provider_logout(
         &self,
         arrival: &RequestInfo,
@@ -207,7 +207,7 @@ impl OidcState {
         Some(LogoutTarget { target, label })
     }
 
-    /// What a person hears says nothing of why; the log does.
+    /// The response does not tell the reason; the log does.
     fn refused(
         &self,
         arrival: &RequestInfo,

@@ -18,7 +18,7 @@ use guarita_auth::account::{PasswordChange, PasswordChangeRequest, Unchanged};
 use guarita_core::{Code, Language, Secret, SessionId, UserId, time};
 use guarita_telemetry::{Audit, Event, Name};
 
-/// What a change takes.
+/// The state of the password endpoint.
 #[derive(Clone)]
 pub(super) struct PasswordState {
     pub(super) password: Arc<PasswordChange>,

@@ -9,7 +9,7 @@ use guarita_auth::rate_limit::{Account, Limited, Purpose, RateLimiter};
 use guarita_core::{Code, time};
 use guarita_telemetry::{Audit, Event, Metrics, Name};
 
-/// One for all endpoints; cheap to clone.
+/// The rate limits of all endpoints; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RateLimitGuard {
     limits: Arc<RateLimiter>,
@@ -18,12 +18,12 @@ pub struct RateLimitGuard {
 }
 
 impl RateLimitGuard {
-    /// Over those counters.
+    /// Creates it with these counters.
     pub fn new(limits: Arc<RateLimiter>, audit: Audit, metrics: Arc<Metrics>) -> Self {
         Self { limits, audit, metrics }
     }
 
-    /// Counts a request by the network it comes from, then by the account where one is named.
+    /// Counts a request by the network that it comes from, then by the account if one is given.
     pub async fn check(
         &self,
         arrival: &RequestInfo,
@@ -38,7 +38,7 @@ impl RateLimitGuard {
         }
     }
 
-    /// The refusal of what a service found to be too often.
+    /// The rejection of a request that exceeds a limit.
     pub fn refuse(&self, arrival: &RequestInfo, limited: Limited) -> Rejection {
         let (kind, by) = (limited.purpose.as_str(), limited.by.as_str());
         self.metrics.rate_limited(kind, by);
@@ -48,8 +48,7 @@ impl RateLimitGuard {
         arrival.refuse(Code::RateLimited).retry_after(limited.retry_after)
     }
 
-    /// The refusal of a password that somebody who is signed in was to show once more, and why, where
-    /// that is not written down yet.
+    /// The rejection of a wrong password at a re-authentication, and its reason if it is not recorded yet.
     pub(super) fn refuse_password(
         &self,
         arrival: &RequestInfo,

@@ -18,7 +18,7 @@ use guarita_auth::rate_limit::Purpose;
 use guarita_core::{Code, Secret, time};
 use guarita_telemetry::{Audit, Event, Metrics, Name};
 
-/// What refresh takes.
+/// The state of the refresh endpoint.
 #[derive(Clone)]
 pub(super) struct RefreshState {
     pub(super) refresh: Arc<Refresh>,

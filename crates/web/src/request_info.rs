@@ -22,8 +22,8 @@ impl Deref for RequestInfo {
 }
 
 impl RequestInfo {
-    /// A refusal under this request's id. Who only lacks its second factor is told so, and who cannot
-    /// be judged is not told to sign in.
+    /// A rejection with this request's id. A caller that only lacks its second factor is told so, and one that
+    /// cannot be authenticated at present is not asked to sign in.
     pub fn refuse(&self, code: Code) -> Rejection {
         let code = match code == Code::Unauthorized {
             true if self.half_proven.is_some() => Code::SecondFactorRequired,
@@ -33,23 +33,23 @@ impl RequestInfo {
         Rejection::new(code, &self.request_id)
     }
 
-    /// The refusal of what failed through a fault of ours, which is logged here and told nobody.
+    /// The rejection for an internal fault, which is logged here and not sent to the client.
     pub(super) fn failed(&self, what: &str, fault: &dyn Display) -> Rejection {
         tracing::error!(requestId = &*self.request_id, %fault, "{what}");
         self.refuse(Code::Unavailable)
     }
 
-    /// What happened in this request, for the audit.
+    /// An audit event of this request.
     pub(super) fn event(&self, name: Name) -> Event<'_> {
         Event { request_id: Some(&self.request_id), address: Some(self.client), ..Event::new(name) }
     }
 
-    /// The local account of the caller, and its session; nobody else has either here.
+    /// The caller's local account and session.
     pub(super) fn signed_in(&self) -> Result<(UserId, SessionId), Rejection> {
         self.session_of(self.principal.as_ref())
     }
 
-    /// The same, also where the caller lacks its second factor.
+    /// The same, also for a caller without its required second factor.
     pub(super) fn session_pending_mfa(&self) -> Result<(UserId, SessionId), Rejection> {
         self.session_of(self.principal_or_pending())
     }
@@ -61,7 +61,7 @@ impl RequestInfo {
             .ok_or_else(|| self.refuse(Code::Unauthorized))
     }
 
-    /// The caller, also where it lacks its second factor.
+    /// The caller, also without its required second factor.
     pub fn principal_or_pending(&self) -> Option<&Principal> {
         self.principal.as_ref().or(self.half_proven.as_ref())
     }

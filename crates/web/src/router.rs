@@ -26,43 +26,43 @@ use guarita_telemetry::{Audit, Metrics};
 /// The services that the endpoints serve; each file takes its own.
 #[derive(Debug)]
 pub struct Services {
-    /// Whether there are accounts of our own to log in to.
+    /// Whether there are local accounts.
     pub issues: bool,
     /// Login with a password.
     pub login: Arc<Login>,
-    /// The beginning of second factors.
+    /// Enrolment of second factors.
     pub enrol: Arc<TotpEnrolment>,
     /// Second factors.
     pub factor: Arc<SecondFactor>,
-    /// Login through providers.
+    /// Login with providers.
     pub provider_login: Arc<ProviderLogin>,
     /// The second step of a login.
     pub challenge: Arc<Challenge>,
-    /// Refresh of tokens.
+    /// Refreshing of tokens.
     pub refresh: Arc<Refresh>,
-    /// New passwords by mail.
+    /// Password recovery by mail.
     pub recovery: Arc<Recovery>,
-    /// Proofs of addresses.
+    /// Verification of e-mail addresses.
     pub verification: Arc<Verification>,
-    /// The rates of all endpoints.
+    /// Rate limits of all endpoints.
     pub turnstile: RateLimitGuard,
-    /// What tokens say.
+    /// Token introspection.
     pub introspection: Arc<Introspection>,
-    /// Clients of the store.
+    /// Clients in the database.
     pub clients: Arc<client::ClientCache>,
     /// Tickets for WebSockets.
     pub tickets: Arc<WsTickets>,
-    /// The end of sessions.
+    /// Ending of sessions.
     pub sessions: Arc<Sessions>,
-    /// Another password by the one in force.
+    /// Change of passwords.
     pub password: Arc<PasswordChange>,
-    /// What people see of their accounts.
+    /// The account overview.
     pub overviews: Arc<Overviews>,
-    /// How the pages look.
+    /// The settings of pages.
     pub pages: Arc<pages::PageSettings>,
-    /// Counted at the door.
+    /// Metrics.
     pub metrics: Arc<Metrics>,
-    /// Recorded at the door.
+    /// Audit.
     pub audit: Audit,
 }
 
@@ -165,7 +165,7 @@ pub fn router(services: Services) -> Router {
         .method_not_allowed_fallback(other_method)
 }
 
-/// Only the authenticated hear that there is nothing.
+/// 404 for authenticated callers, 401 for others.
 async fn nothing(arrival: RequestInfo) -> Rejection {
     let known = arrival.principal.is_some();
     arrival.refuse(if known { Code::NotFound } else { Code::Unauthorized })
@@ -175,20 +175,20 @@ async fn other_method(arrival: RequestInfo) -> Rejection {
     arrival.refuse(Code::MethodNotAllowed)
 }
 
-/// Tokens are never kept on the way (RFC 6749 section 5.1).
+/// Responses with tokens are never cached (RFC 6749 section 5.1).
 pub(super) fn no_store(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// An answer without a body.
+/// A response without a body.
 pub(super) fn empty(status: StatusCode) -> Response {
     let mut response = no_store(Response::default());
     *response.status_mut() = status;
     response
 }
 
-/// The language that the caller asks for, if any.
+/// The language that the client requests, if any.
 pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
     let accepted = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
     Some(Language::negotiate(accepted))

@@ -16,7 +16,7 @@ use guarita_auth::session::{Sessions, StatusUnavailable, StoredSession};
 use guarita_core::{Code, Secret, SessionId, Source, UserId, time};
 use guarita_telemetry::{Audit, Event, Name};
 
-/// What a list of sessions takes.
+/// The state of the session endpoints.
 #[derive(Clone)]
 pub(super) struct SessionsState {
     pub(super) sessions: Arc<Sessions>,
@@ -79,7 +79,7 @@ async fn end(
 }
 
 impl SessionsState {
-    /// The caller's sessions, and the one that it comes with.
+    /// The caller's sessions, and the current one.
     pub(super) async fn of_caller(
         &self,
         arrival: &RequestInfo,
@@ -89,8 +89,8 @@ impl SessionsState {
         Ok((found.map_err(|StatusUnavailable| arrival.refuse(Code::Unavailable))?, current))
     }
 
-    /// Ends one. Fine also where it is over already; 404 for what is not the caller's, as for what
-    /// never was.
+    /// Ends a session. Succeeds also if it has already ended; 404 for a session of another user as for an
+    /// unknown one.
     pub(super) async fn end(&self, arrival: &RequestInfo, sid: &str) -> Result<(), Rejection> {
         let (user, _) = arrival.signed_in()?;
         let unavailable = |StatusUnavailable| arrival.refuse(Code::Unavailable);
@@ -104,7 +104,7 @@ impl SessionsState {
         Ok(())
     }
 
-    /// Ends the one that the caller comes with.
+    /// Ends the caller's current session.
     pub(super) async fn sign_out(&self, arrival: &RequestInfo) -> Result<(), Rejection> {
         let (user, session) = arrival.session_pending_mfa()?;
         let ended = self.sessions.revoke(session, time::now()).await;
@@ -113,7 +113,7 @@ impl SessionsState {
         Ok(())
     }
 
-    /// A browser that signs in anew holds the new session only: the one that it came with ends (ASVS
+    /// Ends the previous session of a browser that signs in again, so that it has only the new one (ASVS
     /// 7.2.4).
     pub(super) async fn replace(&self, arrival: &RequestInfo, cookie: Option<&Secret>) {
         let caller = arrival.principal_or_pending().map(|caller| caller.identity().source());
@@ -123,7 +123,7 @@ impl SessionsState {
         }
     }
 
-    /// Ends all of the caller's.
+    /// Ends all sessions of the caller.
     pub(super) async fn end_all(&self, arrival: &RequestInfo) -> Result<(), Rejection> {
         let (user, _) = arrival.signed_in()?;
         let marks = arrival.principal.as_ref().and_then(|caller| caller.identity().marks());
@@ -133,7 +133,7 @@ impl SessionsState {
         Ok(())
     }
 
-    /// Writes down what ended; of the caller where no user is named.
+    /// Records the end of sessions; of the caller's if no user is given.
     pub(super) fn record(
         &self,
         arrival: &RequestInfo,

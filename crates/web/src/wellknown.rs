@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::request_info::RequestInfo;
 use guarita_core::time;
 
-/// Places change rarely, and clients ask often.
+/// Metadata changes rarely and is requested often.
 const CACHED: (http::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=300");
 
 pub(super) fn routes() -> Router {
@@ -33,7 +33,7 @@ async fn jwks(arrival: RequestInfo) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, caching)], keys)
 }
 
-/// What is there, and nothing that is not (RFC 8414 section 2).
+/// The metadata: only what is supported (RFC 8414 section 2).
 #[derive(Serialize)]
 struct ServerMetadata {
     issuer: Arc<str>,
@@ -42,13 +42,13 @@ struct ServerMetadata {
     introspection_endpoint_auth_methods_supported: &'static [&'static str],
     revocation_endpoint: String,
     revocation_endpoint_auth_methods_supported: &'static [&'static str],
-    /// No endpoint of authorization yet.
+    /// There is no authorization endpoint yet.
     response_types_supported: [&'static str; 0],
     grant_types_supported: [&'static str; 0],
     ui_locales_supported: [&'static str; 3],
 }
 
-/// Secret in the header, secret in the form, certificate (RFC 8705).
+/// Client authentication methods: secret in the header, secret in the form, certificate (RFC 8705).
 const METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "tls_client_auth"];
 const METHODS_WITHOUT_CERTIFICATE: &[&str] = &["client_secret_basic", "client_secret_post"];
 

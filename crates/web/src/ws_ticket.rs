@@ -57,7 +57,7 @@ async fn issue(
     Ok(no_store(Body(given).into_response()))
 }
 
-/// A path of this host in canonical form; a query is no part of it.
+/// A path of this host in canonical form, without a query.
 fn canonical(host: &str, path: &str) -> Option<CanonicalRequest> {
     if !path.starts_with('/') || path.contains('?') {
         return None;

@@ -17,33 +17,32 @@ use crate::snapshot::{RequiredFactor, ServiceKey};
 use guarita_core::http::{Credential, Credentials};
 use guarita_core::{ApiKeyId, Identity, Principal, RevocationKeys, SessionId, Source, Timestamp};
 
-/// What the judge found.
+/// The result of authentication.
 #[derive(Clone, Debug)]
 pub enum AuthenticationOutcome {
-    /// No credential that counts.
+    /// No valid credential.
     Anonymous {
         /// Whether any was presented (the challenge then says `invalid_token`).
         presented: bool,
     },
-    /// A bad credential, where `credentials.on_invalid = "reject"`: refused on every route.
+    /// An invalid credential, with `credentials.on_invalid = "reject"`: rejected on every route.
     Rejected,
-    /// The caller is proven.
+    /// The caller is authenticated.
     Proven(Principal),
-    /// The caller is proven but for the second factor that is demanded of it: it may enrol one, and
-    /// nothing else.
+    /// The caller is authenticated, but without the required second factor: it can only enrol one.
     HalfProven(Principal),
-    /// Neither memory nor store can say: nobody passes.
+    /// The credential cannot be checked at present: access is denied.
     Unknowable,
-    /// `mode = "off"`: nobody was asked.
+    /// `mode = "off"`: not authenticated.
     Unjudged,
 }
 
-/// Verifies tokens and asks the session registry on every request.
+/// Authenticates requests: verifies tokens and checks the session registry on every request.
 #[derive(Debug)]
 pub struct Authenticator {
     registry: Arc<SessionCache>,
     verified: VerifiedTokens,
-    /// Apart: the same token may have come as a bearer, which is never sent by accident.
+    /// A separate cache, because the same token may also be sent as a bearer, which needs no CSRF protection.
     verified_cookies: VerifiedTokens,
     opened: OpenedSessions,
     api_keys: Arc<api_key::ApiKeyCache>,
@@ -51,7 +50,7 @@ pub struct Authenticator {
     linking: AccountLinker,
 }
 
-/// What the judge goes by; a part of the snapshot.
+/// The parts of the snapshot that authentication needs.
 #[derive(Clone, Copy, Debug)]
 struct AuthenticationContext<'a> {
     issuers: Issuers<'a>,
@@ -62,8 +61,8 @@ struct AuthenticationContext<'a> {
 }
 
 impl Authenticator {
-    /// A judge over the registry, the sessions of browsers, the named keys, the tickets of WebSockets and the
-    /// accounts of providers' people, with an empty cache of at most `capacity` verified tokens.
+    /// Creates it with the registry, browser sessions, named keys, WebSocket tickets and provider accounts, and an empty
+    /// cache of at most `capacity` verified tokens.
     pub fn new(
         registry: Arc<SessionCache>,
         opened: OpenedSessions,
@@ -83,10 +82,10 @@ impl Authenticator {
         }
     }
 
-    /// Until when a session is in force, as it stands now; `None` where it is over.
+    /// The current expiry of a session; [`None`] if it has ended.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where neither memory nor the store can say.
+    /// [`StatusUnavailable`] if it is not cached and the database does not respond.
     pub async fn session_end(
         &self,
         session: SessionId,
@@ -98,10 +97,10 @@ impl Authenticator {
         })
     }
 
-    /// Whether a provider's token with these marks is not revoked, and a named key counts, as they stand now.
+    /// Whether a provider token with these revocation keys is not revoked, and a named key is still valid.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where neither memory nor the store can say.
+    /// [`StatusUnavailable`] if it is not cached and the database does not respond.
     pub async fn still_stands(
         &self,
         marks: Option<&Arc<RevocationKeys>>,
@@ -119,8 +118,8 @@ impl Authenticator {
         }
     }
 
-    /// Tries the candidates in order. `client` says the caller's address, as limits and logs know it, where
-    /// an API key is asked for it. With a leave, what cannot be known may be as it was last known.
+    /// Tries the credentials in order. `client` returns the client address, which is needed for API keys. With `leave`,
+    /// stale session state may be used.
     pub async fn authenticate(
         &self,
         snapshot: &AuthSnapshot,
@@ -166,8 +165,7 @@ impl Authenticator {
     }
 }
 
-/// Tokens that were verified before, by where they came from, and the accounts behind those of
-/// providers.
+/// The caches of verified tokens by source, and the accounts of provider tokens.
 #[derive(Clone, Copy)]
 struct KnownTokens<'a> {
     bearers: &'a VerifiedTokens,
@@ -184,7 +182,7 @@ impl<'a> KnownTokens<'a> {
     }
 }
 
-/// Goes through the credentials until one holds, or until one decides otherwise.
+/// Tries the credentials until one is valid or decides the result.
 async fn try_each<'a, Answer, Revoked, Opening, Identifying>(
     known: KnownTokens<'_>,
     grounds: AuthenticationContext<'_>,
@@ -256,7 +254,7 @@ where
     AuthenticationOutcome::Anonymous { presented }
 }
 
-/// What a proof comes to now, by how its session stands and what was revoked; `None` where it counts no more.
+/// The result for a verified credential, by its session and revocations; [`None`] if it is no longer valid.
 pub(super) async fn apply_status<Answer, Revoked>(
     proof: VerifiedCredential,
     required_factor: &RequiredFactor,
@@ -278,7 +276,7 @@ where
     }
 }
 
-/// What a token proves: out of the cache, else verified now and remembered.
+/// The verified credential of a token: cached, or verified now.
 async fn proof_of(
     known: KnownTokens<'_>,
     grounds: AuthenticationContext<'_>,
@@ -298,7 +296,7 @@ async fn proof_of(
     }))
 }
 
-/// The caller whom a provider's token names: its session is not ours, and no account is.
+/// The caller of a provider token without a local account or session.
 fn prove_alone(
     proof: VerifiedCredential,
     required_factor: &RequiredFactor,
@@ -307,7 +305,7 @@ fn prove_alone(
     conclude(principal, &proof, required_factor, false)
 }
 
-/// The verdict on a caller who is known; `demanded` where a second factor is, whatever it says of roles.
+/// The result for a known caller; `demanded` if a second factor is required independently of the roles.
 fn conclude(
     principal: Principal,
     proof: &VerifiedCredential,
@@ -324,9 +322,9 @@ fn conclude(
     }
 }
 
-/// The caller, if the session is active and its user is the one the credential names. One that
-/// is not younger than the last change of roles carries stale ones, and one without any may have
-/// been issued before the second factor: those in the store count.
+/// The caller, if the session is active and belongs to the user of the credential. A credential that is not newer
+/// than the last change of roles has stale roles, and one without roles may have been issued before the second factor
+/// was verified: then the roles in the database are used.
 fn prove(
     proof: VerifiedCredential,
     standing: &SessionStatus,

@@ -6,54 +6,54 @@ use guarita_core::route::Policy;
 use guarita_core::route::policy::Protection;
 use guarita_core::{Code, Principal};
 
-/// Facts about the caller beside who it is.
+/// Properties of the request, besides the caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
-    /// Subject CN of a verified client certificate.
+    /// The subject common name of a verified client certificate.
     pub client_cn: Option<&'a str>,
-    /// What is asked.
+    /// The request, for the CSRF check.
     pub asked: CsrfContext<'a>,
 }
 
-/// Leave to forward one request. Only [`authorize`] makes it.
+/// The permit to forward a request. Only [`authorize`] creates it.
 #[derive(Debug)]
 pub struct Permit {
     principal: Option<Principal>,
 }
 
 impl Permit {
-    /// Who is forwarded; `None` on a public route without a credential that counts.
+    /// The caller; [`None`] on a public route without a valid credential.
     pub const fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
     }
 }
 
-/// Why not.
+/// Why a request is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Denial {
     /// No credential.
     Missing,
-    /// Only bad ones.
+    /// Only invalid credentials.
     Invalid,
-    /// The route's roles.
+    /// None of the route's roles.
     Role,
-    /// The route's scopes.
+    /// None of the route's scopes.
     Scope,
-    /// The route's client certificates.
+    /// None of the route's client certificates.
     ClientCertificate,
-    /// The route's sources.
+    /// None of the route's sources.
     Source,
-    /// The second factor that is demanded of the route, or of the caller.
+    /// A second factor is required by the route, or of the caller.
     SecondFactor,
-    /// The person may not have meant it.
+    /// The CSRF check failed.
     Forgery,
-    /// It cannot be known.
+    /// The credential cannot be checked at present.
     Unknowable,
 }
 
 impl Denial {
-    /// The refusal's code.
+    /// The problem code.
     pub const fn code(self) -> Code {
         match self {
             Self::Missing | Self::Invalid => Code::Unauthorized,
@@ -80,10 +80,9 @@ impl Denial {
     }
 }
 
-/// Decides. All that the policy demands must hold: first a caller (401, or 503 where it cannot be
-/// known), then that a cookie's request was meant, then the client certificate, the source, the
-/// roles, the scopes and the second factor (403). A public route asks for no caller, and yet checks what else it
-/// demands.
+/// Decides whether a request is permitted. All conditions of the policy must be met, in this order: a caller (401,
+/// or 503 if it cannot be checked), the CSRF check for cookies, the client certificate, the source, the roles, the
+/// scopes and the second factor (403). A public route requires no caller, but its other conditions are checked.
 pub fn authorize(
     policy: &Policy,
     verdict: AuthenticationOutcome,
@@ -115,8 +114,8 @@ pub fn authorize(
     Ok(Permit { principal })
 }
 
-/// Nobody is proven: fine where nobody is asked. A route that is public and names roles or sources
-/// contradicts itself; the stricter half holds.
+/// There is no caller, which is fine on a public route. If a public route has roles or sources, which is
+/// contradictory, the stricter condition applies.
 fn anonymous(policy: &Policy, denial: Denial) -> Result<Option<Principal>, Denial> {
     if policy.demands_credential() { Err(denial) } else { Ok(None) }
 }
@@ -127,7 +126,7 @@ fn check_certificate(policy: &Policy, caller: Caller<'_>) -> Result<(), Denial> 
     if policy.client_cns.is_empty() || named { Ok(()) } else { Err(Denial::ClientCertificate) }
 }
 
-/// Whether another site may have made a browser send this under its session.
+/// Whether another site may have caused the request.
 fn forged(policy: &Policy, principal: &Principal, asked: &CsrfContext<'_>) -> bool {
     // A provider's front end knows nothing of our anti-forgery token.
     let foreign = principal.identity().is_of_provider();

@@ -17,23 +17,23 @@ use guarita_core::jose::session_cookie;
 use guarita_core::{Identity, SessionId, Source, Timestamp};
 use guarita_store::{Store, StoreError};
 
-/// Questions to the store at once: whoever makes up cookies keeps no more readers busy.
+/// Maximum number of concurrent queries, so that invented cookies cannot occupy more connections.
 const CONCURRENCY: usize = 2;
-/// Longest wait for a turn and for the answer.
+/// Time-out of waiting for a query and its result.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A session whose cookie was right.
+/// A session whose cookie was verified.
 #[derive(Debug)]
 pub struct OpenedSession {
     identity: Arc<Identity>,
     session: SessionId,
     read_at: Timestamp,
-    /// Seconds since the epoch from which on its use is told again.
+    /// When its use is recorded next, in seconds since the epoch.
     renew_at: AtomicI64,
 }
 
 impl OpenedSession {
-    /// What its cookie says of it, as of the moment it was read.
+    /// The verified credential, as of the time when it was read.
     pub(super) fn proof(&self) -> VerifiedCredential {
         let identity = Arc::clone(&self.identity);
         let (session, as_of) = (Some(self.session), self.read_at);
@@ -41,7 +41,7 @@ impl OpenedSession {
     }
 }
 
-/// Sessions by cookie, bounded by their number: a cookie has one length.
+/// Sessions by cookie, bounded by number; all cookies have the same length.
 #[derive(Debug)]
 pub struct OpenedSessions {
     store: Store,
@@ -51,16 +51,16 @@ pub struct OpenedSessions {
 }
 
 impl OpenedSessions {
-    /// None yet; at most `capacity` are remembered.
+    /// An empty cache of at most `capacity` sessions.
     pub fn new(store: Store, renewals: Renewals, capacity: usize) -> Self {
         let turns = Semaphore::new(CONCURRENCY);
         Self { store, renewals, known: Cache::new(capacity), turns }
     }
 
-    /// The session that a cookie opens; `None` where it opens none.
+    /// The session of a cookie; [`None`] if the cookie is invalid.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where the store does not say within 2 s.
+    /// [`StatusUnavailable`] if the database does not respond within 2 s.
     pub async fn open(
         &self,
         cookie: &str,
@@ -131,7 +131,7 @@ impl OpenedSessions {
         }))
     }
 
-    /// Tells the use of a session, now and then.
+    /// Records the use of a session, periodically.
     fn renew(&self, opened: &OpenedSession, now: Timestamp) {
         let due = opened.renew_at.load(Ordering::Relaxed);
         if now.seconds() < due {

@@ -10,24 +10,24 @@ use guarita_core::jose::session_cookie;
 use guarita_core::route::policy::Protection;
 use guarita_core::{Principal, Source};
 
-/// Where the token is sent back.
+/// The header of the CSRF token.
 pub const TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 
-/// What is asked, as far as it shows who meant it.
+/// The properties of a request for the CSRF check.
 #[derive(Clone, Copy, Debug)]
 pub struct CsrfContext<'a> {
     /// The method.
     pub method: &'a Method,
     /// The header fields.
     pub headers: &'a HeaderMap,
-    /// Our own origins.
+    /// The own origins.
     pub own: AllowedOrigins<'a>,
 }
 
 impl CsrfContext<'_> {
-    /// Whether a request under a session cookie was meant: safe ones are, unless they open a
-    /// WebSocket. A browser lets any page do that, and says the page's origin (RFC 6455 section 10.2):
-    /// it must be there, and ours.
+    /// Whether a request with a session cookie passes the CSRF check. Safe methods pass, except for WebSocket
+    /// handshakes: browsers allow them from any page and send its origin (RFC 6455 section 10.2), which must be
+    /// present and an own one.
     pub fn is_meant(&self, protection: Protection) -> bool {
         if is_safe(self.method) {
             return !self.opens_websocket() || self.names_own_origin();
@@ -41,9 +41,8 @@ impl CsrfContext<'_> {
         }
     }
 
-    /// Whether a request for one of our own endpoints was meant. `proves_itself` where the endpoint
-    /// takes a form and checks the token in it. What logs in or asks for mail is not to be sent by
-    /// other sites either.
+    /// Whether a request to an own endpoint passes the CSRF check. `proves_itself` if the endpoint accepts a form and
+    /// checks the token in it. Logins and requests for mail from other sites are rejected too.
     pub fn is_meant_for_us(&self, caller: Option<&Principal>, proves_itself: bool) -> bool {
         if is_safe(self.method) {
             return true;
@@ -58,8 +57,8 @@ impl CsrfContext<'_> {
         }
     }
 
-    /// A proxy that asks about a handshake may have taken `Upgrade` from it; what a browser says beside
-    /// it goes on.
+    /// Whether it is a handshake. A proxy that uses forward authentication may have removed `Upgrade`, but forwards the
+    /// browser's other WebSocket fields.
     fn opens_websocket(&self) -> bool {
         let named = |value: &HeaderValue| {
             let mut names = value.as_bytes().split(|octet| *octet == b',');
@@ -69,7 +68,7 @@ impl CsrfContext<'_> {
             || self.headers.get_all(header::UPGRADE).iter().any(named)
     }
 
-    /// The origin `null` is that of a page that hides its own.
+    /// The origin `null` is that of a page with an opaque origin.
     fn names_own_origin(&self) -> bool {
         let mut origins = self.headers.get_all(header::ORIGIN).iter();
         origins.next().is_some_and(|origin| origin != "null")
@@ -84,18 +83,18 @@ impl CsrfContext<'_> {
     }
 }
 
-/// Whose token a request brings.
+/// What a CSRF token is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// The browser's, whoever is signed in: what signs in has no session yet.
+    /// The browser only, for signing in, when there is no session yet.
     ToBrowser,
-    /// The browser's and its session's.
+    /// The browser and its session.
     ToSession,
 }
 
 impl Bound {
-    /// What the token of these fields' browser hangs on beside its seed: nothing, or its session's
-    /// cookie. `None` where that is not there or has no single meaning.
+    /// What the token is bound to besides the seed: nothing, or the session cookie. [`None`] if the cookie is missing or
+    /// ambiguous.
     pub fn session(self, headers: &HeaderMap) -> Option<&str> {
         match self {
             Self::ToBrowser => Some(""),
@@ -104,7 +103,7 @@ impl Bound {
     }
 }
 
-/// Whether a token is the one of the browser that sent these fields.
+/// Whether a token is valid for the browser that sent these fields.
 pub fn token_holds(headers: &HeaderMap, token: &str, bound: Bound) -> bool {
     let seed = cookies::read(headers, cookies::CSRF).value();
     let session = bound.session(headers);

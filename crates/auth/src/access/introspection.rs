@@ -9,19 +9,19 @@ use crate::snapshot::AuthSnapshot;
 use guarita_core::revocation_key::RevokedMark;
 use guarita_core::{Principal, SessionId, Source, Timestamp};
 
-/// A client's question, answered by the rules by which the judge answers a caller's request.
+/// Introspection by the same rules as the authentication of requests.
 #[derive(Debug)]
 pub struct Introspection {
     registry: SessionCache,
     linking: AccountLinker,
 }
 
-/// A token that would be let in now.
+/// An active token.
 #[derive(Debug)]
 pub struct Active {
     /// `iss`
     pub issuer: Box<str>,
-    /// That of `aud` which was expected.
+    /// The expected value of `aud`.
     pub audience: Box<str>,
     /// `iat`
     pub issued_at: Timestamp,
@@ -31,33 +31,33 @@ pub struct Active {
     pub expires_at: Timestamp,
     /// `jti`
     pub token_id: Option<Box<str>>,
-    /// Our session, or the provider's where it hangs on none of ours.
+    /// The local session, or the provider's if there is no local one.
     pub session: Option<Box<str>>,
-    /// When a second factor was proven; the time of issue where a provider says only that one was.
+    /// When a second factor was verified; the time of issue if a provider states only that one was.
     pub second_factor_at: Option<Timestamp>,
-    /// Whose it is, with the roles in force.
+    /// The identity, with the current roles.
     pub principal: Principal,
 }
 
-/// What is to be ended, so that a token counts no more.
+/// What must be ended to revoke a token.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending {
-    /// A session of ours.
+    /// A local session.
     Session(SessionId),
-    /// What a provider's token says.
+    /// The revocation keys of a provider token.
     Tokens(RevokedMark),
 }
 
 impl Introspection {
-    /// Over the registry of this node, and the accounts behind providers' tokens.
+    /// Creates it with the registry of this node and the accounts of provider tokens.
     pub fn new(registry: SessionCache, linking: AccountLinker) -> Self {
         Self { registry, linking }
     }
 
-    /// The access token, ours or a provider's, if the judge would let it in.
+    /// The access token, of Guarita or a provider, if it is active.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where neither memory nor the store says.
+    /// [`StatusUnavailable`] if it is not cached and the database does not respond.
     pub async fn introspect(
         &self,
         snapshot: &AuthSnapshot,
@@ -104,10 +104,10 @@ impl Introspection {
         }))
     }
 
-    /// What ends an access token that holds, whether or not it still counts.
+    /// What must be ended to revoke a verified access token, whether or not it is still active.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where a provider's keys or the account behind its token cannot be known.
+    /// [`StatusUnavailable`] if a provider's keys or the account of its token are unavailable.
     pub async fn ending_of(
         &self,
         snapshot: &AuthSnapshot,

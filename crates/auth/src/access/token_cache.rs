@@ -17,14 +17,14 @@ use guarita_core::jose::{Claims, Expectations, Keyring, ProviderClaims};
 use guarita_core::{Identity, SessionId, Source, Timestamp};
 use guarita_kv::{bounded, weight_of};
 
-/// What an entry costs beside its texts: structs, header values, the table's slot; estimated.
+/// Estimated overhead of an entry besides its texts: structs, header values, table slot.
 const FIXED_ENTRY_BYTES: usize = 768;
 
-/// A token whose signature and claims held when it was verified.
+/// A verified token.
 #[derive(Debug)]
 pub struct VerifiedToken {
     identity: Arc<Identity>,
-    /// None where it is a provider's and no account stands behind it.
+    /// [`None`] for a provider token without a local account.
     session: Option<SessionId>,
     issued_at: Timestamp,
     not_before: Timestamp,
@@ -32,37 +32,37 @@ pub struct VerifiedToken {
     by: VerifiedBy,
 }
 
-/// Whose keys verified it.
+/// The issuer whose keys verified it.
 #[derive(Debug)]
 enum VerifiedBy {
     Ourselves {
-        /// One text for all tokens, as the expectations have it: what is compared is near.
+        /// Shared with the expectations, so that the comparison is local in memory.
         issuer: Arc<str>,
         audience: Arc<str>,
         fingerprint: u64,
-        /// The first end of a key then in force: after it, whether the one that verified it still is.
+        /// The earliest expiry of the keys at that time; after it, the key is checked again.
         until: Option<Timestamp>,
     },
-    /// Its settings are what the token was held against: they change by there being another.
+    /// The provider with the settings that the token was verified with; changed settings make a new provider.
     Provider { provider: Weak<Provider>, fingerprint: u64 },
 }
 
-/// Who may have issued a token, at this moment.
+/// The accepted issuers.
 #[derive(Clone, Copy, Debug)]
 pub struct Issuers<'a> {
-    /// Our own keys.
+    /// Guarita's own keys.
     pub keyring: &'a Keyring,
-    /// What our own tokens must say.
+    /// The requirements on Guarita's own tokens.
     pub expectations: &'a Expectations,
-    /// Those of others.
+    /// The identity providers.
     pub providers: &'a Providers,
 }
 
 impl VerifiedToken {
-    /// What the keyring verified just now.
+    /// Creates it from claims that the keyring has just verified.
     ///
     /// # Errors
-    /// What it says does not fit into header fields.
+    /// A claim is not valid in a header field.
     pub fn new(
         claims: Claims,
         source: Source,
@@ -94,11 +94,11 @@ impl VerifiedToken {
         })
     }
 
-    /// What a provider's keys of that fingerprint just verified, and the account that it stands for,
-    /// if any.
+    /// Creates it from claims that a provider's keys with this fingerprint have just verified, and from the local
+    /// account, if any.
     ///
     /// # Errors
-    /// What it says does not fit into header fields.
+    /// A claim is not valid in a header field.
     pub(super) fn foreign(
         claims: ProviderClaims,
         admitted: Option<LinkedAccount>,
@@ -128,12 +128,12 @@ impl VerifiedToken {
         })
     }
 
-    /// Whose token it is.
+    /// The identity.
     pub const fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 
-    /// What it says of its session, as of its `iat`.
+    /// The verified credential, as of its `iat`.
     pub(super) fn proof(&self) -> VerifiedCredential {
         let identity = Arc::clone(&self.identity);
         VerifiedCredential {
@@ -145,7 +145,7 @@ impl VerifiedToken {
         }
     }
 
-    /// Whether it would be verified again now.
+    /// Whether it is still valid.
     fn holds(&self, issuers: Issuers<'_>, now: Timestamp) -> bool {
         let Self { issued_at, not_before, expires_at, .. } = *self;
         match &self.by {
@@ -166,7 +166,7 @@ impl VerifiedToken {
         }
     }
 
-    /// Bytes of the texts that it alone holds.
+    /// Size of the texts that only it holds, in bytes.
     fn texts(&self) -> usize {
         match &self.by {
             VerifiedBy::Ourselves { issuer, audience, .. } => issuer.len() + audience.len(),
@@ -179,7 +179,7 @@ fn shared<'a>(text: &str, known: impl IntoIterator<Item = &'a Arc<str>>) -> Arc<
     known.into_iter().find(|known| ***known == *text).map_or_else(|| text.into(), Arc::clone)
 }
 
-/// Verified tokens, bounded by their number and by their bytes. Refusals are not remembered.
+/// The cache of verified tokens, bounded by number and by size. Rejections are not cached.
 #[derive(Debug)]
 pub struct VerifiedTokens {
     tokens: Cache<Box<str>, Arc<VerifiedToken>, TokenWeight>,
@@ -191,7 +191,7 @@ impl VerifiedTokens {
         Self { tokens: bounded(capacity, TokenWeight) }
     }
 
-    /// The token, if it was verified before and would be again now.
+    /// The cached token, if it is still valid.
     pub fn find(
         &self,
         token: &str,
@@ -204,17 +204,17 @@ impl VerifiedTokens {
         self.tokens.get(token).filter(|verified| verified.holds(issuers, now))
     }
 
-    /// Remembers a token, in the place of an older verification of the same bytes.
+    /// Caches a token, replacing an older entry of the same bytes.
     pub fn insert(&self, token: &str, verified: Arc<VerifiedToken>) {
         self.tokens.insert(token.into(), verified);
     }
 
-    /// How many are remembered.
+    /// The number of cached tokens.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Whether none is.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }

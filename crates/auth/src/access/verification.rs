@@ -10,8 +10,8 @@ use crate::snapshot::provider::Unverified;
 use guarita_core::jose::{Invalid, ProviderClaims, unproven_issuer};
 use guarita_core::{Source, Timestamp};
 
-/// Verifies a token by the keys of whom it says to be of. In a cookie only those of providers come whose
-/// libraries have cookies. Why a bad one is bad goes to the log only.
+/// Verifies a token with the keys of its issuer. In cookies, only tokens of providers whose libraries use cookies
+/// are accepted. The reason of a rejection is only logged.
 pub(super) async fn verify(
     linking: &AccountLinker,
     issuers: Issuers<'_>,
@@ -46,7 +46,7 @@ fn verify_own(
     }
 }
 
-/// Who says of itself to have issued a token, if it is a provider. Its keys decide.
+/// The provider that is named as the issuer of an unverified token, if any. Its keys decide.
 pub(super) fn provider_of<'a>(issuers: Issuers<'a>, token: &str) -> Option<&'a Arc<Provider>> {
     if issuers.providers.is_empty() {
         return None;
@@ -55,8 +55,8 @@ pub(super) fn provider_of<'a>(issuers: Issuers<'a>, token: &str) -> Option<&'a A
     issuers.providers.of_issuer(&issuer)
 }
 
-/// By the provider's keys; where they lack the one that is named, once more by fresh ones. What it says, and the
-/// fingerprint of the keys.
+/// Verifies a token with the provider's keys and, if the named key is unknown, once more with newly fetched keys.
+/// Returns the claims and the fingerprint of the keys.
 pub(super) async fn verify_foreign(
     provider: &Provider,
     token: &str,
@@ -80,7 +80,7 @@ pub(super) async fn verify_foreign(
     }
 }
 
-/// Whom a provider's token stands for here; `None` where it needs an account and has none.
+/// The local identity of a provider token; [`None`] if an account is required and there is none.
 pub(super) async fn stand_for(
     linking: &AccountLinker,
     provider: &Arc<Provider>,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use guarita_core::{Identity, SessionId, Timestamp};
 
-/// Whose it is, which session it hangs on, and the moment whose roles the identity has; when the
-/// credential itself ends, and whether a browser may have sent it by itself.
+/// A verified credential: its identity, its session, the time as of which the identity has its roles, when the
+/// credential itself expires, and whether a browser may have sent it automatically.
 #[derive(Debug)]
 pub(super) struct VerifiedCredential {
     pub(super) identity: Arc<Identity>,
-    /// None where it hangs on none of ours.
+    /// [`None`] if it depends on no local session.
     pub(super) session: Option<SessionId>,
     pub(super) as_of: Timestamp,
     pub(super) ends_at: Option<Timestamp>,

@@ -15,10 +15,10 @@ use guarita_core::{EmailAddress, Profile, Role, Roles, Secret, Subject, Timestam
 use guarita_mail::SecurityNotice;
 use guarita_store::{LinkPurpose, NewUser, Store, Taken, Transaction, User};
 
-/// Most accounts on one page.
+/// Maximum number of accounts per page.
 pub const MAX_PAGE: u32 = 1_000;
 
-/// Why a change is refused.
+/// Why a change is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[must_use]
 pub enum AccountRejection {
@@ -31,7 +31,7 @@ pub enum AccountRejection {
     /// Out of bounds.
     #[error("the e-mail address is invalid")]
     InvalidEmail,
-    /// Against the policy.
+    /// The password does not meet the policy.
     #[error("{0}")]
     WeakPassword(Weakness),
     /// The name or the address is taken.
@@ -60,7 +60,7 @@ pub struct NewAccount {
     pub username: String,
     /// At most 254 bytes.
     pub email: Option<String>,
-    /// As the policy demands.
+    /// Must meet the policy.
     pub password: Secret,
     /// At most 256.
     pub roles: Vec<Role>,
@@ -68,7 +68,7 @@ pub struct NewAccount {
     pub profile: Profile,
     /// Whether it may log in (`ativo`).
     pub active: bool,
-    /// Whether the operator vouches for it; else its address gets a mail to prove it.
+    /// Whether it is verified by the operator; otherwise a verification mail is sent to its address.
     pub verified: bool,
 }
 
@@ -95,7 +95,7 @@ pub struct Accounts {
 type AccountOutcome<T> = Result<Result<T, AccountRejection>, TokenError>;
 
 impl Accounts {
-    /// Over the store and the passwords of the links, and the registry of this node.
+    /// Creates it with the registry of this node, the policy and the link service.
     pub fn new(
         registry: SessionCache,
         policy: Arc<PasswordPolicy>,
@@ -181,7 +181,7 @@ impl Accounts {
         Ok(Some(Account { user, roles, profile }))
     }
 
-    /// Replaces the password and revokes every session; how many were live.
+    /// Replaces the password and revokes all sessions; returns how many were active.
     pub async fn set_password(
         &self,
         username: &str,
@@ -208,7 +208,7 @@ impl Accounts {
         Ok(Ok(revoked))
     }
 
-    /// Disables the account and revokes every session; how many were live.
+    /// Disables the account and revokes all sessions; returns how many were active.
     pub async fn disable(&self, username: &str, now: Timestamp) -> AccountOutcome<u64> {
         let Some((mut transaction, user)) = self.begin(username).await? else {
             return Ok(Err(AccountRejection::UnknownUser));
@@ -219,7 +219,7 @@ impl Accounts {
         Ok(Ok(revoked))
     }
 
-    /// Enables the account and ends a lock; sessions from before stay revoked.
+    /// Enables the account and ends a lock; revoked sessions stay revoked.
     pub async fn enable(&self, username: &str, now: Timestamp) -> AccountOutcome<()> {
         let Some((mut transaction, user)) = self.begin(username).await? else {
             return Ok(Err(AccountRejection::UnknownUser));
@@ -230,7 +230,7 @@ impl Accounts {
         Ok(Ok(()))
     }
 
-    /// Marks the account as verified on the operator's word, with or without an address.
+    /// Marks the account as verified by the operator, with or without an address.
     pub async fn mark_verified(&self, username: &str, now: Timestamp) -> AccountOutcome<()> {
         let Some((mut transaction, user)) = self.begin(username).await? else {
             return Ok(Err(AccountRejection::UnknownUser));
@@ -240,7 +240,7 @@ impl Accounts {
         Ok(Ok(()))
     }
 
-    /// Removes the second factor and revokes every session; whether there was one.
+    /// Removes the second factor and revokes all sessions; returns whether there was one.
     pub async fn reset_second_factor(
         &self,
         username: &str,
@@ -259,7 +259,7 @@ impl Accounts {
         Ok(Ok(removed))
     }
 
-    /// Demands a second factor of the account, or no longer; whether that is new.
+    /// Sets whether a second factor is required of the account; returns whether that changed.
     pub async fn require_second_factor(
         &self,
         username: &str,
@@ -274,7 +274,7 @@ impl Accounts {
         Ok(Ok(user.second_factor_required != required))
     }
 
-    /// Gives a role; whether it was new.
+    /// Grants a role; returns whether it was new.
     pub async fn grant(&self, username: &str, role: &Role, now: Timestamp) -> AccountOutcome<bool> {
         let Some((mut transaction, user)) = self.begin(username).await? else {
             return Ok(Err(AccountRejection::UnknownUser));
@@ -288,7 +288,7 @@ impl Accounts {
         Ok(Ok(new))
     }
 
-    /// Takes a role away; whether there was one.
+    /// Revokes a role; returns whether the account had it.
     pub async fn revoke(
         &self,
         username: &str,
@@ -327,7 +327,7 @@ impl Accounts {
     }
 }
 
-/// What an account to be shares with one that exists.
+/// The conflict of a new account with an existing one.
 fn refuse_taken(taken: Taken) -> AccountRejection {
     match taken {
         Taken::Username | Taken::Email => AccountRejection::AlreadyExists,

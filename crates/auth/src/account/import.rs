@@ -14,17 +14,17 @@ use guarita_store::{NewUser, Taken, Transaction};
 pub use row::Candidate;
 pub use table::{Format, MAX_FILE, Rows, read};
 
-/// Longest life of the transactions of one import.
+/// Time-out of the transactions of an import.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Why a row is not taken. Says where and why, and nothing of what the row holds.
+/// Why a row is invalid. Contains the position and the reason, but nothing of the row's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bad {
-    /// The line that the row begins on; the first is 1.
+    /// The line on which the row begins; the first is 1.
     pub line: u64,
-    /// One of the known columns, or that of the whole row.
+    /// One of the known columns, or the whole row.
     pub column: &'static str,
-    /// In our own words.
+    /// The reason.
     pub reason: String,
 }
 
@@ -34,18 +34,18 @@ impl Bad {
     }
 }
 
-/// What became of an import.
+/// The result of an import.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ImportReport {
-    /// Accounts that were made, or would have been.
+    /// Number of accounts that were created, or would have been.
     pub accounts: usize,
-    /// Where there is one, nothing was done. In the order of lines.
+    /// Invalid rows, in the order of lines; if there are any, nothing was imported.
     pub bad: Vec<Bad>,
 }
 
 impl Accounts {
-    /// Makes an account of every row in one transaction, or of none where any row is bad. With
-    /// `dry_run` of none in any case.
+    /// Creates an account for every row in one transaction, or none if any row is invalid. With `dry_run` none in
+    /// any case.
     pub async fn import(
         &self,
         rows: Rows,
@@ -70,7 +70,7 @@ impl Accounts {
         Ok(ImportReport { accounts: candidates.len(), bad })
     }
 
-    /// Rows that share something with an account that exists.
+    /// Rows that conflict with an existing account.
     async fn taken(&self, candidates: &[Candidate]) -> Result<Vec<Bad>, TokenError> {
         let mut transaction = self.store.read_within(TIMEOUT).await?;
         let mut bad = Vec::new();
@@ -119,7 +119,7 @@ async fn insert(
     Ok(transaction.insert_profile(id, &candidate.profile).await?)
 }
 
-/// Rows that share something with a row before them.
+/// Rows that conflict with an earlier row.
 fn doubles(candidates: &[Candidate]) -> Vec<Bad> {
     let mut seen: HashMap<(&'static str, String), u64> = HashMap::new();
     let mut bad = Vec::new();

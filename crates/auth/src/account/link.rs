@@ -13,10 +13,10 @@ use crate::mail::{Links, Outbox};
 use guarita_core::{EmailAddress, Language, Secret, Timestamp, UserId, email, random};
 use guarita_store::{LinkPurpose, NOBODY, NewLink, Store, Transaction, User};
 
-/// Longest token that is looked at, in bytes.
+/// Maximum length of a token, in bytes.
 const MAX_TOKEN: usize = 128;
 
-/// Writes and checks tokens of mailed links.
+/// Creates and checks tokens of mailed links.
 #[derive(Debug)]
 pub struct MailedLinks {
     pub(super) store: Store,
@@ -25,7 +25,7 @@ pub struct MailedLinks {
     links: Links,
 }
 
-/// A token before it is anybody's.
+/// A generated token, not assigned to an account yet.
 #[derive(Debug)]
 pub(super) struct Fresh {
     id: String,
@@ -40,17 +40,17 @@ impl Fresh {
     }
 }
 
-/// A token that counts, as far as a look tells.
+/// A token that is valid at the time of the check.
 #[derive(Debug)]
 pub(super) struct Valid {
     pub(super) id: String,
     pub(super) user: User,
-    /// The address that it was sent to, which is the user's.
+    /// The user's address that it was sent to.
     pub(super) email: Secret,
 }
 
 impl MailedLinks {
-    /// `passwords` and `outbox` are shared with the other services.
+    /// Creates it; `passwords` and `outbox` are shared with the other services.
     pub const fn new(
         store: Store,
         passwords: Arc<Passwords>,
@@ -60,7 +60,7 @@ impl MailedLinks {
         Self { store, passwords, outbox, links }
     }
 
-    /// Makes a token.
+    /// Generates a token.
     pub(super) async fn fresh(&self) -> Result<Result<Fresh, Busy>, TokenError> {
         let id = Uuid::new_v4().to_string();
         let secret = random::token()?;
@@ -69,8 +69,8 @@ impl MailedLinks {
         Ok(Ok(Fresh { id, token, hash }))
     }
 
-    /// Writes the token and its mail for the account of that address, in the place of earlier ones.
-    /// Where no account may have it, the same is written for nobody. Whose it became.
+    /// Writes the token and its mail for the account with this address, replacing earlier ones. If no account may have
+    /// it, the same is written for no account. Returns the account.
     pub(super) async fn request(
         &self,
         purpose: LinkPurpose,
@@ -94,7 +94,7 @@ impl MailedLinks {
         Ok(Ok(user.map(|user| user.id)))
     }
 
-    /// Writes the token and its mail into a transaction; for nobody where there is no user.
+    /// Writes the token and its mail in a transaction; for no account if there is no user.
     pub(super) async fn write(
         &self,
         transaction: &mut Transaction,
@@ -118,8 +118,7 @@ impl MailedLinks {
         self.outbox.post(transaction, recipient, &linked, language, now).await
     }
 
-    /// The token, where it counts. What is no token at all costs nothing; every other one costs an
-    /// Argon2 hash.
+    /// The token, if it is valid. A malformed token costs nothing; every other one costs an Argon2 hash.
     pub(super) async fn check(
         &self,
         purpose: LinkPurpose,
@@ -151,7 +150,7 @@ impl MailedLinks {
     }
 }
 
-/// Whether an account may have a token of that purpose.
+/// Whether an account may have a token for this purpose.
 const fn may_have(purpose: LinkPurpose, user: &User) -> bool {
     match purpose {
         LinkPurpose::Reset => user.active,
@@ -159,7 +158,7 @@ const fn may_have(purpose: LinkPurpose, user: &User) -> bool {
     }
 }
 
-/// The id in its one form, and the secret.
+/// Parses the id, in canonical form only, and the secret.
 fn parse(token: &Secret) -> Option<(String, Secret)> {
     let text = Some(token.expose()).filter(|text| text.len() <= MAX_TOKEN)?;
     let (id, secret) = text.split_once('.')?;

@@ -13,7 +13,7 @@ pub struct AccountOverview {
     pub email: Option<Secret>,
     /// The name.
     pub full_name: Option<Secret>,
-    /// The roles, with commas between them.
+    /// The roles, separated by commas.
     pub roles: String,
     /// Whether a second factor is active, and how many recovery codes are left.
     pub recovery_codes: Option<i64>,
@@ -31,7 +31,7 @@ impl Overviews {
         Self { store }
     }
 
-    /// The account, if it is still there.
+    /// The account, if it still exists.
     pub async fn find(&self, id: UserId) -> Result<Option<AccountOverview>, TokenError> {
         let mut transaction = self.store.read().await?;
         let Some(user) = transaction.find_user(id).await? else { return Ok(None) };

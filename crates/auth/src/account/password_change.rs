@@ -12,11 +12,11 @@ use guarita_core::{EmailAddress, Language, Secret, SessionId, Timestamp, UserId}
 use guarita_mail::SecurityNotice;
 use guarita_store::Store;
 
-/// Why the password stays.
+/// Why the password was not changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Unchanged {
-    /// The one in force was not shown.
+    /// The current password is wrong.
     Refused(login::LoginRejection),
     /// The new one does not meet the policy.
     Weak(Weakness),
@@ -33,23 +33,23 @@ pub struct PasswordChange {
     outbox: Arc<Outbox>,
 }
 
-/// Who changes what.
+/// A request to change a password.
 #[derive(Debug)]
 pub struct PasswordChangeRequest<'a> {
-    /// Whose password.
+    /// The user.
     pub user: UserId,
-    /// The session that lives on; all others end.
+    /// The session that is kept; all others are revoked.
     pub session: SessionId,
-    /// The password in force.
+    /// The current password.
     pub current: &'a Secret,
-    /// The one to be.
+    /// The new password.
     pub new: &'a Secret,
-    /// For the mail that tells of it.
+    /// The language of the notice.
     pub language: Language,
 }
 
 impl PasswordChange {
-    /// All parts are shared with login and recovery.
+    /// Creates it with components that are shared with login and recovery.
     pub const fn new(
         store: Store,
         registry: SessionCache,
@@ -61,8 +61,8 @@ impl PasswordChange {
         Self { store, registry, login, passwords, policy, outbox }
     }
 
-    /// Sets the password. Before it returns every other session is revoked; a wrong current one
-    /// counts as a failed login.
+    /// Changes the password. Before it returns, all other sessions are revoked. A wrong current password counts as a
+    /// failed login.
     pub async fn change(
         &self,
         change: PasswordChangeRequest<'_>,

@@ -6,40 +6,40 @@ use crate::grant::TokenError;
 use crate::login::password;
 use guarita_core::Secret;
 
-/// Characters of a password that are judged for strength: more cost time and tell nothing.
+/// Number of characters of a password that zxcvbn evaluates; more would only cost time.
 const MAX_JUDGED: usize = 100;
 
-/// `[passwords]` for new ones.
+/// `[passwords]`: the policy for new passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicySettings {
-    /// Fewest points of zxcvbn, 0 to 4; default 3: safe from offline guessing for a while.
+    /// Minimum zxcvbn score, 0 to 4; default 3: resists offline guessing for a while.
     pub min_score: u8,
     /// A local list of breached passwords.
     pub breached: Option<Breached>,
 }
 
-/// Why a password is refused.
+/// Why a password is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[must_use]
 pub enum Weakness {
-    /// Shorter than the policy.
+    /// Too short.
     #[error("the password must have at least {min_length} characters")]
     TooShort {
-        /// The policy.
+        /// The minimum length.
         min_length: usize,
     },
     /// Longer than 1024 bytes.
     #[error("the password must have at most 1024 bytes")]
     TooLong,
-    /// Made of words, names, dates or patterns.
+    /// Composed of words, names, dates or patterns.
     #[error("the password is too easy to guess")]
     Guessable,
-    /// In the list.
+    /// In the list of breached passwords.
     #[error("the password is known from a breach")]
     Breached,
 }
 
-/// The one place where new passwords are judged.
+/// Checks new passwords.
 #[derive(Clone, Debug)]
 pub struct PasswordPolicy {
     min_length: usize,
@@ -47,17 +47,17 @@ pub struct PasswordPolicy {
 }
 
 impl PasswordPolicy {
-    /// `min_length` counts characters.
+    /// Creates it; `min_length` is in characters.
     pub const fn new(min_length: usize, settings: PolicySettings) -> Self {
         Self { min_length, settings }
     }
 
-    /// Fewest characters.
+    /// The minimum length, in characters.
     pub const fn min_length(&self) -> usize {
         self.min_length
     }
 
-    /// Judges a new password; `about` is what others know of its owner: names, addresses.
+    /// Checks a new password; `about` are publicly known facts of its owner: names, addresses.
     pub async fn check(
         &self,
         candidate: &Secret,
@@ -94,7 +94,7 @@ fn check(
     Ok(if known { Err(Weakness::Breached) } else { Ok(()) })
 }
 
-/// A name as a whole, and an address without its domain.
+/// A name as a whole, or an address without its domain.
 fn parts(text: &str) -> Vec<String> {
     let bounded: String = text.chars().take(MAX_JUDGED).collect();
     let local = bounded.split_once('@').map(|(local, _)| local.to_owned());

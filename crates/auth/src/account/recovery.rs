@@ -11,13 +11,13 @@ use guarita_core::{EmailAddress, Language, Secret, Timestamp, UserId};
 use guarita_mail::SecurityNotice;
 use guarita_store::{LinkPurpose, Transaction};
 
-/// Why no password was set.
+/// Why the password was not reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Unrecovered {
-    /// Unknown, used, expired, void, or of an account that is disabled: not told apart.
+    /// Unknown, used, expired, void, or of a disabled account; which of them is not told.
     InvalidToken,
-    /// The token counts and can be used again.
+    /// The new password does not meet the policy; the token can be used again.
     WeakPassword(UserId, Weakness),
     /// The pool of password hashing is full.
     Busy,
@@ -38,7 +38,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Over the registry of this node.
+    /// Creates it with the registry of this node.
     pub const fn new(
         links: Arc<MailedLinks>,
         registry: SessionCache,
@@ -47,8 +47,8 @@ impl Recovery {
         Self { links, registry, policy }
     }
 
-    /// Mails a link to the account of that address, where an active one has it. The work is the
-    /// same where none has. Whose it was, for the audit only.
+    /// Mails a link to the active account with this address. The work is the same if there is none. Returns the
+    /// account, for the audit only.
     pub async fn request(
         &self,
         address: &str,
@@ -58,8 +58,8 @@ impl Recovery {
         self.links.request(LinkPurpose::Reset, address, language, now).await
     }
 
-    /// Sets the password, once per token. Before it returns every session of the account is
-    /// revoked, and its lock, failures and known devices are forgotten. A second factor stays.
+    /// Resets the password, once per token. Before it returns, all sessions of the account are revoked, and its lock,
+    /// failures and known devices are removed. A second factor is kept.
     pub async fn confirm(
         &self,
         token: &Secret,

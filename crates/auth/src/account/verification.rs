@@ -8,11 +8,11 @@ use crate::login::password::Busy;
 use guarita_core::{Language, Secret, Timestamp, UserId};
 use guarita_store::LinkPurpose;
 
-/// Why no address was proven.
+/// Why an address was not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum UnverifiedAddress {
-    /// Unknown, used, expired, void, or of an account that is disabled: not told apart.
+    /// Unknown, used, expired, void, or of a disabled account; which of them is not told.
     InvalidToken,
     /// The pool of password hashing is full.
     Busy,
@@ -25,13 +25,13 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Over the links that accounts are made with.
+    /// Creates it with the link service.
     pub const fn new(links: Arc<MailedLinks>) -> Self {
         Self { links }
     }
 
-    /// Mails a link to the account of that address, where an active one has it unproven. The work is
-    /// the same where none has. Whose it was, for the audit only.
+    /// Mails a link to the active account with this unverified address. The work is the same if there is none.
+    /// Returns the account, for the audit only.
     pub async fn request(
         &self,
         address: &str,
@@ -41,7 +41,7 @@ impl Verification {
         self.links.request(LinkPurpose::Verification, address, language, now).await
     }
 
-    /// Marks the address as proven, once per token.
+    /// Marks the address as verified, once per token.
     pub async fn confirm(
         &self,
         token: &Secret,

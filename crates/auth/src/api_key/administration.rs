@@ -15,16 +15,16 @@ use guarita_core::{ApiKeyId, ApiKeyName, Roles, Scopes, Secret, Timestamp};
 use guarita_store as store;
 use guarita_store::{ApiKey, NewApiKey, Store, WhichKeys};
 
-/// Keys of one name that count at a time: one, and the one that takes its place.
+/// Maximum number of valid keys per name: the current one and its successor.
 pub const MAX_OF_ONE_NAME: i64 = 2;
-/// Most networks of one key.
+/// Maximum number of networks of a key.
 pub const MAX_NETWORKS: usize = 100;
-/// The shortest time that a key may be made for.
+/// Minimum lifetime of a key.
 pub const MIN_LIFETIME: Duration = Duration::from_secs(1);
-/// The longest.
+/// Maximum lifetime of a key.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(3_650 * 86_400);
 
-/// Why a change is refused.
+/// Why a change is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[must_use]
 pub enum ApiKeyRejection {
@@ -37,15 +37,15 @@ pub enum ApiKeyRejection {
     /// Out of bounds.
     #[error("the lifetime of a key must be 1s to 3650d")]
     InvalidLifetime,
-    /// Two of this name count already.
+    /// There are already two valid keys of this name.
     #[error("there are two valid keys of this name already: revoke one of them first")]
     TwoAlready,
-    /// None that was not revoked is meant.
+    /// No key matches that is not revoked.
     #[error("there is no such key, or it is already revoked")]
     UnknownKey,
 }
 
-/// Something of ours failed.
+/// An internal fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiKeyError {
     /// The store.
@@ -56,25 +56,25 @@ pub enum ApiKeyError {
     Random(#[from] RandomFault),
 }
 
-/// What a key is to give.
+/// The properties of a new key.
 #[derive(Debug)]
 pub struct Grant {
-    /// What it is called.
+    /// The name.
     pub name: ApiKeyName,
-    /// The roles of whoever brings it.
+    /// The roles.
     pub roles: Roles,
-    /// What it is given for.
+    /// The scopes.
     pub scopes: Scopes,
-    /// Where it may come from, at most 100; from anywhere where there is none.
+    /// Networks that it may be used from, at most 100; empty for any address.
     pub networks: Vec<IpNet>,
-    /// How long it counts, 1 s to 3,650 d; without an end where `None`.
+    /// The lifetime, 1 s to 3,650 d; [`None`] for no expiry.
     pub lifetime: Option<Duration>,
 }
 
-/// A key that was made. It is not kept, and cannot be told again.
+/// A created key. The key itself is not stored and cannot be shown again.
 #[derive(Debug)]
 pub struct Created {
-    /// Its id.
+    /// The id.
     pub id: ApiKeyId,
     /// The key itself.
     pub key: Secret,
@@ -90,12 +90,12 @@ pub struct ApiKeyAdministration {
 }
 
 impl ApiKeyAdministration {
-    /// Over one store; `sessions` is what hears of changes on this node.
+    /// Creates it with a store; `sessions` is notified of changes on this node.
     pub fn new(store: Store, sessions: session::SessionCache) -> Self {
         Self { store, sessions }
     }
 
-    /// Makes a key. A second one of a name may count beside the first; a third may not.
+    /// Creates a key. At most two keys of a name can be valid at a time.
     pub async fn create(&self, grant: Grant, now: Timestamp) -> ApiKeyOutcome<Created> {
         if grant.networks.len() > MAX_NETWORKS {
             return Ok(Err(ApiKeyRejection::TooManyNetworks));
@@ -122,14 +122,12 @@ impl ApiKeyAdministration {
         Ok(Ok(Created { id, key }))
     }
 
-    /// At most 1,000 keys with ids above `after`, in order of id; those that were revoked too where
-    /// `revoked` says so.
+    /// At most 1,000 keys with ids above `after`, in the order of ids; including revoked ones if `revoked`.
     pub async fn list(&self, after: ApiKeyId, revoked: bool) -> Result<Vec<ApiKey>, ApiKeyError> {
         Ok(self.store.read().await?.list_api_keys(after, revoked).await?)
     }
 
-    /// Revokes the key with that id, or of which that is shown, or the key itself; or every key of that
-    /// name. How many.
+    /// Revokes a key by id, by prefix, or by the key itself, or all keys of a name. Returns how many.
     pub async fn revoke(&self, which: &str, now: Timestamp) -> ApiKeyOutcome<usize> {
         let which = match meant(which) {
             Ok(which) => which,
@@ -147,8 +145,7 @@ impl ApiKeyAdministration {
     }
 }
 
-/// What an operator wrote: digits are an id, `gua_` begins a key or what is shown of one, and all else
-/// is a name.
+/// Parses the operator's argument: digits are an id, `gua_` begins a key or its prefix, everything else is a name.
 fn meant(which: &str) -> Result<WhichKeys, ApiKeyRejection> {
     if let Ok(id) = which.parse() {
         return Ok(WhichKeys::Id(ApiKeyId::new(id)));

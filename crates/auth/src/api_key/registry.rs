@@ -19,29 +19,29 @@ use guarita_core::jose::api_key::KeyDigest;
 use guarita_core::{ApiKeyId, Identity, Source, Subject, Timestamp};
 use guarita_store::{ApiKey, Store, StoreError};
 
-/// Keys kept in memory.
+/// Maximum number of cached keys.
 const CAPACITY: usize = 16_384;
-/// Digests remembered as those of no key.
+/// Maximum number of cached digests of unknown keys.
 const ABSENT_CAPACITY: usize = 10_000;
-/// How long they are remembered.
+/// How long unknown digests are cached.
 const ABSENT_TTL: Duration = Duration::from_secs(10);
-/// Questions to the store at once: whoever makes up keys keeps no more readers busy.
+/// Maximum number of concurrent queries, so that invented keys cannot occupy more connections.
 const CONCURRENCY: usize = 2;
-/// Longest wait for a turn to ask.
+/// Time-out of waiting for a query.
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest wait for the store: an answer is never older than this.
+/// Time-out of a query; so a result is never older than this.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often an answer that a change overtook is asked for again.
+/// How often a query is repeated if a change made its result outdated.
 const MAX_LOADS: usize = 10;
 
-/// A key that was not revoked when it was learnt.
+/// A cached key that was not revoked when it was read.
 #[derive(Debug)]
 struct KnownKey {
     id: ApiKeyId,
     identity: Arc<Identity>,
     networks: Box<[IpNet]>,
     expires_at: Option<Timestamp>,
-    /// Seconds since the epoch from which on its use is told again.
+    /// When its use is recorded next, in seconds since the epoch.
     tell_at: AtomicI64,
 }
 
@@ -59,7 +59,7 @@ impl KnownKey {
         })
     }
 
-    /// Whether it counts now, for a caller at that address. Why not goes to the log only.
+    /// Whether it is valid now for a client at this address. The reason is only logged.
     fn admits(&self, client: IpAddr, now: Timestamp) -> bool {
         let expired = self.expires_at.is_some_and(|end| now >= end);
         let client = client.to_canonical();
@@ -73,14 +73,14 @@ impl KnownKey {
     }
 }
 
-/// What was learnt under one generation of keys.
+/// The cache of one generation of keys.
 #[derive(Clone, Debug)]
 struct LearntKey<T> {
     generation: u64,
     what: T,
 }
 
-/// The registry of named keys: bounded, and never asked for what has not the form of a key.
+/// The registry of named keys, bounded in size. Malformed keys cause no query.
 #[derive(Debug)]
 pub struct ApiKeyCache {
     store: Store,
@@ -92,8 +92,7 @@ pub struct ApiKeyCache {
 }
 
 impl ApiKeyCache {
-    /// A registry that knows nothing yet. It answers from memory while the feed of changes that
-    /// `sessions` hears is not silent.
+    /// Creates an empty registry. The cache is used while the change feed of `sessions` is up to date.
     pub fn new(store: Store, sessions: session::SessionCache, uses: Uses) -> Self {
         Self {
             store,
@@ -105,11 +104,11 @@ impl ApiKeyCache {
         }
     }
 
-    /// Who brings this key; `None` where it is none, was revoked, is expired, or may not come from
-    /// this address. By leave as it was last known.
+    /// The identity of a key; [`None`] if it is unknown, revoked, expired, or not allowed from this address. With
+    /// `leave`, stale state may be used.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where neither memory nor, within 3 s, the store says.
+    /// [`StatusUnavailable`] if it is not cached and the database does not respond within 3 s.
     pub async fn identify(
         &self,
         leave: Option<&StaleReadPolicy>,
@@ -134,18 +133,18 @@ impl ApiKeyCache {
         Ok(Some(Arc::clone(&known.identity)))
     }
 
-    /// Whether the key counts still, as the store has it.
+    /// Whether the key is still valid in the database.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where the store does not say within 3 s.
+    /// [`StatusUnavailable`] if the database does not respond within 3 s.
     pub async fn is_live(&self, key: ApiKeyId, now: Timestamp) -> Result<bool, StatusUnavailable> {
         let _turn = self.turn().await?;
         let found = load(async { self.store.read().await?.find_api_key(key).await }).await?;
         Ok(found.is_some_and(|found| found.is_live(now)))
     }
 
-    /// What memory knows; `None` must be followed by [`ApiKeyCache::ask`]. The inner `None` is that of a
-    /// digest that no key has.
+    /// The cached key; after [`None`], [`ApiKeyCache::ask`] must be called. The inner [`None`] is for a digest that no
+    /// key has.
     fn cached(&self, digest: &KeyDigest, now: Timestamp) -> Option<Option<Arc<KnownKey>>> {
         self.recall_under(self.sessions.generation_of_credentials()?, digest, now)
     }
@@ -192,8 +191,8 @@ impl ApiKeyCache {
         Err(StatusUnavailable)
     }
 
-    /// Keeps what was learnt, unless the feed of changes is silent: then it is not believed anyway. What is none
-    /// any more is forgotten in any case.
+    /// Caches a result, unless the change feed is unavailable, when the cache is not used anyway. Keys that no longer
+    /// exist are removed in any case.
     fn cache(
         &self,
         digest: KeyDigest,
@@ -221,7 +220,7 @@ impl ApiKeyCache {
         turn.map_err(|_| StatusUnavailable)?.map_err(|_| StatusUnavailable)
     }
 
-    /// Tells the use of a key, now and then.
+    /// Records the use of a key, periodically.
     fn report_use(&self, known: &KnownKey, now: Timestamp) {
         let due = known.tell_at.load(Ordering::Relaxed);
         if now.seconds() < due {
@@ -236,7 +235,7 @@ impl ApiKeyCache {
     }
 }
 
-/// What the store says, in time.
+/// Runs a query with the time-out.
 async fn load(
     find: impl Future<Output = Result<Option<ApiKey>, StoreError>>,
 ) -> Result<Option<ApiKey>, StatusUnavailable> {

@@ -7,29 +7,29 @@ use tokio::sync::mpsc;
 use guarita_core::{ApiKeyId, Timestamp};
 use guarita_store::{Store, StoreError, Transaction};
 
-/// From one use of a key that is written down to the next.
+/// Minimum time between two recorded uses of a key.
 pub const PERIOD: Duration = Duration::from_secs(60);
-/// Uses that wait to be written; more are written with the key's next use.
+/// Maximum number of queued uses; further ones are written with the key's next use.
 const WAITING: usize = 4_096;
-/// Uses written between two pauses.
+/// Number of uses written per batch.
 const BATCH: usize = 500;
-/// Uses written on one connection, one after another, before it is given back.
+/// Number of uses written on one connection before it is released.
 const FEW: usize = 100;
-/// From one batch to the next.
+/// Interval of batches.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Where a use is told.
+/// The sender of uses.
 #[derive(Debug, Clone)]
 pub struct Uses(mpsc::Sender<ApiKeyId>);
 
 impl Uses {
-    /// The key was used. Whether that will be written down; where not, its next use tells again.
+    /// Records a use. Returns false if the queue is full; then the next use tries again.
     pub fn record(&self, key: ApiKeyId) -> bool {
         self.0.try_send(key).is_ok()
     }
 }
 
-/// Writes what is told.
+/// Writes recorded uses.
 #[derive(Debug)]
 pub struct Usage {
     store: Store,
@@ -38,13 +38,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// One that has not begun, and where it is told. `clock` is `model::clock::now`.
+    /// Creates a writer without starting it, and its sender. `clock` is `model::clock::now`.
     pub fn new(store: Store, clock: fn() -> Timestamp) -> (Self, Uses) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Self { store, receiver, clock }, Uses(sender))
     }
 
-    /// Writes for ever; drop it to stop.
+    /// Runs forever; drop it to stop.
     pub async fn run(mut self) {
         let mut told = Vec::with_capacity(BATCH);
         while self.receiver.recv_many(&mut told, BATCH).await > 0 {

@@ -10,13 +10,13 @@ use rustls_pki_types::pem::PemObject as _;
 
 use super::keys::FetchError;
 
-/// Longest wait for a connection.
+/// Time-out of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for a whole document.
+/// Time-out of a whole document.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Most redirects, all of them on one server.
+/// Maximum number of redirects, all on the same server.
 const MAX_REDIRECTS: usize = 3;
-/// Longest document, in bytes.
+/// Maximum size of a document, in bytes.
 const MAX_BYTES: usize = 256 << 10;
 
 /// Fetches documents of one provider.
@@ -24,8 +24,8 @@ const MAX_BYTES: usize = 256 << 10;
 pub(super) struct Fetcher(Client);
 
 impl Fetcher {
-    /// Verifies servers by these CAs (PEM), or by those of the system. Made off the threads that serve: the
-    /// system's are many.
+    /// Verifies servers with these CAs (PEM), or with the system's. Created on a blocking thread, because loading the
+    /// system's CAs takes time.
     pub(super) async fn new(ca: Option<Vec<u8>>) -> Result<Self, FetchError> {
         let made = tokio::task::spawn_blocking(move || Self::make(ca.as_deref())).await;
         made.map_err(|error| FetchError::Client(error.to_string()))?
@@ -54,7 +54,7 @@ impl Fetcher {
         read(answer).await
     }
 
-    /// Any answer to a request, of at most 256 KiB.
+    /// Any response of at most 256 KiB.
     pub(super) async fn send(
         &self,
         request: http::Request<Vec<u8>>,
@@ -80,7 +80,7 @@ async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, FetchError> {
     Ok(document)
 }
 
-/// A provider's server may move a document, but not to another server: that one was never named.
+/// Redirects are followed only on the same server, because no other one was configured.
 fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let first = attempt.previous().first();
     let same = first.is_some_and(|first| first.origin() == attempt.url().origin());
@@ -91,7 +91,7 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// With the whole chain of causes: the first alone says little. The URL stays out: it may carry a code.
+/// The whole chain of causes, because the first alone is not informative; without the URL, which may contain a code.
 fn unreachable(error: reqwest::Error) -> FetchError {
     let error = error.without_url();
     let mut text = error.to_string();
@@ -103,7 +103,7 @@ fn unreachable(error: reqwest::Error) -> FetchError {
     FetchError::Unreachable(text)
 }
 
-/// Whether servers can be verified by what is in a file of CAs: PEM certificates, at least one.
+/// Whether a file of CAs has at least one valid certificate in PEM.
 pub fn are_authorities(pem: &[u8]) -> bool {
     authorities(pem).is_ok()
 }

@@ -7,7 +7,7 @@ use super::metadata::IssuerMetadata;
 use crate::snapshot::provider::ProviderClient;
 use guarita_core::Secret;
 
-/// What an ID token may be signed with: never a secret, never nothing.
+/// The accepted signature algorithms of ID tokens: neither HMAC nor `none`.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
@@ -20,8 +20,8 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::EdDsa,
 ];
 
-/// Signature, issuer, audience, times and nonce of an ID token (OpenID Connect Core 1.0 section
-/// 3.1.3.7); what is wrong, if anything is.
+/// Verifies signature, issuer, audience, times and nonce of an ID token (OpenID Connect Core 1.0 section
+/// 3.1.3.7); an error describes what is wrong.
 pub(super) fn verify(
     metadata: &IssuerMetadata,
     client: &ProviderClient,

@@ -9,54 +9,54 @@ use super::fetch::Fetcher;
 use crate::snapshot::provider::{KeysAt, ProviderSettings};
 use guarita_core::jose::{KeySet, KeySetFault};
 
-/// Where a discovery document lies, after the issuer (OpenID Connect Discovery 1.0 section 4).
+/// The path of the discovery document, after the issuer (OpenID Connect Discovery 1.0 section 4).
 const DISCOVERY: &str = "/.well-known/openid-configuration";
-/// Longest URL, in bytes.
+/// Maximum length of a URL, in bytes.
 const MAX_URL: usize = 2048;
 
-/// Keys that could not be fetched. Nothing of it is secret.
+/// Why keys could not be fetched. Contains no secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No answer, or one that broke off.
+    /// No response, or an incomplete one.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
-    /// An answer that is none: an error, or a redirect to another server.
+    /// An error status, or a redirect to another server.
     #[error("responded with status {0}")]
     Status(u16),
     /// More than 256 KiB.
     #[error("the response is larger than 256 KiB")]
     TooLong,
-    /// No discovery document.
+    /// Not a discovery document.
     #[error("the discovery document is invalid")]
     Discovery,
     /// The document is that of another issuer.
     #[error("the discovery document is of another issuer")]
     Issuer,
-    /// The document names no URL for keys that could be trusted.
+    /// The document has no trustworthy URL of keys.
     #[error("the discovery document has no https URL of keys (jwks_uri)")]
     Url,
-    /// What is there is no usable set.
+    /// Not a usable JWK Set.
     #[error(transparent)]
     Keys(#[from] KeySetFault),
-    /// The CA that was given.
+    /// The configured CA is invalid.
     #[error("ca has no valid certificates in PEM")]
     Authority,
-    /// The HTTP client cannot be made.
+    /// The HTTP client cannot be created.
     #[error("the HTTP client cannot be created: {0}")]
     Client(String),
 }
 
-/// What is read of a discovery document.
+/// The fields of a discovery document that are used.
 #[derive(Deserialize)]
 struct Discovery {
     issuer: String,
     jwks_uri: String,
 }
 
-/// Fetches the keys once; for whoever asks whether they can be.
+/// Fetches the keys once, to check whether it works. Takes at most 20 s.
 ///
 /// # Errors
-/// Why not. At most 20 s.
+/// Why the keys could not be fetched.
 pub async fn fetch_keys(settings: &ProviderSettings) -> Result<KeySet, FetchError> {
     let ca = settings.published.as_ref().and_then(|published| published.ca.clone());
     fetch(&Fetcher::new(ca).await?, settings).await
@@ -77,8 +77,8 @@ pub(super) async fn fetch(
     Ok(KeySet::parse(&fetcher.get(&url).await?)?)
 }
 
-/// Where the keys are. The document must be that of the issuer, to the letter (OpenID Connect
-/// Discovery 1.0 section 4.3), and name a URL that is no less safe.
+/// The URL of the keys. The document must be that of the issuer, compared exactly (OpenID Connect
+/// Discovery 1.0 section 4.3), and the URL must be as safe as the issuer.
 fn keys_url(document: &[u8], issuer: &str) -> Result<String, FetchError> {
     let said: Discovery = serde_json::from_slice(document).map_err(|_| FetchError::Discovery)?;
     if said.issuer != issuer {
@@ -90,8 +90,8 @@ fn keys_url(document: &[u8], issuer: &str) -> Result<String, FetchError> {
     Ok(said.jwks_uri)
 }
 
-/// Whether a URL that a document names leads no deeper into our network, and over no weaker a
-/// connection, than the issuer that the operator named.
+/// Whether a URL from a document neither leads deeper into the internal network nor uses a weaker connection than
+/// the configured issuer.
 pub(super) fn is_https_or_internal(url: &str, issuer: &str) -> bool {
     let (Ok(url), Ok(issuer)) = (Url::parse(url), Url::parse(issuer)) else { return false };
     // As it is connected to: whatever its spelling, an address is an address here.
@@ -107,7 +107,7 @@ fn is_internal_host(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost") || address.is_ok_and(is_internal)
 }
 
-/// Whether an address is one of this machine or of a network that is not the internet.
+/// Whether an address is loopback, private or otherwise not public.
 fn is_internal(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {

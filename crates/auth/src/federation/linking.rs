@@ -15,16 +15,16 @@ use guarita_store::users::NO_PASSWORD;
 use guarita_store::{NewSession, NewUser, Store, StoreError, Transaction, User};
 use guarita_telemetry::{Audit, Event, Name};
 
-/// Questions to the store at once: whoever floods with tokens keeps no more of it busy.
+/// Maximum number of concurrent database queries, so that a flood of tokens cannot occupy more connections.
 const CONCURRENCY: usize = 4;
-/// Live sessions per account; the oldest are revoked.
+/// Maximum number of active sessions per account; the oldest are revoked.
 const MAX_SESSIONS: i64 = 1_000;
-/// How long an ended session of a provider is remembered: longer than any refresh of it goes on.
+/// How long an ended provider session is kept: longer than any of its tokens can be refreshed.
 const KEEP_ENDED: Duration = Duration::from_secs(400 * 86_400);
-/// Longest wait for a turn and for the answer.
+/// Time-out of waiting for a query and its result.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An account that a provider's token stands for.
+/// The local account of a provider token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedAccount {
     /// The account.
@@ -35,7 +35,8 @@ pub struct LinkedAccount {
     pub session: SessionId,
 }
 
-/// Finds accounts for provider's subjects, links them and begins their sessions. A clone shares its turns.
+/// Finds and links the accounts of provider subjects, and opens their sessions. Clones share the limit of concurrent
+/// queries.
 #[derive(Clone, Debug)]
 pub struct AccountLinker {
     store: Store,
@@ -44,16 +45,16 @@ pub struct AccountLinker {
 }
 
 impl AccountLinker {
-    /// Over the store.
+    /// Creates it with the store.
     pub fn new(store: Store, audit: Audit) -> Self {
         Self { store, audit, turns: Arc::new(Semaphore::new(CONCURRENCY)) }
     }
 
-    /// The account of verified claims, with its session, which begins with the first token. `None` for
-    /// an account that is unknown or disabled, and for a session that is over.
+    /// The account of verified claims, with its session, which is opened by the first token. [`None`] if the
+    /// account is unknown or disabled, or the session has ended.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where the store does not say within 2 s.
+    /// [`StatusUnavailable`] if the database does not respond within 2 s.
     pub async fn link(
         &self,
         settings: &ProviderSettings,
@@ -126,7 +127,7 @@ impl AccountLinker {
     }
 }
 
-/// What the store says of a session; the inner `None` where it is over, or not its user's any more.
+/// Looks up a session; the inner [`None`] if it has ended or belongs to another user.
 async fn find(
     transaction: &mut Transaction,
     session: SessionId,
@@ -142,8 +143,7 @@ async fn find(
     Ok(Some(admitted))
 }
 
-/// The account of a subject: by its link, else by what the operator allows; and, where it was linked just
-/// now, by what.
+/// The account of a subject: by its link, else by `link_by`. If it was linked now, also how.
 pub async fn link(
     transaction: &mut Transaction,
     issuer: &str,
@@ -175,13 +175,13 @@ pub async fn link(
     Ok(Some((user, Some(how))))
 }
 
-/// Whether a token may begin a session. All of the account's were revoked since it was issued: that nobody came
-/// with it before does not save it. What came before has a session, and is not asked here.
+/// Whether a token may open a session: not if all sessions of the account were revoked after it was issued, even if
+/// it was not used before.
 fn may_begin(user: &User, claims: &ProviderClaims) -> bool {
     user.sessions_revoked_at.is_none_or(|revoked_at| claims.issued_at > revoked_at)
 }
 
-/// Whether there is an account for which the token may begin a session, or one could be made.
+/// Whether there is an account for which the token may open a session, or one can be created.
 async fn may_link(
     transaction: &mut Transaction,
     issuer: &str,
@@ -206,7 +206,7 @@ async fn may_link(
     }
 }
 
-/// An account that is there already, by the first fact that the operator trusts.
+/// An existing account, by the first match of `link_by`.
 async fn known(
     transaction: &mut Transaction,
     issuer: &str,
@@ -237,8 +237,8 @@ async fn known(
     Ok(None)
 }
 
-/// A new account without a password, named as the provider names it. None where that name is taken: it
-/// is somebody else's.
+/// A new account without a password, with the provider's subject as its name. [`None`] if the name is taken,
+/// because then it belongs to somebody else.
 async fn create(
     transaction: &mut Transaction,
     accounts: &Accounts,
@@ -272,8 +272,8 @@ async fn create(
     Ok(Some(id))
 }
 
-/// Whether an account may be made under the subject's name: nobody has it, and it is not an address that
-/// could be another's.
+/// Whether an account can be created with the subject as its name: the name is free, and is not an e-mail address
+/// that could belong to somebody else.
 async fn is_free(
     transaction: &mut Transaction,
     claims: &ProviderClaims,

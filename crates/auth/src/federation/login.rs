@@ -31,55 +31,55 @@ use guarita_core::http::ReturnTo;
 use guarita_core::jose::{Keyring, ProviderClaims, read_id_token};
 use guarita_core::{Secret, Timestamp, random};
 
-/// How long a provider's metadata is used before it is fetched again.
+/// How long a provider's metadata is cached.
 const METADATA_TTL: Duration = Duration::from_secs(300);
-/// Least time between two fetches of it, whatever people do.
+/// Minimum time between two fetches.
 const COOLDOWN: Duration = Duration::from_secs(1);
-/// Codes that are exchanged at once.
+/// Maximum number of concurrent code exchanges.
 const EXCHANGES: usize = 64;
-/// Longest wait for a turn to exchange one.
+/// Time-out of waiting for a code exchange.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
-/// Most sets of CAs that a client is kept for.
+/// Maximum number of cached HTTP clients, one per set of CAs.
 const MAX_FETCHERS: usize = 100;
-/// Longest wait for a fetch that another login began.
+/// Time-out of waiting for a fetch by another login.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait of somebody who signs out.
+/// Time-out at a logout.
 const LOGOUT_PATIENCE: Duration = Duration::from_secs(3);
-/// Longest code, state or issuer that is looked at, in bytes.
+/// Maximum length of a code, state or issuer, in bytes.
 const MAX_PARAMETER: usize = 2048;
-/// What came back.
+/// The parameters of the callback.
 #[derive(Debug)]
 pub struct Callback {
     /// `code`
     pub code: Secret,
     /// `state`
     pub state: Secret,
-    /// `iss` (RFC 9207), where there is one.
+    /// `iss` (RFC 9207), if present.
     pub issuer: Option<String>,
 }
 
-/// Whom a provider vouches for.
+/// The user authenticated by a provider.
 #[derive(Debug)]
 pub struct VerifiedIdToken {
-    /// What its ID token says.
+    /// The claims of the ID token.
     pub claims: ProviderClaims,
-    /// Where the person wanted to go.
+    /// Where to redirect the browser.
     pub return_to: Option<ReturnTo>,
 }
 
-/// Why a login did not begin or end.
+/// Why a login failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FederatedLoginError {
-    /// The provider's people do not log in here.
+    /// Login with this provider is not configured.
     #[error("the provider has no client_id")]
     NoClient,
-    /// Nothing waits for it: unknown, used, too late, or another browser's.
+    /// There is no such pending login: unknown, used, expired, or of another browser.
     #[error("there is no such pending login")]
     Unknown,
-    /// The provider said something that does not hold.
+    /// The provider's response is invalid.
     #[error("the provider's response is invalid: {0}")]
     Refused(String),
-    /// The provider cannot be asked, or something of ours is missing.
+    /// The provider is unavailable, or an internal fault.
     #[error("the provider is unavailable: {0}")]
     Unavailable(String),
 }
@@ -102,37 +102,37 @@ impl From<Unopened> for FederatedLoginError {
     }
 }
 
-/// A login that began.
+/// A started login.
 #[derive(Debug)]
 pub struct Started {
-    /// Where the browser goes.
+    /// Where to redirect the browser.
     pub target: String,
-    /// What it keeps until it is back.
+    /// The cookie to set.
     pub kept: PendingCookie,
 }
 
-/// Metadata of a provider, and when it was fetched or tried to be. Held while it is fetched, so that all
-/// who need it wait for one fetch.
+/// Cached metadata of a provider, and when a fetch was last tried. Locked during a fetch, so that all logins wait
+/// for the same one.
 #[derive(Debug, Default)]
 struct CachedMetadata {
     metadata: Option<Arc<IssuerMetadata>>,
     tried_at: Option<Instant>,
 }
 
-/// Logins through providers.
+/// Login with providers.
 #[derive(Debug)]
 pub struct ProviderLogin {
     keeping: LoginCookieCodec,
-    /// By issuer; as many as there are providers.
+    /// Metadata by issuer, one entry per provider.
     metadata: Mutex<HashMap<Box<str>, Arc<tokio::sync::Mutex<CachedMetadata>>>>,
-    /// By their CAs.
+    /// HTTP clients by their CAs.
     fetchers: Mutex<HashMap<Option<Vec<u8>>, Fetcher>>,
     exchanges: Semaphore,
     public_url: Box<str>,
 }
 
 impl ProviderLogin {
-    /// For callbacks at this origin. What browsers keep is sealed under the keyring in force.
+    /// Creates it for callbacks at this origin. Cookies are encrypted with keys derived from the current keyring.
     pub fn new(
         public_url: Box<str>,
         keyring: impl Fn() -> Arc<Keyring> + Send + Sync + 'static,
@@ -146,10 +146,10 @@ impl ProviderLogin {
         }
     }
 
-    /// Where a browser goes to log in at the provider, and what it keeps until it is back.
+    /// Starts a login: the URL of the provider, and the cookie to set.
     ///
     /// # Errors
-    /// Why not.
+    /// Why the login cannot be started.
     pub async fn start(
         &self,
         provider: &Provider,
@@ -192,10 +192,10 @@ impl ProviderLogin {
         Ok(Started { target: url.into(), kept })
     }
 
-    /// Whom the provider vouches for, once per login. `kept` is what the browser that began it brought back.
+    /// Completes a login, once. `kept` is the cookie of the browser that started it.
     ///
     /// # Errors
-    /// Why nobody is.
+    /// Why the login failed.
     pub async fn finish(
         &self,
         provider: &Provider,
@@ -237,8 +237,8 @@ impl ProviderLogin {
         Ok(VerifiedIdToken { claims, return_to: pending.return_to })
     }
 
-    /// Where a browser goes to sign out at the provider too, as that subject, and then to come back to `/login`;
-    /// `None` where the provider has no such place, or does not say it in time.
+    /// The URL to sign out at the provider as this subject and to return to `/login`; [`None`] if the provider has no
+    /// end session endpoint, or does not respond in time.
     pub async fn logout_target(
         &self,
         provider: &Provider,
@@ -349,7 +349,7 @@ impl ProviderLogin {
         }
     }
 
-    /// Our bounded client, as the library calls it. Nothing leads deeper into our network than the issuer.
+    /// The limited HTTP client for the library. It does not connect deeper into the internal network than the issuer.
     async fn http(
         &self,
         settings: &ProviderSettings,
@@ -367,7 +367,7 @@ impl ProviderLogin {
         })
     }
 
-    /// Made once for a set of CAs.
+    /// Created once per set of CAs.
     async fn fetcher(&self, settings: &ProviderSettings) -> Result<Fetcher, FederatedLoginError> {
         let ca = settings.published.as_ref().and_then(|published| published.ca.clone());
         let lock = || self.fetchers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,7 +26,7 @@ pub(super) type IssuerMetadata = ProviderMetadata<
     CoreSubjectIdentifierType,
 >;
 
-/// Whether its answers say whose they are (RFC 9207 section 3).
+/// Whether its authorization responses have `iss` (RFC 9207 section 3).
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Issuer {
     #[serde(default)]
@@ -35,13 +35,13 @@ pub(super) struct Issuer {
 
 impl AdditionalProviderMetadata for Issuer {}
 
-/// Whether each of its answers has `iss`.
+/// Whether every authorization response has `iss`.
 pub(super) fn says_issuer(metadata: &IssuerMetadata) -> bool {
     let more = &metadata.additional_metadata().additional_metadata;
     more.authorization_response_iss_parameter_supported
 }
 
-/// Where people sign out, if it has such a place.
+/// The end session endpoint, if there is one.
 pub(super) fn end_of_session(metadata: &IssuerMetadata) -> Option<EndSessionUrl> {
     metadata.additional_metadata().end_session_endpoint.clone()
 }

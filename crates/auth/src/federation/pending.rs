@@ -16,16 +16,16 @@ use guarita_core::http::ReturnTo;
 use guarita_core::jose::{Keyring, opaque};
 use guarita_core::{Secret, Timestamp};
 
-/// How long a person may take at the provider.
+/// How long a user may take at the provider.
 pub const PENDING_TTL: Duration = Duration::from_secs(600);
-/// Length of [`PendingCookie::name`]: 132 bits of a digest.
+/// Length of [`PendingCookie::name`] in characters: 132 bits of a digest.
 const NAME_LENGTH: usize = 22;
-/// What the key is for.
+/// The purpose that the key is derived for.
 const PURPOSE: &str = "provider-login";
-/// Traces of logins that came back, in each of two halves.
+/// Maximum number of remembered completed logins, in each of two generations.
 const MAX_TRACES: usize = 16_384;
 
-/// What is needed when the person comes back.
+/// The state that is needed at the callback.
 #[derive(Debug)]
 pub(super) struct PendingFederatedLogin {
     pub(super) nonce: Secret,
@@ -33,39 +33,39 @@ pub(super) struct PendingFederatedLogin {
     pub(super) return_to: Option<ReturnTo>,
 }
 
-/// What a browser keeps of a login under way.
+/// The cookie of a pending login.
 #[derive(Debug)]
 pub struct PendingCookie {
-    /// Under which name: of its state.
+    /// The name, derived from the state.
     pub name: String,
-    /// When it is of no use any more, in seconds since the epoch, a dot, and what is sealed.
+    /// The expiry in seconds since the epoch, a dot, and the encrypted state.
     pub value: Secret,
 }
 
 impl PendingCookie {
-    /// The name under which the login of that state is kept.
+    /// The name of the cookie for a state.
     pub fn name(state: &Secret) -> String {
         let mut name = opaque::digest(state.expose());
         name.truncate(NAME_LENGTH);
         name
     }
 
-    /// Whether it can be such a name.
+    /// Whether it is a valid name.
     pub fn is_name(text: &str) -> bool {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         text.len() == NAME_LENGTH && text.bytes().all(allowed)
     }
 
-    /// When a value is of no use any more; 0 where it does not say.
+    /// The expiry of a value; 0 if it has none.
     pub fn ends_at(value: &str) -> i64 {
         value.split_once('.').and_then(|(end, _)| end.parse().ok()).unwrap_or(0)
     }
 }
 
-/// Each with the id of the signing key that it comes of; no more than a keyring has.
+/// Derived keys, each with the id of its signing key; at most as many as the keyring has.
 type CookieKeys = Vec<(Arc<str>, Arc<SealingKey>)>;
 
-/// Seals and opens logins under way.
+/// Encrypts and decrypts pending logins.
 pub(super) struct LoginCookieCodec {
     keyring: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
     keys: Mutex<CookieKeys>,
@@ -83,7 +83,7 @@ impl LoginCookieCodec {
         Self { keyring: Box::new(keyring), keys: Mutex::default(), traces: Mutex::default() }
     }
 
-    /// For this state and provider, for ten minutes.
+    /// Encrypts a pending login for this state and provider, valid for ten minutes.
     pub(super) fn seal(
         &self,
         state: &Secret,
@@ -106,7 +106,7 @@ impl LoginCookieCodec {
         })
     }
 
-    /// What was sealed for this state and provider, once, and within ten minutes.
+    /// Decrypts a pending login for this state and provider, once, and within ten minutes.
     pub(super) fn open(
         &self,
         state: &Secret,
@@ -132,8 +132,8 @@ impl LoginCookieCodec {
         })
     }
 
-    /// Those of every private key in the keyring, and of those that were in it, as long as it verifies what they
-    /// signed: of a key that is given in the configuration the private half goes before the public one.
+    /// The keys derived from all private keys of the keyring, and from former ones as long as their public keys verify:
+    /// of a configured key the private half is removed before the public one.
     fn keys(&self, keyring: &Keyring, now: Timestamp) -> Result<CookieKeys, Unopened> {
         let mut keys = lock(&self.keys);
         keys.retain(|(id, _)| keyring.verifies(id, now));
@@ -155,7 +155,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Logins that came back, by their states: for ten minutes at least, but no more than there is room for.
+/// Completed logins by state, for at least ten minutes, up to the capacity.
 #[derive(Default)]
 struct Traces {
     current: HashSet<String>,
@@ -164,7 +164,7 @@ struct Traces {
 }
 
 impl Traces {
-    /// Whether it comes for the first time, as far as is remembered.
+    /// Whether the state is used for the first time, as far as remembered.
     fn is_first(&mut self, state: String, now: Timestamp) -> bool {
         let old = now.seconds().saturating_sub(self.since).unsigned_abs() >= PENDING_TTL.as_secs();
         if old || self.current.len() >= MAX_TRACES {

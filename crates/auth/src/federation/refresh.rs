@@ -10,8 +10,8 @@ use super::keys::{self, FetchError};
 use crate::snapshot::Provider;
 use guarita_telemetry::Metrics;
 
-/// Has a provider's keys fetched from now on, as long as it is in force. Where it publishes none, or
-/// that was begun before, nothing happens.
+/// Starts fetching a provider's keys, as long as the provider is configured. Does nothing if it publishes no
+/// keys, or fetching was already started.
 pub fn start(provider: &Arc<Provider>, metrics: &Arc<Metrics>) {
     let Some(published) = &provider.settings().published else { return };
     let ca = published.ca.clone();
@@ -61,7 +61,7 @@ async fn run(provider: Weak<Provider>, ca: Option<Vec<u8>>, metrics: Arc<Metrics
     }
 }
 
-/// How long until the next: the longer, the more often it failed in a row.
+/// Time until the next fetch; it grows with consecutive failures.
 fn pause(failures: u32, cooldown: Duration, refresh: Duration) -> Duration {
     match failures.checked_sub(1) {
         None => refresh,

@@ -13,24 +13,24 @@ use guarita_core::jose::opaque;
 use guarita_core::{Roles, Secret, SessionId, Timestamp, UserId, random};
 use guarita_store::{NewRefreshToken, RefreshToken, Store, StoredSession, Transaction, User};
 
-/// Longest refresh token that is looked at, in bytes.
+/// Maximum length of a refresh token, in bytes.
 const MAX_LENGTH: usize = 256;
 
-/// Why a refresh token is refused. The caller hears one answer; the door audits
+/// Why a refresh token is rejected. The client gets the same response for all reasons; the endpoint audits
 /// `auth.refresh.reuse_detected` for [`InvalidRefreshToken::Reused`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidRefreshToken {
-    /// Nobody was ever given it, or it ended long ago.
+    /// Unknown, or expired long ago.
     Unknown,
-    /// It ended.
+    /// Expired.
     Expired,
     /// Its session was revoked or ended, or its user disabled.
     Revoked,
-    /// It was used before: its family and its session are revoked by this.
+    /// It was used before: its family and its session are revoked.
     Reused {
-        /// The session that it ended.
+        /// The revoked session.
         session: SessionId,
-        /// Whose.
+        /// The user.
         user: UserId,
     },
 }
@@ -48,11 +48,11 @@ pub struct Refresh {
 pub struct Refreshed {
     /// The next pair.
     pub tokens: Tokens,
-    /// Whether it had been exchanged some seconds before, for the same pair.
+    /// Whether this repeats an exchange within the grace period, with the same result.
     pub repeated: bool,
 }
 
-/// Whom a refresh token that counts speaks for.
+/// The user and session of a valid refresh token.
 struct Bearer {
     token: RefreshToken,
     session: StoredSession,
@@ -60,8 +60,8 @@ struct Bearer {
     roles: Roles,
 }
 
-/// What an exchange ends in. It hangs on the used token and on what is stored of its use alone, so
-/// that a repeated request gets the very same pair.
+/// The result of an exchange. It depends only on the used token and on what is stored about its use, so
+/// that a repeated request gets the same pair.
 struct RefreshExchange {
     refresh_token: Secret,
     /// `jti` and `iat` of the access token.
@@ -71,13 +71,13 @@ struct RefreshExchange {
 }
 
 impl Refresh {
-    /// Over one store and the registry of this node.
+    /// Creates it with the store and the registry of this node.
     pub fn new(store: Store, registry: SessionCache, issuer: Arc<Issuer>) -> Self {
         Self { store, registry, issuer }
     }
 
-    /// Exchanges a refresh token for the next pair. A used one gets the same pair again while the
-    /// grace lasts (a second tab, a lost answer); after it, its family and session are revoked.
+    /// Exchanges a refresh token for the next pair. A used one gets the same pair again during the grace
+    /// period (a second tab, a lost response); after that, its family and session are revoked.
     pub async fn refresh(
         &self,
         token: &Secret,
@@ -139,7 +139,7 @@ impl Refresh {
         })
     }
 
-    /// Keeps what the refusal wrote.
+    /// Commits the changes of a rejection.
     async fn refuse(
         &self,
         transaction: Transaction,
@@ -153,7 +153,7 @@ impl Refresh {
         Ok(Err(refusal))
     }
 
-    /// Whether the token counts, and what a used one ends.
+    /// Checks the token; a reused one revokes its family and session.
     async fn examine(
         &self,
         transaction: &mut Transaction,
@@ -184,12 +184,12 @@ impl Refresh {
         Ok(Ok(Bearer { token, session, user, roles }))
     }
 
-    /// The clock may have been set back since: as far behind is as far ahead.
+    /// The clock may have been set back since, so the difference is taken as an absolute value.
     fn is_in_grace(&self, used_at: Timestamp, now: Timestamp) -> bool {
         used_at.until(now).max(now.until(used_at)) < self.issuer.settings().refresh_grace
     }
 
-    /// Writes the exchange; `None` where the token was used up by another at the same time.
+    /// Writes the exchange; [`None`] if a concurrent request used the token.
     async fn exchange(
         &self,
         transaction: &mut Transaction,
@@ -222,7 +222,7 @@ impl Refresh {
     }
 }
 
-/// The exchange of a token that was used before, where what it takes is still kept.
+/// The exchange of a token that was used before, if its seed is still stored.
 fn repetition(presented: &Secret, token: &RefreshToken) -> Option<RefreshExchange> {
     let (at, seed) = (token.used_at?, token.successor_seed.as_ref()?.expose());
     let (token_id, _) = seed.split_once('.')?;

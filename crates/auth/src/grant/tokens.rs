@@ -15,25 +15,24 @@ use guarita_core::{Roles, Secret, SessionId, Timestamp, UserId};
 use guarita_store as store;
 use guarita_store::User;
 
-/// What a login or a refresh ends in.
+/// The result of a login or refresh.
 #[derive(Debug)]
 pub struct Tokens {
     /// A signed access token.
     pub access_token: Secret,
-    /// An opaque refresh token, where one was wanted.
+    /// An opaque refresh token, if one was requested.
     pub refresh_token: Option<Secret>,
-    /// Life of the access token.
+    /// Lifetime of the access token.
     pub expires_in: Duration,
     /// The session.
     pub session: SessionId,
     /// The user.
     pub user: UserId,
-    /// Whether a second factor is demanded and was not proven: the session reaches its enrolment
-    /// and nothing else.
+    /// Whether a second factor is required and was not verified: the session can only enrol one.
     pub half_proven: bool,
 }
 
-/// A fault of ours.
+/// An internal fault.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct TokenError(pub String);
@@ -56,10 +55,10 @@ impl From<KeyFault> for TokenError {
     }
 }
 
-/// Signatures that may wait for their turn.
+/// Maximum number of queued signatures.
 const LONGEST_QUEUE: usize = 256;
-/// So long without one made, and forwarded traffic makes way: an RSA signature takes a millisecond,
-/// and refreshes come in numbers. The answer comes well within the grace of a used refresh token.
+/// After this time without a finished signature, signing gets priority over forwarded traffic. An RSA signature
+/// takes a millisecond, and refreshes come in bursts. The total stays well below the grace period of refresh tokens.
 const SIGNING_TIMEOUTS: QueueTimeouts = QueueTimeouts {
     busy: Duration::from_millis(20),
     niceness: 5,
@@ -67,7 +66,7 @@ const SIGNING_TIMEOUTS: QueueTimeouts = QueueTimeouts {
     answer: Duration::from_secs(1),
 };
 
-/// What an access token says.
+/// The content of an access token.
 #[derive(Debug)]
 pub struct TokenRequest<'a> {
     /// `sub` and `uid`
@@ -82,11 +81,11 @@ pub struct TokenRequest<'a> {
     pub issued_at: Timestamp,
     /// `exp`
     pub expires_at: Timestamp,
-    /// `auth_time`, with `amr`, where a second factor was proven.
+    /// `auth_time`, with `amr`, if a second factor was verified.
     pub second_factor_at: Option<Timestamp>,
 }
 
-/// Signs access tokens with the keys in force at that moment.
+/// Signs access tokens with the current keys.
 pub struct Issuer {
     keys: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
     required_factor: Box<dyn Fn() -> RequiredFactor + Send + Sync>,
@@ -101,7 +100,7 @@ impl fmt::Debug for Issuer {
 }
 
 impl Issuer {
-    /// Starts the threads that sign. `keys` reads the keyring in force:
+    /// Starts the signing threads. `keys` reads the current keyring:
     /// `move || Arc::clone(&live.read().keyring)`.
     pub fn new(
         keys: impl Fn() -> Arc<Keyring> + Send + Sync + 'static,
@@ -114,7 +113,7 @@ impl Issuer {
         Ok(Self { keys: Box::new(keys), required_factor, settings, signing })
     }
 
-    /// The same, of whom a second factor is demanded being asked at each token:
+    /// Sets how the roles that require a second factor are read for each token:
     /// `move || live.read().required_factor.clone()`.
     #[must_use]
     pub fn demanding(
@@ -124,23 +123,23 @@ impl Issuer {
         Self { required_factor: Box::new(required_factor), ..self }
     }
 
-    /// One whose background takes nothing.
+    /// An issuer whose worker pool accepts no jobs.
     #[cfg(test)]
     pub(super) fn crowded(self) -> Self {
         Self { signing: WorkerPool::start("test", 0, 0, SIGNING_TIMEOUTS).unwrap(), ..self }
     }
 
-    /// What tokens are made of.
+    /// The settings.
     pub const fn settings(&self) -> &TokenSettings {
         &self.settings
     }
 
-    /// An access token (contract section 6), and whether its session lacks a second factor that is
-    /// demanded. Such a token names no roles: others may verify it without asking here.
+    /// Issues an access token. Returns also whether its session lacks a required second factor; such a token has no
+    /// roles, because others may verify it without introspection.
     ///
-    /// An RSA signature takes a millisecond, for which no forwarded request may wait: it is made in
-    /// the background. But what it is made for is written already, and a refresh token is used up: where
-    /// its turn does not come in time, it is made at once.
+    /// An RSA signature takes a millisecond, which must not delay forwarded requests, so it is made on the worker
+    /// pool. But at this point the session is already written and the refresh token used: if the pool does not sign in
+    /// time, the token is signed directly.
     pub async fn issue(&self, of: TokenRequest<'_>) -> Result<(Secret, bool), TokenError> {
         let demanded =
             (self.required_factor)().is_demanded(&of.roles, of.user.second_factor_required);

@@ -13,16 +13,16 @@ use guarita_core::jose::{Algorithm, KeyFault, SigningKey, VerifyingKey};
 use guarita_core::{Secret, Timestamp};
 use guarita_store::KeyPurpose;
 
-/// What the configuration says of keys.
+/// The configuration of keys.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySettings {
-    /// Of new keys of tokens.
+    /// The algorithm of new keys of tokens.
     pub algorithm: Algorithm,
     /// How long a new key of tokens is published before it signs.
     pub publish_ahead: Duration,
-    /// As long for keys of assertions.
+    /// The same for keys of assertions.
     pub assertion_publish_ahead: Duration,
-    /// Whether the configuration has the signing key of tokens itself.
+    /// Whether `tokens.signing_key` is configured.
     pub given: bool,
 }
 
@@ -42,7 +42,7 @@ impl KeySettings {
     }
 }
 
-/// Where keys are kept.
+/// The location of keys.
 #[derive(Clone, Debug)]
 pub enum KeyLocation {
     /// Files in this directory.
@@ -51,37 +51,37 @@ pub enum KeyLocation {
     Vault(Box<KeyDatabase>),
 }
 
-/// A key as it is listed.
+/// A listed key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInfo {
     /// Its `kid`.
     pub id: String,
-    /// What it is for.
+    /// The purpose.
     pub purpose: KeyPurpose,
-    /// What it is used with.
+    /// The algorithm.
     pub algorithm: String,
-    /// Since when it is there.
+    /// When it was created.
     pub since: Timestamp,
     /// Since when it signs; `None` where it only verifies.
     pub signs_from: Option<Timestamp>,
-    /// Until when it verifies, where that is known.
+    /// Until when it verifies, if known.
     pub verifies_until: Option<Timestamp>,
-    /// What it does now.
+    /// The state.
     pub state: KeyState,
 }
 
-/// What a key does.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// It signs, or seals.
+    /// It signs, or encrypts.
     Signing,
     /// It is published, and will sign.
     Announced,
-    /// It verifies what it signed before, or what others sign.
+    /// It only verifies.
     Verifying,
 }
 
-/// A key that was made or taken over.
+/// A generated or imported key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Added {
     /// Its `kid`.
@@ -90,33 +90,33 @@ pub struct Added {
     pub signs_from: Option<Timestamp>,
 }
 
-/// Why not.
+/// Why a change is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRejection {
-    /// The configuration's key signs.
+    /// The configured key signs.
     #[error("tokens.signing_key is set and signs: change the key there")]
     Given,
-    /// It would never sign.
+    /// The key has another algorithm and would never sign.
     #[error("the key is for {0}, but tokens.algorithm is {1}")]
     Algorithm(&'static str, &'static str),
-    /// A private key or a secret that others may read.
+    /// The file of a private key or secret is readable by others.
     #[error("{}: is readable by other users (chmod 600)", .0.display())]
     Exposed(PathBuf),
-    /// There is none of that id.
+    /// There is no key with this id.
     #[error("there is no key {0}")]
     Unknown(String),
     /// It signs now.
     #[error("the key {0} signs: rotate it first")]
     Signs(String),
-    /// No key, or one that is too weak.
+    /// Not a key, or a weak one.
     #[error(transparent)]
     Unusable(KeyFault),
-    /// It was not added.
+    /// The key was not added.
     #[error(transparent)]
     NotAdded(#[from] NotAdded),
 }
 
-/// Keys, for operators.
+/// Administration of keys.
 #[derive(Debug)]
 pub struct KeyAdministration {
     place: KeyLocation,
@@ -124,12 +124,12 @@ pub struct KeyAdministration {
 }
 
 impl KeyAdministration {
-    /// For the keys that are kept there.
+    /// Creates it for this location.
     pub const fn new(place: KeyLocation, settings: KeySettings) -> Self {
         Self { place, settings }
     }
 
-    /// All keys, by purpose, in the order in which they come to sign.
+    /// All keys by purpose, in the order in which they sign.
     ///
     /// # Errors
     /// They cannot be read.
@@ -152,11 +152,11 @@ impl KeyAdministration {
         Ok(listed)
     }
 
-    /// Makes a new key, which signs once it was published as long as is configured. Where the keys before it
-    /// are compromised it signs at once, and they are void.
+    /// Generates a key, which signs after the configured publication time. If the older keys are compromised, it signs
+    /// at once, and they are void.
     ///
     /// # Errors
-    /// It cannot be made or written.
+    /// It cannot be generated or written.
     pub async fn rotate(
         &self,
         purpose: KeyPurpose,
@@ -174,7 +174,7 @@ impl KeyAdministration {
         self.add(draft, before, None, now).await
     }
 
-    /// Makes a new key of tokens where the newest will be that old when the new one signs.
+    /// Generates a key of tokens if the newest key will have this age when the new one signs.
     ///
     /// # Errors
     /// As [`KeyAdministration::rotate`].
@@ -196,8 +196,8 @@ impl KeyAdministration {
         Ok(self.add(draft, Before::Verify, Some(every), now).await?.ok())
     }
 
-    /// Takes over the key in a file: a private one signs tokens as a new one does, or from now on where
-    /// `at_once` says that all know it; a public one only verifies. HS256 where it is no PEM.
+    /// Imports the key in a file: a private key signs tokens like a new key or, with `at_once`, from now on; a public
+    /// key only verifies. A file that is not PEM is an HS256 secret.
     ///
     /// # Errors
     /// It cannot be written.
@@ -238,7 +238,7 @@ impl KeyAdministration {
         self.add(draft, Before::Verify, None, now).await
     }
 
-    /// Takes away a key that does not sign: one that is announced, which is taken back with that, or one that
+    /// Removes a key that does not sign: one that is announced, which withdraws the announcement, or one that only
     /// verifies.
     ///
     /// # Errors
@@ -296,7 +296,7 @@ impl KeyAdministration {
         Ok(done.map(|signs_from| Added { id, signs_from }).map_err(KeyRejection::NotAdded))
     }
 
-    /// `None` of the outbox, whose file has no others beside it.
+    /// The directory of a purpose; [`None`] for the outbox, whose key is a single file.
     fn files(&self, directory: &Path, purpose: KeyPurpose) -> Option<KeyDirectory> {
         let ahead = self.settings.assertion_publish_ahead;
         KeyDirectory::of(directory, purpose, self.settings.algorithm, ahead)
@@ -335,7 +335,7 @@ fn listed_key(key: &OpenedKey) -> KeyInfo {
     }
 }
 
-/// Says of keys in the order in which they come to sign what each does now.
+/// Sets the current state of keys, given in the order in which they sign.
 fn update_states(keys: &mut [KeyInfo], now: Timestamp) {
     let ready = keys.iter().rposition(|key| key.signs_from.is_some_and(|from| from <= now));
     let signing = ready.or_else(|| keys.iter().position(|key| key.signs_from.is_some()));

@@ -9,17 +9,17 @@ use guarita_core::jose::{
     Algorithm, AssertionKey, AssertionKeys, KeyFault, Keyring, Retired, SigningKey,
 };
 
-/// Where they lie, in the directory of all keys.
+/// The subdirectory of the keys of assertions.
 pub fn assertion_directory(keys: &Path) -> PathBuf {
     keys.join("assertion")
 }
 
-/// The keys of assertions that lie in `directory`, where one is made if none is there yet. Each signs
-/// once its file has been there for `publish_ahead`, the last by name first. Reads and writes files:
-/// for start and reload, not for the request path.
+/// The keys of assertions in `directory`; one is generated if there is none. A key signs when its file has existed
+/// for `publish_ahead`; of several, the last by name signs. Reads and writes files: for start and reload only, not
+/// for requests.
 ///
 /// # Errors
-/// A file cannot be used, is not of ES256, or is a key of the keyring's too.
+/// A file is invalid, is not an ES256 key, or its key is also in the keyring.
 pub fn load_assertion_keys(
     directory: &Path,
     issuer: Arc<str>,

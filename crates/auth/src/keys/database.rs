@@ -11,49 +11,49 @@ use guarita_core::{Secret, Timestamp};
 use guarita_store as store;
 use guarita_store::{KeyPurpose, Store, StoredKey, Transaction};
 
-/// Most keys of one purpose: each is tried for duplicates and published.
+/// Maximum number of keys per purpose.
 pub(super) const MAX_KEYS: usize = 32;
 
-/// Why the keys cannot be used or changed.
+/// Why the keys cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultFault {
     /// The database failed.
     #[error("keys in the database: {0}")]
     Store(#[from] store::StoreError),
-    /// Sealed under another.
+    /// They are encrypted with another master key.
     #[error(
         "the master key does not decrypt the keys of this database; nothing was changed (check \
          store.master_key_file and GUARITA_MASTER_KEY)"
     )]
     OtherMasterKey,
-    /// Sealed, and there is none.
+    /// They are encrypted, and no master key is configured.
     #[error(
         "the keys of this database are encrypted, but no master key is configured (set store.master_key_file \
          or GUARITA_MASTER_KEY)"
     )]
     NoMasterKey,
-    /// Not what was sealed in this row.
+    /// The row was modified.
     #[error("the key {0} in the database was modified and cannot be decrypted")]
     Changed(String),
-    /// A key cannot be made or used.
+    /// A key is invalid or cannot be generated.
     #[error(transparent)]
     Key(#[from] KeyFault),
     /// The cryptographic library failed.
     #[error("a key cannot be encrypted")]
     Seal,
-    /// A thread that made keys is gone.
+    /// The thread that generates keys failed.
     #[error("creating keys failed")]
     BrokeOff,
 }
 
-/// A key, opened.
+/// A decrypted key.
 #[derive(Debug)]
 pub(super) struct OpenedKey {
     pub(super) stored: StoredKey,
     pub(super) text: Secret,
 }
 
-/// All keys of the database, opened, in the order in which they come to sign.
+/// All keys of the database, decrypted, in the order in which they sign.
 #[derive(Debug)]
 pub struct OpenedKeys(Vec<OpenedKey>);
 
@@ -62,7 +62,7 @@ impl OpenedKeys {
         self.0.iter().filter(move |key| key.stored.purpose == purpose)
     }
 
-    /// The secret of the key of the outbox.
+    /// The secret of the outbox key.
     pub fn outbox(&self) -> Option<&Secret> {
         self.of(KeyPurpose::Outbox).next_back().map(|key| &key.text)
     }
@@ -74,33 +74,33 @@ impl OpenedKeys {
     }
 }
 
-/// What becomes of the keys before a new one.
+/// What happens to older keys when a new one is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
-    /// They verify as long as something may live that they signed.
+    /// They verify as long as anything that they signed may be valid.
     Verify,
     /// They are void at once.
     Void,
 }
 
-/// Why no key is added.
+/// Why no key was added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdded {
-    /// One is announced already.
+    /// Another key is announced.
     #[error("the key {0} is announced and signs from {when}: one change at a time", when = .1.rfc3339())]
     Announced(String, Timestamp),
-    /// It is there.
+    /// The key exists already.
     #[error("the key {0} already exists")]
     Known(String),
-    /// There are enough.
+    /// There are too many keys.
     #[error("there are {MAX_KEYS} keys already: older ones expire automatically")]
     TooMany,
-    /// Not yet time for another.
+    /// Rotation is not due yet.
     #[error("the newest key is not due for rotation")]
     NotDue,
 }
 
-/// The keys in the database, under master keys.
+/// The keys in the database, encrypted with master keys.
 #[derive(Clone, Debug)]
 pub struct KeyDatabase {
     store: Store,
@@ -108,34 +108,34 @@ pub struct KeyDatabase {
 }
 
 impl KeyDatabase {
-    /// For a store and the master keys that are configured.
+    /// Creates it for a store and the configured master keys.
     pub fn new(store: Store, masters: MasterKeys) -> Self {
         Self { store, masters: Arc::new(masters) }
     }
 
-    /// Refuses a database whose keys are sealed where no master key is configured: keys of files would
-    /// take their place, and everything that was signed would be void.
+    /// Fails if the database has encrypted keys but no master key is configured: keys from files would replace them, and
+    /// everything that was signed would be void.
     ///
     /// # Errors
-    /// As said; or the database failed.
+    /// See above; or the database failed.
     pub async fn check_without(store: &Store) -> Result<(), VaultFault> {
         let keys = store.read().await?.list_keys().await?;
         if keys.is_empty() { Ok(()) } else { Err(VaultFault::NoMasterKey) }
     }
 
-    /// All keys, opened.
+    /// All keys, decrypted.
     ///
     /// # Errors
-    /// The database failed, or no master key opens them.
+    /// The database failed, or no master key decrypts them.
     pub async fn read(&self) -> Result<OpenedKeys, VaultFault> {
         self.open(self.store.read().await?.list_keys().await?)
     }
 
-    /// All keys. Where there are none of a purpose, those of the files are taken over or fresh ones made;
-    /// of several gateways that start at once, one does it. A change of `algorithm` is a rotation.
+    /// All keys. If there are none of a purpose, those from the files are imported or new ones generated; if several
+    /// gateways start at once, one does so. A change of `algorithm` causes a rotation.
     ///
     /// # Errors
-    /// As [`KeyDatabase::read`]; or a file cannot be used.
+    /// As [`KeyDatabase::read`]; or a file is invalid.
     pub async fn begin(
         &self,
         files: &EarlierKeys,
@@ -181,9 +181,9 @@ impl KeyDatabase {
         Ok(keys)
     }
 
-    /// Adds a key, and says when those before it end; since when it signs. That is in a second of its own, where
-    /// others stay: of two keys of one second nobody could tell the newer. `unless_younger`: not before the newest is that old at
-    /// the moment when this one signs.
+    /// Adds a key and sets the expiry of older ones; returns from when it signs. The start is unique to the second if
+    /// older keys are kept, because otherwise it would be unclear which key is newer. With `unless_younger` it is added
+    /// only if the newest key will have at least this age when the new one signs.
     ///
     /// # Errors
     /// The database failed, or no master key opens what is there.
@@ -227,8 +227,7 @@ impl KeyDatabase {
         Ok(Ok(draft.signs_from))
     }
 
-    /// Takes a key away that `may_go`; whether it did. Where it was the last to come, the one before it goes
-    /// on.
+    /// Removes a key if `may_go`; returns whether it did. If it was the newest, the previous one continues to sign.
     ///
     /// # Errors
     /// The database failed, or no master key opens what is there.
@@ -252,7 +251,7 @@ impl KeyDatabase {
         Ok(true)
     }
 
-    /// Removes keys that ended.
+    /// Removes expired keys.
     ///
     /// # Errors
     /// The database failed.
@@ -266,7 +265,7 @@ impl KeyDatabase {
         Ok(transaction.commit().await?)
     }
 
-    /// Seals every key anew under the first master key; how many were sealed under another.
+    /// Re-encrypts all keys with the first master key; returns how many were encrypted with another one.
     ///
     /// # Errors
     /// The database failed, or no master key opens what is there.
@@ -302,8 +301,8 @@ impl KeyDatabase {
         Ok(OpenedKeys(keys))
     }
 
-    /// Under the master key that the newest key is sealed under: while master keys are changed, every
-    /// gateway has that one.
+    /// Uses the master key that the newest key is encrypted with: during a change of master keys, every gateway has
+    /// this one.
     async fn insert(
         &self,
         transaction: &mut Transaction,
@@ -330,7 +329,7 @@ impl KeyDatabase {
     }
 }
 
-/// A fresh key: an RSA key takes a while, and not on a thread that serves.
+/// Generates a key on a blocking thread, because an RSA key takes a while.
 pub(super) async fn generate(
     purpose: KeyPurpose,
     algorithm: Algorithm,

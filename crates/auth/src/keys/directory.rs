@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use guarita_core::jose::{Algorithm, KeyFault, SigningKey, VerifyingKey};
 use guarita_core::{Secret, Timestamp, random};
 
-/// Most entries that are looked at.
+/// Maximum number of entries that are read.
 const MAX_ENTRIES: usize = 256;
-/// Keys made in one second, whose names go ahead of the time.
+/// Maximum number of keys created within one second, whose names are ahead of the time.
 const MOST_IN_A_SECOND: u64 = 60;
-/// Largest key file, in bytes.
+/// Maximum size of a key file, in bytes.
 const MAX_FILE_LENGTH: u64 = 64 * 1024;
 
-/// What one file holds.
+/// The content of a key file.
 #[derive(Debug)]
 pub(super) enum KeyFileContent {
     /// A key that can sign.
@@ -24,15 +24,15 @@ pub(super) enum KeyFileContent {
     Public(VerifyingKey),
 }
 
-/// One file.
+/// A key file.
 #[derive(Debug)]
 pub(super) struct KeyFile {
     pub(super) path: PathBuf,
     pub(super) key: KeyFileContent,
     pub(super) text: Secret,
-    /// Since when it is there as it is.
+    /// When it was last changed.
     pub(super) since: Timestamp,
-    /// What its name says.
+    /// The parsed name.
     pub(super) signs_from: Option<Timestamp>,
     pub(super) verifies_until: Option<Timestamp>,
 }
@@ -46,7 +46,7 @@ impl<'a> Directory<'a> {
         Self(path)
     }
 
-    /// Makes it with mode 0700 where it is missing; refuses one that others may write to.
+    /// Opens it, creating it with mode 0700 if missing; fails if others can write to it.
     pub(super) fn prepare(&self) -> Result<(), KeyFault> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
@@ -59,7 +59,7 @@ impl<'a> Directory<'a> {
         Ok(())
     }
 
-    /// Every key in the order of the files' names.
+    /// All keys, in the order of their file names.
     pub(super) fn read(&self) -> Result<Vec<KeyFile>, KeyFault> {
         let mut keys = Vec::new();
         for path in self.files()? {
@@ -73,9 +73,8 @@ impl<'a> Directory<'a> {
         Ok(keys)
     }
 
-    /// Writes a key under a name that sorts behind all earlier ones that were made here, and says since
-    /// when it signs where that is not at once. It appears whole or not at all, and never in the place
-    /// of another. Its path.
+    /// Writes a key with a name that sorts after all earlier ones created here, and that has the start of signing unless
+    /// it is at once. The file is created atomically and never replaces another. Returns its path.
     pub(super) fn write(
         &self,
         algorithm: Algorithm,
@@ -95,7 +94,7 @@ impl<'a> Directory<'a> {
         Ok(target)
     }
 
-    /// Says in a key's name until when it verifies.
+    /// Adds the expiry to the name of a key file.
     pub(super) fn retire(&self, file: &KeyFile, until: Timestamp) -> Result<(), KeyFault> {
         let name = file.path.file_name().and_then(OsStr::to_str);
         let algorithm = Name::of(&file.path).map(|name| name.algorithm);
@@ -112,13 +111,13 @@ impl<'a> Directory<'a> {
         self.sync()
     }
 
-    /// Takes a key away.
+    /// Removes a key.
     pub(super) fn remove(&self, file: &KeyFile) -> Result<(), KeyFault> {
         fs::remove_file(&file.path).map_err(|source| fault(&file.path, source))?;
         self.sync()
     }
 
-    /// The beginning of a name behind those of all keys of the algorithm.
+    /// The beginning of a name that sorts after those of all keys of the algorithm.
     fn stem(&self, algorithm: Algorithm) -> Result<String, KeyFault> {
         let end = format!(".{}", ending(algorithm));
         let is_of = |path: &PathBuf| path.as_os_str().as_encoded_bytes().ends_with(end.as_bytes());
@@ -130,7 +129,7 @@ impl<'a> Directory<'a> {
         stem.ok_or(KeyFault::LastByName(last))
     }
 
-    /// A name is durable only when the directory is.
+    /// Syncs the directory, so that names are durable.
     fn sync(&self) -> Result<(), KeyFault> {
         File::open(self.0)
             .and_then(|directory| directory.sync_all())
@@ -158,19 +157,19 @@ fn fault(path: &Path, source: std::io::Error) -> KeyFault {
     KeyFault::File { path: path.to_owned(), source }
 }
 
-/// `*.pem` and `*.secret` that are not hidden; all else in the directory is no business of ours.
+/// Whether a file is `*.pem` or `*.secret` and not hidden; all others are ignored.
 fn is_key_file(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let extension = path.extension().and_then(OsStr::to_str);
     !hidden && matches!(extension, Some("pem" | "secret"))
 }
 
-/// Before the time since which a key signs, in its file's name.
+/// Precedes the start of signing in a file name.
 const FROM: &str = "from-";
-/// Before the time until which a key verifies, in its file's name.
+/// Precedes the expiry in a file name.
 const UNTIL: &str = "until-";
 
-/// What the name of a file says: `<anything>[.from-<time>][.until-<time>].<algorithm>.pem`.
+/// A parsed file name: `<anything>[.from-<time>][.until-<time>].<algorithm>.pem`.
 struct Name {
     algorithm: Algorithm,
     signs_from: Option<Timestamp>,
@@ -178,7 +177,7 @@ struct Name {
 }
 
 impl Name {
-    /// `None` where it names no algorithm, or something that is to be a time and is none.
+    /// Parses a name; [`None`] if it has no algorithm, or an invalid time.
     fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let (algorithm, stem) = Algorithm::ALL.into_iter().find_map(|algorithm| {
@@ -197,7 +196,7 @@ impl Name {
     }
 }
 
-/// A time in UTC to the second, as file names have it: `2026-11-21T10-15-00Z`.
+/// Parses a time in UTC to the second, as in file names: `2026-11-21T10-15-00Z`.
 fn file_time(at: Timestamp) -> String {
     at.rfc3339().replace(':', "-")
 }
@@ -216,8 +215,8 @@ fn ending(algorithm: Algorithm) -> String {
     format!("{}.{extension}", algorithm.as_str())
 }
 
-/// The time in UTC to the second, so many seconds from now, and random digits so that two processes
-/// never choose one name.
+/// The time in UTC to the second, so many seconds from now, with random digits, so that two processes never choose
+/// the same name.
 fn file_stem(after: u64) -> String {
     let id = random::ordered_uuid();
     let seconds = id.get_timestamp().map_or(0, |time| time.to_unix().0).saturating_add(after);
@@ -236,7 +235,7 @@ pub(super) fn parse(algorithm: Algorithm, text: &Secret) -> Result<KeyFileConten
     }
 }
 
-/// A file that is offered as a key, and whether others than its owner may read it.
+/// Reads a key file to import, and whether others can read it.
 pub(super) fn read_offered(path: &Path) -> Result<(Secret, bool), KeyFault> {
     let metadata = fs::metadata(path).map_err(|source| fault(path, source))?;
     if !metadata.is_file() || metadata.len() > MAX_FILE_LENGTH {
@@ -272,7 +271,7 @@ fn write_file(path: &Path, text: &Secret) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Modes and times of files, where the system has them.
+/// Modes and times of files, on systems that have them.
 #[cfg(unix)]
 mod platform {
     use std::fs::{DirBuilder, Metadata, OpenOptions};
@@ -294,13 +293,13 @@ mod platform {
         metadata.permissions().mode() & bits != 0
     }
 
-    /// Unlike the time of modification, a copy cannot take it along.
+    /// Unlike the modification time, it is not preserved by a copy.
     pub(super) fn changed_at(metadata: &Metadata) -> Timestamp {
         Timestamp::from_seconds(metadata.ctime())
     }
 }
 
-/// Systems without modes have their own access lists.
+/// Systems without modes have their own access control lists.
 #[cfg(not(unix))]
 mod platform {
     use std::fs::{DirBuilder, Metadata, OpenOptions};

@@ -22,12 +22,12 @@ pub(super) struct KeyDirectory {
     path: std::path::PathBuf,
     purpose: KeyPurpose,
     algorithm: Algorithm,
-    /// How long a file of assertions is there before its key signs.
+    /// How long a key file of assertions exists before its key signs.
     assertion_publish_ahead: Duration,
 }
 
 impl KeyDirectory {
-    /// `None` of the outbox, whose key is one file.
+    /// [`None`] for the outbox, whose key is a single file.
     pub(super) fn of(
         directory: &Path,
         purpose: KeyPurpose,
@@ -42,7 +42,7 @@ impl KeyDirectory {
         Some(Self { path, purpose, algorithm, assertion_publish_ahead })
     }
 
-    /// All of them; none where there is no directory yet.
+    /// All files; none if there is no directory yet.
     pub(super) fn list(&self) -> Result<Vec<KeyInfo>, KeyFault> {
         if !self.path.is_dir() {
             return Ok(Vec::new());
@@ -51,7 +51,7 @@ impl KeyDirectory {
         Ok(files.iter().map(|file| self.listed(file)).collect())
     }
 
-    /// Writes a key, ends those before it, and takes away what is over.
+    /// Writes a key, sets the expiry of older ones, and removes expired ones.
     pub(super) fn add(
         &self,
         draft: &GeneratedKeys,
@@ -95,7 +95,7 @@ impl KeyDirectory {
         Ok(Ok(()))
     }
 
-    /// Takes a key away.
+    /// Removes a key.
     pub(super) fn remove(&self, id: &str) -> Result<(), KeyFault> {
         let directory = Directory::new(&self.path);
         for file in directory.read()?.iter().filter(|file| self.listed(file).id == id) {
@@ -108,7 +108,7 @@ impl KeyDirectory {
         matches!(&file.key, KeyFileContent::Private(key) if key.algorithm() == self.algorithm)
     }
 
-    /// Those before the one that signs, once nothing lives that they signed.
+    /// Keys older than the signing one, when nothing that they signed can be valid any more.
     fn remove_old_assertions(
         &self,
         directory: &Directory<'_>,

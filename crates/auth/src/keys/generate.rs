@@ -11,19 +11,19 @@ use guarita_core::jose::{Algorithm, KeyFault, SigningKey};
 use guarita_core::{Secret, Timestamp, random};
 use guarita_store::KeyPurpose;
 
-/// What the key of the outbox is used with.
+/// The algorithm name of the outbox key.
 const SEALING: &str = "A256GCM";
 
-/// The keys that a gateway had in files before.
+/// The keys that a gateway had in files.
 #[derive(Debug, Clone, Default)]
 pub struct EarlierKeys {
-    /// Those of tokens, with those of assertions below.
+    /// The directory of token keys; those of assertions are in a subdirectory.
     pub directory: PathBuf,
-    /// That of the outbox, where there is one.
+    /// The key of the outbox, if there is one.
     pub outbox: Option<Secret>,
 }
 
-/// A key that is to be written.
+/// A key to be written.
 #[derive(Debug)]
 pub(super) struct GeneratedKeys {
     pub(super) id: String,
@@ -35,7 +35,7 @@ pub(super) struct GeneratedKeys {
 }
 
 impl GeneratedKeys {
-    /// A fresh key that signs from then on.
+    /// Generates a key that signs from this time on.
     pub(super) fn generate(
         purpose: KeyPurpose,
         algorithm: Algorithm,
@@ -49,7 +49,7 @@ impl GeneratedKeys {
     }
 }
 
-/// The first keys of a purpose: those of the files where there are any, else fresh ones. Blocks.
+/// The first keys of a purpose: those from the files if there are any, otherwise generated. Blocks.
 pub(super) fn first_keys(
     purpose: KeyPurpose,
     files: &EarlierKeys,

@@ -7,18 +7,18 @@ use super::schedule::{Others, Timed, schedule};
 use guarita_core::jose::{Algorithm, KeyFault, Keyring, ScheduledKey, SigningKey, VerifyingKey};
 use guarita_core::{Secret, Timestamp};
 
-/// Keys an operator gave (`tokens.signing_key`, `tokens.verifying_keys`).
+/// Configured keys (`tokens.signing_key`, `tokens.verifying_keys`).
 #[derive(Debug, Clone, Default)]
 pub struct ConfiguredKeys {
-    /// PEM of the private key (HS256: the secret itself); `None` to use the data directory's.
+    /// PEM of the private key (HS256: the secret itself); [`None`] to use those in the data directory.
     pub signing: Option<Secret>,
-    /// PEM of further public keys that verify, each with the algorithm of its type (RSA RS256,
-    /// P-256 ES256, Ed25519 EdDSA). Where the algorithm is HS256, what is no PEM is a secret.
+    /// PEM of further public keys that verify, each with the algorithm of its type (RSA RS256, P-256 ES256, Ed25519
+    /// EdDSA). If the algorithm is HS256, a text that is not PEM is a secret.
     pub verifying: Vec<String>,
 }
 
-/// The keyring in force: the given keys, else those of `directory`, where one is made if none is
-/// there yet. Reads and writes files: for start and reload, not for the request path.
+/// Loads the keyring: the configured keys, otherwise those in `directory`, where one is generated if there is none.
+/// Reads and writes files: for start and reload only, not for requests.
 pub fn load(
     directory: &Path,
     algorithm: Algorithm,
@@ -28,7 +28,7 @@ pub fn load(
     with_given(algorithm, given, || from_directory(&Directory::new(directory), algorithm, now))
 }
 
-/// The given keys, else those that are kept; and the further ones that were given.
+/// The configured keys, otherwise the stored ones, and the further configured ones.
 pub(super) fn with_given(
     algorithm: Algorithm,
     given: &ConfiguredKeys,
@@ -60,7 +60,7 @@ fn given_verifying_key(algorithm: Algorithm, text: &str) -> Result<VerifyingKey,
     }
 }
 
-/// The private keys of the algorithm, and all others. Makes one where there is none.
+/// The private keys of the algorithm, and all others. Generates one if there is none.
 fn from_directory(
     directory: &Directory<'_>,
     algorithm: Algorithm,
@@ -79,7 +79,7 @@ fn from_directory(
     read()?.ok_or(KeyFault::Unusable)
 }
 
-/// A key may be given as a pair of files, or lie in two: once is enough.
+/// Removes duplicates: a key may be given as a pair of files, or be in two files.
 fn without_repeats(signing: &[ScheduledKey], keys: Others) -> Others {
     let mut distinct = Others::with_capacity(keys.len());
     for (key, until) in keys {

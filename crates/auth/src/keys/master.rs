@@ -6,14 +6,14 @@ use super::sealing::{SealingKey, Unopened};
 use guarita_core::Secret;
 use guarita_store::KeyPurpose;
 
-/// Fewest and most bytes of a master key.
+/// Minimum and maximum length of a master key, in bytes.
 const LENGTH: std::ops::RangeInclusive<usize> = 32..=4096;
-/// Fewest different bytes.
+/// Minimum number of distinct bytes.
 const DISTINCT: usize = 8;
-/// Most master keys: one, and while it is changed its predecessor.
+/// Maximum number of master keys: one and, while it is being changed, its predecessor.
 const MOST: usize = 2;
 
-/// No master key. Says why, never what it is.
+/// Why a master key is invalid. Never contains the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be 32 to 4096 bytes without white space, at least 8 of them distinct; while it is being changed, \
@@ -21,15 +21,15 @@ const MOST: usize = 2;
 )]
 pub struct InvalidMasterKey;
 
-/// The master keys that are configured, the one that is to stay first.
+/// The configured master keys, the new one first.
 #[derive(Debug)]
 pub struct MasterKeys(Vec<SealingKey>);
 
 impl MasterKeys {
-    /// Reads one master key, or two with white space between.
+    /// Parses one master key, or two separated by white space.
     ///
     /// # Errors
-    /// One is too short, too long or can be guessed; or there are more.
+    /// A key is too short, too long or easy to guess; or there are more than two.
     pub fn parse(text: &Secret) -> Result<Self, InvalidMasterKey> {
         let mut keys = Vec::new();
         for word in text.expose().split_whitespace() {
@@ -43,22 +43,22 @@ impl MasterKeys {
         if keys.is_empty() { Err(InvalidMasterKey) } else { Ok(Self(keys)) }
     }
 
-    /// Names the one that is to stay.
+    /// The id of the first key.
     pub(super) fn first(&self) -> Option<&str> {
         self.0.first().map(SealingKey::id)
     }
 
-    /// Names the one that is to go, where two are configured. Every gateway has it until the change is over.
+    /// The id of the second key, if there are two. Every gateway has it until the change is complete.
     pub(super) fn last(&self) -> Option<&str> {
         self.0.last().map(SealingKey::id)
     }
 
-    /// Whether it is one of them.
+    /// Whether a key with this id is configured.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id() == id)
     }
 
-    /// Encrypts a key for its row, under the master key of that name.
+    /// Encrypts a key for its row, with the master key of this id.
     pub(super) fn seal(
         &self,
         by: &str,
@@ -84,7 +84,7 @@ impl MasterKeys {
     }
 }
 
-/// What a sealed key is bound to.
+/// The row that an encrypted key is bound to.
 #[derive(Debug)]
 pub(super) struct SealedRow<'a> {
     pub(super) purpose: KeyPurpose,

@@ -11,35 +11,35 @@ use super::directory::{KeyFile, KeyFileContent};
 use guarita_core::Timestamp;
 use guarita_core::jose::{Algorithm, ScheduledKey, VerifyingKey};
 
-/// Longest life of an access token, whatever a configuration says.
+/// Maximum lifetime of an access token in any configuration.
 pub const LONGEST_TOKEN_LIFE: Duration = Duration::from_secs(86_400);
-/// How long a new key is published before it signs, where nothing else is configured.
+/// Default of `tokens.publish_ahead`.
 pub const PUBLISH_AHEAD: Duration = Duration::from_secs(900);
-/// Longest time that others may keep the published set.
+/// Maximum time that others may cache the published set.
 const LONGEST_MAX_AGE: Duration = Duration::from_secs(300);
-/// Beyond the life of what a key signed last: for clocks that differ and leeway.
+/// Added to the lifetime of what a key signed last, for clocks that differ and leeway.
 const MARGIN: Duration = Duration::from_secs(3600);
 
-/// How long others may keep the published set of keys (`max-age`).
+/// How long others may cache the published set of keys (`max-age`).
 pub fn max_age(publish_ahead: Duration) -> Duration {
     (publish_ahead / 3).min(LONGEST_MAX_AGE)
 }
 
-/// Until when the keys of tokens verify that a newer one takes the place of.
+/// Until when keys of tokens verify after they were replaced.
 pub(super) fn tokens_end(successor_signs_from: Timestamp) -> Timestamp {
     successor_signs_from.plus(LONGEST_TOKEN_LIFE + MARGIN)
 }
 
-/// As [`tokens_end`], of keys of assertions, which live for a minute.
+/// Like [`tokens_end`], for keys of assertions, which are valid for a minute.
 pub(super) fn assertions_end(successor_signs_from: Timestamp) -> Timestamp {
     successor_signs_from.plus(MARGIN)
 }
 
-/// A key with its times, wherever it was kept.
+/// A key with its times.
 #[derive(Debug)]
 pub(super) struct Timed {
     pub(super) key: KeyFileContent,
-    /// At once where there is none.
+    /// [`None`] for at once.
     pub(super) signs_from: Option<Timestamp>,
     pub(super) verifies_until: Option<Timestamp>,
 }
@@ -51,11 +51,11 @@ impl From<KeyFile> for Timed {
     }
 }
 
-/// Keys that verify, each with the time until which it does.
+/// Keys that verify, each with its expiry.
 pub(super) type Others = Vec<(VerifyingKey, Option<Timestamp>)>;
 
-/// Those that sign, in the order given, and all others. Private keys of another algorithm only verify, where
-/// one is wanted. What is over is left out. `None` where nothing signs.
+/// Splits keys into those that sign, in the given order, and all others. If an algorithm is given, private keys of
+/// another one only verify. Expired keys are dropped. [`None`] if no key signs.
 pub(super) fn schedule(
     keys: Vec<Timed>,
     wanted: Option<Algorithm>,

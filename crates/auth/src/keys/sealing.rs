@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use guarita_core::{Secret, random};
 
-/// It cannot be sealed or opened: another key, another row, or not what was sealed.
+/// Encryption or decryption failed: another key, another row, or modified data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it cannot be encrypted or decrypted with the present key")]
 pub struct Unopened;
@@ -23,7 +23,7 @@ impl From<Unspecified> for Unopened {
     }
 }
 
-/// A key for one purpose.
+/// An encryption key for one purpose.
 pub struct SealingKey {
     id: String,
     key: LessSafeKey,
@@ -36,7 +36,7 @@ impl fmt::Debug for SealingKey {
 }
 
 impl SealingKey {
-    /// Derives the key of that purpose; keys of other purposes tell nothing about it.
+    /// Derives the key for a purpose; keys for other purposes reveal nothing about it.
     pub fn derive(purpose: &str, secret: &Secret) -> Result<Self, Unopened> {
         let derived = Salt::new(HKDF_SHA256, b"guarita").extract(secret.expose().as_bytes());
         let encryption = format!("{purpose} encryption");
@@ -46,12 +46,12 @@ impl SealingKey {
         Ok(Self { id: URL_SAFE_NO_PAD.encode(id), key: LessSafeKey::new(key) })
     }
 
-    /// Names the key, and nothing of it: 43 characters.
+    /// The id of the key, 43 characters; it reveals nothing about the key.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Encrypts for the row that `bound_to` names.
+    /// Encrypts data, bound to the row that `bound_to` names.
     pub fn seal(&self, bound_to: &str, plain: &[u8]) -> Result<String, Unopened> {
         let nonce = random::bytes::<NONCE_LEN>().map_err(|_| Unopened)?;
         let mut text = plain.to_vec();
@@ -60,7 +60,7 @@ impl SealingKey {
         Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &text].concat()))
     }
 
-    /// Decrypts what was sealed under this key for that row, and nothing else.
+    /// Decrypts data that was encrypted with this key for this row.
     pub fn open(&self, bound_to: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, Unopened> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Unopened)?;
         let (nonce, text) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(Unopened)?;

@@ -15,21 +15,21 @@ use guarita_core::jose::{
 use guarita_core::{Secret, Timestamp};
 use guarita_store::KeyPurpose;
 
-/// Where the keys in force come from. A clone shares them.
+/// The source of the current keys. Clones share it.
 #[derive(Clone, Debug)]
 pub enum KeySource {
-    /// Files in this directory; this gateway's own.
+    /// Files in this directory, of this gateway only.
     Directory(PathBuf),
-    /// The database; the same on every gateway.
+    /// The database, shared by all gateways.
     Vault(Arc<OpenedKeys>),
 }
 
 impl KeySource {
-    /// The keyring in force. Of a directory: reads and writes files. For start and reload, not for the
-    /// request path.
+    /// The current keyring. Reads and writes files if the source is a directory; for start and reload only, not for
+    /// requests.
     ///
     /// # Errors
-    /// A key cannot be used.
+    /// A key is invalid.
     pub fn keyring(
         &self,
         algorithm: Algorithm,
@@ -46,11 +46,11 @@ impl KeySource {
         }
     }
 
-    /// The keys of assertions in force; as [`KeySource::keyring`]. `retired` stay published where keys are in files.
-    /// A key in the database has an end: one that is gone before it is void, and published no more.
+    /// The current keys of assertions; see [`KeySource::keyring`]. `retired` keys stay published if keys are in files.
+    /// Keys in the database have an expiry: one that is removed before is void and no longer published.
     ///
     /// # Errors
-    /// A key cannot be used, or is one of the keyring's too.
+    /// A key is invalid, or is also in the keyring.
     pub fn assertion_keys(
         &self,
         issuer: Arc<str>,
@@ -75,7 +75,7 @@ impl KeySource {
         AssertionKeys::new(issuer, signing.collect(), others, keyring, Vec::new())
     }
 
-    /// The secret of the key of the outbox, where it is not this gateway's own.
+    /// The secret of the outbox key, if it is shared by all gateways.
     pub fn outbox(&self) -> Option<&Secret> {
         match self {
             Self::Directory(_) => None,

@@ -15,9 +15,9 @@ use crate::session::SessionCache;
 use guarita_core::Timestamp;
 use guarita_store::Change;
 
-/// Between two looks at keys that nobody told of.
+/// Polling interval of keys.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
-/// Between two attempts to read keys of which it is known that they changed.
+/// Interval of attempts to read keys that are known to have changed.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Follows the keys in the database.
@@ -30,7 +30,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Hears of changes from now on. `source` is told of other keys; `clock` is `model::clock::now`.
+    /// Subscribes to changes. `source` receives changed keys; `clock` is `model::clock::now`.
     pub fn new(
         vault: KeyDatabase,
         registry: &SessionCache,
@@ -40,7 +40,7 @@ impl Follower {
         Self { vault, source, changes: registry.changes(), clock }
     }
 
-    /// Follows for ever; drop it to stop.
+    /// Runs forever; drop it to stop.
     pub async fn run(mut self) {
         let mut slow_look = interval(POLL_INTERVAL);
         slow_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,7 +93,7 @@ impl Follower {
     }
 }
 
-/// Rotates the keys of tokens by themselves.
+/// Rotates the keys of tokens automatically.
 #[derive(Debug)]
 pub struct KeyRotation {
     administration: KeyAdministration,
@@ -102,10 +102,10 @@ pub struct KeyRotation {
 }
 
 impl KeyRotation {
-    /// How often a look is taken.
+    /// Interval of checks.
     const PERIOD: Duration = Duration::from_secs(30);
 
-    /// One that has not begun.
+    /// Creates it without starting it.
     pub const fn new(
         administration: KeyAdministration,
         every: Duration,
@@ -114,7 +114,7 @@ impl KeyRotation {
         Self { administration, every, clock }
     }
 
-    /// Rotates for ever; drop it to stop.
+    /// Runs forever; drop it to stop.
     pub async fn run(self) {
         let mut ticks = interval(Self::PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

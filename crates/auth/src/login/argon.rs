@@ -7,17 +7,17 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 /// Length of a hash, in bytes.
 const LENGTH: usize = Params::DEFAULT_OUTPUT_LEN;
 
-/// It cannot be computed; says why.
+/// Why a hash cannot be computed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unhashed(String);
 
-/// What one thread computes in. Dropped when there is no more to do.
+/// The working memory of a thread. Dropped when the thread is idle.
 #[derive(Default)]
 pub(super) struct Argon2Memory(Vec<Block>);
 
 impl Argon2Memory {
-    /// The PHC string of a password, under a new salt.
+    /// The PHC string of a password, with a new salt.
     pub(super) fn hash(
         &mut self,
         password: &[u8],
@@ -33,8 +33,8 @@ impl Argon2Memory {
         })
     }
 
-    /// Whether it is the password of a hash that [`is_current`], in constant time; `false` for a
-    /// hash without salt or output.
+    /// Whether a password matches a hash that [`is_current`], compared in constant time; false for a hash without salt
+    /// or output.
     pub(super) fn verify(
         &mut self,
         password: &[u8],
@@ -64,7 +64,7 @@ impl Argon2Memory {
     }
 }
 
-/// Whether a hash was made as new ones are.
+/// Whether a hash has the current parameters.
 pub(super) fn is_current(hash: &PasswordHash, params: &Params) -> bool {
     let same = Params::try_from(hash).is_ok_and(|stored| {
         stored.m_cost() == params.m_cost()

@@ -20,25 +20,25 @@ use guarita_store as store;
 use guarita_store::{Counter, Device, MatchPreference, UnknownNameStatus};
 use guarita_store::{Store, Transaction, UnknownName, User};
 
-/// Logins that wait for their second factor.
+/// Maximum number of pending logins.
 const MAX_TICKETS: usize = 100_000;
-/// Life of a ticket.
+/// Lifetime of a login ticket.
 pub const TICKET_TTL: Duration = Duration::from_secs(300);
 
-/// One attempt to log in.
+/// A login request.
 #[derive(Debug, Clone)]
 pub struct LoginRequest {
-    /// Who.
+    /// The identifier.
     pub identifier: Identifier,
-    /// With which password.
+    /// The password.
     pub password: Secret,
-    /// What it is to open.
+    /// The kind of session to create.
     pub opens: SessionKind,
-    /// The token of a known device, as it came.
+    /// The token of a known device, as received.
     pub device: Option<Secret>,
-    /// The caller's address and user agent, kept with the session.
+    /// The client's address and user agent, stored with the session.
     pub address: Option<IpAddr>,
-    /// At most 256 bytes are kept.
+    /// At most 256 bytes are stored.
     pub user_agent: Option<String>,
 }
 
@@ -55,19 +55,19 @@ pub struct Login {
     pub(super) tickets: Tickets<PendingLogin>,
 }
 
-/// What an attempt is about.
+/// What a login request is about.
 struct LoginTarget {
     user: Option<User>,
-    /// The known device that it comes from; always one of that user.
+    /// The known device that it comes from; always one of this user.
     device: Option<Device>,
-    /// The name as it is kept where there is no user.
+    /// The digest of an unknown name.
     name: UnknownName,
-    /// Its lock; and, to take the time that accounts take, some account's hash.
+    /// Its lock, and the hash of some account, so that the work is the same as for an account.
     standing: UnknownNameStatus,
 }
 
 impl LoginTarget {
-    /// What counts its failures.
+    /// The counter of its failures.
     fn counter(&self) -> Counter<'_> {
         match (&self.user, &self.device) {
             (_, Some(device)) => Counter::Device(&device.digest),
@@ -76,15 +76,15 @@ impl LoginTarget {
         }
     }
 
-    /// Whose turn it takes to write.
+    /// The user whose write lock is taken.
     fn turn(&self) -> UserId {
         self.user.as_ref().map_or_else(|| self.name.turn(), |user| user.id)
     }
 }
 
 impl Login {
-    /// Over one store and the registry of this node. `passwords` is shared with the accounts,
-    /// `limits` with all that is limited.
+    /// Creates it with the store and the registry of this node. `passwords` is shared with the accounts, `limits`
+    /// with everything that is rate-limited.
     #[expect(clippy::too_many_arguments, reason = "each is a part of a login")]
     pub fn new(
         store: Store,
@@ -100,7 +100,7 @@ impl Login {
         Self { store, registry, issuer, passwords, settings, limits, unknown, tickets }
     }
 
-    /// Tries to log in.
+    /// Performs the login.
     pub async fn attempt(
         &self,
         attempt: LoginRequest,
@@ -164,7 +164,7 @@ impl Login {
         Ok(LoginTarget { user, device, name, standing })
     }
 
-    /// The account's lock, then its rate; those of the known device where there is one.
+    /// Checks the account's lock, then its rate; those of the known device if there is one.
     async fn check_limits(
         &self,
         target: &LoginTarget,
@@ -201,7 +201,7 @@ impl Login {
         self.finish(transaction, &user, held, None, now).await
     }
 
-    /// Counts the failure. Concurrent ones are all counted, and none beyond the lock.
+    /// Counts the failure. Concurrent failures are all counted, but none once it is locked.
     pub(super) async fn fail(
         &self,
         counter: Counter<'_>,
@@ -220,7 +220,7 @@ impl Login {
     }
 }
 
-/// Asks the same of every name: the same work, whether or not an account has it.
+/// Looks up a name with the same work, whether or not an account has it.
 async fn ask(
     transaction: &mut Transaction,
     attempt: &LoginRequest,

@@ -10,19 +10,19 @@ use guarita_core::{Secret, Timestamp, UserId};
 use guarita_kv::KvUnavailable;
 use guarita_store::Store;
 
-/// Longest ticket that is looked at, in bytes.
+/// Maximum length of a ticket, in bytes.
 const MAX_TICKET: usize = 64;
 
 /// Why no session was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChallengeError {
-    /// The ticket is unknown, expired, used up or taken.
+    /// The ticket is unknown, expired or used up.
     InvalidTicket,
-    /// What all gateways share cannot be asked: nobody can say whether the ticket counts.
+    /// The shared backend is unavailable, so the ticket cannot be checked.
     OutOfReach,
-    /// The code does not hold.
+    /// The code is invalid.
     Unproven(UserId, SecondFactorError),
-    /// The account was locked, disabled or given another password since.
+    /// The account was locked, disabled or got another password since.
     Refused(UserId, LoginRejection),
 }
 
@@ -35,12 +35,12 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// For the tickets of that login.
+    /// Creates it for the tickets of this login service.
     pub const fn new(store: Store, login: Arc<Login>, factor: Arc<SecondFactor>) -> Self {
         Self { store, login, factor }
     }
 
-    /// One attempt; the ticket is gone after a success, or five of them.
+    /// One attempt; the ticket is used up after a success or five attempts.
     pub async fn complete(
         &self,
         ticket: &Secret,

@@ -9,14 +9,14 @@ use guarita_core::{Secret, Timestamp, UserId, random};
 use guarita_store as store;
 use guarita_store::{Device, Transaction};
 
-/// How long a device stays known after its last login.
+/// How long a device is known after its last login.
 pub const LIFETIME: Duration = Duration::from_secs(365 * 86_400);
-/// Known devices per account; those not used for longest are forgotten.
+/// Maximum number of known devices per account; the least recently used ones are removed.
 const MOST: i64 = 50;
-/// Longest token that is looked at, in bytes.
+/// Maximum length of a token, in bytes.
 const MAX_LENGTH: usize = 256;
 
-/// The device that keeps the token, while it is known.
+/// The known device of a token, if it is still known.
 pub(super) async fn find(
     transaction: &mut Transaction,
     token: Option<&Secret>,
@@ -29,12 +29,12 @@ pub(super) async fn find(
     Ok(device.filter(|device| now < device.expires_at))
 }
 
-/// The device after a login from it.
+/// Renews a device after a login from it.
 pub(super) fn used(device: &Device, now: Timestamp) -> Device {
     Device { expires_at: now.plus(LIFETIME), ..device.clone() }
 }
 
-/// Makes the device of a login known, beside so many others; the token that it is to keep.
+/// Makes the device of a login known, up to the limit; returns its token.
 pub(super) async fn remember_device(
     transaction: &mut Transaction,
     user: UserId,

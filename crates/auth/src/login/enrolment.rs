@@ -13,15 +13,15 @@ use crate::rate_limit::{Account, Purpose};
 use guarita_core::{Secret, SessionId, Timestamp, UserId};
 use guarita_store::{Counter, Store};
 
-/// Why no factor was begun.
+/// Why no enrolment was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum EnrolmentError {
-    /// The login is too long ago, or a factor is active, and no password came.
+    /// The login is too long ago, or a second factor is active, and no password was sent.
     ProofRequired,
-    /// The password does not count.
+    /// The password is wrong.
     Refused(LoginRejection),
-    /// Everything else.
+    /// Another reason.
     Unproven(SecondFactorError),
 }
 
@@ -35,7 +35,7 @@ pub struct TotpEnrolment {
 }
 
 impl TotpEnrolment {
-    /// `recent_login` is how long after a login the password is not asked for again.
+    /// Creates it; `recent_login` is how long after a login no password is required.
     pub const fn new(
         store: Store,
         login: Arc<Login>,
@@ -45,7 +45,7 @@ impl TotpEnrolment {
         Self { store, login, factor, recent_login }
     }
 
-    /// Begins anew; what this session confirms becomes active.
+    /// Starts an enrolment, replacing a pending one; this session must confirm it.
     pub async fn begin(
         &self,
         user: UserId,
@@ -65,7 +65,7 @@ impl TotpEnrolment {
         Ok(self.factor.enrol(user, session, now).await?.map_err(EnrolmentError::Unproven))
     }
 
-    /// Whether the session alone is enough.
+    /// Whether no password is required.
     async fn is_recent(
         &self,
         user: UserId,
@@ -81,7 +81,7 @@ impl TotpEnrolment {
 }
 
 impl Login {
-    /// Whether this is the account's password. Failures count as those of logins do.
+    /// Whether this is the account's password. Failures count as failed logins.
     pub(crate) async fn confirm_password(
         &self,
         user: UserId,

@@ -9,37 +9,37 @@ use guarita_core::{Roles, Secret, SessionId, Timestamp, UserId, random};
 use guarita_kv::CapacityReached;
 use guarita_store::{Counter, NewRefreshToken, NewSession, RecordedLogin, Transaction, User};
 
-/// Longest user agent that is kept, in bytes.
+/// Maximum length of the stored user agent, in bytes.
 pub(super) const MAX_USER_AGENT: usize = 256;
-/// Live sessions per user; the oldest are revoked.
+/// Maximum number of active sessions per user; the oldest are revoked.
 pub(super) const MAX_SESSIONS: i64 = 1_000;
-/// Attempts of a ticket.
+/// Number of attempts per ticket.
 const TICKET_ATTEMPTS: u32 = 5;
 
-/// What a login ends in.
+/// The result of a login.
 #[derive(Debug)]
 pub struct LoggedIn {
     /// The session.
     pub session: SessionId,
     /// The user.
     pub user: UserId,
-    /// What opens it.
+    /// The credential of the session.
     pub key: IssuedCredential,
-    /// What the device is to keep, so that the account knows it again.
+    /// The token of the known device, to be stored in a cookie.
     pub device: Option<Secret>,
 }
 
-/// What opens a session.
+/// The credential of a session.
 #[derive(Debug)]
 pub enum IssuedCredential {
-    /// A cookie, for a browser. No token is signed: nobody would receive it.
+    /// A session cookie, for a browser; no tokens are issued.
     Cookie(Secret),
     /// Tokens.
     Tokens(Tokens),
 }
 
 impl LoggedIn {
-    /// The cookie, where a browser holds the session.
+    /// The cookie, if it is a browser session.
     pub const fn cookie(&self) -> Option<&Secret> {
         match &self.key {
             IssuedCredential::Cookie(cookie) => Some(cookie),
@@ -48,7 +48,7 @@ impl LoggedIn {
     }
 }
 
-/// A session that was opened, before its access token is signed.
+/// A session that was opened, before the access token is signed.
 pub(super) struct EstablishedSession {
     pub(super) session: SessionId,
     refresh_token: Option<Secret>,
@@ -57,8 +57,8 @@ pub(super) struct EstablishedSession {
 }
 
 impl Login {
-    /// Records the success and opens the session, or neither. Where the account has a second factor that was not
-    /// proven, a ticket for it is all.
+    /// Records the success and opens the session, or neither. If the account has a second factor that was not verified,
+    /// only a ticket is created.
     pub(super) async fn finish(
         &self,
         mut transaction: Transaction,
@@ -142,7 +142,7 @@ impl Login {
         })
     }
 
-    /// Keeps the login until its second factor is proven.
+    /// Stores the pending login until the second factor is verified.
     async fn keep_pending(
         &self,
         mut held: PendingLogin,
@@ -159,7 +159,7 @@ impl Login {
         })
     }
 
-    /// While the password was verified, the account was locked, disabled or given another password.
+    /// Whether the account was locked, disabled or got another password while the password was verified.
     pub(super) async fn lost_race(
         &self,
         mut transaction: Transaction,
@@ -172,7 +172,7 @@ impl Login {
         }))
     }
 
-    /// Opens a session beside so many live ones of the user.
+    /// Opens a session and revokes the oldest ones above the limit.
     pub(super) async fn open(
         &self,
         transaction: &mut Transaction,
@@ -226,7 +226,7 @@ impl Login {
     }
 }
 
-/// The first 256 bytes, cut between characters.
+/// The first 256 bytes, cut at a character boundary.
 fn bounded(user_agent: &str) -> &str {
     let mut end = user_agent.len().min(MAX_USER_AGENT);
     while !user_agent.is_char_boundary(end) {

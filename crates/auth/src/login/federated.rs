@@ -10,25 +10,24 @@ use crate::snapshot::provider::{Accounts, ProviderSettings};
 use guarita_core::jose::ProviderClaims;
 use guarita_core::{Secret, SessionId, Timestamp, UserId};
 
-/// A session that a provider's word opened.
+/// A session opened by a login with a provider.
 #[derive(Debug)]
 pub struct FederatedSession {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// Which.
+    /// The session.
     pub session: SessionId,
-    /// What opens it.
+    /// The session cookie.
     pub cookie: Secret,
-    /// By what the account was linked, where it was just now.
+    /// How the account was linked, if it was linked now.
     pub linked: Option<&'static str>,
 }
 
 impl Login {
-    /// Links the account where it has no link yet, and opens a session, in one transaction. `None` where no
-    /// account may be used: the provider's person is unknown here, or disabled.
+    /// Links the account if it is not linked yet, and opens a session, in one transaction. [`None`] if there is no
+    /// usable account: the provider's user is unknown here, or disabled.
     ///
-    /// What the provider says of roles counts as long as the session does; where it says nothing, the account's
-    /// roles do.
+    /// Roles stated by the provider apply as long as the session lasts; if it states none, the account's roles apply.
     pub async fn open_federated_session(
         &self,
         provider: &ProviderSettings,

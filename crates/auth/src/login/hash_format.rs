@@ -10,44 +10,44 @@ use argon2::password_hash::phc::PasswordHash;
 
 use guarita_core::Secret;
 
-/// Longest hash that is looked at, in bytes.
+/// Maximum length of a hash, in bytes.
 const MAX_LENGTH: usize = 512;
-/// Highest cost of bcrypt: 2^14 rounds take about a second.
+/// Maximum cost of bcrypt: 2^14 rounds take about a second.
 const MAX_BCRYPT_COST: u32 = 14;
 /// Length of a bcrypt hash, in bytes.
 const BCRYPT_LENGTH: usize = 60;
-/// Most memory of an imported Argon2 hash, in KiB.
+/// Maximum memory of an imported Argon2 hash, in KiB.
 const MAX_MEMORY: u32 = 256 << 10;
-/// Most passes of one.
+/// Maximum number of passes.
 const MAX_PASSES: u32 = 10;
-/// Most memory times passes: a second or so.
+/// Maximum product of memory and passes: about a second.
 const MAX_WORK: u32 = 1 << 20;
-/// Most lanes of one.
+/// Maximum number of lanes.
 const MAX_LANES: u32 = 16;
 
 pub use guarita_store::users::NO_PASSWORD;
 
-/// Why a hash is not taken. Never says which hash.
+/// Why a hash is rejected. Never contains the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableHash {
     /// Neither bcrypt nor Argon2, or malformed.
     #[error("is not a bcrypt ($2a$, $2b$, $2y$) or Argon2 hash")]
     Unknown,
-    /// Above its bounds.
+    /// Above the limits.
     #[error(
         "is too expensive (bcrypt: cost 4 to 14; Argon2: at most 256 MiB, 10 passes, 16 lanes, and 1 GiB of memory times passes)"
     )]
     TooCostly,
 }
 
-/// What verifies a stored hash.
+/// The scheme of a stored hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HashScheme {
     /// Argon2 in any variant (RFC 9106).
     Argon2,
     /// bcrypt.
     Bcrypt,
-    /// Nothing: no password matches.
+    /// None: no password matches.
     Nothing,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn scheme(hash: &Secret) -> HashScheme {
     }
 }
 
-/// Whether a hash from elsewhere is taken.
+/// Checks a hash from another system.
 pub fn check(hash: &Secret) -> Result<(), UnusableHash> {
     let hash = hash.expose();
     if hash.len() > MAX_LENGTH {

@@ -5,21 +5,21 @@ use std::fmt;
 use guarita_core::email;
 use guarita_store::users::fold_name_or_address;
 
-/// Longest user name, in characters.
+/// Maximum length of a user name, in characters.
 pub const MAX_USERNAME: usize = 128;
 
-/// Who somebody says they are. An account is found by its name and by its address, whichever of them it was given
-/// as: else one text had two locks, and the second told whether an account has the first.
+/// The identifier of a login. An account is found by its name and by its address, independently of which field was
+/// used: otherwise one text would have two locks, and the second would reveal whether an account has the first.
 #[derive(Clone)]
 pub enum Identifier {
-    /// As a user name.
+    /// Given as a user name.
     Username(String),
-    /// As an e-mail address.
+    /// Given as an e-mail address.
     Email(String),
 }
 
 impl Identifier {
-    /// Whether its length is one that an account may have.
+    /// Whether its length is valid for an account.
     pub(super) fn is_bounded(&self) -> bool {
         match self {
             Self::Username(name) => {
@@ -29,20 +29,20 @@ impl Identifier {
         }
     }
 
-    /// What was given.
+    /// The text as entered.
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Username(text) | Self::Email(text) => text,
         }
     }
 
-    /// The form in which it is compared, and counted.
+    /// The folded form, for comparing and counting.
     pub(super) fn folded(&self) -> String {
         fold_name_or_address(self.text())
     }
 }
 
-/// What somebody typed may be an address, or a password in the wrong field.
+/// Prints nothing, because it may be an address, or a password entered in the wrong field.
 impl fmt::Debug for Identifier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

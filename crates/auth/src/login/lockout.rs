@@ -11,20 +11,20 @@ use super::LoginSettings;
 use guarita_core::Timestamp;
 use guarita_store::Failures;
 
-/// The longest lock, and the longest that anybody is told to wait.
+/// Maximum duration of a lock, and of `Retry-After`.
 const LONGEST: Duration = Duration::from_secs(86_400);
-/// Failures in a row after which a lock does not end by itself.
+/// Consecutive failures after which a lock is permanent.
 const MAX_CONSECUTIVE_FAILURES: u32 = 100;
-/// A lock that does not end by itself.
+/// A permanent lock.
 const PERMANENT_LOCK: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// How long it is still locked, at most a day; `None` where it is not.
+/// The remaining time of a lock, at most a day; [`None`] if it is not locked.
 pub fn remaining(locked_until: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     let remaining = locked_until.map(|until| now.until(until))?;
     (!remaining.is_zero()).then_some(remaining.min(LONGEST))
 }
 
-/// Until when it is locked after so many failures; `None` where it is not.
+/// The end of the lock after so many failures; [`None`] if it is not locked.
 pub fn after_failure(
     failures: Failures,
     settings: &LoginSettings,

@@ -15,42 +15,42 @@ use super::{Hashing, TokenError};
 use crate::worker_pool::{QueueTimeouts, WorkerPool, used};
 use guarita_core::{Secret, random};
 
-/// Longest password that is looked at, in bytes.
+/// Maximum length of a password, in bytes.
 pub const MAX_LENGTH: usize = 1_024;
-/// So many hashes' time without one done, and forwarded traffic must make way for one.
+/// After the time of so many hashes without a finished one, hashing gets priority over forwarded traffic.
 const BUSY_PATIENCE: u32 = 40;
-/// So many, and other processes must, which did not ask for it.
+/// After the time of so many hashes, it gets priority over other processes.
 const QUIET_PATIENCE: u32 = 2;
-/// Longest wait for a hash.
+/// Time-out of a hash.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// The least of the two.
+/// Minimum of both times.
 const LEAST_PATIENCE: Duration = Duration::from_millis(10);
 
 pub use crate::worker_pool::Busy;
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug)]
 #[must_use]
 pub enum PasswordVerification {
-    /// The password is wrong, or there was nothing to verify it against.
+    /// The password is wrong, or there is no hash.
     Wrong,
-    /// It is right.
+    /// The password is right.
     Right,
-    /// It is right, and this is its hash at today's cost.
+    /// The password is right, and this is its hash at the current cost.
     Outdated(Secret),
 }
 
-/// Hashes and verifies passwords, at most so many at once.
+/// Hashes and verifies passwords, with limited concurrency.
 #[derive(Debug)]
 pub struct Passwords {
     pool: WorkerPool<Argon2Memory>,
     params: Params,
-    /// What a password is verified against where there is no such user: the same work.
+    /// The hash that is verified for unknown users, so that the work is the same.
     dummy: Secret,
 }
 
 impl Passwords {
-    /// Computes one hash, so that unknown users cost what known ones do.
+    /// Creates it and computes the hash for unknown users.
     pub fn new(hashing: &Hashing) -> Result<Self, TokenError> {
         let params = Params::new(hashing.memory_kib, hashing.iterations, hashing.parallelism, None)
             .map_err(|error| TokenError(format!("passwords: {error}")))?;
@@ -75,7 +75,7 @@ impl Passwords {
         self.run(move |memory| hash(&password, &params, memory)).await
     }
 
-    /// Verifies the password against the PHC string; against a dummy where there is none.
+    /// Verifies the password against the PHC string, or against a dummy hash if there is none.
     pub async fn verify(
         &self,
         password: &Secret,
@@ -137,7 +137,7 @@ fn verify(
     }
 }
 
-/// bcrypt reads the first 72 bytes of a password, as it did where the hash was made.
+/// bcrypt uses only the first 72 bytes of a password, as where the hash was created.
 fn verify_bcrypt(
     password: &Secret,
     against: &Secret,

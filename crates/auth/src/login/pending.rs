@@ -9,22 +9,22 @@ use super::{Identifier, SessionKind};
 use guarita_core::{Secret, Timestamp, UserId};
 use guarita_store::Device;
 
-/// The login.
+/// A pending login.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(into = "PendingLoginRecord", from = "PendingLoginRecord")]
 pub(super) struct PendingLogin {
     pub(super) user: UserId,
-    /// The hash that the password was verified by: where the account has another by then, nothing is opened.
+    /// The hash that the password was verified with: if the account has another one by then, no session is opened.
     pub(super) verified: Secret,
     /// The known device that it comes from.
     pub(super) device: Option<Device>,
-    /// The hash that the account is to have.
+    /// The new hash of the account, if it is to be replaced.
     pub(super) hash: Secret,
     /// Without the password.
     pub(super) visit: LoginRequest,
 }
 
-/// The same, as it is sealed for a ticket that another gateway may be shown.
+/// The serialized form, which is encrypted for the ticket; another gateway may receive it.
 #[derive(Serialize, Deserialize)]
 struct PendingLoginRecord {
     user: i64,

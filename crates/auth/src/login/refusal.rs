@@ -7,29 +7,29 @@ use crate::rate_limit::Limited;
 use guarita_core::Secret;
 use guarita_kv as ephemeral;
 
-/// Why a login is refused.
+/// Why a login is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum LoginRejection {
-    /// Unknown user, wrong password, or disabled: not told apart.
+    /// Unknown user, wrong password, or disabled; which of them is not told.
     InvalidCredentials,
     /// Locked after too many failures.
     Locked {
         /// When to try again.
         retry_after: Duration,
     },
-    /// Too many attempts from this source or at this account.
+    /// Too many attempts from this source or for this account.
     RateLimited(Limited),
     /// The password is right, and the account must be verified first.
     EmailUnverified,
     /// The password is right, and a second factor is active.
     SecondFactorRequired {
-        /// Opaque, for five minutes and five codes.
+        /// The ticket, opaque; valid for five minutes and five codes.
         ticket: Secret,
     },
-    /// The pool of password hashing is full, or too many logins wait for their second factor.
+    /// The pool of password hashing is full, or there are too many pending logins.
     Busy,
-    /// The password is right, a second factor is active, and what all gateways share cannot be asked.
+    /// The password is right and a second factor is active, but the shared backend is unavailable.
     OutOfReach,
 }
 

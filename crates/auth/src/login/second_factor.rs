@@ -13,50 +13,50 @@ use guarita_core::{Secret, SessionId, Timestamp, UserId, random};
 use guarita_mail::SecurityNotice;
 use guarita_store::{Failures, Store, TotpFactor, Transaction};
 
-/// Recovery codes of an account.
+/// Number of recovery codes of an account.
 const RECOVERY_CODES: usize = 10;
-/// Longest code that is looked at, in bytes.
+/// Maximum length of a code, in bytes.
 const MAX_CODE: usize = 64;
-/// A code lives for three steps at most: no counter is forgotten sooner.
+/// A code is valid for at most three steps; the last counter is kept at least as long.
 const LONGEST_CODE_LIFE: Duration = Duration::from_secs(90);
 
-/// `[mfa]`, and what it takes from `[lockout]` and `[tokens]`.
+/// `[mfa]`, and the settings used from `[lockout]` and `[tokens]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FactorSettings {
-    /// At least 32 characters; no factor can be enrolled without it.
+    /// At least 32 characters; without it no second factor can be enrolled.
     pub encryption_key: Option<Secret>,
-    /// Keys that still open.
+    /// Earlier keys, for decryption only.
     pub previous_keys: Vec<Secret>,
-    /// How long the last counter is kept; 60 s to 1 h, default 5 min.
+    /// How long the counter of the last code is kept; 60 s to 1 h, default 5 min.
     pub replay_ttl: Duration,
-    /// How long after a login one is enrolled without the password; 0 s to 24 h, default 10 min.
+    /// How long after a login one can be enrolled without the password; 0 s to 24 h, default 10 min.
     pub recent_login: Duration,
 }
 
-/// A code, by its kind.
+/// A code by its kind.
 #[derive(Debug, Clone)]
 pub enum SecondFactorCode {
-    /// Six digits.
+    /// A TOTP code of six digits.
     Totp(Secret),
-    /// One of the ten.
+    /// A recovery code.
     RecoveryCode(Secret),
 }
 
-/// Why a factor was not proven, or not changed.
+/// Why a second factor was not verified or not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum SecondFactorError {
     /// No encryption key is configured.
     Unavailable,
-    /// An active factor must be disabled first.
+    /// There is an active one, which must be disabled first.
     AlreadyActive,
-    /// There is none.
+    /// There is no second factor.
     NotEnrolled,
-    /// Wrong.
+    /// The code is wrong.
     InvalidCode,
-    /// Right, and used before.
+    /// The code was already used.
     Replayed,
-    /// Too many wrong ones.
+    /// Locked after too many wrong codes.
     Locked {
         /// When to try again.
         retry_after: Duration,
@@ -76,7 +76,8 @@ pub struct SecondFactor {
 }
 
 impl SecondFactor {
-    /// Over one store and the registry of this node. A fault where factors are active and no key is configured.
+    /// Creates it with the store and the registry of this node. Fails if there are active second factors, but no key is
+    /// configured.
     pub async fn new(
         store: Store,
         registry: SessionCache,
@@ -95,12 +96,12 @@ impl SecondFactor {
         Ok(Self { store, registry, outbox, keys, replay_ttl, lockout, issuer })
     }
 
-    /// Whether factors can be enrolled: an encryption key is configured.
+    /// Whether an encryption key is configured, so that second factors can be enrolled.
     pub const fn is_available(&self) -> bool {
         self.keys.is_some()
     }
 
-    /// Begins anew; what this session confirms becomes active.
+    /// Starts an enrolment, replacing a pending one; this session must confirm it.
     pub(super) async fn enrol(
         &self,
         user: UserId,
@@ -122,8 +123,8 @@ impl SecondFactor {
         Ok(Ok(enrolment))
     }
 
-    /// Makes the session's pending factor active, and proven in it; the ten recovery codes, shown
-    /// once.
+    /// Activates the session's pending second factor and marks it as verified in the session; returns the ten recovery
+    /// codes, which are shown once.
     pub async fn confirm(
         &self,
         user: UserId,
@@ -156,7 +157,7 @@ impl SecondFactor {
         Ok(Ok(codes))
     }
 
-    /// Other recovery codes for a fresh code; shown once.
+    /// Replaces the recovery codes, with a current code; they are shown once.
     pub async fn renew_recovery_codes(
         &self,
         user: UserId,
@@ -172,7 +173,7 @@ impl SecondFactor {
         Ok(Ok(codes))
     }
 
-    /// Removes the factor for a fresh code.
+    /// Removes the second factor, with a current code.
     pub async fn disable(
         &self,
         user: UserId,
@@ -190,7 +191,7 @@ impl SecondFactor {
         Ok(Ok(()))
     }
 
-    /// Tells the account's owner (ASVS 7.5.1), with the change or not at all.
+    /// Notifies the account's owner (ASVS 7.5.1), in the transaction of the change.
     async fn notify(
         &self,
         transaction: &mut Transaction,
@@ -202,7 +203,7 @@ impl SecondFactor {
         self.outbox.notify(transaction, &user, notice, None, now).await
     }
 
-    /// Uses the code up. Nothing is kept before the transaction commits.
+    /// Consumes the code; effective when the transaction commits.
     pub(super) async fn prove(
         &self,
         transaction: &mut Transaction,
@@ -238,7 +239,7 @@ impl SecondFactor {
         }
     }
 
-    /// Counts a wrong code and keeps what the refusal wrote. Locks as passwords do.
+    /// Counts a wrong code and commits. Locks like wrong passwords do.
     pub(super) async fn refuse(
         &self,
         mut transaction: Transaction,
@@ -289,7 +290,7 @@ impl SecondFactor {
     }
 }
 
-/// Ten codes in the place of those there were.
+/// Replaces the recovery codes by ten new ones.
 async fn renew_codes(
     transaction: &mut Transaction,
     user: UserId,

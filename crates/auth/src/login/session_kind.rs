@@ -1,6 +1,6 @@
 //! The kind of session that a login creates.
 
-/// What a login opens a session with. But for the first, the device is made known too.
+/// The kind of session that a login creates. Except for the first, the device becomes known too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionKind {
     /// An access token only.

@@ -9,15 +9,15 @@ use crate::session::Lifetimes;
 pub struct LoginSettings {
     /// Consecutive failures that lock an account; 1 to 1000, default 5.
     pub lockout_failures: u32,
-    /// How long it stays locked; 1 s to 24 h, default 5 min.
+    /// Duration of a lock; 1 s to 24 h, default 5 min.
     pub lockout_duration: Duration,
-    /// Fewest characters of a new password; 8 to 128, default 15 (NIST SP 800-63B-4).
+    /// Minimum length of a new password, in characters; 8 to 128, default 15 (NIST SP 800-63B-4).
     pub min_length: usize,
     /// Whether an account must be verified to log in; default false.
     pub require_verified_email: bool,
     /// The cost of Argon2id.
     pub hashing: Hashing,
-    /// How long a session lasts that a cookie opens.
+    /// Lifetimes of cookie sessions.
     pub browser: Lifetimes,
 }
 
@@ -32,6 +32,6 @@ pub struct Hashing {
     pub parallelism: u32,
     /// Hashes computed at once; default the number of cores.
     pub concurrency: usize,
-    /// Attempts that may wait for their turn; more are refused as busy; default 256.
+    /// Logins that may wait for a hash; further ones are rejected; default 256.
     pub queue: usize,
 }

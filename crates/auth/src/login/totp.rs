@@ -8,13 +8,13 @@ use totp_rs::{Algorithm, TOTP};
 
 use guarita_core::{Secret, Timestamp};
 
-/// Bytes of a secret: 160 bits (RFC 4226 section 4).
+/// Length of a secret, in bytes: 160 bits (RFC 4226 section 4).
 pub const SECRET_LENGTH: usize = 20;
-/// Seconds of a step.
+/// Duration of a step, in seconds.
 const STEP: u64 = 30;
 const DIGITS: usize = 6;
 
-/// What an authenticator needs, shown once.
+/// The data for an authenticator app, shown once.
 pub struct Enrolment {
     /// The secret in base32.
     pub secret: Secret,
@@ -30,7 +30,7 @@ impl fmt::Debug for Enrolment {
     }
 }
 
-/// The secret as an authenticator takes it; `None` where the names are too long for a QR code.
+/// The data for an authenticator app; [`None`] if the names are too long for a QR code.
 pub fn enrolment(secret: &[u8], issuer: &str, account: &str) -> Option<Enrolment> {
     // A colon separates the two in the label.
     let (issuer, account) = (issuer.replace(':', " "), account.replace(':', " "));
@@ -46,7 +46,7 @@ pub fn enrolment(secret: &[u8], issuer: &str, account: &str) -> Option<Enrolment
     })
 }
 
-/// The step whose code this is: of the step of now, the one before and the one after, the latest.
+/// The step of a code: the latest match among the current, the previous and the next step.
 pub fn matching_step(secret: &[u8], code: &str, now: Timestamp) -> Option<i64> {
     if code.len() != DIGITS || !code.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

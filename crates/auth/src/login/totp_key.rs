@@ -6,7 +6,7 @@ use super::TokenError;
 use crate::keys::{SealingKey, Unopened};
 use guarita_core::{Secret, UserId};
 
-/// The key that seals, and earlier ones that still open.
+/// The encryption key, and earlier ones for decryption.
 #[derive(Debug)]
 pub struct TotpKeys {
     current: SealingKey,
@@ -21,17 +21,17 @@ impl TotpKeys {
         Ok(Self { current: derive(current)?, previous })
     }
 
-    /// Names the key that seals now.
+    /// The id of the current key.
     pub fn id(&self) -> &str {
         self.current.id()
     }
 
-    /// Encrypts for that user only.
+    /// Encrypts a secret, bound to the user.
     pub fn seal(&self, user: UserId, plain: &[u8]) -> Result<String, TokenError> {
         self.current.seal(&row(user), plain).map_err(failed)
     }
 
-    /// Decrypts what was sealed for that user; a fault where the key is gone or the row is not its.
+    /// Decrypts the secret of a user; a fault if the key is gone or the secret belongs to another user.
     pub fn open(
         &self,
         user: UserId,

@@ -7,18 +7,18 @@ use guarita_kv::Encryption;
 use guarita_store::name_failures::SLOTS;
 use guarita_store::{Store, UnknownName};
 
-/// The name of the secret that all gateways on one database have for this.
+/// The name of the secret that all gateways on one database share for this.
 const SECRET: &str = "unknown names";
 
-/// How names are kept that no account has: under a hash that nobody outside can compute, the same at every
-/// gateway on one database.
+/// Digests of unknown names: keyed, so that nobody else can compute them, and the same on every gateway on one
+/// database.
 #[derive(Debug)]
 pub struct UnknownAccounts {
     seal: Encryption,
 }
 
 impl UnknownAccounts {
-    /// With the secret of all gateways on that database.
+    /// Creates it with the secret shared by all gateways on this database.
     ///
     /// # Errors
     /// The database or the system's random source failed.
@@ -30,7 +30,7 @@ impl UnknownAccounts {
         Ok(Self { seal: Encryption::new(&secret) })
     }
 
-    /// How the name is kept.
+    /// The digest of a name.
     pub(super) fn find(&self, name: &Identifier) -> UnknownName {
         let folded = name.folded();
         let kind = if folded.contains('@') { "address" } else { "name" };

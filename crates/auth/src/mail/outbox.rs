@@ -9,13 +9,13 @@ use guarita_core::{EmailAddress, Language, Secret, Timestamp, UserId, random};
 use guarita_mail::{MailSettings, MailTemplate, SecurityNotice};
 use guarita_store::{LinkPurpose, NOBODY, NewMail, Transaction, User};
 
-/// How long a notice is tried.
+/// How long sending a notice is tried.
 const KEEP_NOTICE: Duration = Duration::from_secs(86_400);
 
-/// Where a link leads, and how long it counts.
+/// The URL and lifetime of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkUse {
-    /// `?token=` is appended, `&token=` where there is a query already.
+    /// `?token=` is appended, or `&token=` if there is a query.
     pub url: Box<str>,
     /// 1 s to 1 h.
     pub ttl: Duration,
@@ -29,7 +29,7 @@ impl LinkUse {
     }
 }
 
-/// The links of mails, by what they are for.
+/// The link settings by purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Links {
     /// `[recovery]`; default 30 min.
@@ -39,7 +39,7 @@ pub struct Links {
 }
 
 impl Links {
-    /// That of one purpose.
+    /// The settings for a purpose.
     pub const fn of(&self, purpose: LinkPurpose) -> &LinkUse {
         match purpose {
             LinkPurpose::Reset => &self.reset,
@@ -51,39 +51,39 @@ impl Links {
 /// The link of a mail.
 #[derive(Debug)]
 pub(crate) struct Linked<'a> {
-    /// What it is for.
+    /// The purpose.
     pub(crate) purpose: LinkPurpose,
     /// `<id>.<secret>`
     pub(crate) token: &'a Secret,
-    /// When it ends, and the mail with it.
+    /// When the link and its mail expire.
     pub(crate) expires_at: Timestamp,
 }
 
-/// Writes mails into transactions. Where no mail server is configured, none are.
+/// Writes mails in transactions; none if no mail server is configured.
 #[derive(Debug)]
 pub struct Outbox {
     key: LinkKey,
     language: Language,
 }
 
-/// What seals the links of mails.
+/// The key that encrypts the links of mails.
 #[derive(Debug)]
 enum LinkKey {
-    /// No mail is written.
+    /// No mails are written.
     Closed,
-    /// It is in the database, where no gateway has made it yet.
+    /// It is to be in the database, but no gateway has created it yet.
     Missing,
     Held(OutboxKey),
 }
 
 impl Outbox {
-    /// Closed where no mail server is configured. The key is in `<data_dir>/outbox.key`, which is
-    /// made where it is missing.
+    /// Disabled if no mail server is configured. The key is in `<data_dir>/outbox.key`, which is created if
+    /// missing.
     pub fn open(settings: Option<&MailSettings>, data_dir: &Path) -> Result<Self, TokenError> {
         Self::open_with(settings, data_dir, None)
     }
 
-    /// As [`Outbox::open`], with the key that all gateways have where there is one.
+    /// Like [`Outbox::open`], with the shared key of all gateways if there is one.
     pub fn open_with(
         settings: Option<&MailSettings>,
         data_dir: &Path,
@@ -97,8 +97,8 @@ impl Outbox {
         Ok(Self::holding(settings, key.map_or(LinkKey::Closed, LinkKey::Held)))
     }
 
-    /// As [`Outbox::open`], with the key in the database, for those who make none there: while it is missing,
-    /// what would write a mail fails.
+    /// Like [`Outbox::open`], with the key in the database, for commands, which do not create it: while it is missing,
+    /// writing a mail fails.
     pub fn of_vault(
         settings: Option<&MailSettings>,
         key: Option<&Secret>,
@@ -115,7 +115,7 @@ impl Outbox {
         Self { key, language: settings.map_or(Language::default(), |of| of.language) }
     }
 
-    /// The secret of the key in `data_dir`, where there is one: to be taken over.
+    /// The secret of the key in `data_dir`, if there is one, to be imported into the database.
     pub fn earlier_key(data_dir: &Path) -> Result<Option<Secret>, TokenError> {
         OutboxKey::kept(&file(data_dir))
     }
@@ -125,12 +125,12 @@ impl Outbox {
         !matches!(self.key, LinkKey::Closed)
     }
 
-    /// Spoken where nobody asked for another.
+    /// The default language.
     pub const fn language(&self) -> Language {
         self.language
     }
 
-    /// Tells whose account it is what was done to it; nothing where there is no address.
+    /// Notifies the account's owner of a change; does nothing without an address.
     pub async fn notify(
         &self,
         transaction: &mut Transaction,
@@ -154,7 +154,7 @@ impl Outbox {
         Ok(transaction.insert_mail(&mail, now).await?)
     }
 
-    /// Writes the mail of a link. Without a recipient the same is written, and never sent.
+    /// Writes the mail of a link. Without a recipient a mail is written as well, but never sent.
     pub(crate) async fn post(
         &self,
         transaction: &mut Transaction,
@@ -195,7 +195,7 @@ impl Outbox {
         }
     }
 
-    /// `None` where no mail is written.
+    /// The key; [`None`] if no mails are written.
     fn sealing(&self) -> Result<Option<&OutboxKey>, TokenError> {
         match &self.key {
             LinkKey::Held(key) => Ok(Some(key)),

@@ -11,7 +11,7 @@ use crate::grant::TokenError;
 use crate::keys::{SealingKey, Unopened};
 use guarita_core::{Secret, random};
 
-/// Length of a key file that we made, in bytes.
+/// Length of a generated key file, in bytes.
 const LENGTH: u64 = 43;
 
 /// The key of the outbox.
@@ -19,7 +19,7 @@ const LENGTH: u64 = 43;
 pub struct OutboxKey(SealingKey);
 
 impl OutboxKey {
-    /// Reads the key in the file, which is made with mode 0600 where it is missing.
+    /// Reads the key from the file, which is created with mode 0600 if missing.
     pub fn load(path: &Path) -> Result<Self, TokenError> {
         let told = |error: io::Error| TokenError(format!("{}: {error}", path.display()));
         let secret = match Self::kept(path)? {
@@ -32,12 +32,12 @@ impl OutboxKey {
         Self::derive(&secret)
     }
 
-    /// Of a secret that is kept elsewhere.
+    /// Creates the key from a secret that is stored elsewhere.
     pub(super) fn derive(secret: &Secret) -> Result<Self, TokenError> {
         Ok(Self(SealingKey::derive("outbox", secret).map_err(failed)?))
     }
 
-    /// What the file holds, where there is one.
+    /// The content of the file, if there is one.
     pub(super) fn kept(path: &Path) -> Result<Option<Secret>, TokenError> {
         match read(path) {
             Ok(secret) => Ok(Some(secret)),
@@ -46,7 +46,7 @@ impl OutboxKey {
         }
     }
 
-    /// Names the key, and nothing of it.
+    /// The id of the key; it reveals nothing about the key.
     pub fn id(&self) -> &str {
         self.0.id()
     }
@@ -56,7 +56,7 @@ impl OutboxKey {
         self.0.seal(&row(mail), token.expose().as_bytes()).map_err(failed)
     }
 
-    /// Decrypts it; a fault where it is another mail's or the key another.
+    /// Decrypts the token; a fault if it belongs to another mail or the key is another.
     pub(super) fn open(&self, mail: &str, sealed: &str) -> Result<Secret, TokenError> {
         let plain = self.0.open(&row(mail), sealed).map_err(failed)?;
         let plain = std::str::from_utf8(&plain).map_err(|_| failed(Unopened))?;
@@ -80,7 +80,7 @@ fn read(path: &Path) -> io::Result<Secret> {
     if whole { Ok(secret) } else { Err(io::Error::other("is not a key of the outbox")) }
 }
 
-/// Written beside and linked to its name: it appears whole, and of two processes one makes it.
+/// Creates the file atomically under a temporary name and links it; of two concurrent processes one wins.
 fn make(path: &Path) -> io::Result<()> {
     let secret = random::token().map_err(io::Error::other)?;
     let draft = path.with_extension(format!("{}.draft", random::ordered_uuid()));

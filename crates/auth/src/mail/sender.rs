@@ -14,19 +14,19 @@ use guarita_mail::{MailError, MailMessage, MailTemplate, Smtp, render};
 use guarita_store::{LinkPurpose, MailsWaiting, Store, WaitingMail};
 use guarita_telemetry::Metrics;
 
-/// How often the outbox is looked at.
+/// Interval of polling the outbox.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Mails on their way at once: one slow recipient does not hold up the others.
+/// Maximum number of mails sent concurrently, so that a slow recipient does not delay the others.
 const AT_ONCE: usize = 8;
-/// How long mails on their way may take to end at a shutdown.
+/// How long mails that are being sent may take at a shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-/// The longest pause between two attempts.
+/// Maximum pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// Attempts of a mail that the server puts off or that does not reach it: a day or so.
+/// Maximum number of attempts if the server defers a mail or cannot be reached; about a day.
 const MAX_ATTEMPTS: u32 = 300;
-/// Attempts of a mail that the server rejects.
+/// Maximum number of attempts if the server rejects a mail.
 const MAX_REJECTIONS: u32 = 4;
-/// Expired mails that are removed at once.
+/// Number of expired mails removed at once.
 const BATCH: i64 = 500;
 
 /// The task that sends.
@@ -40,18 +40,18 @@ pub struct Sender {
     clock: fn() -> Timestamp,
 }
 
-/// What a mail needs to know of this service.
+/// The values for the templates.
 #[derive(Clone, Debug)]
 pub struct MailRoute {
     /// The name of this service.
     pub site: Box<str>,
-    /// Where links lead.
+    /// The URLs of links.
     pub links: Links,
-    /// Longest time of one attempt.
+    /// Time-out of one attempt.
     pub timeout: Duration,
 }
 
-/// What became of an attempt.
+/// The result of an attempt.
 #[derive(Debug, PartialEq, Eq)]
 enum NextAttempt {
     Sent,
@@ -60,7 +60,7 @@ enum NextAttempt {
 }
 
 impl Sender {
-    /// A sender that has not begun. `clock` is `model::clock::now`.
+    /// Creates a sender without starting it. `clock` is `model::clock::now`.
     pub const fn new(
         store: Store,
         outbox: Arc<Outbox>,
@@ -72,7 +72,7 @@ impl Sender {
         Self { store, outbox, smtp, route, metrics, clock }
     }
 
-    /// Sends until it is told to stop, then lets what is under way end, for a while.
+    /// Sends until stopped, then waits a while for mails that are being sent.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let sender = Arc::new(self);
         let mut ticks = interval(PERIOD);
@@ -99,7 +99,7 @@ impl Sender {
         drop(timeout(SHUTDOWN_GRACE, ended).await);
     }
 
-    /// At most so many mails that are due, each for this sender alone.
+    /// Claims at most so many due mails for this sender.
     async fn claim(&self, most: usize) -> Result<Vec<WaitingMail>, TokenError> {
         let now = (self.clock)();
         let Some(key) = self.outbox.key() else { return Ok(Vec::new()) };
@@ -208,7 +208,7 @@ impl Sender {
     }
 }
 
-/// Each pause is twice as long as the one before, from a second up.
+/// Exponential backoff, from one second up.
 fn next(sent: &Result<(), MailError>, attempts: u32) -> NextAttempt {
     let most = match sent {
         Ok(()) => return NextAttempt::Sent,

@@ -8,28 +8,28 @@ use crate::snapshot::rate_limits::{Bounds, RateLimits};
 use guarita_core::UserId;
 use guarita_kv::{Counted, Ephemeral, Rate, RateCounters};
 
-/// Keys remembered, about 100 bytes each.
+/// Maximum number of counted keys, about 100 bytes each.
 const CAPACITY: usize = 200_000;
 
-/// What is asked for. Each has counters of its own.
+/// The kind of request. Each has its own counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// A login with a password.
     Login,
-    /// Recovery of a password.
+    /// Password recovery.
     Recover,
     /// Verification of an e-mail address.
     VerifyEmail,
-    /// A refresh of tokens.
+    /// A token refresh.
     Refresh,
     /// A second factor.
     Mfa,
-    /// Introspection of a token.
+    /// Token introspection.
     Introspection,
 }
 
 impl Purpose {
-    /// As metrics and audit lines name it.
+    /// The name in metrics and audit lines.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",
@@ -53,28 +53,28 @@ impl Purpose {
     }
 }
 
-/// Whom a request is about.
+/// The account that a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Account<'a> {
-    /// An account, whatever name it was called by.
+    /// An account, independently of the name that was used.
     User(UserId),
-    /// A device that an account is known from, by its digest: others cannot use up its rate.
+    /// A known device, by its digest; others cannot use up its rate.
     Device(&'a str),
-    /// A name or address that no account has, folded; or a client.
+    /// A folded name or address without an account, or a client.
     Name(&'a str),
 }
 
-/// By what a request was counted.
+/// What a request was counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// The network it came from.
+    /// The network that it came from.
     Source,
-    /// The account it was about.
+    /// The account that it was about.
     Account,
 }
 
 impl By {
-    /// As metrics and audit lines name it.
+    /// The name in metrics and audit lines.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -83,19 +83,19 @@ impl By {
     }
 }
 
-/// There were too many of them.
+/// A rate limit was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Limited {
-    /// Of what.
+    /// The kind of request.
     pub purpose: Purpose,
-    /// By what it was counted.
+    /// What it was counted by.
     pub by: By,
     /// When to try again, in whole seconds, at least one.
     pub retry_after: Duration,
 }
 
-/// What one counter counts.
+/// The key of a counter.
 #[derive(Clone, Copy, Debug, Hash)]
 struct RequestCount<'a> {
     purpose: Purpose,
@@ -120,7 +120,7 @@ impl Counted for RequestCount<'_> {
     }
 }
 
-/// Counts requests, over all gateways that share what they count.
+/// Counts requests, over all gateways that share the backend.
 pub struct RateLimiter {
     counters: RateCounters,
     rates: Box<dyn Fn() -> RateLimits + Send + Sync>,
@@ -133,7 +133,7 @@ impl fmt::Debug for RateLimiter {
 }
 
 impl RateLimiter {
-    /// Asks for the rates in force at each request.
+    /// Creates it; the current rates are read for each request.
     pub fn new(
         ephemeral: &Ephemeral,
         rates: impl Fn() -> RateLimits + Send + Sync + 'static,
@@ -141,15 +141,15 @@ impl RateLimiter {
         Self { counters: ephemeral.rates(CAPACITY), rates: Box::new(rates) }
     }
 
-    /// Counts one request by the network it comes from.
+    /// Counts a request by the network that it comes from.
     pub async fn source(&self, purpose: Purpose, address: IpAddr) -> Result<(), Limited> {
         let rate = purpose.bounds(&(self.rates)()).per_source;
         let count = RequestCount { purpose, of: Of::Source(network(address)) };
         self.take(count, rate).await.map_err(|wait| limited(purpose, By::Source, wait))
     }
 
-    /// Counts one request by whom it is about. To be asked after [`Self::source`]: what a source
-    /// may not send uses up nobody's rate.
+    /// Counts a request by the account that it is about. To be called after [`Self::source`], so that rejected requests
+    /// do not use up an account's rate.
     pub async fn account(&self, purpose: Purpose, account: Account<'_>) -> Result<(), Limited> {
         let rate = purpose.bounds(&(self.rates)()).per_account;
         let count = RequestCount { purpose, of: Of::Account(account) };
@@ -169,7 +169,7 @@ fn limited(purpose: Purpose, by: By, wait: Duration) -> Limited {
     Limited { purpose, by, retry_after: Duration::from_secs(whole.max(1)) }
 }
 
-/// One IPv4 address, however it is written; of IPv6 the /64, which one subscriber has.
+/// The IPv4 address, also if it is mapped to IPv6, or the IPv6 /64, which belongs to one subscriber.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

@@ -7,21 +7,21 @@ use tokio::time::{MissedTickBehavior, interval};
 use guarita_core::{Timestamp, random};
 use guarita_store::{Store, StoreError, Transaction};
 
-/// How often.
+/// Interval of the cleanup.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Rows that one statement removes: the writer is free again after some milliseconds.
+/// Number of rows that one statement removes, so that the writer is released after some milliseconds.
 const BATCH: i64 = 500;
-/// Longest round: a backlog is worked off in several, with time for others after each transaction.
+/// Maximum duration of a round; a backlog is removed in several rounds, with pauses after each transaction.
 const LONGEST_ROUND: Duration = Duration::from_secs(30);
-/// How long after its last transaction another process may sweep: longer than the pause between rounds, so
-/// that it stays with one.
+/// Duration of the lease after the last transaction: longer than the pause between rounds, so that the same process
+/// keeps it.
 const TURN: Duration = Duration::from_secs(90);
-/// A feed that was silent for longer begins anew, so older changes are of no use.
+/// Older changes are removed: a change feed that was not read for longer starts again.
 const KEEP_CHANGES: Duration = Duration::from_secs(3_600);
-/// Sessions and refresh tokens stay for a day after their end: a reused token is still recognised.
+/// Sessions and refresh tokens are kept for a day after they ended, so that reuse of a token is still detected.
 const KEEP_ENDED: Duration = Duration::from_secs(86_400);
 
-/// What a used refresh token's successor is derived from is kept so long: the longest grace.
+/// How long the seed of a used refresh token's successor is kept: the maximum grace period.
 pub const KEEP_SUCCESSOR_SEEDS: Duration = Duration::from_secs(60);
 
 /// What one transaction removes.
@@ -80,24 +80,24 @@ impl Part {
     }
 }
 
-/// Removes old changes, and sessions, refresh tokens, revoked tokens of providers, known devices, links, mails, rates
-/// and tickets that ended.
+/// Removes old changes, and expired sessions, refresh tokens, revoked provider tokens, known devices, links, mails,
+/// rates and tickets.
 #[derive(Debug)]
 pub struct ExpiryCleanup {
     store: Store,
     clock: fn() -> Timestamp,
-    /// Which process this is, for the others.
+    /// The id of this process, for the lease.
     holder: String,
     turn: Duration,
 }
 
 impl ExpiryCleanup {
-    /// A sweep that has not begun. `clock` is `model::clock::now`.
+    /// Creates it without starting it. `clock` is `model::clock::now`.
     pub fn new(store: Store, clock: fn() -> Timestamp) -> Self {
         Self { store, clock, holder: random::ordered_uuid().to_string(), turn: TURN }
     }
 
-    /// Sweeps once a minute, for ever; drop it to stop.
+    /// Runs once a minute, forever; drop it to stop.
     pub async fn run(self) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,8 +109,8 @@ impl ExpiryCleanup {
         }
     }
 
-    /// One round of at most 30 s; how many rows went. None where another process has the turn: that ends 90 s
-    /// after its last transaction.
+    /// One round of at most 30 s; returns the number of removed rows. None if another process has the lease, which
+    /// expires 90 s after its last transaction.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let (mut removed, began) = (0, Instant::now());
         let mut parts = Part::ALL.to_vec();
@@ -134,8 +134,8 @@ impl ExpiryCleanup {
         Ok(removed)
     }
 
-    /// One transaction; how many rows went, `None` where another process has the turn. Then it rests as long
-    /// as that took, so that others write as much as it does.
+    /// One transaction; returns the number of removed rows, or [`None`] if another process has the lease. Afterwards it
+    /// pauses as long as the transaction took, so that others get half of the time.
     async fn batch(&self, part: Part, now: Timestamp) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.store.begin_sweep().await?;
         // The wait for others is none of it.

@@ -9,36 +9,36 @@ use std::time::Duration;
 
 use guarita_store::XidHorizon;
 
-/// Most numbers that may be missing.
+/// Maximum number of gaps.
 const MAX_GAPS: usize = 1_024;
-/// Beyond this silence a place is given up, long before changes are pruned ([`super::ExpiryCleanup`]).
+/// A cursor that was not advanced for this time is dropped, long before changes are removed ([`super::ExpiryCleanup`]).
 pub(super) const MAX_GAP: Duration = Duration::from_secs(600);
 
-/// A place in the feed.
+/// A cursor of the change feed.
 #[derive(Debug)]
 pub(super) struct FeedCursor {
     /// The server that numbers the changes.
     server: i64,
-    /// When all that there was had been read, in milliseconds by the clock of that server: our own stands still
-    /// while the machine does, and changes are pruned by the other.
+    /// When everything had been read, in milliseconds by the clock of that server: the local clock may stand still with
+    /// the machine, and changes are removed by the server's clock.
     read_ms: i64,
     newest: i64,
-    /// Missing numbers, and the boundary that the horizon must reach before they are given up.
+    /// Gaps, and the boundary that the horizon must reach before they are dropped.
     gaps: BTreeMap<i64, i64>,
 }
 
-/// More is missing than can be remembered: nothing is sure.
+/// There are too many gaps, so changes may be missed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooManyGaps;
 
 impl FeedCursor {
-    /// The newest number that is seen, where no change with a lower one can come any more.
+    /// The newest number, if no change with a lower number can follow.
     pub(super) fn new(horizon: &XidHorizon, newest: i64) -> Self {
         let XidHorizon { server, now_ms: read_ms, .. } = *horizon;
         Self { server, read_ms, newest, gaps: BTreeMap::new() }
     }
 
-    /// Whether the reader may go on from here: the changes are those of the same server, and all since are kept.
+    /// Whether the reader can continue from here: it is the same server, and no newer changes were removed.
     pub(super) fn holds(&self, horizon: &XidHorizon) -> bool {
         let silence = u128::from(horizon.now_ms.abs_diff(self.read_ms));
         horizon.server == self.server && silence < MAX_GAP.as_millis()
@@ -48,12 +48,12 @@ impl FeedCursor {
         self.newest
     }
 
-    /// The numbers that are missing, lowest first.
+    /// The gaps, lowest first.
     pub(super) fn missing(&self) -> Vec<i64> {
         self.gaps.keys().copied().collect()
     }
 
-    /// The numbers between those seen before and these, which are higher and in order.
+    /// The gaps between the numbers seen before and these, which are higher and in order.
     pub(super) fn skipped(&self, numbers: &[i64]) -> Result<Vec<i64>, TooManyGaps> {
         let mut skipped = Vec::new();
         let mut before = self.newest;
@@ -69,9 +69,8 @@ impl FeedCursor {
         Ok(skipped)
     }
 
-    /// What is missing is what was missing before, but for the `found` and for those whose transaction must have
-    /// ended below the horizon, and the `skipped`, until the horizon reaches `boundary`. Without a newer number
-    /// there was none.
+    /// Updates the gaps: the previous ones, except for those in `found` and those whose transaction must have ended
+    /// below the horizon, and the `skipped` ones, until the horizon reaches `boundary`.
     pub(super) fn advance(
         &mut self,
         newest: Option<i64>,

@@ -15,19 +15,19 @@ use guarita_kv as ephemeral;
 use guarita_store::{Change, NotedChange, Store, StoreError, XidHorizon};
 use guarita_telemetry::Metrics;
 
-/// How often the store is asked.
+/// Polling interval.
 const PERIOD: Duration = Duration::from_millis(200);
-/// Hints that come within this time are followed together.
+/// Notifications within this time are handled together.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Longest wait for its answer.
+/// Time-out of a poll.
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// Changes read at once.
+/// Number of changes read at once.
 const BATCH: i64 = 1_000;
 
-/// Follows the table `changes` and takes what it names out of the registry's memory. While it is
-/// silent for more than 1 s, the registry asks the store on every request.
+/// Follows the table `changes` and removes what it names from the caches. While the feed is unavailable for more
+/// than 1 s, the database is queried on every request.
 ///
-/// The store is asked each 200 ms, and as soon as another process hints at something new, where it can.
+/// The table is polled every 200 ms, and at once when another process sends a notification.
 #[derive(Debug)]
 pub struct ChangeFeed {
     store: Store,
@@ -40,12 +40,12 @@ pub struct ChangeFeed {
     heard: Instant,
 }
 
-/// How far our clock is ahead of that of the database, as the feed last saw; a clone tells the same.
+/// The offset of the local clock from the database's clock, as last measured by the feed; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct ClockOffset(Arc<AtomicI64>);
 
 impl ClockOffset {
-    /// Whole seconds; below zero where our clock is behind. Up to 2 s mean nothing.
+    /// In whole seconds; negative if the local clock is behind. Up to 2 s are within the measurement error.
     pub fn seconds(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -57,34 +57,34 @@ impl ClockOffset {
 }
 
 impl ChangeFeed {
-    /// A feed that has not begun. There is one per registry.
+    /// Creates a feed without starting it. There is one per registry.
     pub fn new(store: Store, registry: SessionCache) -> Self {
         let (metrics, clock, redis, place) = (None, None, None, None);
         let offset = ClockOffset::default();
         Self { store, registry, metrics, clock, offset, redis, place, heard: Instant::now() }
     }
 
-    /// The same feed, which measures how long changes take to come.
+    /// Measures the delay of changes.
     pub fn measured(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics: Some(metrics), ..self }
     }
 
-    /// The same feed, which compares that clock with the database's.
+    /// Compares this clock with the database's.
     pub fn comparing(self, clock: fn() -> Timestamp) -> Self {
         Self { clock: Some(clock), ..self }
     }
 
-    /// What the comparison finds.
+    /// The result of the comparison.
     pub fn clock_offset(&self) -> ClockOffset {
         self.offset.clone()
     }
 
-    /// The same feed, which also hears the hints of gateways that share a Redis, and gives them.
+    /// Also sends and receives notifications of gateways that share a Redis.
     pub fn hinted(self, redis: Option<ephemeral::RedisNotifications>) -> Self {
         Self { redis, ..self }
     }
 
-    /// Follows for ever; drop it to stop.
+    /// Runs forever; drop it to stop.
     pub async fn run(mut self) {
         let hinted = Notify::new();
         let hints =
@@ -116,7 +116,7 @@ impl ChangeFeed {
         }
     }
 
-    /// Applies what was committed since the last time.
+    /// Applies the changes committed since the last poll.
     pub async fn poll(&mut self) -> Result<(), StoreError> {
         // Taken first: what is committed after this moment may be missing from the answer.
         let began = Instant::now();
@@ -131,7 +131,7 @@ impl ChangeFeed {
         Ok(())
     }
 
-    /// Takes the newest place, then empties memory: what it held may be older than that place.
+    /// Moves to the newest position, then clears the caches, which may be older than that.
     async fn begin(&mut self) -> Result<(), StoreError> {
         // Whoever has a lower number has committed it or never will, and whoever comes later gets a higher one.
         let mut transaction = self.store.follow_exclusive().await?;
@@ -144,7 +144,7 @@ impl ChangeFeed {
         Ok(())
     }
 
-    /// Goes on from the place that was reached; whether it is known what changed since.
+    /// Continues from the cursor; returns whether all changes since are known.
     async fn advance(&mut self) -> Result<bool, StoreError> {
         let Some(place) = &mut self.place else { return Ok(false) };
         loop {
@@ -182,7 +182,7 @@ impl ChangeFeed {
     }
 }
 
-/// How long ago a change was written down when it was seen, by the clock of the database.
+/// The time between the write of a change and its reception, by the database's clock.
 fn age(change: &NotedChange, horizon: &XidHorizon) -> Duration {
     let age = horizon.now_ms.saturating_sub(change.noted_ms);
     Duration::from_millis(u64::try_from(age).unwrap_or(0))

@@ -6,10 +6,10 @@ use guarita_core::revocation_key::{RevocationKeys, RevokedMark};
 use guarita_core::{Secret, SessionId, Timestamp, UserId};
 use guarita_store::{Change, Store, StoreError, StoredSession};
 
-/// Longest refresh token that is looked at, in bytes.
+/// Maximum length of a refresh token, in bytes.
 const MAX_TOKEN_LENGTH: usize = 256;
 
-/// Ends sessions; what it ends is durable and holds on this node before it returns.
+/// Ends sessions. The change is durable and in effect on this node before a function returns.
 #[derive(Debug)]
 pub struct Sessions {
     store: Store,
@@ -17,12 +17,12 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Over one store and the registry of this node.
+    /// Creates it with the store and the registry of this node.
     pub fn new(store: Store, registry: SessionCache) -> Self {
         Self { store, registry }
     }
 
-    /// Revokes one session with its refresh tokens. `Ok` also when it already was.
+    /// Revokes a session with its refresh tokens. `Ok` also if it was already revoked.
     pub async fn revoke(
         &self,
         session: SessionId,
@@ -34,7 +34,7 @@ impl Sessions {
         outcome.map_err(unknowable)
     }
 
-    /// Revokes the session a refresh token belongs to; an unknown token is `Ok(None)`.
+    /// Revokes the session of a refresh token; `Ok(None)` for an unknown token.
     pub async fn revoke_by_refresh_token(
         &self,
         token: &Secret,
@@ -47,7 +47,7 @@ impl Sessions {
         Ok(Some(session))
     }
 
-    /// The user that a refresh token that still counts belongs to.
+    /// The user of a valid refresh token.
     pub async fn find_user_by_refresh_token(
         &self,
         token: &Secret,
@@ -56,8 +56,8 @@ impl Sessions {
         self.find_user(token, now).await.map_err(unknowable)
     }
 
-    /// Revokes every session of the user; how many were active. `marks` are those of the provider's token that
-    /// asks for it, whose issuer's clock may be ahead: the tokens end that were issued before it.
+    /// Revokes all sessions of the user; returns how many were active. `marks` are the revocation keys of the provider
+    /// token of the request, whose issuer's clock may be ahead: tokens issued before it are revoked too.
     pub async fn revoke_all(
         &self,
         user: UserId,
@@ -69,7 +69,7 @@ impl Sessions {
         outcome.map_err(unknowable)
     }
 
-    /// Revokes tokens of a provider by what they say.
+    /// Revokes provider tokens by a revocation key.
     pub async fn revoke_tokens(
         &self,
         revoked: RevokedMark,
@@ -81,7 +81,7 @@ impl Sessions {
         outcome.map_err(unknowable)
     }
 
-    /// The user's live sessions, newest first, at most 1,000.
+    /// The user's active sessions, newest first, at most 1,000.
     pub async fn list(
         &self,
         user: UserId,
@@ -91,7 +91,7 @@ impl Sessions {
         found.await.map_err(unknowable)
     }
 
-    /// The session, also when it is over.
+    /// The session, also if it has ended.
     pub async fn find(
         &self,
         session: SessionId,
@@ -100,10 +100,10 @@ impl Sessions {
         found.await.map_err(unknowable)
     }
 
-    /// By which issuer's word a browser's session was opened, and as which of its subjects.
+    /// The issuer and subject that a browser session was opened with, if it was opened with a provider.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where the store does not say.
+    /// [`StatusUnavailable`] if the database does not respond.
     pub async fn find_issuer(
         &self,
         session: SessionId,

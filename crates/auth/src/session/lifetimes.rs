@@ -4,26 +4,25 @@ use std::time::Duration;
 
 use guarita_core::Timestamp;
 
-/// `[sessions]`: the sessions that a cookie opens.
+/// `[sessions]`: the lifetimes of cookie sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// Over after so long without a request; 1 min to 30 d, default 12 h.
+    /// A session expires after this time without a request; 1 min to 30 d, default 12 h.
     pub idle: Duration,
-    /// Over after so long, however often it is used; 1 min to 365 d, default 7 d.
+    /// A session expires after this time in any case; 1 min to 365 d, default 7 d.
     pub absolute: Duration,
 }
 
-/// The use of a session is written down no more often than this.
+/// The use of a session is recorded at most once in this time.
 const MIN_RENEWAL: Duration = Duration::from_secs(60);
 
 impl Lifetimes {
-    /// When a session ends that began at `began` and is used now.
+    /// The expiry of a session that began at `began` and is used now.
     pub fn ends(self, began: Timestamp, now: Timestamp) -> Timestamp {
         now.plus(self.idle).min(began.plus(self.absolute))
     }
 
-    /// How long after one use was written down the next is: a tenth of the idle time, at most one
-    /// minute.
+    /// Minimum time between two recorded uses: a tenth of the idle time, at most one minute.
     pub fn renewal(self) -> Duration {
         (self.idle / 10).min(MIN_RENEWAL)
     }

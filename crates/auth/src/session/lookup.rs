@@ -4,7 +4,7 @@ use super::status::UserStatus;
 use guarita_core::{SessionId, Timestamp};
 use guarita_store::{Store, StoreError};
 
-/// A session in force.
+/// An active session.
 #[derive(Debug)]
 pub(super) struct ActiveSession {
     pub(super) expires_at: Timestamp,
@@ -12,7 +12,7 @@ pub(super) struct ActiveSession {
     pub(super) standing: UserStatus,
 }
 
-/// What the store says; `None` for a session that is not in force.
+/// Looks up a session; [`None`] if it is not active.
 pub(super) async fn find(
     store: &Store,
     session: SessionId,

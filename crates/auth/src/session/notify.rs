@@ -11,7 +11,7 @@ use guarita_kv as ephemeral;
 use guarita_store::Store;
 use guarita_telemetry::Metrics;
 
-/// Hears hints, and gives them.
+/// Sends and receives change notifications.
 #[derive(Debug)]
 pub(super) struct ChangeNotifications {
     store: Store,
@@ -20,7 +20,7 @@ pub(super) struct ChangeNotifications {
 }
 
 impl ChangeNotifications {
-    /// Those of a store, and of Redis where there is one.
+    /// Creates it for a store, and for Redis if it is used.
     pub(super) fn new(
         store: Store,
         redis: Option<ephemeral::RedisNotifications>,
@@ -29,7 +29,7 @@ impl ChangeNotifications {
         Self { store, redis, metrics }
     }
 
-    /// Wakes whoever waits at each hint, and passes on what this process commits; for ever.
+    /// Wakes waiters at each notification, and sends notifications of this process's commits; runs forever.
     pub(super) async fn run(self, hinted: &Notify) {
         tokio::join!(self.hear_store(hinted), self.hear_redis(hinted), self.give());
     }
@@ -60,7 +60,7 @@ impl ChangeNotifications {
         hinted.notify_one();
     }
 
-    /// PostgreSQL tells of commits by itself. Those that come while a hint is under way are told with the next.
+    /// PostgreSQL sends its notifications itself. Commits during a notification are covered by the next one.
     async fn give(&self) {
         let Some(redis) = &self.redis else { return };
         let mut committed = self.store.committed();

@@ -15,23 +15,23 @@ use super::status::{SessionStatus, StatusUnavailable, UserStatus};
 use guarita_core::{ApiKeyId, RevocationKeys, SessionId, Timestamp, UserId};
 use guarita_store::{Change, Store};
 
-/// Sessions kept in memory.
+/// Maximum number of cached sessions.
 const CAPACITY: u64 = 1_000_000;
-/// Room made at the start; the caches grow as they fill.
+/// Initial capacity of the caches.
 const FIRST_CAPACITY: usize = 16_384;
-/// Sessions remembered as not in force.
+/// Maximum number of sessions cached as inactive.
 const ABSENT_CAPACITY: usize = 10_000;
-/// Changes kept for those who follow them.
+/// Number of changes buffered for followers.
 const CHANGES: usize = 1_024;
-/// Questions to the store at once: the readers of the store.
+/// Maximum number of concurrent queries: the number of reader connections.
 const CONCURRENCY: usize = 4;
-/// Questions under way or waiting.
+/// Maximum number of queries in progress or waiting.
 const MAX_FLIGHTS: usize = 10_000;
 
 mod load;
 
-/// A session that was found in force. It holds only while its user's entry has the same
-/// generation: forgetting a user forgets all its sessions in one step.
+/// A cached active session. It is valid only while its user's entry has the same generation, so that dropping a user
+/// drops all its sessions in one step.
 #[derive(Clone, Copy, Debug)]
 struct KnownSession {
     user: UserId,
@@ -54,11 +54,11 @@ struct CachedSessions {
     sessions: Cache<SessionId, KnownSession>,
     users: Cache<UserId, KnownUser>,
     absent: Cache<SessionId, Timestamp>,
-    /// Every insertion and removal happens under this lock, so that none overtakes another.
+    /// Guards all insertions and removals, so that they are ordered.
     flights: Mutex<InFlightLookups<StatusResult>>,
     turns: Semaphore,
     generation: AtomicU64,
-    /// Grows with every change of an API key or a client.
+    /// Incremented with every change of an API key or a client.
     credentials: AtomicU64,
     tokens: Arc<RevokedTokens>,
     hearing: FeedLiveness,
@@ -66,12 +66,12 @@ struct CachedSessions {
     applied: broadcast::Sender<Change>,
 }
 
-/// The registry of sessions; a clone shares its memory.
+/// The registry of sessions; clones share the cache.
 #[derive(Clone, Debug)]
 pub struct SessionCache(Arc<CachedSessions>);
 
 impl SessionCache {
-    /// A registry that knows nothing yet. It answers from memory once a [`super::ChangeFeed`] runs.
+    /// Creates an empty registry. The cache is used once a [`super::ChangeFeed`] runs.
     pub fn new(store: Store) -> Self {
         Self(Arc::new(CachedSessions {
             store,
@@ -89,14 +89,14 @@ impl SessionCache {
         }))
     }
 
-    /// What memory knows; `None` must be followed by [`SessionCache::ask`]. Two lookups, no I/O. Always
-    /// `None` while the feed of changes is silent beyond its bound of 1 s.
+    /// The cached status; after [`None`], [`SessionCache::ask`] must be called. Two lookups, no I/O. Always [`None`] while
+    /// the change feed exceeds its maximum lag of 1 s.
     pub fn cached(&self, session: SessionId, now: Timestamp) -> Option<SessionStatus> {
         let memory = &*self.0;
         if memory.hearing.is_recent() { memory.cached(session, now) } else { None }
     }
 
-    /// How a session stands, by memory or else by the store.
+    /// The status of a session, from the cache or the database.
     pub async fn status(
         &self,
         session: SessionId,
@@ -105,7 +105,7 @@ impl SessionCache {
         self.status_or_stale(None, session, now).await
     }
 
-    /// As [`SessionCache::standing`], or by leave as it was last known.
+    /// Like [`SessionCache::standing`]; with `leave`, stale state may be used.
     pub async fn status_or_stale(
         &self,
         leave: Option<&StaleReadPolicy>,
@@ -122,7 +122,7 @@ impl SessionCache {
         }
     }
 
-    /// What the store says, or by leave what memory last knew.
+    /// The status from the database or, with `leave`, the stale one.
     pub(crate) async fn ask_or<T>(
         &self,
         leave: Option<&StaleReadPolicy>,
@@ -132,7 +132,7 @@ impl SessionCache {
         self.0.reach.ask(leave, || self.silence(), asking, recall).await
     }
 
-    /// Asks the store, once for all who wait for the same session. At most 3 s.
+    /// Queries the database, once for all waiters for the same session. Takes at most 3 s.
     pub async fn ask(
         &self,
         session: SessionId,
@@ -146,37 +146,36 @@ impl SessionCache {
         answered.clone().unwrap_or(Err(StatusUnavailable))
     }
 
-    /// Holds from here on this node: the session is no longer believed without asking.
+    /// Drops a session from the cache of this node.
     pub fn revoke(&self, session: SessionId) {
         self.apply(&[Change::Session(session)]);
     }
 
-    /// Holds from here on this node: the user, its roles and all its sessions are asked for again.
+    /// Drops a user, its roles and all its sessions from the cache of this node.
     pub fn forget_user(&self, user: UserId) {
         self.apply(&[Change::User(user)]);
     }
 
-    /// Holds from here on this node: the API key is asked for again.
+    /// Drops cached API keys of this node.
     pub fn forget_api_key(&self, key: ApiKeyId) {
         self.apply(&[Change::ApiKey(key)]);
     }
 
-    /// A number that every change of an API key or a client changes: what was learnt of them under another is not
-    /// to be believed. `None` while the feed of changes is silent beyond its bound of 1 s.
+    /// The generation of API keys and clients, which changes with every change of one of them: cached state of another
+    /// generation must not be used. [`None`] while the change feed exceeds its maximum lag of 1 s.
     pub fn generation_of_credentials(&self) -> Option<u64> {
         self.0.hearing.is_recent().then(|| self.last_generation_of_credentials())
     }
 
-    /// The same number, as of when the feed was last heard.
+    /// The same generation, as of the last poll of the feed.
     pub(crate) fn last_generation_of_credentials(&self) -> u64 {
         self.0.credentials.load(Ordering::Acquire)
     }
 
-    /// Whether a provider's token was revoked by anything that it says: by memory, or else by the store, or by
-    /// leave by what memory last knew.
+    /// Whether a provider token is revoked, from the cache or the database; with `leave`, stale state may be used.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where neither says within 3 s.
+    /// [`StatusUnavailable`] if it is not cached and the database does not respond within 3 s.
     pub async fn is_token_revoked(
         &self,
         leave: Option<&StaleReadPolicy>,
@@ -194,17 +193,17 @@ impl SessionCache {
         }
     }
 
-    /// How long ago the moment is that the feed of changes covers; `None` before its first answer.
+    /// The lag of the change feed; [`None`] before the first poll.
     pub fn silence(&self) -> Option<Duration> {
         self.0.hearing.silence()
     }
 
-    /// Sessions in memory, for a metric.
+    /// The number of cached sessions, for a metric.
     pub fn len(&self) -> usize {
         self.0.sessions.len()
     }
 
-    /// Whether memory is empty.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.0.sessions.is_empty()
     }
@@ -236,18 +235,17 @@ impl SessionCache {
         }
     }
 
-    /// What was applied from now on, after it was. Who is slower than 1,024 changes misses some, and
-    /// is told so.
+    /// Subscribes to applied changes. A subscriber that is more than 1,024 changes behind misses some, and is told so.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.0.applied.subscribe()
     }
 
-    /// Forgets everything: what changed in the meantime is not known.
+    /// Clears the cache, because changes may have been missed.
     pub(super) fn clear(&self) {
         self.apply(&[Change::Unknown]);
     }
 
-    /// Every change committed before `moment` is applied.
+    /// Records that all changes committed before `moment` are applied.
     pub(super) fn heard(&self, moment: Instant) {
         self.0.hearing.note(moment);
         self.0.reach.heard();
@@ -279,7 +277,7 @@ impl SessionCache {
     }
 }
 
-/// Ends the flight, also when its task is dropped.
+/// Removes the lookup when dropped, also if its task is cancelled.
 struct EndOfFlight {
     memory: Arc<CachedSessions>,
     session: SessionId,
@@ -297,7 +295,7 @@ impl CachedSessions {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What memory holds, however long ago the feed was heard.
+    /// The cached status, however old the feed is.
     fn cached(&self, session: SessionId, now: Timestamp) -> Option<SessionStatus> {
         if let Some(known) = self.sessions.get(&session) {
             // The end may have moved on another node: the store says whether it is over.

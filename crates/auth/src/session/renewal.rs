@@ -8,16 +8,16 @@ use super::Lifetimes;
 use guarita_core::{SessionId, Timestamp};
 use guarita_store::{Store, StoreError, Transaction};
 
-/// Uses that wait to be written; more are written with the session's next use.
+/// Maximum number of queued uses; further ones are written with the session's next use.
 const WAITING: usize = 4_096;
-/// Uses written between two pauses.
+/// Number of uses written per batch.
 const BATCH: usize = 500;
-/// Uses written on one connection, one after another, before it is given back.
+/// Number of uses written on one connection before it is released.
 const FEW: usize = 100;
-/// From one batch to the next.
+/// Interval of batches.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Where a use is told.
+/// The sender of uses.
 #[derive(Debug, Clone)]
 pub struct Renewals {
     sender: mpsc::Sender<SessionId>,
@@ -25,18 +25,18 @@ pub struct Renewals {
 }
 
 impl Renewals {
-    /// How long sessions last.
+    /// The lifetimes of sessions.
     pub const fn lifetimes(&self) -> Lifetimes {
         self.lifetimes
     }
 
-    /// The session was used. Whether that will be written down; where not, its next use tells again.
+    /// Records a use. Returns false if the queue is full; then the next use tries again.
     pub fn record(&self, session: SessionId) -> bool {
         self.sender.try_send(session).is_ok()
     }
 }
 
-/// Writes what is told.
+/// Writes recorded uses.
 #[derive(Debug)]
 pub struct SessionRenewal {
     store: Store,
@@ -46,13 +46,13 @@ pub struct SessionRenewal {
 }
 
 impl SessionRenewal {
-    /// One that has not begun, and where it is told. `clock` is `model::clock::now`.
+    /// Creates a writer without starting it, and its sender. `clock` is `model::clock::now`.
     pub fn new(store: Store, lifetimes: Lifetimes, clock: fn() -> Timestamp) -> (Self, Renewals) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Self { store, lifetimes, receiver, clock }, Renewals { sender, lifetimes })
     }
 
-    /// Writes for ever; drop it to stop.
+    /// Runs forever; drop it to stop.
     pub async fn run(mut self) {
         let mut told = Vec::with_capacity(BATCH);
         while self.receiver.recv_many(&mut told, BATCH).await > 0 {

@@ -12,30 +12,30 @@ use super::status::StatusUnavailable;
 use guarita_core::revocation_key::{RevocationKey, RevocationKeys, RevokedMark};
 use guarita_store::{Store, StoreError};
 
-/// Marks kept in memory; with more of them the store is asked each time.
+/// Maximum number of cached revocation keys; with more, the database is queried each time.
 const CAPACITY: usize = 262_144;
-/// Least time before all of them are read again that were too many: they end, and are swept.
+/// Minimum time before reading all of them is tried again if there were too many.
 const TRY_AGAIN: Duration = Duration::from_secs(300);
-/// Marks read at once.
+/// Number of revocation keys read at once.
 const PAGE: i64 = 4_096;
-/// Questions to the store at once.
+/// Maximum number of concurrent queries.
 const CONCURRENCY: usize = 4;
-/// Longest wait for a turn to ask.
+/// Time-out of waiting for a query.
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest wait for the store.
+/// Time-out of a query.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How much of the table is in memory.
+/// How much of the table is cached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Extent {
-    /// What changed since it was last forgotten.
+    /// Only changes since the cache was last cleared.
     #[default]
     Changes,
-    /// The same, and somebody is reading the rest.
+    /// The same, and the rest is being read.
     Reading,
-    /// All of it.
+    /// The whole table.
     Whole,
-    /// There was more than memory has room for, by then.
+    /// There were too many entries, at this time.
     TooMuch(Instant),
 }
 
@@ -43,11 +43,11 @@ enum Extent {
 struct KnownRevocations {
     marks: HashMap<RevocationKey, RevokedMark>,
     extent: Extent,
-    /// How often all was forgotten.
+    /// How often the cache was cleared.
     forgotten: u64,
 }
 
-/// Marks of revoked tokens.
+/// The cache of revocation keys of revoked tokens.
 #[derive(Debug)]
 pub(super) struct RevokedTokens {
     known: RwLock<KnownRevocations>,
@@ -59,15 +59,15 @@ impl RevokedTokens {
         Self { known: RwLock::default(), turns: Semaphore::new(CONCURRENCY) }
     }
 
-    /// What memory knows, where its changes are up to date; `None` must be followed by
-    /// [`RevokedTokens::ask`].
+    /// The cached result, if the cache is complete and up to date; after [`None`], [`RevokedTokens::ask`] must be
+    /// called.
     pub(super) fn cached(&self, marks: &RevocationKeys) -> Option<bool> {
         let known = self.read();
         (known.extent == Extent::Whole)
             .then(|| marks.are_revoked(|mark| known.marks.get(mark).copied()))
     }
 
-    /// What the store says. Has all of it read where nobody does yet.
+    /// Queries the database. Starts reading the whole table if that is not in progress.
     pub(super) async fn ask(
         self: &Arc<Self>,
         store: &Store,
@@ -88,7 +88,7 @@ impl RevokedTokens {
         })
     }
 
-    /// One more.
+    /// Adds a revocation.
     pub(super) fn add(&self, revoked: RevokedMark) {
         let mut known = self.write();
         if matches!(known.extent, Extent::TooMuch(_)) {
@@ -104,7 +104,7 @@ impl RevokedTokens {
         }
     }
 
-    /// What changed in the meantime is not known.
+    /// Clears the cache, because changes may have been missed.
     pub(super) fn forget_all(&self) {
         let mut known = self.write();
         let forgotten = known.forgotten.wrapping_add(1);
@@ -118,7 +118,7 @@ impl RevokedTokens {
         }
     }
 
-    /// In the background, and once: whoever asks meanwhile asks the store for its own token.
+    /// Reads the table in the background, once; meanwhile tokens are queried individually.
     fn begin_to_read(self: &Arc<Self>, store: &Store) {
         let mut known = self.write();
         let is_due = match known.extent {
@@ -144,7 +144,7 @@ impl RevokedTokens {
         });
     }
 
-    /// Page by page: what is added behind it in the meantime comes by the feed.
+    /// Reads page by page; additions in the meantime are received by the feed.
     async fn read_all(&self, store: &Store, forgotten: u64) -> Result<(), StoreError> {
         let mut after = None;
         loop {

@@ -7,13 +7,13 @@ use tokio::sync::watch;
 
 use guarita_core::{SessionId, UserId};
 
-/// Users remembered as changed per flight; beyond that the whole flight is in doubt.
+/// Maximum number of changed users recorded per lookup; with more, the whole result is discarded.
 const MAX_CHANGED_USERS: usize = 64;
 
-/// What waiters see: nothing yet, then the answer.
+/// What waiters see: nothing yet, then the result.
 pub(super) type LookupReceiver<T> = watch::Receiver<Option<T>>;
 
-/// One question under way.
+/// A lookup in progress.
 #[derive(Debug)]
 struct InFlightLookup<T> {
     number: u64,
@@ -22,7 +22,7 @@ struct InFlightLookup<T> {
     changed_users: Vec<UserId>,
 }
 
-/// Every question under way. A lock around it orders answers and revocations.
+/// All lookups in progress. A lock around it orders results and revocations.
 #[derive(Debug)]
 pub(super) struct InFlightLookups<T> {
     by_session: HashMap<SessionId, InFlightLookup<T>>,
@@ -36,17 +36,17 @@ impl<T> Default for InFlightLookups<T> {
 }
 
 impl<T> InFlightLookups<T> {
-    /// How many there are.
+    /// The number of lookups.
     pub(super) fn len(&self) -> usize {
         self.by_session.len()
     }
 
-    /// The answer to wait for, where somebody has asked already.
+    /// The result to wait for, if a lookup is in progress.
     pub(super) fn find(&self, session: SessionId) -> Option<LookupReceiver<T>> {
         self.by_session.get(&session).map(|flight| flight.answer.clone())
     }
 
-    /// A question sets out; its number.
+    /// Starts a lookup; returns its number.
     pub(super) fn start(&mut self, session: SessionId, answer: LookupReceiver<T>) -> u64 {
         self.started = self.started.wrapping_add(1);
         let number = self.started;
@@ -55,15 +55,15 @@ impl<T> InFlightLookups<T> {
         number
     }
 
-    /// The question is decided, or given up: nobody may join it any more. The next one for the same
-    /// session is left alone.
+    /// Ends a lookup, completed or cancelled: no more waiters can join it. A later lookup for the same session is not
+    /// affected.
     pub(super) fn end(&mut self, session: SessionId, number: u64) {
         if self.by_session.get(&session).is_some_and(|flight| flight.number == number) {
             self.by_session.remove(&session);
         }
     }
 
-    /// Takes doubts back: what is loaded from now on is younger than they are.
+    /// Clears recorded changes, because the query starts after them.
     pub(super) fn restart(&mut self, session: SessionId) {
         if let Some(flight) = self.by_session.get_mut(&session) {
             flight.in_doubt = false;
@@ -71,7 +71,7 @@ impl<T> InFlightLookups<T> {
         }
     }
 
-    /// Whether something changed since the question set out that may make this answer untrue.
+    /// Whether a change since the start of the lookup may make its result outdated.
     pub(super) fn doubts(&self, session: SessionId, user: Option<UserId>) -> bool {
         self.by_session.get(&session).is_none_or(|flight| {
             flight.in_doubt || user.is_some_and(|user| flight.changed_users.contains(&user))

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::feed_liveness::MAX_SILENCE;
 use super::status::StatusUnavailable;
 
-/// While the store does not answer, one in so long finds out whether it does again.
+/// While the database does not respond, one request per this time tries it again.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Leave of one request to go by what was last known.
+/// Permission of a request to use stale session state.
 #[derive(Debug)]
 pub struct StaleReadPolicy {
     within: Duration,
@@ -18,28 +18,28 @@ pub struct StaleReadPolicy {
 }
 
 impl StaleReadPolicy {
-    /// For so long after the feed fell silent beyond its bound.
+    /// For this time after the feed exceeded its maximum lag.
     pub const fn new(within: Duration) -> Self {
         Self { within, used: AtomicBool::new(false) }
     }
 
-    /// Whether anything was believed by it.
+    /// Whether stale state was used.
     pub fn is_used(&self) -> bool {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether it holds while the feed is silent for so long: a feed that was never heard, never.
+    /// Whether it applies at this lag of the feed; never if the feed was never read.
     fn holds(&self, silence: Option<Duration>) -> bool {
         let end = MAX_SILENCE.saturating_add(self.within);
         silence.is_some_and(|silence| silence > MAX_SILENCE && silence <= end)
     }
 }
 
-/// Whether the store answers those who have a leave.
+/// Circuit breaker for the database, for requests that may use stale state.
 #[derive(Debug)]
 pub(super) struct StoreCircuitBreaker {
     born: Instant,
-    /// Milliseconds since `born` when it is asked next; 0 while it answers.
+    /// When the database is tried next, in milliseconds since `born`; 0 while it responds.
     next: AtomicU64,
     told: AtomicBool,
 }
@@ -49,14 +49,14 @@ impl StoreCircuitBreaker {
         Self { born: Instant::now(), next: AtomicU64::new(0), told: AtomicBool::new(false) }
     }
 
-    /// The feed is heard: whatever was before is over.
+    /// Resets it, because the feed is up to date.
     pub(super) fn heard(&self) {
         self.next.store(0, Ordering::Relaxed);
         self.told.store(false, Ordering::Relaxed);
     }
 
-    /// What the store says, or by leave what memory last knew where the store does not. Memory comes first where the
-    /// store was found not to answer a moment ago, so that not every request waits for it in vain.
+    /// The state from the database or, with `leave`, the stale state if the database does not respond. While the circuit
+    /// is open, the stale state is used first, so that not every request waits for the time-out.
     pub(super) async fn ask<T>(
         &self,
         leave: Option<&StaleReadPolicy>,
@@ -85,7 +85,7 @@ impl StoreCircuitBreaker {
         }
     }
 
-    /// Whether the store does not answer, and finding out anew is not this caller's turn.
+    /// Whether the circuit is open, and this request is not the one that tries the database.
     fn is_given_up(&self) -> bool {
         let (next, now) = (self.next.load(Ordering::Relaxed), self.millis());
         if next == 0 || now < next {

@@ -18,19 +18,19 @@ use guarita_core::random;
 use guarita_core::random::RandomFault;
 use guarita_core::{Identity, Principal, Secret, SessionId, Timestamp};
 
-/// What these tickets are kept as.
+/// The kind of these tickets in the backend.
 const KIND: &str = "websocket";
 
-/// How long a ticket is good.
+/// Lifetime of a ticket.
 pub const LIFETIME: Duration = Duration::from_secs(30);
-/// Tickets in all that wait to be used.
+/// Maximum number of unused tickets.
 const CAPACITY: usize = 65_536;
-/// Tickets of one session in one life of a ticket, all at once or spread; so at most twice as many wait.
+/// Rate of tickets per session: so many per lifetime of a ticket, so at most twice as many are unused.
 const PER_SESSION: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
-/// Sessions whose tickets are counted.
+/// Maximum number of sessions whose tickets are counted.
 const SESSIONS: usize = 65_536;
 
-/// What a ticket stands for.
+/// The content of a ticket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(into = "TicketRecord", try_from = "TicketRecord")]
 pub(super) struct Ticket {
@@ -38,7 +38,7 @@ pub(super) struct Ticket {
     pub(super) session: SessionId,
     pub(super) as_of: Timestamp,
     pub(super) ends_at: Option<Timestamp>,
-    /// A digest of host and path: a long path takes no more room.
+    /// A digest of host and path, so that its size is constant.
     pub(super) place: String,
 }
 
@@ -52,48 +52,48 @@ impl Counted for Holder {
     }
 }
 
-/// What a ticket proved.
+/// The verified ticket.
 #[derive(Debug)]
 pub struct Redeemed {
-    /// Whose it is, with the source of the credential that it was made by.
+    /// The identity, with the source of the credential that obtained it.
     pub identity: Arc<Identity>,
     /// The session of that credential.
     pub session: SessionId,
-    /// The moment whose roles the identity has.
+    /// The time as of which the identity has its roles.
     pub as_of: Timestamp,
-    /// When that credential ends, where it does so by itself.
+    /// When that credential expires, if it does.
     pub ends_at: Option<Timestamp>,
 }
 
-/// Why there is no ticket.
+/// Why no ticket is issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum TicketRefusal {
-    /// The caller has no session that a ticket could hang on.
+    /// The caller has no session.
     NoSession,
-    /// Too many of this session.
+    /// Too many tickets of this session.
     TooMany {
         /// When to try again.
         retry_after: Duration,
     },
-    /// Too many in all.
+    /// Too many tickets in total.
     Full,
-    /// What all gateways share cannot be asked.
+    /// The shared backend is unavailable.
     OutOfReach,
 }
 
-/// A ticket could not be made.
+/// Why a ticket could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TicketFault {
     /// The system's random source failed.
     #[error(transparent)]
     Random(#[from] RandomFault),
-    /// The caller's identity could not be written down.
+    /// The caller's identity could not be serialized.
     #[error(transparent)]
     Identity(#[from] InvalidIdentity),
 }
 
-/// Makes tickets and takes them back, each once. Only their digests are kept.
+/// Issues and redeems tickets, each once. Only their digests are stored.
 pub struct WsTickets {
     tickets: ephemeral::Tickets<Ticket>,
     rates: RateCounters,
@@ -106,15 +106,15 @@ impl std::fmt::Debug for WsTickets {
 }
 
 impl WsTickets {
-    /// Kept there.
+    /// Creates it with this backend.
     pub fn new(ephemeral: &Ephemeral) -> Self {
         Self { tickets: ephemeral.tickets(KIND, CAPACITY), rates: ephemeral.rates(SESSIONS) }
     }
 
-    /// A ticket for that canonical host and path, good for [`LIFETIME`].
+    /// Issues a ticket for this canonical host and path, valid for [`LIFETIME`].
     ///
     /// # Errors
-    /// [`TicketFault`]: ours.
+    /// [`TicketFault`]
     pub async fn issue(
         &self,
         principal: &Principal,
@@ -144,11 +144,10 @@ impl WsTickets {
         })
     }
 
-    /// What a ticket proves. It is used up, also where it proves nothing: it is late, or for another
-    /// host or path.
+    /// Redeems a ticket. It is used up even if it is expired, or for another host or path.
     ///
     /// # Errors
-    /// [`StatusUnavailable`] where what all gateways share cannot be asked.
+    /// [`StatusUnavailable`] if the shared backend is unavailable.
     pub async fn redeem(
         &self,
         presented: PresentedTicket<'_>,
@@ -171,7 +170,7 @@ impl WsTickets {
     }
 }
 
-/// No host has a slash, and every path begins with one.
+/// The concatenation is unambiguous: no host has a slash, and every path begins with one.
 fn place(host: &str, path: &str) -> String {
     opaque::digest(&[host, path].concat())
 }

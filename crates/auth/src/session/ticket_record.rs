@@ -9,7 +9,7 @@ use guarita_core::{
     Identity, RevocationKeys, Roles, Scopes, SessionId, Source, Subject, Timestamp, UserId,
 };
 
-/// The facts, as plain text and numbers.
+/// The content as plain text and numbers.
 #[derive(Serialize, Deserialize)]
 pub(super) struct TicketRecord {
     subject: String,
@@ -62,7 +62,7 @@ impl std::convert::From<Ticket> for TicketRecord {
     }
 }
 
-/// It is not what this version writes.
+/// The format is not that of this version.
 #[derive(Debug, thiserror::Error)]
 #[error("a ticket has an unknown format")]
 pub(super) struct Unreadable;

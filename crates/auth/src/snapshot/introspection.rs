@@ -6,7 +6,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use guarita_core::{Secret, SecretDigest};
 
-/// A client, and its secrets: two of them while one takes the place of the other.
+/// A client and its secrets; two during a rotation.
 #[derive(Clone, Debug)]
 pub struct IntrospectionClient {
     /// 1 to 255 characters.
@@ -15,7 +15,7 @@ pub struct IntrospectionClient {
     pub secrets: Vec<Secret>,
 }
 
-/// The clients of introspection and revocation. Only the SHA-256 of their secrets is here.
+/// The configured clients of introspection and revocation. Holds only the SHA-256 of their secrets.
 #[derive(Clone, Debug, Default)]
 pub struct IntrospectionClients {
     clients: HashMap<Box<str>, Vec<SecretDigest>>,
@@ -23,7 +23,7 @@ pub struct IntrospectionClients {
 }
 
 impl IntrospectionClients {
-    /// Clients by their secrets, and by the subject common names of their certificates.
+    /// Creates it from clients with secrets, and from the subject common names of client certificates.
     pub fn new(clients: Vec<IntrospectionClient>, common_names: Vec<Box<str>>) -> Self {
         let digests = |secrets: &[Secret]| -> Vec<SecretDigest> {
             secrets.iter().map(|secret| SecretDigest::of(secret.expose())).collect()
@@ -37,7 +37,7 @@ impl IntrospectionClients {
         }
     }
 
-    /// Whether it is the secret of that client. An unknown client costs what a known one does.
+    /// Whether this is the secret of the client. The check takes the same time for an unknown client.
     pub fn is_secret_of(&self, id: &str, secret: &str) -> bool {
         let presented = SecretDigest::of(secret);
         let nobody = [SecretDigest::of(""), SecretDigest::of("")];
@@ -47,12 +47,12 @@ impl IntrospectionClients {
         known.is_some() && bool::from(same)
     }
 
-    /// Whether any certificate may ask.
+    /// Whether any certificate is accepted.
     pub fn takes_certificates(&self) -> bool {
         !self.common_names.is_empty()
     }
 
-    /// Whether a certificate with that common name, which the listener verified, may ask.
+    /// Whether a verified certificate with this common name is accepted.
     pub fn is_common_name(&self, common_name: &str) -> bool {
         self.common_names.contains(common_name)
     }

@@ -16,107 +16,106 @@ use guarita_core::jose::{
 };
 use guarita_core::{Role, Secret, Timestamp};
 
-/// Longest wait of a request for keys that are being fetched.
+/// How long a request waits for keys that are being fetched.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// `[[providers]]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProviderSettings {
-    /// Unique among providers.
+    /// The unique name.
     pub name: Box<str>,
-    /// What its tokens must say.
+    /// The requirements on its tokens.
     pub expected: ProviderExpectations,
-    /// The HS256 secret that it shares with us.
+    /// The shared HS256 secret.
     pub secret: Option<VerifyingKey>,
-    /// Who we are to it; people log in there for here where there is one.
+    /// Guarita's registration as a client; enables login with this provider.
     pub client: Option<ProviderClient>,
-    /// The accounts behind its tokens; none where the token alone says who it is.
+    /// Local accounts of its tokens; [`None`] if the identity is that of the token.
     pub accounts: Option<Accounts>,
-    /// The cookie in which its library keeps a session.
+    /// The session cookie of its library.
     pub cookie_name: Option<Box<str>>,
-    /// The keys that it publishes, where it does.
+    /// Where it publishes its keys, if it does.
     pub published: Option<Published>,
 }
 
-/// Our registration at a provider.
+/// Guarita's registration as a client of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderClient {
     /// `client_id`
     pub id: Box<str>,
-    /// `client_secret`; none for a public client.
+    /// `client_secret`; [`None`] for a public client.
     pub secret: Option<Secret>,
     /// `scope`
     pub scopes: Vec<Box<str>>,
-    /// What people know the provider by.
+    /// The displayed name of the provider.
     pub label: Box<str>,
-    /// Whether who signs out here signs out there too.
+    /// Whether signing out here also signs out at the provider.
     pub logout: bool,
 }
 
-/// How accounts are found for a provider's subjects that have none yet.
+/// How accounts are found for new subjects of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accounts {
-    /// By `auth_user_id`, where it is the subject.
+    /// By an `auth_user_id` that equals the subject.
     pub by_auth_user: bool,
-    /// By an e-mail address that both sides verified.
+    /// By an e-mail address that is verified on both sides.
     pub by_email: bool,
     /// By CPF.
     pub by_cpf: bool,
-    /// The roles of those that are made for subjects that none is found for; they are refused where
-    /// this is none.
+    /// The roles of accounts that are created for other subjects; [`None`] if these are rejected.
     pub create: Option<Vec<Role>>,
-    /// How long a session of ours lasts that hangs on one of the provider's; default 90 d.
+    /// Lifetime of a local session that depends on a provider session; default 90 d.
     pub session_ttl: Duration,
 }
 
-/// Where keys are fetched, and how often.
+/// How the published keys are fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// Where they are.
+    /// The location of the keys.
     pub at: KeysAt,
-    /// PEM of the CAs that its server is verified by; those of the system where there is none.
+    /// PEM of the CAs that its server certificate is verified with; default: the system's CAs.
     pub ca: Option<Vec<u8>>,
-    /// How often they are fetched; default 5 min.
+    /// Interval of fetches; default 5 min.
     pub refresh: Duration,
-    /// Least time between two fetches, whoever asks for one; default 30 s.
+    /// Minimum time between two fetches; default 30 s.
     pub cooldown: Duration,
-    /// How long keys count that could not be fetched again; default 24 h.
+    /// How long keys stay valid while they cannot be fetched; default 24 h.
     pub max_age: Duration,
 }
 
-/// Where a provider publishes its keys.
+/// The location of a provider's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeysAt {
-    /// Where its discovery document says (OpenID Connect Discovery 1.0 section 4).
+    /// The `jwks_uri` of its discovery document (OpenID Connect Discovery 1.0 section 4).
     Discovery,
-    /// At this URL.
+    /// This URL.
     Url(Box<str>),
 }
 
-/// The keys at one moment.
+/// The current keys.
 #[derive(Debug, Default)]
 struct CurrentKeys {
     set: KeySet,
     fetched_at: Option<Instant>,
 }
 
-/// How often keys were fetched or tried to be, and when the last attempt ended.
+/// The number of fetch attempts, and when the last one ended.
 #[derive(Clone, Copy, Debug, Default)]
 struct Attempts {
     number: u64,
     ended_at: Option<Instant>,
 }
 
-/// Why a token of the provider is not believed.
+/// Why a token of the provider is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unverified {
-    /// It is bad.
+    /// It is invalid.
     Invalid(Invalid),
-    /// Its keys were never fetched, or too long ago: it cannot be known.
+    /// The keys were never fetched, or too long ago, so the token cannot be verified.
     Unknowable,
 }
 
-/// A provider in force.
+/// A configured provider with its keys.
 #[derive(Debug)]
 pub struct Provider {
     settings: ProviderSettings,
@@ -127,7 +126,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// One without keys yet.
+    /// A provider without keys.
     pub fn new(settings: ProviderSettings) -> Self {
         Self {
             settings,
@@ -138,20 +137,20 @@ impl Provider {
         }
     }
 
-    /// Its settings.
+    /// The settings.
     pub const fn settings(&self) -> &ProviderSettings {
         &self.settings
     }
 
-    /// Who signs its tokens: `iss`.
+    /// `iss` of its tokens.
     pub fn issuer(&self) -> &str {
         &self.settings.expected.token.issuer
     }
 
-    /// Verifies a token with the keys of this moment; their fingerprint goes with the claims.
+    /// Verifies a token with the current keys. Returns the claims and the fingerprint of the keys.
     ///
     /// # Errors
-    /// Why it is not believed.
+    /// Why the token is not accepted.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<(ProviderClaims, u64), Unverified> {
         let held = self.held.load();
         let empty = KeySet::default();
@@ -165,7 +164,7 @@ impl Provider {
         }
     }
 
-    /// Whether what was verified by keys of that fingerprint, with such times, would be again now.
+    /// Whether a token that was verified by keys with this fingerprint, with these times, is still valid.
     pub fn holds(
         &self,
         fingerprint: u64,
@@ -180,8 +179,8 @@ impl Provider {
         same && expected.check_times(issued_at, not_before, expires_at, now).is_ok()
     }
 
-    /// Asks once for keys that are not those of that fingerprint, and waits for them, at most 2 s.
-    /// `false` where asking would do no good: a fetch ended just now.
+    /// Requests keys other than those with this fingerprint, and waits for them, at most 2 s. False if a fetch
+    /// ended too recently to try again.
     pub async fn renewed(&self, fingerprint: u64) -> bool {
         let Some(published) = &self.settings.published else { return false };
         let mut attempts = self.attempts.subscribe();
@@ -197,12 +196,12 @@ impl Provider {
         matches!(timeout(LONGEST_WAIT, ended).await, Ok(Ok(_)))
     }
 
-    /// The fingerprint of the keys of this moment; 0 before the first.
+    /// The fingerprint of the current keys; 0 before the first fetch.
     pub fn fingerprint(&self) -> u64 {
         self.held.load().set.fingerprint()
     }
 
-    /// Keys that were just fetched. Whether they are others than before.
+    /// Replaces the keys. Returns whether they changed.
     pub fn replace(&self, set: KeySet) -> bool {
         let held = CurrentKeys { set, fetched_at: Some(Instant::now()) };
         let before = self.held.swap(Arc::new(held));
@@ -211,7 +210,7 @@ impl Provider {
         changed
     }
 
-    /// An attempt to fetch them ended, with or without keys.
+    /// Records that a fetch attempt ended, with or without success.
     pub fn attempted(&self) {
         self.attempts.send_modify(|attempts| {
             attempts.number += 1;
@@ -219,22 +218,22 @@ impl Provider {
         });
     }
 
-    /// How long ago its keys were fetched; `None` before that.
+    /// The age of the keys; [`None`] before the first fetch.
     pub fn age(&self) -> Option<Duration> {
         self.held.load().fetched_at.map(|fetched| fetched.elapsed())
     }
 
-    /// Told whenever somebody asks for fresh keys.
+    /// Notified when new keys are requested.
     pub fn wanted(&self) -> Arc<Notify> {
         Arc::clone(&self.wanted)
     }
 
-    /// Has its keys fetched by what `spawn` starts, once; it ends with the provider.
+    /// Starts the task that fetches the keys, once; it is aborted when the provider is dropped.
     pub fn start(self: &Arc<Self>, spawn: impl FnOnce(&Arc<Self>) -> AbortHandle) {
         self.refresher.get_or_init(|| spawn(self));
     }
 
-    /// Whether these are its keys, as far as one can know: fetched, and not too long ago.
+    /// Whether the keys were fetched, and not too long ago.
     fn is_known(&self, held: &CurrentKeys) -> bool {
         let Some(published) = &self.settings.published else { return true };
         held.fetched_at.is_some_and(|fetched| fetched.elapsed() <= published.max_age)
@@ -249,7 +248,7 @@ impl Drop for Provider {
     }
 }
 
-/// The providers in force, by issuer.
+/// The configured providers.
 #[derive(Clone, Debug, Default)]
 pub struct Providers(Vec<Arc<Provider>>);
 
@@ -259,22 +258,22 @@ impl Providers {
         Self(providers)
     }
 
-    /// Each of them.
+    /// Iterates over all providers.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Provider>> {
         self.0.iter()
     }
 
-    /// Whether there is none.
+    /// Whether there are no providers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The one of that name.
+    /// Finds a provider by name.
     pub fn named(&self, name: &str) -> Option<&Arc<Provider>> {
         self.0.iter().find(|provider| &*provider.settings.name == name)
     }
 
-    /// The one whose tokens have this `iss`.
+    /// Finds a provider by `iss`.
     pub fn of_issuer(&self, issuer: &str) -> Option<&Arc<Provider>> {
         self.0.iter().find(|provider| provider.issuer() == issuer)
     }

@@ -8,16 +8,16 @@ use guarita_kv::Rate;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The bounds of one kind of request; none where `None`.
+/// The rates of one kind of request; [`None`] for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// For one IPv4 address, or one IPv6 /64.
+    /// Per IPv4 address or IPv6 /64.
     pub per_source: Option<Rate>,
-    /// For one account, name or client.
+    /// Per account, name or client.
     pub per_account: Option<Rate>,
 }
 
-/// Bounds by what is asked for.
+/// The rates by kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimits {
     /// `POST /auth/login`, `/auth/token`; default 600/1m and 300/1m.
@@ -26,8 +26,7 @@ pub struct RateLimits {
     pub recover: Bounds,
     /// `POST /verify-email`, `/verify-email/confirm`; default 30/1m and 10/1h.
     pub verify_email: Bounds,
-    /// `POST /auth/refresh`; default 3000/1m by source. The account is not known before the token
-    /// is.
+    /// `POST /auth/refresh`; default 3000/1m by source. The account is unknown before the token is checked.
     pub refresh: Bounds,
     /// `/auth/mfa/*`; default 120/1m and 60/1m.
     pub mfa: Bounds,

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use guarita_core::{Role, Roles};
 
-/// The roles that demand a second factor.
+/// The roles that require a second factor.
 #[derive(Clone, Debug, Default)]
 pub struct RequiredFactor(Arc<[Role]>);
 
 impl RequiredFactor {
-    /// Any of these.
+    /// Requires it of any of these roles.
     pub fn new(roles: &[Role]) -> Self {
         Self(roles.into())
     }
 
-    /// Whether one is demanded of somebody with these roles; `of_account` where it is demanded of
-    /// the account itself.
+    /// Whether it is required with these roles; `of_account` if the account itself requires it.
     pub fn is_demanded(&self, roles: &Roles, of_account: bool) -> bool {
         of_account || self.0.iter().any(|role| roles.contains(role))
     }

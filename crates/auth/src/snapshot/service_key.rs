@@ -8,7 +8,7 @@ use guarita_core::api_key::SYSTEM;
 use guarita_core::identity::InvalidIdentity;
 use guarita_core::{Identity, Roles, Secret, SecretDigest, Source, Subject};
 
-/// One key and who brings it. Only its SHA-256 is here.
+/// The service API key and its identity. Holds only the SHA-256 of the key.
 #[derive(Clone, Debug)]
 pub struct ServiceKey {
     digest: SecretDigest,
@@ -16,10 +16,10 @@ pub struct ServiceKey {
 }
 
 impl ServiceKey {
-    /// A key for a caller with these roles, who has no account and no session.
+    /// A key for a caller with these roles, without an account or session.
     ///
     /// # Errors
-    /// The roles do not fit into a header field.
+    /// The roles are not valid in a header field.
     pub fn new(key: &Secret, roles: Roles) -> Result<Self, InvalidIdentity> {
         let subject = Subject::parse(SYSTEM)?;
         let identity = Identity::new(subject, None, None, roles, Source::ApiKey, None)?;
@@ -27,7 +27,7 @@ impl ServiceKey {
         Ok(Self { digest, identity: Arc::new(identity) })
     }
 
-    /// Who brings this key, if it is the one. Takes the same time wherever they differ.
+    /// The identity, if the presented key matches. Compares in constant time.
     pub fn identify(&self, presented: &str) -> Option<&Arc<Identity>> {
         let same: bool = self.digest.ct_eq(&SecretDigest::of(presented)).into();
         same.then_some(&self.identity)

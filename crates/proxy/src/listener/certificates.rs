@@ -17,15 +17,15 @@ use x509_parser::prelude::X509Certificate;
 
 use guarita_core::{Secret, Timestamp};
 
-/// Most alternative names that are read from one certificate.
+/// Maximum number of alternative names read from a certificate.
 const MAX_NAMES: usize = 1000;
 
-/// What a listener needs to speak TLS.
+/// The TLS settings of a listener.
 #[derive(Clone, Debug)]
 pub struct ListenerTls {
-    /// At least one; the first answers where SNI names none of the others.
+    /// At least one; the first is the default if SNI matches none of the others.
     pub certificates: Vec<CertificatePem>,
-    /// Whether callers are asked for a certificate.
+    /// Whether clients are asked for a certificate.
     pub client: ClientCertificates,
 }
 
@@ -36,56 +36,56 @@ pub struct CertificatePem {
     pub chain: Vec<u8>,
     /// The private key: PKCS#8, PKCS#1 or SEC1.
     pub key: Secret,
-    /// Where it came from, for messages.
+    /// The source, for messages.
     pub origin: String,
 }
 
-/// Whether callers are asked for a certificate, and the CAs that may have signed it (PEM).
+/// Whether clients are asked for a certificate, and the CAs that it is verified with (PEM).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientCertificates {
-    /// Not asked for.
+    /// Clients are not asked for a certificate.
     None,
-    /// Asked for; an invalid one fails the handshake.
+    /// Clients are asked for a certificate; an invalid one fails the handshake.
     Optional(Vec<u8>),
-    /// Demanded.
+    /// A valid certificate is required.
     Required(Vec<u8>),
 }
 
-/// Certificates that cannot be used.
+/// Why certificates are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// No certificate at all.
+    /// There is no certificate.
     #[error("a TLS listener needs a certificate")]
     None,
-    /// The chain's PEM holds no certificate, or a broken one.
+    /// The PEM of the chain has no certificate, or an invalid one.
     #[error("{0}: no valid certificate in PEM")]
     Chain(String),
-    /// The key's PEM holds no private key, or one of an unknown kind.
+    /// The PEM of the key has no private key, or one of an unknown type.
     #[error("{0}: its key is not a valid private key in PEM (PKCS#8, PKCS#1 or SEC1)")]
     Key(String),
-    /// The key is another certificate's.
+    /// The key does not match the certificate.
     #[error("{0}: certificate and key do not match")]
     Mismatch(String),
-    /// The CAs of client certificates.
+    /// The CAs of client certificates are invalid.
     #[error("the CA of client certificates: no valid certificate in PEM")]
     ClientCa,
-    /// The TLS library refused.
+    /// An error of the TLS library.
     #[error("TLS: {0}")]
     Library(String),
 }
 
-/// The facts of a caller's verified certificate.
+/// The properties of a verified client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCertificate {
-    /// The subject's common name; none where there are several, or one with a control character.
+    /// The subject's common name; [`None`] if there are several, or it has a control character.
     pub common_name: Option<Box<str>>,
-    /// The subject's alternative names, led by their kind: `dns:`, `uri:`, `email:`. At most 1000.
+    /// The subject's alternative names, prefixed with their kind: `dns:`, `uri:`, `email:`. At most 1000.
     pub sans: Vec<Box<str>>,
     /// SHA-256 of the DER (RFC 8705 section 3.1).
     pub thumbprint: [u8; 32],
 }
 
-/// From when to when a certificate holds (RFC 5280 section 4.1.2.5).
+/// The validity period of a certificate (RFC 5280 section 4.1.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     /// `notBefore`
@@ -94,9 +94,8 @@ pub struct Validity {
     pub until: Timestamp,
 }
 
-/// The TLS 1.2 and 1.3 configuration of one listener: certificates by SNI, HTTP/2 and HTTP/1.1 by
-/// ALPN. Where callers are asked for certificates no session is ever resumed, so that a changed CA
-/// holds from the next handshake.
+/// The TLS 1.2 and 1.3 configuration of a listener: certificates by SNI, HTTP/2 and HTTP/1.1 by ALPN. With client
+/// certificates there is no session resumption, so that a changed CA takes effect at the next handshake.
 pub fn server_config(tls: &ListenerTls) -> Result<Arc<ServerConfig>, CertificateError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let resolver = Arc::new(CertificatesByName::new(&tls.certificates)?);
@@ -134,17 +133,17 @@ fn library(error: rustls::Error) -> CertificateError {
     CertificateError::Library(error.to_string())
 }
 
-/// Reads a chain and its key and checks that they belong together.
+/// Checks that a chain and its key are valid and match.
 pub fn check(certificate: &CertificatePem) -> Result<(), CertificateError> {
     certified_key(certificate).map(drop)
 }
 
-/// Checks that the PEM holds at least one usable CA.
+/// Checks that the PEM has at least one valid CA.
 pub fn check_client_ca(pem: &[u8]) -> Result<(), CertificateError> {
     client_roots(pem).map(drop)
 }
 
-/// When the leaf of a chain in PEM holds; `None` where it cannot be read.
+/// The validity of the leaf of a chain in PEM; [`None`] if it cannot be parsed.
 pub fn validity(chain: &[u8]) -> Option<Validity> {
     let leaf = CertificateDer::pem_slice_iter(chain).next()?.ok()?;
     let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).ok()?;
@@ -155,7 +154,7 @@ pub fn validity(chain: &[u8]) -> Option<Validity> {
     })
 }
 
-/// The facts of a certificate in DER. What cannot be parsed has a thumbprint and nothing else.
+/// The properties of a certificate in DER. One that cannot be parsed has only a thumbprint.
 pub fn facts(certificate: &CertificateDer<'_>) -> PeerCertificate {
     let thumbprint = Sha256::digest(certificate).into();
     let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else {
@@ -224,12 +223,12 @@ fn certified_key(pem: &CertificatePem) -> Result<CertifiedKey, CertificateError>
     Ok(certified)
 }
 
-/// Finds the certificate for a server name: the exact name, then a wildcard for its first label,
-/// else the first certificate.
+/// Selects the certificate for an SNI: the exact name, then a wildcard for its first label, else the first
+/// certificate.
 #[derive(Debug)]
 struct CertificatesByName {
     first: Arc<CertifiedKey>,
-    /// Lower-case DNS names as in the certificates, wildcards with their `*.`.
+    /// DNS names of the certificates in lower case; wildcards begin with `*.`.
     by_name: HashMap<Box<str>, Arc<CertifiedKey>>,
 }
 

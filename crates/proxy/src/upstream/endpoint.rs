@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use super::settings::UpstreamServer;
 
-/// What is known of a server. Shared by every generation of the configuration that names it.
+/// The state of a server. Shared by all generations of the configuration that have it.
 #[derive(Debug)]
 pub(super) struct EndpointState {
     server: UpstreamServer,
     authority: Box<str>,
     addresses: RwLock<Arc<[SocketAddr]>>,
-    /// Real requests that failed in a row.
+    /// Consecutive failures of requests.
     failures: AtomicU32,
-    /// Milliseconds after `born` until which the server rests.
+    /// Until when the server is ejected, in milliseconds after `born`.
     rests_until: AtomicU64,
-    /// What the last probes found.
+    /// The result of active health checks.
     probed_healthy: AtomicBool,
     born: Instant,
 }
@@ -45,39 +45,39 @@ impl EndpointState {
         &self.authority
     }
 
-    /// Whether the host is a name to be looked up.
+    /// Whether the host is a DNS name.
     pub(super) fn is_named(&self) -> bool {
         self.server.host.parse::<IpAddr>().is_err()
     }
 
-    /// The first address, if any is known.
+    /// The first known address, if any.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.addresses.read().unwrap_or_else(PoisonError::into_inner).first().copied()
     }
 
-    /// Replaces the addresses; an empty answer keeps the last good ones.
+    /// Replaces the addresses; an empty result keeps the previous ones.
     pub(super) fn resolved(&self, addresses: Vec<SocketAddr>) {
         if !addresses.is_empty() {
             *self.addresses.write().unwrap_or_else(PoisonError::into_inner) = addresses.into();
         }
     }
 
-    /// Whether requests may go there.
+    /// Whether the server is available.
     pub(super) fn is_available(&self, now: Instant) -> bool {
         let rests_until = self.rests_until.load(Ordering::Relaxed);
         self.probed_healthy.load(Ordering::Relaxed)
             && (rests_until == 0 || self.since_birth(now) >= rests_until)
     }
 
-    /// An answer came.
+    /// Records a response.
     pub(super) fn succeeded(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
     }
 
-    /// No answer came. After `most` in a row the server rests; after the rest one more failure
-    /// sends it back at once.
+    /// Records a failure. After `most` consecutive ones the server is ejected; after the ejection a single failure
+    /// ejects it again.
     pub(super) fn failed(&self, most: u32, rest: Duration, now: Instant) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures >= most {
@@ -88,7 +88,7 @@ impl EndpointState {
         }
     }
 
-    /// What probing found.
+    /// Records the result of active health checks.
     pub(super) fn probed(&self, healthy: bool) {
         if self.probed_healthy.swap(healthy, Ordering::Relaxed) != healthy {
             tracing::warn!(server = %self.authority, healthy, "upstream server's health changed");

@@ -11,13 +11,13 @@ use super::endpoint::EndpointState;
 use super::pool::Pool;
 use super::settings::HealthCheck;
 
-/// How often names are looked up again.
+/// Interval of DNS lookups.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(30);
-/// How soon after a lookup without answer.
+/// Interval after a failed lookup.
 const LOOKUP_RETRY: Duration = Duration::from_secs(1);
 
 impl Pool {
-    /// Starts probing and looking up on the current runtime, once. The tasks end with the pool.
+    /// Starts health checks and lookups on the current runtime, once. The tasks end with the pool.
     pub fn start(self: &Arc<Self>) {
         if !self.begin() {
             return;
@@ -62,7 +62,7 @@ async fn look_up(alive: Weak<Pool>, state: Arc<EndpointState>) {
     }
 }
 
-/// Probes one server.
+/// Checks one server.
 struct Probe {
     connector: Connector,
     check: HealthCheck,
@@ -88,7 +88,7 @@ impl Probe {
         }
     }
 
-    /// A 2xx answer to `GET path`.
+    /// Whether `GET path` yields a 2xx response.
     async fn once(&self, state: &EndpointState) -> Option<()> {
         let mut peer = self.template.clone();
         peer._address = state.address()?.into();
@@ -105,7 +105,7 @@ impl Probe {
     }
 }
 
-/// Equal results in a row.
+/// Number of consecutive equal results.
 #[derive(Default)]
 struct Streak {
     healthy: u32,
@@ -113,7 +113,7 @@ struct Streak {
 }
 
 impl Streak {
-    /// The verdict, once enough results in a row agree.
+    /// The new state, once there are enough consecutive equal results.
     fn count(&mut self, healthy: bool, check: &HealthCheck) -> Option<bool> {
         if healthy {
             self.unhealthy = 0;

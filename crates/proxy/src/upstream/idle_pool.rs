@@ -16,34 +16,33 @@ use tokio::io::AsyncReadExt as _;
 use tokio::task::unconstrained;
 use tokio::time::MissedTickBehavior;
 
-/// How often those that wait are looked at.
+/// Interval of checking idle connections.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Most that are looked at for one request. Whose server closed so many has closed them all.
+/// Maximum number of idle connections tried for a request; if so many are closed, all are assumed to be.
 const MAX_PROBES: usize = 8;
 
-/// How many of those that wait are looked at while requests wait for the lock.
+/// Number of idle connections checked per lock acquisition.
 const SWEEP_BATCH: usize = 64;
 
-/// What a connection must have in common with a request: the address it leads to, and the upstream with
-/// the TLS identity it was made for.
+/// The pool key: the address, and the upstream with its TLS identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolKey {
     pub(super) group: u64,
     pub address: SocketAddr,
 }
 
-/// Makes connections, and keeps those that may serve once more.
+/// Opens connections, and keeps idle ones for reuse.
 pub struct IdlePool {
     connector: TransportConnector,
-    /// Most that wait, to all servers.
+    /// Maximum number of idle connections to all servers.
     most: usize,
     waiting: Mutex<IdleConnections>,
 }
 
 #[derive(Default)]
 struct IdleConnections {
-    /// The one that waits longest is the first.
+    /// The longest idle connection first.
     by_way: HashMap<PoolKey, Vec<Idle>>,
     count: usize,
 }
@@ -54,7 +53,7 @@ struct Idle {
 }
 
 impl IdlePool {
-    /// Keeps `most` at a time, and looks after them on the current runtime.
+    /// Creates a pool of at most `most` connections, which are checked on the current runtime.
     pub fn start(most: usize) -> Arc<Self> {
         let connections = Arc::new(Self::new(most));
         tokio::spawn(look_after(Arc::downgrade(&connections)));
@@ -67,15 +66,15 @@ impl IdlePool {
         Self { connector, most, waiting: Mutex::default() }
     }
 
-    /// A new connection.
+    /// Opens a connection.
     ///
     /// # Errors
-    /// The server cannot be reached, or not be believed, within the times of the peer.
+    /// The server cannot be reached or verified within the peer's time-outs.
     pub async fn connect(&self, peer: &HttpPeer) -> Result<Stream> {
         self.connector.new_stream(peer).await
     }
 
-    /// The one kept last of those that lead this way. Its server may still close it at any time.
+    /// The most recently used idle connection for this key. Its server may still close it at any time.
     pub fn take(&self, way: PoolKey) -> Option<Stream> {
         for _ in 0..MAX_PROBES {
             let mut idle = self.lock().pop(way)?;
@@ -86,14 +85,14 @@ impl IdlePool {
         None
     }
 
-    /// Keeps a connection whose last answer ended, for so long; where enough are kept, it is closed.
+    /// Keeps an idle connection for this time, or closes it if the pool is full.
     pub fn keep(&self, way: PoolKey, stream: Stream, time: Duration) {
         let idle = Idle { stream, until: Instant::now() + time };
         // What is not kept is closed once the lock is free.
         let _closed = self.lock().push(way, idle, self.most);
     }
 
-    /// Closes what waited for too long, and what its server closed.
+    /// Closes connections that were idle for too long or were closed by their server.
     fn sweep(&self, now: Instant) {
         let ways: Vec<PoolKey> = self.lock().by_way.keys().copied().collect();
         for way in ways {
@@ -119,7 +118,7 @@ impl IdleConnections {
         Some(idle)
     }
 
-    /// Gives it back where there are `most`.
+    /// Adds a connection; returns it if the pool is full.
     fn push(&mut self, way: PoolKey, idle: Idle, most: usize) -> Option<Idle> {
         if self.count >= most {
             return Some(idle);
@@ -129,7 +128,7 @@ impl IdleConnections {
         None
     }
 
-    /// What ended in the portion that begins there, and where the next one begins.
+    /// The connections to close in the batch that begins there, and the start of the next batch.
     fn take_ended(
         &mut self,
         way: PoolKey,
@@ -146,13 +145,13 @@ impl IdleConnections {
     }
 }
 
-/// A server has nothing to say before it is asked: what can be read is the end, or an answer to nobody.
+/// Whether an idle connection is still usable: readable data on it is either its end or an unsolicited response.
 fn is_quiet(stream: &mut Stream) -> bool {
     let mut byte = [0];
     unconstrained(stream.read(&mut byte)).now_or_never().is_none()
 }
 
-/// Ends with the connections.
+/// Ends when the connections are dropped.
 async fn look_after(connections: Weak<IdlePool>) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

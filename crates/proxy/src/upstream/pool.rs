@@ -15,12 +15,12 @@ use super::settings::UpstreamSettings;
 use super::tls::TlsMaterial;
 use super::websocket_connect::WebSocketConnector;
 
-/// No server can be asked now.
+/// No server is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no server of the upstream is available")]
 pub struct NoServerAvailable;
 
-/// The TLS material of an upstream cannot be used.
+/// The TLS material of an upstream is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("upstream {upstream}: {reason}")]
 pub struct InvalidUpstream {
@@ -30,25 +30,25 @@ pub struct InvalidUpstream {
     pub reason: &'static str,
 }
 
-/// The servers of one upstream and what is known of their health.
+/// The servers of an upstream and their health.
 pub struct Pool {
     settings: UpstreamSettings,
     servers: Vec<Endpoint>,
     turn: AtomicUsize,
     started: AtomicBool,
-    /// WebSocket handshakes so far.
+    /// Number of WebSocket handshakes so far.
     upgrades: AtomicU64,
 }
 
 struct Endpoint {
     state: Arc<EndpointState>,
-    /// How pingora reaches it, but for the address.
+    /// pingora's peer options, without the address.
     template: HttpPeer,
-    /// Those with the same may share connections, address by address.
+    /// Pools with the same key may share connections to an address.
     group: u64,
 }
 
-/// One server chosen for one attempt.
+/// The server selected for an attempt.
 #[derive(Clone)]
 pub struct UpstreamAttempt {
     pool: Arc<Pool>,
@@ -60,7 +60,7 @@ impl Pool {
     /// Builds the pool; servers also found in `previous` (same URL) keep their health.
     ///
     /// # Errors
-    /// The TLS material cannot be used.
+    /// The TLS material is invalid.
     pub fn new(
         settings: UpstreamSettings,
         previous: Option<&Self>,
@@ -89,12 +89,12 @@ impl Pool {
         }))
     }
 
-    /// As configured.
+    /// The settings.
     pub const fn settings(&self) -> &UpstreamSettings {
         &self.settings
     }
 
-    /// The next server in turn that is available and not in `tried`.
+    /// The next available server (round robin) that is not in `tried`.
     ///
     /// # Errors
     /// There is none.
@@ -117,7 +117,7 @@ impl Pool {
             .ok_or(NoServerAvailable)
     }
 
-    /// Whether a server that is available and not in `tried` is left.
+    /// Whether there is an available server that is not in `tried`.
     pub fn has_other(&self, tried: &[usize]) -> bool {
         let now = Instant::now();
         self.servers.iter().enumerate().any(|(server, member)| {
@@ -126,7 +126,7 @@ impl Pool {
         })
     }
 
-    /// Each server with whether requests may go there.
+    /// All servers and whether they are available.
     pub fn health(&self) -> impl Iterator<Item = (&str, bool)> {
         let now = Instant::now();
         self.servers
@@ -193,31 +193,30 @@ impl UpstreamAttempt {
         self.server
     }
 
-    /// The server as metrics and logs name it.
+    /// The server's name in metrics and logs.
     pub fn authority(&self) -> &str {
         self.pool.servers.get(self.server).map_or("", |member| member.state.authority())
     }
 
-    /// Those of its upstream.
+    /// The settings of its upstream.
     pub fn settings(&self) -> &UpstreamSettings {
         &self.pool.settings
     }
 
-    /// Which connections lead to it.
+    /// The key of its connections in the idle pool.
     pub const fn way(&self) -> PoolKey {
         self.way
     }
 
-    /// How pingora reaches it.
+    /// pingora's peer.
     pub fn peer(&self) -> Option<Box<HttpPeer>> {
         let mut peer = Box::new(self.pool.servers.get(self.server)?.template.clone());
         peer._address = self.way.address.into();
         Some(peer)
     }
 
-    /// How pingora reaches it with a WebSocket handshake, which must be answered within the upstream's
-    /// `read_timeout` and what is `left` of the route's time. Once `open` is true, silence is not bounded
-    /// here.
+    /// pingora's peer for a WebSocket handshake. The response must arrive within the upstream's `read_timeout`
+    /// and the time `left` of the route's time-out. Once `open` is true, there is no idle time-out here.
     pub fn upgrade_peer(
         &self,
         open: Arc<AtomicBool>,
@@ -236,14 +235,14 @@ impl UpstreamAttempt {
         Some(peer)
     }
 
-    /// The server answered.
+    /// The server responded.
     pub fn succeeded(&self) {
         if let Some(member) = self.pool.servers.get(self.server) {
             member.state.succeeded();
         }
     }
 
-    /// The server could not be reached, or broke off.
+    /// The server could not be reached, or the exchange failed.
     pub fn failed(&self) {
         if let Some(member) = self.pool.servers.get(self.server) {
             let settings = &self.pool.settings;

@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::settings::{UpstreamServer, UpstreamTls};
 
-/// What a connection to a server needs.
+/// The TLS material of an upstream.
 #[derive(Clone)]
 pub(super) struct TlsMaterial {
     pub(super) ca: Option<Arc<CaType>>,
@@ -19,7 +19,7 @@ pub(super) struct TlsMaterial {
 }
 
 impl TlsMaterial {
-    /// Reads and checks the PEM; an error says what is wrong without showing it.
+    /// Parses and checks the PEM; errors do not contain it.
     pub(super) fn read(tls: &UpstreamTls) -> Result<Self, &'static str> {
         let ca = match &tls.ca {
             Some(pem) => Some(Arc::from(wrap(certificates(pem)?).into_boxed_slice())),

@@ -26,15 +26,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// Connects within a time.
+/// Connects with time-outs.
 #[derive(Debug)]
 pub(super) struct WebSocketConnector {
-    /// To connect.
+    /// Time-out of connecting.
     pub(super) connect: Duration,
-    /// Longest silence until the handshake is taken.
+    /// Time-out of the handshake's response.
     pub(super) answer: Duration,
-    /// Whether it was.
-    pub open: Arc<AtomicBool>,
+    /// Whether the handshake was accepted.
+    pub(super) open: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -58,16 +58,16 @@ impl Connect for WebSocketConnector {
 #[derive(Debug)]
 struct UpgradedStream {
     tcp: TcpStream,
-    /// Whether something was written since the last look for an answer.
+    /// Whether data was written since the last read.
     wrote: bool,
     answer: Duration,
     open: Arc<AtomicBool>,
-    /// Runs while an answer to the handshake is awaited.
+    /// Runs until the response to the handshake.
     silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl UpgradedStream {
-    /// Rings once the upstream was silent for too long.
+    /// Fires when the upstream did not respond in time.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.open.load(Ordering::Acquire) {
             self.silence = None;

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-/// The place of one seal in the chain, and its SHA-256. Written as `NUMBER:HASH`, the hash in
-/// base64url without padding.
+/// A seal: its number in the chain and its SHA-256. Written as `NUMBER:HASH`, the hash in base64url without
+/// padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditCheckpoint {
     number: u64,
@@ -17,16 +17,16 @@ pub struct AuditCheckpoint {
 }
 
 impl AuditCheckpoint {
-    /// What the first seal hangs on.
+    /// The predecessor of the first seal.
     pub(super) const NONE: Self = Self { number: 0, hash: [0; 32] };
 
-    /// Reads `NUMBER:HASH`.
+    /// Parses `NUMBER:HASH`.
     pub fn parse(text: &str) -> Option<Self> {
         let (number, hash) = text.split_once(':')?;
         Self::new(number.parse().ok()?, hash)
     }
 
-    /// From 1; each is one more than the one before.
+    /// The number, from 1, increasing by one.
     pub const fn number(self) -> u64 {
         self.number
     }
@@ -36,7 +36,7 @@ impl AuditCheckpoint {
         Some(Self { number, hash: hash.try_into().ok()? })
     }
 
-    /// In base64url.
+    /// The hash in base64url.
     pub(super) fn hash(self) -> String {
         URL_SAFE_NO_PAD.encode(self.hash)
     }
@@ -48,7 +48,7 @@ impl fmt::Display for AuditCheckpoint {
     }
 }
 
-/// Lines that wait for their seal.
+/// Lines that are not sealed yet.
 #[derive(Clone)]
 pub(super) struct PendingLines {
     number: u64,
@@ -57,22 +57,22 @@ pub(super) struct PendingLines {
 }
 
 impl PendingLines {
-    /// Nothing yet, after a seal.
+    /// No lines, after this seal.
     pub(super) fn after(seal: AuditCheckpoint) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(&seal.hash);
         Self { number: seal.number.saturating_add(1), lines: 0, context }
     }
 
-    /// Whole lines, or parts of them.
+    /// Adds lines, or parts of lines.
     pub(super) fn add(&mut self, bytes: &[u8]) {
         self.context.update(bytes);
         let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
         self.lines = self.lines.saturating_add(u64::try_from(ends).unwrap_or(u64::MAX));
     }
 
-    /// The seal and its line. The hash covers the hash before it, the lines, and the seal's own line
-    /// up to the hash.
+    /// Creates the seal and its line. The hash covers the previous hash, the lines, and the seal's own line up to the
+    /// hash.
     pub(super) fn close(mut self, time: &str) -> (AuditCheckpoint, String) {
         let Self { number, lines, .. } = self;
         let mut line = format!(
@@ -87,21 +87,21 @@ impl PendingLines {
     }
 }
 
-/// What a line says of the chain.
+/// The role of a line in the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ChainLink {
     /// It is a seal.
     Seal {
-        /// As written, true or not.
+        /// The seal as written, not verified.
         seal: AuditCheckpoint,
         /// When it was written.
         time: String,
     },
     /// The first line of a file.
     Continued {
-        /// The last seal of the file before; [`AuditCheckpoint::NONE`] where the chain begins.
+        /// The last seal of the previous file; [`AuditCheckpoint::NONE`] at the beginning of the chain.
         seal: AuditCheckpoint,
-        /// The name of that file.
+        /// The name of the previous file.
         after: Option<String>,
     },
     /// Another line.
@@ -126,7 +126,7 @@ struct ChainMembers {
     after: Option<String>,
 }
 
-/// Reads one line. Only one of our own can be a link: what callers send is never a member's name.
+/// Parses a line. Lines with client data cannot be mistaken for a link, because it is never the name of a member.
 pub(super) fn link(line: &[u8]) -> ChainLink {
     read(line).unwrap_or(ChainLink::None)
 }

@@ -8,7 +8,7 @@ use guarita_core::Timestamp;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// A day, counted from the epoch.
+/// A day since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Day(i64);
 
@@ -17,7 +17,7 @@ impl Day {
         Self(moment.seconds().div_euclid(SECONDS_PER_DAY))
     }
 
-    /// The day in a file's name; `None` for a file that is none of ours.
+    /// The day in a file name; [`None`] for other files.
     pub(super) fn of_file(name: &str) -> Option<Self> {
         let date = name.strip_prefix("audit-")?.strip_suffix(".jsonl")?;
         let start = Timestamp::parse_rfc3339(&format!("{date}T00:00:00Z"))?;
@@ -39,7 +39,7 @@ impl Day {
         format!("audit-{}.jsonl", self.start().rfc3339().get(..10).unwrap_or("unknown"))
     }
 
-    /// Whether it began longer than `time` before the day of `now`.
+    /// Whether it is more than `time` before the day of `now`.
     pub(super) fn is_older_than(self, time: Duration, now: Timestamp) -> bool {
         self < Self::of(now.minus(time))
     }

@@ -6,17 +6,17 @@ use guarita_core::{ApiKeyId, SessionId, UserId};
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $error:literal;)+) => {
-        /// The name of an event, as `event` in the audit file.
+        /// The name of an event: `event` in the audit file.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Name { $($(#[$doc])* $name),+ }
 
         impl Name {
-            /// As written.
+            /// The name as written.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
             }
 
-            /// Whether it is an error, which the log repeats.
+            /// Whether it is an error, which is also logged.
             pub const fn is_error(self) -> bool {
                 match self { $(Self::$name => $error),+ }
             }
@@ -25,19 +25,19 @@ macro_rules! names {
 }
 
 names! {
-    /// A login ended in a session.
+    /// A login succeeded.
     LoginSucceeded = "auth.login.succeeded", false;
-    /// A login was refused.
+    /// A login was rejected.
     LoginFailed = "auth.login.failed", false;
-    /// A login was refused because the account is locked.
+    /// A login was rejected because the account is locked.
     LoginLocked = "auth.login.locked", false;
-    /// A request was refused because there were too many from its source or at its account.
+    /// A request was rejected by a rate limit.
     RateLimited = "auth.rate_limited", false;
     /// A refresh token was exchanged.
     RefreshSucceeded = "auth.refresh.succeeded", false;
-    /// A refresh token was refused.
+    /// A refresh token was rejected.
     RefreshFailed = "auth.refresh.failed", false;
-    /// A used refresh token came again: its family is revoked.
+    /// A used refresh token was presented again: its family is revoked.
     RefreshReuse = "auth.refresh.reuse_detected", true;
     /// One session ended.
     Logout = "auth.logout", false;
@@ -45,97 +45,97 @@ names! {
     LogoutAll = "auth.logout_all", false;
     /// A client ended a session by one of its tokens.
     TokenRevoked = "auth.token.revoked", false;
-    /// Who asked about a token or wanted it revoked is no client.
+    /// Client authentication failed at introspection or revocation.
     ClientRefused = "auth.client.refused", false;
-    /// A provider's subject was linked to an account, or one was made for it.
+    /// A provider's subject was linked to an account, or one was created for it.
     ProviderLinked = "auth.provider.linked", false;
-    /// An exchange under way was ended with its session.
+    /// A request in progress was aborted with its session.
     StreamClosed = "session.stream_closed", false;
-    /// A WebSocket is open.
+    /// A WebSocket was opened.
     WebSocketOpened = "ws.connection.opened", false;
-    /// A WebSocket was not let in, or its upstream did not take it.
+    /// A WebSocket was rejected by the gateway or the upstream.
     WebSocketRejected = "ws.connection.rejected", false;
-    /// A WebSocket that was open is closed.
+    /// A WebSocket was closed.
     WebSocketClosed = "ws.connection.closed", false;
-    /// A second factor was begun.
+    /// Enrolment of a second factor was started.
     MfaEnrollStarted = "mfa.enroll.started", false;
     /// A second factor became active.
     MfaEnrollConfirmed = "mfa.enroll.confirmed", false;
-    /// A second factor was not begun: the session alone was not enough.
+    /// Enrolment of a second factor was rejected: re-authentication is required.
     MfaEnrollRefused = "mfa.enroll.refused", false;
-    /// There are other recovery codes.
+    /// The recovery codes were replaced.
     MfaEnrollRenewed = "mfa.enroll.codes_renewed", false;
     /// A second factor was removed.
     MfaEnrollDisabled = "mfa.enroll.disabled", false;
-    /// A second factor was proven.
+    /// A second factor was verified.
     MfaChallengeSucceeded = "mfa.challenge.succeeded", false;
-    /// A code or a ticket did not count.
+    /// A code or ticket was invalid.
     MfaChallengeFailed = "mfa.challenge.failed", false;
-    /// A code came again.
+    /// A used code was sent again.
     MfaChallengeReplayed = "mfa.challenge.replayed", false;
     /// Too many wrong codes.
     MfaChallengeLocked = "mfa.challenge.locked", false;
-    /// A person set another password by the one in force.
+    /// A password was changed by its user.
     PasswordChanged = "auth.password.changed", false;
-    /// The password in force was not shown, or the new one was too weak.
+    /// A change of password was rejected: the current one was wrong, or the new one too weak.
     PasswordUnchanged = "auth.password.refused", false;
-    /// Somebody asked for a link to set a new password.
+    /// A link to reset a password was requested.
     RecoveryRequested = "recovery.requested", false;
-    /// A new password was set by a link.
+    /// A password was reset with a link.
     RecoveryCompleted = "recovery.completed", false;
-    /// A link did not count, or the new password was too weak.
+    /// A link was invalid, or the new password too weak.
     RecoveryFailed = "recovery.failed", false;
-    /// Somebody asked for a link to prove an address.
+    /// A link to verify an address was requested.
     VerificationRequested = "verification.requested", false;
-    /// An address was proven by a link.
+    /// An address was verified with a link.
     VerificationCompleted = "verification.completed", false;
-    /// A link did not count.
+    /// A link was invalid.
     VerificationFailed = "verification.failed", false;
-    /// A new configuration is in force.
+    /// A configuration was applied.
     ReloadSucceeded = "config.reload.succeeded", false;
-    /// A configuration was refused; the old one stays.
+    /// A configuration was rejected; the current one is kept.
     ReloadFailed = "config.reload.failed", true;
-    /// An operator's command did what it was told.
+    /// An operator's command succeeded.
     CommandSucceeded = "admin.command.succeeded", false;
-    /// An operator's command was refused, or failed.
+    /// An operator's command was refused or failed.
     CommandFailed = "admin.command.failed", false;
-    /// Other keys of the database are in force.
+    /// The keys in the database changed and were reloaded.
     KeysChanged = "keys.changed", false;
-    /// The newest audit file did not end as a stop leaves it.
+    /// The newest audit file did not end cleanly.
     AuditResumed = "audit.resumed", false;
-    /// The gateway serves.
+    /// The gateway started.
     Started = "server.started", false;
     /// The gateway stopped.
     Stopped = "server.stopped", false;
 }
 
-/// One event. What is not set is not written.
+/// An event. Fields that are not set are not written.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    /// What happened.
+    /// The name.
     pub name: Name,
-    /// Under which request.
+    /// The request id.
     pub request_id: Option<&'a str>,
-    /// Whose account; written masked.
+    /// The account; masked.
     pub user: Option<UserId>,
-    /// Whom it is about, by name; written masked where it is an address or a CPF.
+    /// The subject's name; e-mail addresses and CPFs are masked.
     pub subject: Option<&'a str>,
-    /// Which session.
+    /// The session.
     pub session: Option<SessionId>,
-    /// Which named API key.
+    /// The named API key.
     pub api_key: Option<ApiKeyId>,
-    /// From which address.
+    /// The client's address.
     pub address: Option<std::net::IpAddr>,
-    /// On which route, by its path as configured.
+    /// The route, by its path pattern.
     pub route: Option<&'a str>,
-    /// Why, in one of our own words.
+    /// The reason, one of a fixed set.
     pub reason: Option<&'a str>,
-    /// For how long; written in milliseconds.
+    /// The duration; written in milliseconds.
     pub duration: Option<Duration>,
 }
 
 impl Event<'_> {
-    /// An event of which only the name is known yet.
+    /// An event with only a name.
     pub const fn new(name: Name) -> Self {
         Self {
             name,

@@ -13,19 +13,19 @@ use super::line;
 use super::tail::{self, Left, Tail};
 use guarita_core::Timestamp;
 
-/// How often the log repeats the newest seal.
+/// Interval at which the newest seal is logged.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// One directory of files, a new one each day.
+/// A directory of daily files.
 pub(super) struct Files {
     directory: PathBuf,
     keep: Duration,
     open: Option<Open>,
-    /// Whether lines were lost since the last that was written.
+    /// Whether lines were lost since the last write.
     lost: bool,
-    /// What the log heard of last, and when.
+    /// The last logged seal, and when it was logged.
     told: Option<(AuditCheckpoint, Timestamp)>,
-    /// Held as long as we write: two chains in one file would look like one that is broken.
+    /// The lock of the directory: two chains in one file would look like a broken one.
     _lock: File,
 }
 
@@ -34,19 +34,19 @@ struct Open {
     day: Day,
     file: File,
     seal: AuditCheckpoint,
-    /// The first line, as long as it is not written.
+    /// The first line, until it is written.
     beginning: String,
 }
 
-/// Lines could not be written.
+/// Writing failed.
 struct WriteFailure {
     error: io::Error,
-    /// The file is as it was before.
+    /// Whether the file is unchanged.
     taken_back: bool,
 }
 
 impl Files {
-    /// Takes the directory for this process and goes on where the newest file ends.
+    /// Locks the directory for this process and continues the newest file.
     pub(super) fn open(directory: &Path, keep: Duration, now: Timestamp) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let lock = File::open(directory)?;
@@ -73,8 +73,8 @@ impl Files {
         Ok(files)
     }
 
-    /// Appends lines and their seal. Where that fails, lines that are left in the batch can be appended later;
-    /// otherwise the batch is empty, and after a failure they are lost. Nothing is written for no lines.
+    /// Appends lines and their seal. If it fails, lines that are left in the batch can be appended later; if the batch
+    /// is empty after a failure, they are lost. Writes nothing if there are no lines.
     pub(super) fn append(&mut self, batch: &mut String, now: Timestamp) -> io::Result<()> {
         let written = self.try_append(batch, now);
         let due = self.told.is_none_or(|(_, told)| told.until(now) >= TOLD_EVERY);
@@ -102,8 +102,8 @@ impl Files {
         })
     }
 
-    /// Tells the log of the newest seal, if it has not heard of it. Who keeps the log elsewhere can
-    /// prove that nothing before it was changed.
+    /// Logs the newest seal, if it is not logged yet. With a copy of the log elsewhere it can be proven that nothing
+    /// before the seal was changed.
     pub(super) fn log_checkpoint(&mut self, now: Timestamp) {
         let Some(seal) = self.open.as_ref().map(|open| open.seal) else { return };
         if self.told.is_none_or(|(told, _)| told != seal) {
@@ -112,8 +112,8 @@ impl Files {
         self.told = Some((seal, now));
     }
 
-    /// The file to append to. It is never of an earlier day than the newest there is, so that the
-    /// order of files is that of the chain even where the clock goes back.
+    /// The file to append to. Its day is never before that of the newest file, so that the files are in the order of the
+    /// chain even if the clock is set back.
     fn ready(&mut self, now: Timestamp) -> io::Result<&mut Open> {
         let today = Day::of(now);
         let mut open = match self.open.take() {
@@ -128,7 +128,7 @@ impl Files {
         open.map(|open| self.open.insert(open)).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Begins the file of a day.
+    /// Creates the file of a day.
     fn create(&self, day: Day, before: Option<&Open>, now: Timestamp) -> io::Result<Open> {
         let seal = before.map_or(AuditCheckpoint::NONE, |before| before.seal);
         let after = before.map(|before| before.day.file_name());
@@ -136,7 +136,7 @@ impl Files {
         Ok(Open { day, file: self.file(day)?, seal, beginning })
     }
 
-    /// The newest file with anything in it. Where its end is not what a stop leaves, it says so first.
+    /// The newest non-empty file. If it did not end cleanly, this is recorded first.
     fn resume(&mut self, now: Timestamp) -> io::Result<Option<Open>> {
         for day in Day::all(&self.directory)?.into_iter().rev() {
             let Some(found) = tail::read(&self.directory.join(day.file_name()))? else { continue };
@@ -162,7 +162,7 @@ impl Files {
         OpenOptions::new().create(true).append(true).mode(0o600).open(path)
     }
 
-    /// Removes what is older than `keep`, by the day in its name.
+    /// Removes files older than `keep`, by the day in their name.
     fn remove_old(&self, now: Timestamp) {
         for day in Day::all(&self.directory).unwrap_or_default() {
             if day.is_older_than(self.keep, now) {
@@ -179,8 +179,8 @@ impl Files {
 }
 
 impl Open {
-    /// Writes lines and the seal over them and over what was written without one. Where the disk takes only a
-    /// part, that is taken back, and the lines are what they were.
+    /// Writes lines and the seal over them and over earlier unsealed lines. A partial write is undone, and the lines are
+    /// kept.
     fn write(
         &mut self,
         unsealed: &[u8],

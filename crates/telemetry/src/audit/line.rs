@@ -7,10 +7,10 @@ use super::event::Event;
 use crate::redact::{MaskedSubject, MaskedUser};
 use guarita_core::{Identity, Principal};
 
-/// Longest text of one member, in bytes; the rest is cut.
+/// Maximum length of a text, in bytes; longer texts are truncated.
 const MAX_TEXT: usize = 2048;
 
-/// One forwarded request.
+/// A forwarded request.
 #[derive(Debug)]
 pub struct RequestLine<'a> {
     /// `requestId`
@@ -25,7 +25,7 @@ pub struct RequestLine<'a> {
     pub status: u16,
     /// `durationMs`
     pub duration: Duration,
-    /// `lastKnown`, where the caller was taken for who it was last known to be.
+    /// `lastKnown`, if stale session state was used.
     pub last_known: bool,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn request(buffer: &mut String, line: &RequestLine<'_>, time: &str) {
     object.end();
 }
 
-/// The members that say who called; the same for every request with one token.
+/// The members about the caller; the same for all requests with the same token.
 fn caller(identity: &Identity) -> Box<str> {
     let mut members = String::new();
     let mut object = Object(&mut members);
@@ -99,7 +99,7 @@ impl<'a> Object<'a> {
         self.0.push_str("\":");
     }
 
-    /// A text of unknown content.
+    /// A text to be escaped.
     fn text(&mut self, name: &str, value: Option<&str>) {
         let Some(value) = value else { return };
         self.name(name);
@@ -108,7 +108,7 @@ impl<'a> Object<'a> {
         self.0.push('"');
     }
 
-    /// A text that needs no escaping.
+    /// A text without characters to escape.
     fn plain(&mut self, name: &str, value: Option<impl Display>) {
         let Some(value) = value else { return };
         self.name(name);

@@ -6,39 +6,39 @@ use std::path::Path;
 
 use super::checkpoint::{AuditCheckpoint, ChainLink, PendingLines, link};
 
-/// How much of the end is read, in bytes: little at first, then more than two batches are long.
+/// How much of the end of a file is read, in bytes: little at first, then more than the size of two batches.
 const WINDOWS: [u64; 2] = [256 * 1024, 20 * 1024 * 1024];
 
-/// What the end of a file says.
+/// The state at the end of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tail {
-    /// The last seal as it is written, or what the file continues.
+    /// The last seal as written, or the one that the file continues.
     pub(super) seal: AuditCheckpoint,
-    /// What follows it.
+    /// The lines after it.
     pub(super) unsealed: Vec<u8>,
-    /// Whether the last line has an end.
+    /// Whether the last line is complete.
     pub(super) is_whole: bool,
-    /// How the file was left.
+    /// How the file ended.
     pub(super) left: Left,
 }
 
-/// How a file was left.
+/// How a file ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
-    /// Sealed, and the gateway said that it stops, or a command what it did.
+    /// Sealed, with the final event of a gateway or a command.
     Stopped,
-    /// Sealed, but nobody said that it stops: a crash, or the end is missing.
+    /// Sealed, without a final event: a crash, or the end is missing.
     NotStopped,
     /// The last lines have no seal: a crash, or the end is missing.
     Unsealed,
-    /// The last seal does not fit its lines.
+    /// The last seal does not match its lines.
     Unfit,
-    /// There is no seal where one must be.
+    /// A seal is missing.
     NoSeal,
 }
 
 impl Left {
-    /// As the audit file names it.
+    /// The name in the audit file.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
@@ -50,7 +50,7 @@ impl Left {
     }
 }
 
-/// Reads the end of a file; `None` where it is empty.
+/// Reads the end of a file; [`None`] if it is empty.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -80,7 +80,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Tail>> {
     Ok(Some(tail))
 }
 
-/// Of the last seal: how it fits, as far as that can be seen.
+/// Whether the last seal matches, as far as it can be checked.
 struct Last {
     seal: AuditCheckpoint,
     fits: Option<bool>,
@@ -88,7 +88,7 @@ struct Last {
     end: usize,
 }
 
-/// What a text says that is the end of a file, or all of it; and whether more of it would say the same.
+/// Evaluates the end of a file, or all of it; returns also whether reading more could change the result.
 fn examine(text: &[u8], is_all: bool) -> (Tail, bool) {
     let mut last: Option<Last> = None;
     let mut unsealed: Option<PendingLines> = None;
@@ -137,7 +137,7 @@ fn examine(text: &[u8], is_all: bool) -> (Tail, bool) {
     (tail, is_all || last.fits.is_some())
 }
 
-/// The last words of a gateway, and those of a command.
+/// The final events of a gateway and of a command.
 const LAST: [&[u8]; 2] = [br#""event":"server.stopped""#, br#""event":"admin.command."#];
 
 #[cfg(test)]

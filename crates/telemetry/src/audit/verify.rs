@@ -11,31 +11,31 @@ use super::day::Day;
 use super::event::Name;
 use guarita_core::Timestamp;
 
-/// The longest line that is read at once, in bytes; ours are shorter.
+/// Maximum length of a line, in bytes; audit lines are shorter.
 const MAX_LINE: u64 = 1024 * 1024;
-/// Misfits that are told.
+/// Maximum number of reported mismatches.
 const MAX_MISFITS: usize = 20;
-/// Characters of a line that are told.
+/// Maximum number of characters of a line in a report.
 const MAX_SHOWN: usize = 200;
-/// How long files are kept at least: an earlier one that is missing was not removed by a gateway.
+/// Minimum retention of files: a missing file that is newer was not removed by a gateway.
 const LEAST_KEPT: Duration = Duration::from_secs(180 * 86_400);
 
-/// What was found.
+/// The result of a verification.
 #[derive(Debug, Default)]
 pub struct VerificationReport {
-    /// How many files.
+    /// Number of files.
     pub files: u64,
-    /// How many lines in them that are no seals.
+    /// Number of lines, without seals.
     pub lines: u64,
-    /// How many seals.
+    /// Number of seals.
     pub seals: u64,
     /// The newest seal.
     pub newest: Option<AuditCheckpoint>,
-    /// Where the files are not as they were written; at most 20, the first first.
+    /// Mismatches, at most 20, in order.
     pub misfits: Vec<ChainMismatch>,
-    /// Where a gateway found that its last file did not end as a stop leaves it, and went on.
+    /// Where a gateway resumed after an unclean end of its last file.
     pub resumed: Vec<ChainMismatch>,
-    /// Lines at the very end that have no seal. A gateway that runs seals them within 100 ms.
+    /// Lines at the end without a seal. A running gateway seals them within 100 ms.
     pub unsealed: Option<ChainMismatch>,
 }
 
@@ -47,10 +47,10 @@ impl VerificationReport {
     }
 }
 
-/// One place.
+/// A mismatch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainMismatch {
-    /// A file and, where there is one, a line.
+    /// The file and, if known, the line.
     at: String,
     what: String,
 }
@@ -67,8 +67,7 @@ impl fmt::Display for ChainMismatch {
     }
 }
 
-/// Reads all files of a directory. Every one of `expected`, which somebody kept elsewhere, must be among
-/// the seals.
+/// Verifies all files of a directory. All `expected` seals, which were stored elsewhere, must be present.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -89,13 +88,13 @@ pub fn verify(
     Ok(walk.end())
 }
 
-/// How far the chain was followed.
+/// The state of the verification.
 struct ChainVerifier {
     report: VerificationReport,
-    /// The last seal, as written: what follows is judged by it, so that one misfit is told once.
+    /// The last seal as written; what follows is checked against it, so that each mismatch is reported once.
     chain: Option<AuditCheckpoint>,
     before: Option<Day>,
-    /// Those that were not seen yet.
+    /// Expected seals that were not found yet.
     expected: Vec<AuditCheckpoint>,
 }
 
@@ -144,7 +143,7 @@ impl ChainVerifier {
         }
     }
 
-    /// The first line of a file says what it continues.
+    /// Checks the first line of a file, which names the seal that it continues.
     fn begin(&mut self, page: &mut FileProgress, link: &ChainLink, now: Timestamp) {
         let ChainLink::Continued { seal, after } = link else {
             let what = "the file does not begin with the seal that it continues";
@@ -160,7 +159,7 @@ impl ChainVerifier {
         page.unsealed = Some(PendingLines::after(*seal));
     }
 
-    /// Why what a file continues is not what is before it.
+    /// Why a file does not continue the previous one.
     fn gap(&self, seal: AuditCheckpoint, after: Option<&str>, now: Timestamp) -> Option<String> {
         let before = self.before.map(Day::file_name);
         if self.before.is_some() && (before.as_deref(), self.chain) == (after, Some(seal)) {
@@ -219,7 +218,7 @@ impl ChainVerifier {
     }
 }
 
-/// A line as a terminal may see it: it may be anybody's.
+/// A line, escaped for a terminal, because its content is untrusted.
 fn shown(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.chars().filter(|letter| !letter.is_control()).take(MAX_SHOWN).collect()
@@ -231,13 +230,13 @@ fn is_resumed(line: &[u8]) -> bool {
     line.windows(event.len()).any(|part| part == event.as_bytes())
 }
 
-/// How far one file was read.
+/// The state of reading a file.
 struct FileProgress {
     name: String,
     line: u64,
     /// The first line after the last seal.
     first: u64,
-    /// `None` where nothing is known that a seal could hang on.
+    /// [`None`] if the previous seal is unknown.
     unsealed: Option<PendingLines>,
 }
 

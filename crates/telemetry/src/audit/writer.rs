@@ -11,18 +11,18 @@ use super::files::Files;
 use super::line::{self, RequestLine};
 use guarita_core::{Timestamp, time};
 
-/// Bytes that may wait for the disk, beside as many that it refused.
+/// Size of the buffer, in bytes; the same again for lines whose write failed.
 const CAPACITY: usize = 8 * 1024 * 1024;
-/// Of these, kept free for events that are not requests.
+/// Part of it that is reserved for events other than requests.
 const RESERVED: usize = 1024 * 1024;
-/// The writer wakes early once so much waits, in bytes.
+/// The writer is woken early at this fill level, in bytes.
 const BATCH: usize = 512 * 1024;
-/// How long a line waits at most.
+/// Maximum delay of a line.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// How long a stop waits for the disk.
+/// Time-out of stopping.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// A handle on the audit writer; cheap to clone.
+/// A handle of the audit writer; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Audit(Arc<SharedQueue>);
 
@@ -45,11 +45,11 @@ struct QueuedLines {
 }
 
 impl Audit {
-    /// Opens (or makes) today's file in the directory and starts the writer thread. Files older
+    /// Opens or creates today's file in the directory and starts the writer thread. Files older
     /// than `keep` (at least 180 days) are removed.
     ///
     /// # Errors
-    /// The directory or the file cannot be made or written, or another process writes there.
+    /// The directory or the file cannot be created or written, or another process writes there.
     pub fn open(directory: &Path, keep: Duration) -> io::Result<Self> {
         let files = Files::open(directory, keep, time::now())?;
         let shared = Arc::new(SharedQueue {
@@ -70,7 +70,7 @@ impl Audit {
         self.append(CAPACITY - RESERVED, now, |buffer, time| line::request(buffer, line, time));
     }
 
-    /// Writes one event; errors are repeated in the log.
+    /// Writes one event; errors are also logged.
     pub fn record(&self, event: &Event<'_>, now: Timestamp) {
         if event.name.is_error() {
             tracing::error!(
@@ -83,17 +83,17 @@ impl Audit {
         self.append(CAPACITY, now, |buffer, time| line::event(buffer, event, time));
     }
 
-    /// Lines that did not fit since the start.
+    /// Number of dropped lines since the start.
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    /// Whether the last write reached the disk.
+    /// Whether the last write succeeded.
     pub fn is_healthy(&self) -> bool {
         self.0.healthy.load(Ordering::Relaxed)
     }
 
-    /// Stops the writer after it wrote what waits; waits for that, but at most 5 s.
+    /// Stops the writer after it wrote the buffer; waits at most 5 s.
     pub fn close(&self) {
         let mut waiting = self.0.lock();
         waiting.stop = true;
@@ -154,8 +154,7 @@ impl SharedQueue {
         self.wake.notify_all();
     }
 
-    /// Waits for lines and takes them, unless there are some that must be tried again; true when the writer is to
-    /// stop.
+    /// Waits for lines and takes them, unless there are lines to write again; true if the writer is to stop.
     fn take(&self, batch: &mut String) -> bool {
         let mut waiting = self.lock();
         if (waiting.text.len() < BATCH || !batch.is_empty()) && !waiting.stop {

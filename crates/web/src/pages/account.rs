@@ -25,7 +25,7 @@ use guarita_auth::session::StoredSession;
 use guarita_core::http::cookies;
 use guarita_core::{Code, Secret, SessionId};
 
-/// What an account takes.
+/// The state of the account page.
 #[derive(Clone)]
 pub(super) struct AccountPageState {
     pub(super) pages: Pages,
@@ -60,7 +60,7 @@ struct Shown {
     roles: String,
 }
 
-/// How the second factor stands.
+/// The state of the second factor.
 enum Factor {
     On {
         codes_left: i64,
@@ -68,7 +68,7 @@ enum Factor {
     Off {
         password: bool,
     },
-    /// It is on and demanded, and was not proven in this session.
+    /// It is active and required, but was not verified in this session.
     Unproven,
     Unavailable,
 }
@@ -102,7 +102,7 @@ struct Codes<'a> {
     target: &'a str,
 }
 
-/// What is shown beside the account itself.
+/// Additional content of the page.
 #[derive(Default)]
 struct AccountNotices {
     done: Option<&'static str>,
@@ -146,7 +146,7 @@ async fn change(
 }
 
 impl AccountPageState {
-    /// The account, or the way to sign in.
+    /// The account, or a redirect to sign in.
     async fn account(
         &self,
         arrival: &RequestInfo,
@@ -232,7 +232,7 @@ impl AccountPageState {
             }
             Err(refused) if refused.code() == Code::InvalidCode => {
                 let page = page.telling(&refused);
-                // The picture was shown once; the app has it, or the person begins anew.
+                // The QR code is shown once; if the app does not have it, the user starts again.
                 Ok(page.render(refused.status(), &EnrolmentPage { page: &page, picture: None }))
             }
             Err(refused) => self.failed(arrival, page, &refused).await,
@@ -322,7 +322,8 @@ fn signed_out(page: &Page) -> Response {
     response
 }
 
-/// Signed out here, and on the way to the provider. It is a page: no form of ours may lead to another site.
+/// The page after signing out here, with the link to sign out at the provider. It is a page, because the
+/// Content-Security-Policy does not allow forms to redirect to another site.
 fn leaving(page: &Page, way_out: &LogoutTarget) -> Response {
     let LogoutTarget { target, label } = way_out;
     let message = MessagePage {

@@ -1,6 +1,6 @@
 //! A readable name of the device that a `User-Agent` describes.
 
-/// By a word of theirs; the first that is there, as browsers name those they descend from too.
+/// Browsers by a word of their `User-Agent`; the first match is used, because browsers also name their ancestors.
 const BROWSERS: [(&str, &str); 10] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -22,10 +22,10 @@ const SYSTEMS: [(&str, &str); 7] = [
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 ];
-/// Most characters of a name that is not known.
+/// Maximum length of an unknown name, in characters.
 const MAX_CHARACTERS: usize = 40;
 
-/// As in `Firefox · Windows`; the first words where nothing is known.
+/// The name, for example `Firefox · Windows`; the first words of an unknown `User-Agent`.
 pub(super) fn name(user_agent: &str) -> String {
     let known = |names: &[(&str, &'static str)]| {
         names.iter().find(|(word, _)| user_agent.contains(word)).map(|(_, name)| *name)

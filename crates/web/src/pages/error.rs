@@ -27,7 +27,7 @@ struct ErrorPage<'a> {
     request_id: &'a str,
 }
 
-/// The same endpoints, whose refusals a browser shows as a page. All others get the problem body.
+/// Wraps endpoints so that browsers get their rejections as a page. Other clients get the problem body.
 pub fn with_pages(endpoints: Router, settings: Arc<PageSettings>) -> Router {
     let pages = Pages::new(settings, Bound::ToBrowser);
     endpoints.layer(from_fn_with_state(pages, error_page))

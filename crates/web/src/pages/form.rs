@@ -7,15 +7,15 @@ use super::super::error::Rejection;
 pub(super) use super::super::form::FormFields;
 use guarita_auth::access::csrf::{Bound, token_holds};
 
-/// A form whose anti-forgery token was not looked at yet: nothing else of it can be.
+/// A form whose CSRF token is not checked yet; its fields are not accessible before.
 pub(super) struct Form(FormFields);
 
-/// The token is not the one of this browser: another site's form, or a page of long ago.
+/// The CSRF token is invalid: a form of another site, or an expired page.
 #[derive(Debug)]
 pub(super) struct Stale;
 
 impl Form {
-    /// The fields, once the token holds.
+    /// The fields, if the CSRF token is valid.
     pub(super) fn open(self, headers: &HeaderMap, bound: Bound) -> Result<FormFields, Stale> {
         let holds = token_holds(headers, self.0.text("csrf_token"), bound);
         if holds { Ok(self.0) } else { Err(Stale) }

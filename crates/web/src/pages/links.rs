@@ -17,7 +17,7 @@ use super::page::{Page, Pages};
 use guarita_core::Code;
 use guarita_core::http::local_paths::takes_form;
 
-/// What links take.
+/// The state of the link pages.
 #[derive(Clone)]
 pub(super) struct LinksPageState {
     pub(super) pages: Pages,
@@ -32,7 +32,7 @@ pub(super) fn routes(desk: LinksPageState) -> Router {
         .with_state(desk)
 }
 
-/// Asks for an address.
+/// The form for an e-mail address.
 #[derive(Template)]
 #[template(path = "pages/recover.html")]
 struct Ask<'a> {
@@ -56,7 +56,7 @@ struct Verify<'a> {
     token: &'a str,
 }
 
-/// Tells how it ended, and where to go on.
+/// A message, and the link to continue.
 #[derive(Template)]
 #[template(path = "pages/message.html")]
 pub(super) struct MessagePage<'a> {
@@ -95,7 +95,7 @@ fn ask_recover(page: &Page, status: StatusCode) -> Response {
     page.render(status, &Ask { page, heading, text, action: "/recover" })
 }
 
-/// A form is a page's; all else is the endpoint's.
+/// A form is handled by the page, everything else by the JSON endpoint.
 async fn recover(
     State(desk): State<LinksPageState>,
     arrival: RequestInfo,
@@ -113,7 +113,7 @@ async fn recover(
     }
 }
 
-/// Says that a link is on its way, whether or not one is.
+/// Tells that a link is on its way, whether or not one was sent.
 fn sent(page: &Page, heading: &str) -> Response {
     let (text, label) = (page.words.link_sent, page.words.back_to_sign_in);
     page.render(StatusCode::OK, &MessagePage { page, heading, text, target: "/login", label })
@@ -164,7 +164,7 @@ async fn reset(
     }
 }
 
-/// The link is of no use; another can be asked for.
+/// The page for an invalid link; another one can be requested.
 fn void(page: &Page, status: StatusCode) -> Response {
     let (heading, text) = (page.words.reset, page.words.link_void);
     let (target, label) = ("/recover", page.words.recover);

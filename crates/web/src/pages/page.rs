@@ -18,14 +18,14 @@ use guarita_core::http::{ReturnTo, cookies};
 use guarita_core::random::RandomFault;
 use guarita_core::{Code, Language, Timestamp};
 
-/// No script, nothing from elsewhere, in nobody's frame.
+/// Content-Security-Policy: no scripts, no external resources, no framing.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
 /// How long a chosen language is kept.
 const LANGUAGE_LIFETIME: std::time::Duration = std::time::Duration::from_secs(365 * 86_400);
 
-/// A language, and the way to this page in it.
+/// A language, and the link to this page in it.
 pub(super) struct LanguageLink {
     pub(super) tag: &'static str,
     pub(super) name: &'static str,
@@ -33,23 +33,23 @@ pub(super) struct LanguageLink {
     pub(super) current: bool,
 }
 
-/// The frame of one page in one language.
+/// The common part of a page, in one language.
 pub(super) struct Page {
     pub(super) words: &'static Words,
     pub(super) language: Language,
     pub(super) settings: Arc<PageSettings>,
-    /// For the forms of this page.
+    /// The CSRF token of the forms of this page.
     pub(super) csrf_token: String,
     pub(super) languages: Vec<LanguageLink>,
-    /// Where the person wants to go in the end.
+    /// Where to redirect after signing in.
     pub(super) return_to: Option<ReturnTo>,
-    /// What went wrong.
+    /// The error message.
     pub(super) alert: Option<&'static str>,
     seed: Seed,
     choice: Option<Language>,
 }
 
-/// What a page is made for.
+/// The request of a page.
 struct PageRequest<'a> {
     headers: &'a HeaderMap,
     path: &'static str,
@@ -58,7 +58,7 @@ struct PageRequest<'a> {
     bound: Bound,
 }
 
-/// Makes pages of one look, whose forms are bound alike.
+/// Creates pages with the same settings and the same CSRF binding.
 #[derive(Clone)]
 pub(super) struct Pages {
     settings: Arc<PageSettings>,
@@ -70,7 +70,7 @@ impl Pages {
         Self { settings, bound }
     }
 
-    /// A page at that path, with what its address or its form said.
+    /// A page at this path, with the fields of its query or form.
     pub(super) fn page(
         &self,
         arrival: &RequestInfo,
@@ -82,7 +82,7 @@ impl Pages {
         Page::new(&self.settings, &visit).map_err(|_| arrival.refuse(Code::Internal))
     }
 
-    /// The page of a GET, with what its address says.
+    /// The page of a GET, with the fields of its query.
     pub(super) fn visited(
         &self,
         arrival: &RequestInfo,
@@ -94,8 +94,8 @@ impl Pages {
         Ok((self.page(arrival, headers, path, &fields)?, fields))
     }
 
-    /// The page of a POST, with the fields of its form; without them where the form is not to be
-    /// used: another site's, or a page that lay open for long. The page then says so.
+    /// The page of a POST, with the fields of its form. If the CSRF token is invalid (a form of another site, or
+    /// an expired page), there are no fields, and the page tells so.
     pub(super) fn submitted(
         &self,
         arrival: &RequestInfo,
@@ -115,7 +115,7 @@ impl Pages {
 }
 
 impl Page {
-    /// In the language that was chosen here, else before, else the browser's.
+    /// In the language chosen by this request, else the one chosen before, else the browser's.
     fn new(settings: &Arc<PageSettings>, visit: &PageRequest<'_>) -> Result<Self, RandomFault> {
         let choice = Language::parse(visit.fields.text("lang"));
         let before = cookies::read(visit.headers, cookies::LANGUAGE).value();
@@ -138,25 +138,25 @@ impl Page {
         })
     }
 
-    /// The same page, saying what went wrong.
+    /// Sets the error message.
     pub(super) fn alerting(mut self, alert: &'static str) -> Self {
         self.alert = Some(alert);
         self
     }
 
-    /// The same page, saying why it was refused.
+    /// Sets the error message of a rejection.
     pub(super) fn telling(self, refused: &Rejection) -> Self {
         let alert = self.words.refusal(refused.code());
         self.alerting(alert)
     }
 
-    /// `?return_to=…`, where there is a way back.
+    /// `?return_to=…`, if there is a target to return to.
     pub(super) fn return_to_query(&self) -> String {
         let way = self.return_to.as_ref().map(|way| format!("?return_to={}", way.encoded()));
         way.unwrap_or_default()
     }
 
-    /// The answer. What a template cannot render is a fault of ours.
+    /// The response. A template that cannot be rendered is an internal error.
     pub(super) fn render(&self, status: StatusCode, template: &impl Template) -> Response {
         let Ok(html) = template.render() else {
             tracing::error!("rendering a page failed");
@@ -180,7 +180,7 @@ impl Page {
         response
     }
 
-    /// The browser goes on elsewhere, by GET (RFC 9110 section 15.4.4).
+    /// Redirects the browser with 303 (RFC 9110 section 15.4.4).
     pub(super) fn redirect(&self, target: &str) -> Response {
         let Ok(target) = HeaderValue::from_str(target) else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -192,7 +192,7 @@ impl Page {
         response
     }
 
-    /// What the browser is to keep of this visit.
+    /// Sets the cookies of this visit.
     fn keep(&self, response: &mut Response) {
         self.seed.keep(response);
         let Some(language) = self.choice else { return };
@@ -202,14 +202,14 @@ impl Page {
     }
 }
 
-/// A moment as people read it, in UTC.
+/// A readable date and time, in UTC.
 pub(super) fn moment(at: Timestamp) -> String {
     let text = at.rfc3339();
     let minutes = text.get(..16).unwrap_or_default();
     format!("{} UTC", minutes.replace('T', " "))
 }
 
-/// To the same page in a language, keeping what its address says else.
+/// The link to the same page in another language, with the other query fields.
 fn link(visit: &PageRequest<'_>, language: Language, current: Language) -> LanguageLink {
     let mut target = format!("{}?lang={}", visit.path, language.tag());
     for name in ["return_to", "token"] {

@@ -11,7 +11,7 @@ use super::{account, links, sign_in, style};
 use guarita_auth::access::csrf::Bound;
 use guarita_auth::account::Overviews;
 
-/// Whom the pages ask.
+/// The state of the pages.
 pub struct PagesState {
     pub(crate) settings: Arc<PageSettings>,
     pub(crate) login: login::LoginState,
@@ -58,7 +58,7 @@ pub fn routes(desks: PagesState) -> Router {
         .merge(account::routes(own))
 }
 
-/// Where others issue the tokens: the page that leads to them.
+/// With `mode = "external"`: only the page that leads to the providers.
 pub fn routes_to_providers(desks: PagesState) -> Router {
     let PagesState { settings, login, factor, .. } = desks;
     let pages = Pages::new(Arc::clone(&settings), Bound::ToBrowser);

@@ -6,13 +6,13 @@ use std::str::FromStr;
 /// `[pages]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageSettings {
-    /// The name in the head of each page; 1 to 64 characters, default `Guarita`.
+    /// The name at the top of each page; 1 to 64 bytes, default `Guarita`.
     pub name: Box<str>,
-    /// A picture beside it.
+    /// The logo next to the name.
     pub logo: Option<Logo>,
-    /// The colour of buttons and links on a light ground.
+    /// The colour of buttons and links in light mode.
     pub accent: Colour,
-    /// The same on a dark ground.
+    /// The same in dark mode.
     pub accent_dark: Colour,
 }
 
@@ -27,7 +27,7 @@ impl Default for PageSettings {
     }
 }
 
-/// A picture, at most 256 KiB.
+/// An image, at most 256 KiB.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Logo {
     /// Its bytes.
@@ -37,10 +37,10 @@ pub struct Logo {
 }
 
 impl Logo {
-    /// Largest picture, in bytes.
+    /// Maximum size, in bytes.
     pub const MAX_BYTES: usize = 256 * 1024;
 
-    /// By its first bytes: PNG, JPEG, WebP or SVG.
+    /// Detects the type by the first bytes: PNG, JPEG, WebP or SVG.
     pub fn read(bytes: Vec<u8>) -> Option<Self> {
         let media_type = match bytes.as_slice() {
             [0x89, b'P', b'N', b'G', ..] => "image/png",
@@ -59,7 +59,7 @@ impl fmt::Debug for Logo {
     }
 }
 
-/// A colour of sRGB.
+/// An sRGB colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour {
     red: u8,
@@ -68,7 +68,7 @@ pub struct Colour {
 }
 
 impl Colour {
-    /// Black or white, whichever is read better on it (WCAG 2.2, relative luminance).
+    /// Black or white, whichever has more contrast (WCAG 2.2, relative luminance).
     pub fn ink(self) -> &'static str {
         let linear = |channel: u8| {
             let value = f64::from(channel) / 255.0;

@@ -20,25 +20,25 @@ use guarita_auth::snapshot::Provider;
 use guarita_core::http::{CookieValue, cookies};
 use guarita_core::{Code, Secret};
 
-/// Where a person goes who did not come from anywhere.
+/// Where a browser is redirected to without a `return_to`.
 const HOME: &str = "/account";
-/// As long as the ticket holds.
+/// The cookie of the login ticket; valid as long as the ticket.
 const TICKET: Cookie<'static> =
     Cookie { same_site: "Strict", lifetime: Some(TICKET_TTL), ..Cookie::new(cookies::TICKET) };
-/// Digits of a code of an authenticator.
+/// Number of digits of a TOTP code.
 const DIGITS: usize = 6;
 
-/// What signing in takes.
+/// The state of the sign-in pages.
 #[derive(Clone)]
 pub(super) struct SignInPageState {
     pub(super) pages: Pages,
-    /// Whether there are passwords of our own.
+    /// Whether there are local passwords.
     pub(super) passwords: bool,
     pub(super) login: login::LoginState,
     pub(super) factor: mfa::MfaState,
 }
 
-/// Where others issue the tokens: the way to them, and nothing else.
+/// With `mode = "external"`: only the links to the providers.
 pub(super) fn routes_to_providers(desk: SignInPageState) -> Router {
     Router::new().route("/login", get(show)).with_state(desk)
 }
@@ -60,7 +60,7 @@ struct LoginPage<'a> {
     providers: Vec<Button>,
 }
 
-/// The way to a provider.
+/// The link to a provider.
 struct Button {
     name: Box<str>,
     label: Box<str>,
@@ -113,7 +113,7 @@ async fn sign_in(
     }
 }
 
-/// Signed in: on to where the person wanted to go.
+/// Signed in: redirects to the target.
 fn signed_in_response(page: &Page, logged_in: &LoggedIn) -> Response {
     let mut response = page.redirect(home(page));
     login::set_cookies(&mut response, logged_in.cookie(), logged_in.device.as_ref());
@@ -164,7 +164,7 @@ async fn second(
 }
 
 impl SignInPageState {
-    /// Another site's form, or a page that lay open for long: nothing of it is used.
+    /// The response to a form with an invalid CSRF token; its fields are ignored.
     fn stale(&self, arrival: &RequestInfo, headers: &HeaderMap) -> Result<Response, Rejection> {
         let page = self.pages.page(arrival, headers, "/login", &FormFields::default())?;
         let has_cookies = headers.contains_key(header::COOKIE);
@@ -208,7 +208,7 @@ impl SignInPageState {
     }
 }
 
-/// Digits are of the app, all else is a recovery code.
+/// Six digits are a TOTP code, everything else is a recovery code.
 pub(super) fn answer(code: &str) -> SecondFactorCode {
     let code = normalize_code(code);
     let digits = code.expose().as_bytes();
@@ -216,7 +216,7 @@ pub(super) fn answer(code: &str) -> SecondFactorCode {
     if is_totp { SecondFactorCode::Totp(code) } else { SecondFactorCode::RecoveryCode(code) }
 }
 
-/// A code without the spaces that are typed for reading.
+/// A code without the spaces that users type.
 pub(super) fn normalize_code(code: &str) -> Secret {
     Secret::new(code.chars().filter(|letter| !letter.is_whitespace()).collect::<String>())
 }

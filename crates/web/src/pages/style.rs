@@ -12,9 +12,9 @@ use http::{HeaderValue, StatusCode, header};
 use super::settings::PageSettings;
 
 const STYLE: &str = include_str!("style.css");
-/// A change of colours shows within five minutes.
+/// Changes of colours take effect within five minutes.
 const CACHE: &str = "public, max-age=300";
-/// A picture that is opened by itself runs nothing.
+/// Content-Security-Policy of the logo: an SVG that is opened directly runs no scripts.
 const PICTURE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 pub(super) fn routes(settings: Arc<PageSettings>) -> Router {

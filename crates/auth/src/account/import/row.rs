@@ -9,7 +9,7 @@ use guarita_core::identity::MAX_ROLES;
 use guarita_core::profile::{FullName, InvalidProfile, Oab};
 use guarita_core::{Cpf, EmailAddress, Profile, Role, Secret, Subject};
 
-/// The columns that there are. `email` and `email_corporativo` are one.
+/// The known columns. `email` and `email_corporativo` are the same.
 pub(super) const COLUMNS: [&str; 12] = [
     "username",
     "email",
@@ -25,10 +25,10 @@ pub(super) const COLUMNS: [&str; 12] = [
     "auth_user_id",
 ];
 
-/// The texts of one row; what was empty is not there.
+/// The non-empty texts of a row.
 pub(super) type Texts = BTreeMap<&'static str, Secret>;
 
-/// An account to be, from one row.
+/// A new account from a row.
 #[derive(Debug)]
 pub struct Candidate {
     pub(super) line: u64,
@@ -38,18 +38,18 @@ pub struct Candidate {
     pub(super) roles: Vec<Role>,
     pub(super) profile: Profile,
     pub(super) active: bool,
-    /// Whether its address was proven where it comes from.
+    /// Whether its address was verified in the other system.
     pub(super) verified: bool,
 }
 
-/// Reads the columns of one row and notes all that is wrong with it.
+/// Parses the columns of a row and collects all errors.
 struct ImportReader<'a> {
     line: u64,
     texts: &'a Texts,
     bad: &'a mut Vec<Bad>,
 }
 
-/// The row's account, or what is wrong with it, in `bad`.
+/// The account of a row; errors are added to `bad`.
 pub(super) fn parse(line: u64, texts: &Texts, bad: &mut Vec<Bad>) -> Option<Candidate> {
     let before = bad.len();
     let mut reader = ImportReader { line, texts, bad };
@@ -118,7 +118,7 @@ impl ImportReader<'_> {
     }
 }
 
-/// Names of roles with `;`, `,` or white space between them.
+/// Names of roles, separated by `;`, `,` or white space.
 fn parse_roles(text: &str) -> Result<Vec<Role>, String> {
     let between = |letter: char| matches!(letter, ';' | ',') || letter.is_whitespace();
     let names = text.split(between).filter(|name| !name.is_empty());

@@ -4,25 +4,25 @@ use super::row::{COLUMNS, Texts, parse};
 use super::{Bad, Candidate};
 use guarita_core::Secret;
 
-/// Largest file, in bytes.
+/// Maximum size of a file, in bytes.
 pub const MAX_FILE: u64 = 64 << 20;
-/// Longest row, in bytes.
+/// Maximum size of a row, in bytes.
 const MAX_ROW: usize = 16 << 10;
-/// Most rows.
+/// Maximum number of rows.
 const MAX_ROWS: usize = 50_000;
-/// Most bad rows that are told; then reading stops.
+/// Maximum number of reported errors; then reading stops.
 const MAX_BAD: usize = 50_000;
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Commas, and a header that names the columns.
+    /// Comma-separated, with a header that names the columns.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     JsonLines,
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Default)]
 pub struct Rows {
     pub(super) candidates: Vec<Candidate>,
@@ -38,7 +38,7 @@ impl Rows {
         self.candidates.extend(parse(line, texts, &mut self.bad));
     }
 
-    /// Whether no more is to be read.
+    /// Whether reading has stopped.
     fn is_full(&mut self, line: u64) -> bool {
         if self.candidates.len() >= MAX_ROWS {
             self.refuse(line, "there are more than 50,000 rows");
@@ -48,7 +48,7 @@ impl Rows {
     }
 }
 
-/// Reads every row. Nothing of what is wrong with one keeps the others from being read.
+/// Reads all rows. An error in one row does not prevent the others from being read.
 pub fn read(format: Format, bytes: &[u8]) -> Rows {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match format {
@@ -87,8 +87,8 @@ fn read_csv(bytes: &[u8]) -> Rows {
     }
 }
 
-/// The column of each position. A header that cannot be used ends the reading: its names are not
-/// repeated, for it may be a row of somebody's.
+/// The columns by position. An invalid header ends the reading; its names are not repeated in the error, because it
+/// may be a row with personal data.
 fn columns(header: &csv::ByteRecord, rows: &mut Rows) -> Option<Vec<&'static str>> {
     let mut columns = Vec::new();
     for (position, name) in header.iter().enumerate() {
@@ -144,7 +144,7 @@ fn read_json_lines(bytes: &[u8]) -> Rows {
     rows
 }
 
-/// The members of one object. What serde says of a failure may hold the text itself: it is dropped.
+/// The members of an object. Errors of serde are dropped, because they may contain the text itself.
 fn object(bytes: &[u8]) -> Result<Texts, String> {
     if bytes.len() > MAX_ROW {
         return Err("is longer than 16 KiB".to_owned());

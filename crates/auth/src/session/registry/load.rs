@@ -11,13 +11,13 @@ use crate::session::lookup::{ActiveSession, find};
 use crate::session::status::{SessionStatus, StatusUnavailable, UserStatus};
 use guarita_core::{SessionId, Timestamp};
 
-/// Longest wait for a turn to ask.
+/// Time-out of waiting for a query.
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest wait for the store: an answer is never older than this.
+/// Time-out of a query; so a result is never older than this.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often an answer that a revocation overtook is asked for again.
+/// How often a query is repeated if a revocation made its result outdated.
 const MAX_LOADS: usize = 10;
-/// How long a session is remembered as not in force.
+/// How long a session is cached as inactive.
 pub(super) const ABSENT_TTL: Duration = Duration::from_secs(10);
 
 impl CachedSessions {
@@ -49,8 +49,8 @@ impl CachedSessions {
         Err(StatusUnavailable)
     }
 
-    /// Keeps the answer, unless a revocation overtook it. From here on nobody joins the flight: who
-    /// asks after a later revocation must not be given this answer.
+    /// Caches the result, unless a revocation made it outdated. From here on nobody can join the lookup, because a
+    /// request after a later revocation must not get this result.
     pub(super) fn insert(
         &self,
         session: SessionId,
@@ -85,7 +85,7 @@ impl CachedSessions {
         Some(SessionStatus::Active { user: user.standing, second_factor, expires_at })
     }
 
-    /// The user's entry, made anew where it differs.
+    /// The user's entry, replaced if it differs.
     fn remember_user(&self, standing: UserStatus) -> KnownUser {
         if let Some(known) = self.users.get(&standing.user)
             && *known.standing == standing
