@@ -15,10 +15,10 @@ RUN apt-get update \
  && install --directory --owner guarita --group guarita --mode 0700 /data
 COPY --from=build /build/target/release/guarita /usr/local/bin/guarita
 USER 10001
-# `data_dir = "data"` starts at the working directory: it is /data.
+# `data_dir = "data"` is relative to the working directory, so it is /data.
 WORKDIR /
 VOLUME /data
-# The gateway; metrics and health. The latter listen on 127.0.0.1 unless `ops.address` says otherwise.
+# 8443: the gateway. 9090: metrics and health, on 127.0.0.1 unless `ops.address` is set.
 EXPOSE 8443 9090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["guarita", "healthcheck"]
 ENTRYPOINT ["guarita"]

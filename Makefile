@@ -36,15 +36,15 @@ test: rust ## Install what the tests need, then run every test, on SQLite and on
 	else \
 		set -x; \
 		cargo test --workspace --no-fail-fast && \
-		scripts/with-servers.sh cargo test --lib --test gateway --test security --no-fail-fast -- \
-			--skip in_a_browser --skip assertion:: --skip many_gates:: --skip last_known:: --skip once:: --skip query_plans:: --skip clocks:: --skip restarts:: --skip a_thousand_reloads; \
+		scripts/with-servers.sh cargo test --lib --test e2e --no-fail-fast -- \
+			--skip in_a_browser --skip assertion:: --skip cluster_revocation:: --skip last_known:: --skip single_use:: --skip query_plans:: --skip clocks:: --skip restarts:: --skip a_thousand_reloads; \
 	fi
 
 # Tests that say #[ignore] because they last: `make test` leaves them out.
 .PHONY: faults
 faults: rust ## Run the tests of faults that last for minutes, and print what they counted
 	@scripts/install.sh cc cmake initdb psql redis-server redis-cli
-	cargo test --test security -- --ignored --nocapture --test-threads=1 faults:: many_gates:: once:: query_plans::
+	cargo test --test e2e -- --ignored --nocapture --test-threads=1 cluster_revocation:: faults:: introspection_reloads:: query_plans:: reload:: single_use:: streaming::
 
 .PHONY: check
 check: rust ## Format, lints, documentation and the rules of the house

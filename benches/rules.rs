@@ -4,12 +4,12 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use guarita::rules::request::head::{find_end, inspect};
-use guarita::rules::request::{
-    Arrived, Candidates, CanonicalRequest, HeadLimits, HeaderFamilies, IdentityHeaders, Kept,
-    ProviderCookies,
+use guarita_core::http::head::{find_end, inspect};
+use guarita_core::http::{
+    CanonicalRequest, Credentials, HeadLimits, IdentityHeaders, PreservedHeaders, ProviderCookies,
+    RawRequest, StrippedHeaders,
 };
-use guarita::rules::route::{HostPattern, Matcher, PathPattern, Table};
+use guarita_core::route::{HostPattern, Matcher, PathPattern, RouteTable};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
@@ -55,18 +55,18 @@ fn headers() -> HeaderMap {
 fn bench_fields(criterion: &mut Criterion) {
     let headers = headers();
     let names = IdentityHeaders::default();
-    let families = HeaderFamilies::new(names.names().map(HeaderName::as_str));
+    let families = StrippedHeaders::new(names.names().map(HeaderName::as_str));
     let mut group = criterion.benchmark_group("fields");
     group.bench_function("families", |bencher| {
         bencher.iter(|| {
             let headers = black_box(&headers);
-            let sieve = families.sieve(headers, Kept::default());
+            let sieve = families.sieve(headers, PreservedHeaders::default());
             headers.keys().filter(|name| sieve.strips(name)).count()
         });
     });
     let cookies = ProviderCookies::default();
     group.bench_function("candidates", |bencher| {
-        bencher.iter(|| Candidates::read(black_box(&headers), &cookies).iter().count());
+        bencher.iter(|| Credentials::read(black_box(&headers), &cookies).iter().count());
     });
     group.finish();
 }
@@ -80,7 +80,7 @@ fn bench_canonical(criterion: &mut Criterion) {
     ];
     for (name, target) in targets {
         let parsed = PathAndQuery::from_static(target);
-        let arrived = Arrived {
+        let arrived = RawRequest {
             version: Version::HTTP_11,
             method: &Method::GET,
             target: target.as_bytes(),
@@ -95,7 +95,7 @@ fn bench_canonical(criterion: &mut Criterion) {
 }
 
 /// Half the routes are literal, half have a name and the rest; one in ten names its host.
-fn table(routes: usize) -> Option<Table<usize>> {
+fn table(routes: usize) -> Option<RouteTable<usize>> {
     let route = |number: usize| {
         let service = number / 2;
         let path = match number % 2 {
@@ -113,7 +113,7 @@ fn table(routes: usize) -> Option<Table<usize>> {
             number,
         ))
     };
-    Table::build((0..routes).filter_map(route).collect()).ok()
+    RouteTable::build((0..routes).filter_map(route).collect()).ok()
 }
 
 fn bench_route(criterion: &mut Criterion) {

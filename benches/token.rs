@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use guarita::live::Providers;
-use guarita::model::{Identity, Principal, Roles, SessionId, Source, Subject, Timestamp, UserId};
-use guarita::rules::token::{
+use guarita_auth::access::{Issuers, VerifiedToken, VerifiedTokens};
+use guarita_auth::assertion::Assertions;
+use guarita_auth::snapshot::Providers;
+use guarita_core::jose::{
     Algorithm, AssertionKey, AssertionKeys, Claims, Expectations, Keyring, SigningKey,
 };
-use guarita::services::access::{Issuers, VerifiedToken, VerifiedTokens};
-use guarita::services::assertion::Assertions;
+use guarita_core::{Identity, Principal, Roles, SessionId, Source, Subject, Timestamp, UserId};
 
 fn now() -> Timestamp {
     Timestamp::from_seconds(1_800_000_000)
@@ -90,7 +90,7 @@ fn find(criterion: &mut Criterion) {
                 let entry =
                     VerifiedToken::new(claims, Source::Bearer, &keyring, &expectations(), now)
                         .expect("fits");
-                verified.remember(token.expose(), Arc::new(entry));
+                verified.insert(token.expose(), Arc::new(entry));
                 token
             })
             .collect();

@@ -1,4 +1,4 @@
-//! The `guarita` binary: everything is in the library.
+//! The `guarita` binary; the code is in the library.
 
 use std::process::ExitCode;
 
@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    guarita::app::cli::run()
+    guarita::cli::run()
 }

@@ -536,7 +536,7 @@ fn reading_the_environment_elsewhere_is_found() {
 #[test]
 fn a_test_that_sleeps_is_found() {
     let sleeps = "fn f() {\n    std::thread::sleep(x);\n    tokio::time::sleep(y);\n}\n";
-    assert_eq!(lines(&check_sleep("tests/gateway/x.rs", sleeps)), [2, 3]);
+    assert_eq!(lines(&check_sleep("tests/e2e/x.rs", sleeps)), [2, 3]);
     assert_eq!(lines(&check_sleep("src/services/session/feed_tests.rs", sleeps)), [2, 3]);
     assert_eq!(lines(&check_sleep("src/adapters/upstream/health.rs", sleeps)), []);
     let inside =

@@ -8,11 +8,11 @@ use std::time::Duration;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
-use guarita::adapters::store::{self, NewSession, NewUser, Store};
+use guarita_store::{self as store, NewSession, NewUser, Store};
 
-use guarita::model::{Role, Roles, Secret, SessionId, Subject, Timestamp, UserId, clock, random};
-use guarita::rules::token::{Algorithm, Claims, Keyring, SigningKey};
-use guarita::services::login::{Hashing, Passwords};
+use guarita_auth::login::{Hashing, Passwords};
+use guarita_core::jose::{Algorithm, Claims, Keyring, SigningKey};
+use guarita_core::{Role, Roles, Secret, SessionId, Subject, Timestamp, UserId, random, time};
 
 use crate::process::{self, Running};
 
@@ -161,9 +161,10 @@ pub(crate) fn address_of(name: &str) -> String {
 /// Accounts named `known0` and so on, with one password.
 async fn accounts(folder: &Path, instance: usize) {
     let url = Secret::new(database(folder, instance));
-    let store = Store::open(&store::Settings { database: url, wait: std::time::Duration::ZERO })
-        .await
-        .unwrap();
+    let store =
+        Store::open(&store::StoreSettings { database: url, wait: std::time::Duration::ZERO })
+            .await
+            .unwrap();
     let hashing =
         Hashing { memory_kib: 19 << 10, iterations: 2, parallelism: 1, concurrency: 1, queue: 1 };
     let passwords = Passwords::new(&hashing).unwrap();
@@ -173,7 +174,7 @@ async fn accounts(folder: &Path, instance: usize) {
         let hash = passwords.hash(&Secret::new(PASSWORD)).await.unwrap().unwrap();
         let email = address_of(name.as_str());
         let new = NewUser { username: &name, email: Some(&email), password_hash: &hash };
-        transaction.insert_user(&new, clock::now()).await.unwrap().unwrap();
+        transaction.insert_user(&new, time::now()).await.unwrap().unwrap();
     }
     transaction.commit().await.unwrap();
     store.close().await;
@@ -181,10 +182,11 @@ async fn accounts(folder: &Path, instance: usize) {
 
 async fn sessions(folder: &Path, instance: usize, count: usize, keyring: &Keyring) -> PathBuf {
     let url = Secret::new(database(folder, instance));
-    let store = Store::open(&store::Settings { database: url, wait: std::time::Duration::ZERO })
-        .await
-        .unwrap();
-    let now = clock::now();
+    let store =
+        Store::open(&store::StoreSettings { database: url, wait: std::time::Duration::ZERO })
+            .await
+            .unwrap();
+    let now = time::now();
     let roles = Roles::parse(["Metrics.Reader"]).unwrap();
     let mut transaction = store.begin_write_within(LIFE).await.unwrap();
     let mut lines = String::new();

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes what compose.yaml expects in conf/compose/secrets: passwords, the master key, a certificate for localhost. What is
-# there stays.
+# Creates the files that compose.yaml expects in conf/compose/secrets: passwords, the master key, a certificate for localhost.
+# Existing files are kept.
 set -eu
 cd "$(dirname "$0")"
 mkdir -p secrets
 chmod 0700 secrets
-# In a container they are read by another user than here, who is given this group.
+# The user in the container is another one than on the host. It is given this group to read the files.
 echo "SECRETS_GROUP=$(id -g)" >.env
 cd secrets
 umask 027

@@ -1,0 +1,48 @@
+//! Login with a password.
+//!
+//! The steps are: rate limits by source and by account; the lock of the account, or of the known device
+//! that the attempt comes from (decision 0007); verification of the password on a bounded pool (the same work if
+//! there is no such user); one transaction that records the result. Unknown names are locked like known ones, on
+//! every gateway.
+
+pub mod settings;
+
+pub mod lockout;
+
+pub mod hash_format;
+
+pub mod password;
+
+pub mod identifier;
+pub mod refusal;
+
+pub mod device;
+pub mod unknown_account;
+
+pub mod session_kind;
+pub mod argon;
+mod pending;
+mod attempt;
+pub mod establish;
+
+pub mod totp;
+pub mod totp_key;
+pub mod second_factor;
+pub mod federated;
+pub mod challenge;
+pub mod enrolment;
+
+pub use crate::grant::{TokenError, Tokens};
+pub use attempt::{Login, LoginRequest, TICKET_TTL};
+pub use challenge::{Challenge, ChallengeError};
+pub use enrolment::{EnrolmentError, TotpEnrolment};
+pub use establish::{IssuedCredential, LoggedIn};
+pub use federated::FederatedSession;
+pub use identifier::Identifier;
+pub use password::Passwords;
+pub use refusal::LoginRejection;
+pub use second_factor::{FactorSettings, SecondFactor, SecondFactorCode, SecondFactorError};
+pub use session_kind::SessionKind;
+pub use settings::{Hashing, LoginSettings};
+pub use totp::Enrolment;
+pub use unknown_account::UnknownAccounts;

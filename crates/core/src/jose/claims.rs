@@ -1,0 +1,256 @@
+//! The claims of an access token. No claim that matters for a decision is optional.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Invalid;
+use super::object::Members;
+use crate::identity::MAX_ROLES;
+use crate::{Roles, SessionId, Subject, Timestamp, UserId};
+
+/// Most clock leeway that is ever granted.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
+/// Longest `jti`, in bytes.
+pub const MAX_TOKEN_ID_LENGTH: usize = 128;
+/// The last second of the year 9999. A later time is a mistake or an attempt to overflow.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// Claims that only tokens for another purpose have: logout tokens and security events (`events`),
+/// ID tokens (the hashes of OIDC Core section 3.3.2.11), and what is bound to a key of its sender.
+const FOREIGN_PURPOSES: [&str; 5] = ["events", "at_hash", "c_hash", "s_hash", "cnf"];
+/// What Keycloak's tokens for another purpose say in the claim `typ`; its access tokens say `Bearer`.
+const FOREIGN_TYPES: [&str; 4] = ["ID", "Refresh", "Offline", "Logout"];
+/// What Keycloak's access tokens say there; older ones have the `nonce` of the login too.
+const ACCESS_TYPE: &str = "Bearer";
+
+/// What a verified access token says.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// `iss`
+    pub issuer: Box<str>,
+    /// `sub`
+    pub subject: Subject,
+    /// `uid`
+    pub user: Option<UserId>,
+    /// `aud`, the one that was asked for
+    pub audience: Box<str>,
+    /// `iat`
+    pub issued_at: Timestamp,
+    /// `nbf`; where it is missing, `iat`
+    pub not_before: Timestamp,
+    /// `exp`
+    pub expires_at: Timestamp,
+    /// `jti`, 1 to 128 bytes without control characters
+    pub token_id: Box<str>,
+    /// `sid`
+    pub session: SessionId,
+    /// `app_roles`, else `roles`, else `groups`
+    pub roles: Roles,
+    /// When a second factor was proven: `auth_time`, with `mfa` among `amr` (RFC 8176).
+    pub second_factor_at: Option<Timestamp>,
+}
+
+/// What a token must say to be believed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectations {
+    /// `iss`, exactly.
+    pub issuer: Arc<str>,
+    /// `aud` must contain one of these. Without any, no token is believed.
+    pub audiences: Vec<Arc<str>>,
+    /// Clock leeway; what is above 60 s counts as 60 s.
+    pub leeway: Duration,
+    /// Longest token that is looked at, in bytes.
+    pub max_length: usize,
+}
+
+impl Expectations {
+    /// Whether the three times hold now, with the leeway (RFC 7519 sections 4.1.4 to 4.1.6).
+    pub fn check_times(
+        &self,
+        issued_at: Timestamp,
+        not_before: Timestamp,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Invalid> {
+        let leeway = self.leeway.min(MAX_LEEWAY);
+        let latest = now.plus(leeway);
+        if expires_at <= now.minus(leeway) {
+            Err(Invalid::Expired)
+        } else if not_before > latest {
+            Err(Invalid::NotYetValid)
+        } else if issued_at > latest {
+            Err(Invalid::IssuedInFuture)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the audience is one of those asked for.
+    pub fn accepts_audience(&self, audience: &str) -> bool {
+        self.audiences.iter().any(|expected| &**expected == audience)
+    }
+}
+
+impl Claims {
+    /// Reads and checks the payload of a token whose signature holds.
+    pub(super) fn read(
+        members: &Members,
+        expected: &Expectations,
+        now: Timestamp,
+    ) -> Result<Self, Invalid> {
+        check_purpose(members)?;
+        let issuer = issuer(members, expected)?;
+        let audience = audience(members, expected)?;
+        let (issued_at, not_before, expires_at) = times(members, expected, now)?;
+        Ok(Self {
+            issuer: issuer.into(),
+            subject: subject(text(members, "sub").ok_or(Invalid::Subject)?)?,
+            user: user(members)?,
+            audience: audience.into(),
+            issued_at,
+            not_before,
+            expires_at,
+            token_id: token_id(members)?.into(),
+            session: session(members)?,
+            roles: roles(members)?,
+            second_factor_at: second_factor_at(members),
+        })
+    }
+}
+
+/// A token for another purpose is none for this.
+pub(super) fn check_purpose(members: &Members) -> Result<(), Invalid> {
+    let of_purpose = FOREIGN_PURPOSES.iter().any(|name| members.contains_key(*name));
+    let said = text(members, "typ");
+    let of_type = said.is_some_and(|said| FOREIGN_TYPES.contains(&said));
+    // The answer to one login (OIDC Core section 2): an ID token, whose audience may be that of access tokens.
+    let of_login = members.contains_key("nonce") && said != Some(ACCESS_TYPE);
+    if of_purpose || of_type || of_login { Err(Invalid::Purpose) } else { Ok(()) }
+}
+
+/// `iat`, `nbf` and `exp`, if they hold now.
+pub(super) fn times(
+    members: &Members,
+    expected: &Expectations,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp, Timestamp), Invalid> {
+    let expires_at = time(members, "exp", Invalid::ExpiresAt)?.ok_or(Invalid::ExpiresAt)?;
+    let issued_at = time(members, "iat", Invalid::IssuedAt)?.ok_or(Invalid::IssuedAt)?;
+    let not_before = time(members, "nbf", Invalid::NotBefore)?.unwrap_or(issued_at);
+    expected.check_times(issued_at, not_before, expires_at, now)?;
+    Ok((issued_at, not_before, expires_at))
+}
+
+/// Nothing but an array with `mfa` and a time counts.
+fn second_factor_at(members: &Members) -> Option<Timestamp> {
+    let methods = members.get("amr")?.as_array()?;
+    let proven = methods.iter().any(|method| method.as_str() == Some("mfa"));
+    let at = members.get("auth_time")?.as_i64()?;
+    proven.then(|| Timestamp::from_seconds(at))
+}
+
+fn text<'a>(members: &'a Members, name: &str) -> Option<&'a str> {
+    members.get(name)?.as_str()
+}
+
+pub(super) fn issuer<'a>(
+    members: &'a Members,
+    expected: &Expectations,
+) -> Result<&'a str, Invalid> {
+    text(members, "iss").filter(|issuer| *issuer == &*expected.issuer).ok_or(Invalid::Issuer)
+}
+
+/// A string or an array of strings, one of which is asked for (RFC 7519 section 4.1.3).
+pub(super) fn audience<'a>(
+    members: &'a Members,
+    expected: &Expectations,
+) -> Result<&'a str, Invalid> {
+    let audiences = match members.get("aud").ok_or(Invalid::Audience)? {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(many) => strings(many).ok_or(Invalid::Audience)?,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            return Err(Invalid::Audience);
+        }
+    };
+    audiences
+        .into_iter()
+        .find(|audience| expected.accepts_audience(audience))
+        .ok_or(Invalid::Audience)
+}
+
+pub(super) fn strings(values: &[Value]) -> Option<Vec<&str>> {
+    values.iter().map(Value::as_str).collect()
+}
+
+/// A `NumericDate` from 0 to the end of the year 9999; fractions are cut off.
+fn time(members: &Members, name: &str, malformed: Invalid) -> Result<Option<Timestamp>, Invalid> {
+    let Some(value) = members.get(name) else { return Ok(None) };
+    let Value::Number(number) = value else { return Err(malformed) };
+    let seconds = number.as_i64().or_else(|| number.as_f64().and_then(whole_seconds));
+    match seconds {
+        Some(seconds) if (0..=LAST_SECOND).contains(&seconds) => {
+            Ok(Some(Timestamp::from_seconds(seconds)))
+        }
+        Some(_) | None => Err(malformed),
+    }
+}
+
+fn whole_seconds(seconds: f64) -> Option<i64> {
+    // Infinity and NaN lie in no range.
+    if !(0.0..=1e12).contains(&seconds) {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the range is checked above")]
+    Some(seconds.floor() as i64)
+}
+
+/// White space at the ends is refused too: an upstream's header parser would cut it off, and
+/// ` root` would arrive as `root`.
+pub(super) fn subject(text: &str) -> Result<Subject, Invalid> {
+    if text.trim() != text {
+        return Err(Invalid::Subject);
+    }
+    Subject::parse(text).map_err(|_| Invalid::Subject)
+}
+
+fn session(members: &Members) -> Result<SessionId, Invalid> {
+    text(members, "sid").and_then(SessionId::parse).ok_or(Invalid::Session)
+}
+
+fn token_id(members: &Members) -> Result<&str, Invalid> {
+    text(members, "jti").filter(|id| is_token_id(id)).ok_or(Invalid::TokenId)
+}
+
+pub(super) fn is_token_id(id: &str) -> bool {
+    (1..=MAX_TOKEN_ID_LENGTH).contains(&id.len()) && !id.chars().any(char::is_control)
+}
+
+fn user(members: &Members) -> Result<Option<UserId>, Invalid> {
+    let Some(value) = members.get("uid") else { return Ok(None) };
+    let id = value.as_i64().filter(|id| *id > 0).ok_or(Invalid::User)?;
+    Ok(Some(UserId::new(id)))
+}
+
+/// The first of the three claims that is there decides, empty too. One string is one role, as some
+/// providers write a single one; it is never split.
+fn roles(members: &Members) -> Result<Roles, Invalid> {
+    let present = ["app_roles", "roles", "groups"].into_iter().find_map(|name| members.get(name));
+    let names = match present {
+        None => return Ok(Roles::none()),
+        Some(Value::String(one)) => vec![one.as_str()],
+        Some(Value::Array(many)) if many.len() <= MAX_ROLES => {
+            strings(many).ok_or(Invalid::Roles)?
+        }
+        Some(
+            Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_),
+        ) => {
+            return Err(Invalid::Roles);
+        }
+    };
+    Roles::parse(names).map_err(|_| Invalid::Roles)
+}
+
+#[cfg(test)]
+mod tests;

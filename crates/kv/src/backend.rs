@@ -1,0 +1,171 @@
+//! The backend of ephemeral data: memory, Redis or the database.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::encryption::Encryption;
+use super::redis::RedisClient;
+use super::{KvSettings, KvUnavailable, RateCounters, RedisNotifications, Tickets};
+use guarita_core::{Timestamp, random};
+use guarita_store::{Store, StoreError};
+
+/// The name of the secret that all gateways on one database have for this.
+const SECRET: &str = "ephemeral";
+
+/// Where it is.
+#[derive(Clone)]
+pub(super) enum Backend {
+    /// In this process.
+    Memory,
+    /// In Redis.
+    Redis(Arc<RedisClient>, Arc<Encryption>),
+    /// In the database.
+    Database(Arc<DatabaseBackend>, Arc<Encryption>),
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Memory => "Memory",
+            Self::Redis(..) => "Redis",
+            Self::Database(..) => "Database",
+        })
+    }
+}
+
+/// The database, and whether it answered.
+#[derive(Debug)]
+pub(super) struct DatabaseBackend {
+    pub(super) store: Store,
+    up: AtomicBool,
+}
+
+impl DatabaseBackend {
+    /// Remembers how a question ended, and tells when that changes.
+    pub(super) fn heard<T>(&self, answer: Result<T, StoreError>) -> Result<T, KvUnavailable> {
+        match answer {
+            Ok(answer) => {
+                if !self.up.swap(true, Ordering::Relaxed) {
+                    tracing::info!(event = "ephemeral.up", "the database can be reached again");
+                }
+                Ok(answer)
+            }
+            Err(fault) => {
+                if self.up.swap(false, Ordering::Relaxed) {
+                    tracing::warn!(
+                        event = "ephemeral.down",
+                        reason = %fault,
+                        "the database cannot be reached: each gateway limits by itself, and tickets are rejected"
+                    );
+                }
+                Err(KvUnavailable)
+            }
+        }
+    }
+}
+
+/// What is counted and what waits to be used once; a clone is the same.
+#[derive(Clone, Debug)]
+pub struct Ephemeral {
+    pub(super) place: Backend,
+}
+
+/// The secret that all gateways share cannot be read or made.
+#[derive(Debug, thiserror::Error)]
+pub enum KvOpenError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system's random source failed.
+    #[error(transparent)]
+    Random(#[from] random::RandomFault),
+}
+
+impl Ephemeral {
+    /// In the memory of this process.
+    pub const fn memory() -> Self {
+        Self { place: Backend::Memory }
+    }
+
+    /// Where the settings say. Redis need not be there yet; see [`Ephemeral::run`].
+    ///
+    /// # Errors
+    /// [`KvOpenError`]
+    pub async fn open(
+        settings: &KvSettings,
+        store: &Store,
+        now: Timestamp,
+    ) -> Result<Self, KvOpenError> {
+        let place = match settings {
+            KvSettings::Memory => Backend::Memory,
+            KvSettings::Redis(redis) => {
+                let link = Arc::new(RedisClient::new((**redis).clone()));
+                Backend::Redis(link, seal(store, now).await?)
+            }
+            KvSettings::Database => {
+                let table = DatabaseBackend { store: store.clone(), up: AtomicBool::new(true) };
+                Backend::Database(Arc::new(table), seal(store, now).await?)
+            }
+        };
+        Ok(Self { place })
+    }
+
+    /// Keeps the connection, for ever; drop it to stop.
+    pub async fn run(self) {
+        match self.place {
+            Backend::Redis(link, _) => link.run().await,
+            Backend::Memory | Backend::Database(..) => std::future::pending().await,
+        }
+    }
+
+    /// Waits until it is known whether what all gateways share can be asked, while [`Ephemeral::run`] runs.
+    pub async fn until_known(&self) {
+        match &self.place {
+            Backend::Redis(link, _) => link.tried().await,
+            Backend::Memory | Backend::Database(..) => {}
+        }
+    }
+
+    /// Whether what all gateways share can be asked. Always, where nothing is shared.
+    pub fn is_up(&self) -> bool {
+        match &self.place {
+            Backend::Memory => true,
+            Backend::Redis(link, _) => link.is_up(),
+            Backend::Database(table, _) => table.up.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counters for at most so many keys in memory, by themselves or while nothing else can be asked.
+    pub fn rates(&self, capacity: usize) -> RateCounters {
+        RateCounters::new(self.place.clone(), capacity)
+    }
+
+    /// Tickets of one kind, at most so many at a time.
+    pub fn tickets<T: Clone + Serialize + DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        capacity: usize,
+    ) -> Tickets<T> {
+        Tickets::new(self.place.clone(), kind, capacity)
+    }
+
+    /// Hints to other gateways, where they go by Redis.
+    pub fn hints(&self) -> Option<RedisNotifications> {
+        match &self.place {
+            Backend::Redis(link, _) => Some(RedisNotifications::new(Arc::clone(link))),
+            Backend::Memory | Backend::Database(..) => None,
+        }
+    }
+}
+
+async fn seal(store: &Store, now: Timestamp) -> Result<Arc<Encryption>, KvOpenError> {
+    let candidate = random::token()?;
+    let mut transaction = store.begin_write().await?;
+    let secret = transaction.shared_secret(SECRET, &candidate, now).await?;
+    transaction.commit().await?;
+    Ok(Arc::new(Encryption::new(&secret)))
+}

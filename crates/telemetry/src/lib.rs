@@ -1,0 +1,9 @@
+//! Telemetry: log, audit files, metrics.
+
+pub mod redact;
+pub mod log;
+pub mod audit;
+pub mod metrics;
+
+pub use audit::{Audit, Event, Name, RequestLine};
+pub use metrics::{Metrics, RevocationMetrics, RouteMetrics};

@@ -1,9 +1,0 @@
-//! One foreign system each.
-
-pub mod background;
-pub mod telemetry;
-pub mod breached;
-pub mod store;
-pub mod ephemeral;
-pub mod upstream;
-pub mod mail;

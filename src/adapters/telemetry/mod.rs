@@ -1,9 +1,0 @@
-//! What operators see: logs, the audit file, metrics.
-
-pub mod mask;
-pub mod log;
-pub mod audit;
-pub mod metrics;
-
-pub use audit::{Audit, Event, Name, RequestLine};
-pub use metrics::{Metrics, RevocationMetrics, RouteMetrics};

@@ -1,0 +1,67 @@
+//! Loads the configuration from the file and the environment, or reports all problems.
+
+use std::path::Path;
+
+use serde::Deserialize as _;
+use toml::Table;
+
+use super::environment::{self, Variables};
+use super::report::{ConfigReport, Problems};
+use super::resolve::{self, ConfigResolver};
+use super::values::Files;
+use super::written::RawConfig;
+use super::{Config, document, shape};
+use guarita_core::{Timestamp, time};
+
+/// What came of loading, and what it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Every file that was read or asked for, also where loading failed.
+    pub files: Files,
+    /// The configuration, or everything that is wrong.
+    pub result: Result<Config, Problems>,
+}
+
+/// Reads the file and the environment.
+pub fn load(file: &Path) -> Result<Config, Problems> {
+    load_with(file, &environment::variables(), time::now()).result
+}
+
+/// Reads the file with the variables of this process; says which files it needs even where it fails.
+pub(crate) fn load_and_watch(file: &Path) -> Loaded {
+    load_with(file, &environment::variables(), time::now())
+}
+
+/// Reads the file with these environment variables.
+pub fn load_with(file: &Path, variables: &Variables, now: Timestamp) -> Loaded {
+    let mut report = ConfigReport::new(file);
+    let mut reader = ConfigResolver::new(file, now, &mut report);
+    let config = read(file, variables, &mut reader);
+    let files = reader.finish();
+    let result = report.finish().and_then(|warnings| match config {
+        Some(config) => Ok(Config { warnings, files: files.clone(), ..config }),
+        // Every step that gives up tells why; this line is for the one that would forget to.
+        None => Err(Problems(vec![format!("{}: is not valid", file.display())])),
+    });
+    Loaded { files, result }
+}
+
+fn read(file: &Path, variables: &Variables, reader: &mut ConfigResolver<'_>) -> Option<Config> {
+    let text = reader.configuration(file)?;
+    let report = &mut *reader.report;
+    let mut table: Table = document::parse(&text, report)?;
+    environment::apply(variables, &mut table, report);
+    environment::apply_inherited(variables, &mut table, report);
+    shape::check(&mut table, report);
+    let written = match RawConfig::deserialize(toml::Value::Table(table)) {
+        Ok(written) => written,
+        Err(error) => {
+            report.problem_with(&file.display().to_string(), error.message());
+            return None;
+        }
+    };
+    Some(resolve::resolve(&written, file, reader))
+}
+
+#[cfg(test)]
+mod tests;

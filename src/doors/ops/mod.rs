@@ -1,7 +1,0 @@
-//! What operators reach on their own address: metrics and health.
-
-pub mod readiness;
-pub mod router;
-
-pub use readiness::Readiness;
-pub use router::{router, serve};

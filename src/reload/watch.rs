@@ -1,0 +1,177 @@
+//! Detects changes of files, and SIGHUP.
+//!
+//! The directories of all files are watched, because editors and deployments replace files. A reload is triggered
+//! only if the contents differ from what was last read, so that there is no needless reload and no change during a
+//! reload is missed. On file systems without notifications (network file systems, some containers) changes are
+//! detected by slow polling.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
+
+use super::{Handle, Reason};
+use crate::config::digest_of;
+use crate::config::values::Files;
+use guarita_auth::keys;
+
+/// Silence that ends a burst of changes.
+const DEBOUNCE: Duration = Duration::from_millis(150);
+/// Longest burst that is waited for.
+const MAX_DEBOUNCE: Duration = Duration::from_secs(1);
+/// Between two looks without being told of a change.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// Most files in the directory of keys that are looked at.
+const MAX_KEYS: usize = 1000;
+
+/// What was last read, and is to be watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchedFiles {
+    /// The configuration file and all that it names.
+    pub files: Files,
+    /// Where Guarita keeps its signing keys.
+    pub keys_directory: PathBuf,
+    /// What lies there.
+    pub keys: Files,
+}
+
+impl WatchedFiles {
+    /// What lies in the directory of keys now, and in that of the keys of assertions.
+    pub(super) fn read_keys(directory: &Path) -> Files {
+        let directories = [directory.to_owned(), keys::assertion_directory(directory)];
+        let entries = directories
+            .iter()
+            .filter_map(|directory| std::fs::read_dir(directory).ok())
+            .flat_map(|entries| entries.take(MAX_KEYS));
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        paths.map(|path| (path.clone(), digest_of(&path))).collect()
+    }
+
+    /// Whether any file now says something else.
+    pub(super) fn is_stale(&self) -> bool {
+        self.files.iter().any(|(file, digest)| digest_of(file) != *digest)
+            || Self::read_keys(&self.keys_directory) != self.keys
+    }
+
+    fn directories(&self) -> HashSet<PathBuf> {
+        let parent = |file: &PathBuf| match file.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let mut directories: HashSet<_> = self.files.keys().map(parent).collect();
+        directories.insert(keys::assertion_directory(&self.keys_directory));
+        directories.insert(self.keys_directory.clone());
+        directories
+    }
+}
+
+/// Asks for a reload whenever a file says something else. Serves until the actor is gone.
+pub async fn run(handle: Handle) {
+    let told = Arc::new(Notify::new());
+    let mut watcher = Directories::new(Arc::clone(&told));
+    let mut watched = handle.watched.clone();
+    let mut slow_look = tokio::time::interval(POLL_INTERVAL);
+    slow_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let current = watched.borrow_and_update().clone();
+        watcher.follow(&current.directories());
+        let is_stale = tokio::task::spawn_blocking(move || current.is_stale()).await;
+        if is_stale.unwrap_or(false) {
+            handle.trigger(Reason::FileChanged);
+            // The next look makes sense once that reload was tried.
+            if watched.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            () = told.notified() => debounce(&told).await,
+            _ = slow_look.tick() => {}
+            changed = watched.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Asks for a reload at each SIGHUP. Serves until the process ends.
+pub async fn on_hangup(handle: Handle) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = signal(SignalKind::hangup())?;
+    while hangups.recv().await.is_some() {
+        handle.trigger(Reason::Signal);
+    }
+    Ok(())
+}
+
+/// Asks for the keys to be taken up whenever they are others. Serves until nobody tells of any.
+pub async fn on_keys(handle: Handle, mut source: Receiver<keys::KeySource>) {
+    while source.changed().await.is_ok() {
+        handle.trigger(Reason::KeysChanged);
+    }
+}
+
+/// Waits until a burst of changes is over.
+async fn debounce(told: &Notify) {
+    let end = Instant::now() + MAX_DEBOUNCE;
+    while Instant::now() < end {
+        let quiet = (Instant::now() + DEBOUNCE).min(end);
+        if timeout_at(quiet, told.notified()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The directories that are watched now.
+struct Directories {
+    watcher: Option<RecommendedWatcher>,
+    followed: HashSet<PathBuf>,
+}
+
+impl Directories {
+    fn new(told: Arc<Notify>) -> Self {
+        let tell = move |event: notify::Result<Event>| {
+            // An error may hide a change.
+            if event.is_ok_and(|event| is_reading(event.kind)) {
+                return;
+            }
+            told.notify_one();
+        };
+        let watcher = notify::recommended_watcher(tell);
+        if let Err(error) = &watcher {
+            let event = "config.watch.failed";
+            tracing::warn!(event, %error, "files cannot be watched; changes are detected by polling every 10 s");
+        }
+        Self { watcher: watcher.ok(), followed: HashSet::new() }
+    }
+
+    fn follow(&mut self, wanted: &HashSet<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        self.followed.retain(|directory| {
+            let stays = wanted.contains(directory);
+            if !stays {
+                // It may be gone already, and its watch with it.
+                let _ = watcher.unwatch(directory);
+            }
+            stays
+        });
+        for directory in wanted {
+            if self.followed.contains(directory) {
+                continue;
+            }
+            // What is not there yet is tried again after the next reload or slow look.
+            if watcher.watch(directory, RecursiveMode::NonRecursive).is_ok() {
+                self.followed.insert(directory.clone());
+            }
+        }
+    }
+}
+
+/// Our own looks are told too, and would never end.
+fn is_reading(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}

@@ -1,6 +1,0 @@
-//! Pure, synchronous decisions: no I/O, no clock, no randomness.
-
-pub mod request;
-pub mod route;
-pub mod token;
-pub mod websocket;

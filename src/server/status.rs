@@ -1,0 +1,88 @@
+//! Periodic status checks that are independent of requests: health of upstreams, change feed, audit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::reload;
+use guarita_auth::session::{ClockOffset, SessionCache};
+use guarita_kv::Ephemeral;
+use guarita_proxy::listener::connection_limit::ConnectionLimiter;
+use guarita_proxy::snapshot::CurrentSnapshot;
+use guarita_telemetry::{Audit, Metrics};
+use guarita_web::ops::Readiness;
+
+/// Interval of the checks.
+const PERIOD: Duration = Duration::from_millis(250);
+/// Maximum lag of the change feed; above it the feed is reported as down.
+const MAX_FEED_LAG: Duration = Duration::from_secs(1);
+/// Maximum difference of the local clock and the database's clock, in seconds: the default leeway of tokens.
+const MAX_CLOCK_SKEW: i64 = 30;
+
+/// Sets gauges and readiness.
+pub(super) struct StatusSampler {
+    pub(super) clock: ClockOffset,
+    pub(super) live: Arc<CurrentSnapshot>,
+    pub(super) registry: SessionCache,
+    pub(super) audit: Audit,
+    pub(super) ephemeral: Ephemeral,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) admission: Arc<ConnectionLimiter>,
+    pub(super) reload: reload::Handle,
+}
+
+impl StatusSampler {
+    pub(super) async fn run(self) {
+        let mut was_right = true;
+        let mut ticks = tokio::time::interval(PERIOD);
+        loop {
+            ticks.tick().await;
+            let heard = self.registry.silence().is_some_and(|silence| silence <= MAX_FEED_LAG);
+            self.metrics.revocation().feed_up(heard);
+            self.readiness.feed(heard);
+            was_right = self.compare(was_right);
+            let shared = self.ephemeral.is_up();
+            self.metrics.ephemeral_up(shared);
+            self.readiness.ephemeral(shared);
+            self.metrics.audit_dropped(self.audit.dropped());
+            self.readiness.audit(self.audit.is_healthy());
+            self.metrics.connections(self.admission.open());
+            let status = self.reload.status();
+            self.readiness.reload(status.problems.first().cloned());
+            let live = self.live.read();
+            for provider in live.auth.providers.iter() {
+                self.metrics.provider_keys_age(&provider.settings().name, provider.age());
+            }
+            for pool in &live.pools {
+                let name = &pool.settings().name;
+                for (server, healthy) in pool.health() {
+                    self.metrics.upstream_healthy(name, server, healthy);
+                }
+            }
+        }
+    }
+
+    /// Reports the clock offset. Returns whether the clock is right.
+    fn compare(&self, was_right: bool) -> bool {
+        let offset = self.clock.seconds();
+        let is_right = offset.abs() <= MAX_CLOCK_SKEW;
+        self.metrics.clock_offset(offset);
+        self.readiness.clock(is_right);
+        match (was_right, is_right) {
+            (true, false) => tracing::error!(
+                event = "clock.wrong",
+                offset,
+                "the clock differs from the database's: tokens may be valid too early, too late or not at all"
+            ),
+            (false, true) => {
+                tracing::info!(
+                    event = "clock.right",
+                    offset,
+                    "the clock agrees with the database's again"
+                );
+            }
+            (true, true) | (false, false) => {}
+        }
+        is_right
+    }
+}
