@@ -19,14 +19,6 @@ pub(crate) fn configure(folder: &Path, name: &str, http: &str) -> String {
     file
 }
 
-/// 1 KiB for every request.
-pub(crate) fn upstream(address: &str) -> String {
-    let body = "x".repeat(1024);
-    format!(
-        "server {{ listen {address}; location / {{ default_type text/plain; return 200 '{body}'; }} }}"
-    )
-}
-
 /// `proxy_pass` without any check; `listen` is a directive or several.
 pub(crate) fn proxy(listen: &str, upstream: &str) -> String {
     format!(

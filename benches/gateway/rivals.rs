@@ -18,7 +18,11 @@ fn nginx_with(folder: &Path, name: &str, core: usize, address: &str, http: &str)
 
 /// 1 KiB for every request.
 pub(crate) fn upstream(folder: &Path) -> Running {
-    nginx_with(folder, "upstream", 1, UPSTREAM, &nginx::upstream(UPSTREAM))
+    let body = "x".repeat(1024);
+    let http = format!(
+        "server {{ listen {UPSTREAM}; location / {{ default_type text/plain; return 200 '{body}'; }} }}"
+    );
+    nginx_with(folder, "upstream", 1, UPSTREAM, &http)
 }
 
 /// `proxy_pass` without any check.

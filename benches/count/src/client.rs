@@ -22,8 +22,8 @@ pub(crate) struct Connection {
     read: Vec<u8>,
 }
 
-/// An answer with a length.
-pub(crate) struct Answer {
+/// A request or an answer; without a length it has no body.
+pub(crate) struct Message {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
@@ -54,11 +54,11 @@ impl Connection {
         self.stream.flush().unwrap();
     }
 
-    fn receive(&mut self) -> Answer {
+    fn receive(&mut self) -> Message {
         let mut buffer = [0; 8192];
         loop {
-            if let Some(answer) = self.complete() {
-                return answer;
+            if let Some(message) = first_message(&mut self.read) {
+                return message;
             }
             let count = self.stream.read(&mut buffer).expect("an answer");
             assert!(count > 0, "closed within an answer: {}", String::from_utf8_lossy(&self.read));
@@ -66,36 +66,36 @@ impl Connection {
         }
     }
 
-    /// The answer, where all of it is there.
-    fn complete(&mut self) -> Option<Answer> {
-        let end = self.read.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-        let head = String::from_utf8_lossy(&self.read[..end]).into_owned();
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length")
-                .then(|| value.trim().parse::<usize>().unwrap())
-        });
-        let all = end + length.unwrap_or_else(|| panic!("an answer without a length: {head}"));
-        if self.read.len() < all {
-            return None;
-        }
-        let body = self.read[end..all].to_vec();
-        assert!(self.read.len() == all, "more than one answer: {head}");
-        self.read.clear();
-        Some(Answer { head, body })
-    }
-
     /// Asks and waits. Any answer but 200 ends the measurement: it would not be the same work.
-    pub(crate) fn ask(&mut self, request: &[u8]) -> Answer {
+    pub(crate) fn ask(&mut self, request: &[u8]) -> Message {
         self.send(request);
         self.receive_ok()
     }
 
-    fn receive_ok(&mut self) -> Answer {
+    fn receive_ok(&mut self) -> Message {
         let answer = self.receive();
         assert!(answer.head.starts_with("HTTP/1.1 200"), "{}", answer.head);
         answer
     }
+}
+
+/// Takes the message out, where all of it is there.
+pub(crate) fn first_message(read: &mut Vec<u8>) -> Option<Message> {
+    let end = read.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&read[..end]).into_owned();
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let is_length = name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.trim().parse::<usize>().unwrap())
+    });
+    let all = end + length.unwrap_or(0);
+    if read.len() < all {
+        return None;
+    }
+    let body = read[end..all].to_vec();
+    assert!(read.len() == all, "more than one message: {head}");
+    read.clear();
+    Some(Message { head, body })
 }
 
 fn connect(address: SocketAddr) -> TcpStream {

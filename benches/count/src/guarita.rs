@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::client::{Answer, Connection};
+use crate::client::{Connection, Message};
 use crate::process::Process;
 use crate::target::{Ground, HOST, words};
 
@@ -39,7 +39,7 @@ impl Guarita {
     }
 }
 
-fn session_cookie(answer: &Answer) -> String {
+fn session_cookie(answer: &Message) -> String {
     let fields = answer.head.lines().filter_map(|line| line.split_once(": "));
     let cookies = fields
         .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
@@ -88,7 +88,7 @@ allow = {{ roles = ["{ROLE}"] }}
         certificate = ground.certificate.display(),
         key = ground.key.display(),
         operations = ground.operations,
-        upstream = ground.upstream,
+        upstream = ground.upstream.address,
     );
     fs::create_dir_all(ground.folder.join("data")).unwrap();
     fs::write(&file, text).unwrap();

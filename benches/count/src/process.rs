@@ -5,14 +5,13 @@ use std::panic;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Those that run now.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// A proxy or an upstream, perhaps within a tool; killed when dropped, unless it was ended before.
+/// A proxy, perhaps within a tool; killed when dropped, unless it was ended before.
 pub(crate) struct Process {
     child: Child,
     /// Whether the tool started the proxy (strace), rather than having become it (valgrind).
@@ -69,33 +68,11 @@ impl Process {
         if self.traced { children(self.pid()).next().expect("the proxy") } else { self.pid() }
     }
 
-    /// Does something while the proxy stands still.
-    pub(crate) fn while_stopped(&self, act: impl FnOnce()) {
-        let proxy = self.proxy();
-        kill_process(proxy, Signal::STOP).unwrap();
-        while !stands_still(proxy) {
-            thread::yield_now();
-        }
-        act();
-        kill_process(proxy, Signal::CONT).unwrap();
-    }
-
     /// Ends it by SIGINT, which every proxy here obeys without waiting for callers, and waits.
     pub(crate) fn end(mut self) {
         kill_process(self.proxy(), Signal::INT).unwrap();
         self.child.wait().unwrap();
     }
-}
-
-/// Whether all threads are stopped.
-fn stands_still(pid: Pid) -> bool {
-    let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_pid())).unwrap();
-    tasks.flatten().all(|task| {
-        let text = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        // After the name, which may hold anything.
-        let state = text.rsplit_once(") ").map_or("", |(_, rest)| rest);
-        state.starts_with(['T', 't'])
-    })
 }
 
 impl Drop for Process {

@@ -30,6 +30,8 @@ impl Run<'_> {
             false => (ground.plain, None),
             true => (ground.tls, Some(ground.certificate.as_path())),
         };
+        // The first request of each is answered by itself, so that the proxy has accepted all of them.
+        ground.upstream.answer_together(1);
         let mut callers: Vec<_> = (0..self.request.connections)
             .map(|_| {
                 let mut caller = Connection::open(address, authority);
@@ -37,9 +39,7 @@ impl Run<'_> {
                 caller
             })
             .collect();
-        // All of them at once: as many connections to the upstream are made in every run.
-        process.while_stopped(|| client::send(&mut callers, &self.request.bytes));
-        client::receive(&mut callers);
+        ground.upstream.answer_together(callers.len());
         for _ in 0..self.times {
             client::send(&mut callers, &self.request.bytes);
             client::receive(&mut callers);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::guarita::Guarita;
 use crate::nginx;
-use crate::process::Process;
+use crate::upstream::Upstream;
 
 /// The host of every request; the certificate is for it.
 pub(crate) const HOST: &str = "app.example.test";
@@ -19,12 +19,11 @@ pub(crate) struct Ground {
     pub(crate) folder: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
-    pub(crate) upstream: SocketAddr,
+    pub(crate) upstream: Upstream,
     /// Callers' addresses of the one proxy that runs at a time.
     pub(crate) plain: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) operations: SocketAddr,
-    _running: Process,
 }
 
 /// A proxy.
@@ -45,17 +44,14 @@ pub(crate) struct Request {
 
 impl Ground {
     pub(crate) fn prepare(folder: &Path) -> Self {
-        let [upstream, plain, tls, operations] = free_addresses();
+        let [plain, tls, operations] = free_addresses();
         let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
         let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
         fs::write(&certificate, made.cert.pem()).unwrap();
         fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let http = nginx::upstream(&upstream.to_string());
-        let file = nginx::configure(folder, "upstream", &http);
-        let running =
-            Process::start(&words(&["nginx", "-c", &file]), false, &folder.join("upstream.out"));
         let folder = folder.to_owned();
-        Self { folder, certificate, key, upstream, plain, tls, operations, _running: running }
+        let upstream = Upstream::start();
+        Self { folder, certificate, key, upstream, plain, tls, operations }
     }
 
     /// Every request is judged: by a bearer token, or by the cookie of a session.
@@ -69,7 +65,7 @@ impl Ground {
     /// The floor: this same program, which passes everything through.
     pub(crate) fn pingora(&self, this: &Path, guarita: &Guarita) -> Target {
         let this = this.to_str().expect("a path in UTF-8");
-        let addresses = [self.plain.to_string(), self.upstream.to_string()];
+        let addresses = [self.plain.to_string(), self.upstream.address.to_string()];
         let command = words(&[this, "floor", &addresses[0], &addresses[1]]);
         let mut requests = requests(guarita);
         requests.retain(|request| !request.tls);
@@ -83,7 +79,7 @@ impl Ground {
             "listen {}; listen {} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};",
             self.plain, self.tls
         );
-        let http = nginx::proxy(&listen, &self.upstream.to_string());
+        let http = nginx::proxy(&listen, &self.upstream.address.to_string());
         let file = nginx::configure(&self.folder, "nginx", &http);
         let command = words(&["nginx", "-c", &file]);
         Target { name: "nginx, no check", command, requests: requests(guarita) }
