@@ -28,7 +28,7 @@ impl Guarita {
         let file = configure(ground);
         create_user(program, &file);
         let command = words(&[program, "serve", "--config", &file]);
-        let running = Process::start(&command, false, &ground.folder.join("login.out"));
+        let running = Process::start(&command, false, &ground.output.join("login.out"));
         let mut connection = Connection::open(ground.plain, None);
         let answer = connection.ask(&login(false));
         let pair: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();

@@ -53,9 +53,10 @@ fn main() {
     // Before the measurement: a file that cannot be read is told at once.
     let baseline = path("BASELINE").map(|path| Report::read(&path));
 
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    process::kill_on_panic(directory.path());
-    let ground = Ground::prepare(directory.path());
+    // It stays where the measurement fails.
+    let folder = tempfile::tempdir().expect("a temporary directory").keep();
+    process::kill_on_panic(&folder);
+    let ground = Ground::prepare(&folder);
     let mut report = Report::default();
     let guarita = Guarita::prepare(&ground, &guarita);
     let targets =
@@ -72,4 +73,5 @@ fn main() {
     }
     let file = this.parent().and_then(|folder| folder.parent()).expect("the target directory");
     report.write(&file.join("bench-count.json"));
+    std::fs::remove_dir_all(&folder).expect("a folder of one's own");
 }

@@ -31,7 +31,7 @@ pub(crate) fn kill_on_panic(folder: &Path) {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
-        eprintln!("what the proxies said: {folder}/*.out");
+        eprintln!("what the proxies said: {folder}/output/*.out");
     }));
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Run<'a> {
 impl Run<'_> {
     /// Where a tool writes: a file, or several whose names begin so.
     pub(crate) fn output(&self, tool: &str) -> PathBuf {
-        self.ground.folder.join(tool)
+        self.ground.output.join(tool)
     }
 
     /// Runs the proxy under a tool, which becomes the proxy (as valgrind does) or traces it (strace).
@@ -25,7 +25,7 @@ impl Run<'_> {
         let ground = self.ground;
         let command: Vec<String> =
             words(tool).into_iter().chain(self.target.command.clone()).collect();
-        let process = Process::start(&command, traces, &ground.folder.join("proxy.out"));
+        let process = Process::start(&command, traces, &ground.output.join("proxy.out"));
         let (address, authority) = match self.request.tls {
             false => (ground.plain, None),
             true => (ground.tls, Some(ground.certificate.as_path())),

@@ -17,6 +17,9 @@ const MANY: usize = 64;
 /// Folder, certificate and upstream.
 pub(crate) struct Ground {
     pub(crate) folder: PathBuf,
+    /// What proxies and tools write. Guarita watches the folder of its configuration: under strace every
+    /// line written there would be an event, read by a system call, which is another line.
+    pub(crate) output: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) upstream: Upstream,
@@ -49,9 +52,10 @@ impl Ground {
         let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
         fs::write(&certificate, made.cert.pem()).unwrap();
         fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let folder = folder.to_owned();
+        let (folder, output) = (folder.to_owned(), folder.join("output"));
+        fs::create_dir(&output).unwrap();
         let upstream = Upstream::start();
-        Self { folder, certificate, key, upstream, plain, tls, operations }
+        Self { folder, output, certificate, key, upstream, plain, tls, operations }
     }
 
     /// Every request is judged: by a bearer token, or by the cookie of a session.

@@ -15,7 +15,7 @@ pub(crate) fn count(run: &Run<'_>, counts: &mut Counts) {
     run.under(&tool, false);
 
     let mut threads: Vec<Thread> = Vec::new();
-    for entry in fs::read_dir(&run.ground.folder).unwrap() {
+    for entry in fs::read_dir(&run.ground.output).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         // The file without a number is empty.
