@@ -61,6 +61,14 @@ bench: rust ## Measure the gateway beside a bare proxy, HAProxy and nginx
 	@scripts/install.sh cc cmake nginx haproxy wrk taskset initdb python3 redis-server
 	scripts/with-servers.sh cargo bench --bench gateway
 
+# Both in one build, so that they share what they are built of. BASELINE=path: a target/bench-count.json of before.
+# GUARITA=path: another binary than the one built here.
+.PHONY: bench-count
+bench-count: rust ## Count what one request costs: instructions, system calls, allocations, bytes copied
+	@scripts/install.sh cc cmake nginx valgrind strace
+	cargo build --release --package guarita --package bench-count --bins
+	@BASELINE="$(BASELINE)" GUARITA="$(GUARITA)" "$${CARGO_TARGET_DIR:-target}/release/bench-count"
+
 .PHONY: bless
 bless: rust ## Accept the snapshots and the configuration's schema as they are now
 	cargo run --quiet --bin guarita -- schema > docs/configuration.schema.json.new

@@ -23,6 +23,8 @@ package() {
     case "$1:$2" in
     apt-get:cc) echo "gcc libc6-dev" ;;
     apt-get:taskset | apt-get:prlimit) echo util-linux ;;
+    # valgrind finds functions of the C library by its symbols.
+    apt-get:valgrind) echo "valgrind libc6-dbg" ;;
     apt-get:node) echo nodejs ;;
     apt-get:redis-cli) echo redis-tools ;;
     brew:redis-server | brew:redis-cli) echo redis ;;

@@ -9,10 +9,6 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 
-use crate::process::{self, Running};
-
-pub(crate) const ADDRESS: &str = "127.0.0.1:18091";
-
 struct PassThrough(SocketAddr);
 
 #[async_trait]
@@ -39,10 +35,4 @@ pub(crate) fn serve(address: &str, upstream: &str) {
     service.add_tcp(address);
     server.add_service(service);
     server.run_forever();
-}
-
-pub(crate) fn start() -> Running {
-    let this = std::env::current_exe().unwrap();
-    let arguments = ["floor", ADDRESS, crate::rivals::UPSTREAM];
-    process::start(0, ADDRESS.parse().unwrap(), this.to_str().unwrap(), &arguments)
 }

@@ -19,6 +19,7 @@ mod drip;
 mod floor;
 mod load;
 mod logins;
+mod nginx;
 mod paced;
 mod process;
 mod rivals;
@@ -71,7 +72,7 @@ fn main() {
         table::Target::new("(f) as (b), PostgreSQL+Redis", running, tokens)
     });
     let mut targets = vec![
-        table::Target::new("(a) bare pingora", floor::start(), &tokens.one),
+        table::Target::new("(a) bare pingora", rivals::floor(), &tokens.one),
         table::Target::new("(b) guarita, 1 token", subject::start(folder, 0), &tokens.one),
         table::Target::new("(c) guarita, 10,000 tokens", subject::start(folder, 1), &tokens.many),
         table::Target::new("(d) haproxy jwt_verify", rivals::haproxy(folder), &tokens.one),

@@ -3,44 +3,35 @@
 use std::fs;
 use std::path::Path;
 
+use crate::nginx;
 use crate::process::{self, Running};
 
 pub(crate) const UPSTREAM: &str = "127.0.0.1:18090";
+const FLOOR: &str = "127.0.0.1:18091";
 const NGINX: &str = "127.0.0.1:18094";
 const HAPROXY: &str = "127.0.0.1:18093";
 
 fn nginx_with(folder: &Path, name: &str, core: usize, address: &str, http: &str) -> Running {
-    let folder = folder.display();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {folder}/{name}-{kind}; "))
-        .concat();
-    let file = format!("{folder}/{name}.conf");
-    let text = format!(
-        "daemon off; master_process off; pid {folder}/{name}.pid; error_log {folder}/{name}.log;\n\
-         events {{ worker_connections 2048; }}\n\
-         http {{ access_log off; keepalive_requests 100000000; {temporary}\n{http} }}\n"
-    );
-    fs::write(&file, text).unwrap();
+    let file = nginx::configure(folder, name, http);
     process::start(core, address.parse().unwrap(), "nginx", &["-c", &file])
 }
 
 /// 1 KiB for every request.
 pub(crate) fn upstream(folder: &Path) -> Running {
-    let body = "x".repeat(1024);
-    let http = format!(
-        "server {{ listen {UPSTREAM}; location / {{ default_type text/plain; return 200 '{body}'; }} }}"
-    );
-    nginx_with(folder, "upstream", 1, UPSTREAM, &http)
+    nginx_with(folder, "upstream", 1, UPSTREAM, &nginx::upstream(UPSTREAM))
 }
 
 /// `proxy_pass` without any check.
 pub(crate) fn nginx(folder: &Path) -> Running {
-    let http = format!(
-        "upstream u {{ server {UPSTREAM}; keepalive 256; keepalive_requests 100000000; }}\n\
-         server {{ listen {NGINX}; location / {{ proxy_pass http://u; proxy_http_version 1.1; \
-         proxy_set_header Connection ''; proxy_set_header Host $host; }} }}"
-    );
+    let http = nginx::proxy(&format!("listen {NGINX};"), UPSTREAM);
     nginx_with(folder, "nginx", 0, NGINX, &http)
+}
+
+/// Pingora that passes everything through, by this same program.
+pub(crate) fn floor() -> Running {
+    let this = std::env::current_exe().unwrap();
+    let arguments = ["floor", FLOOR, UPSTREAM];
+    process::start(0, FLOOR.parse().unwrap(), this.to_str().unwrap(), &arguments)
 }
 
 /// Signature, algorithm, issuer, audience and expiry on every request; subject and roles to headers.
