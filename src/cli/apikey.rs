@@ -25,8 +25,9 @@ pub struct ApiKeyArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum ApiKeyCommand {
-    /// Create a key and print it once. Creating a second key under a name rotates it: the first stays
-    /// valid until it is revoked.
+    /// Create a key and print it once.
+    ///
+    /// Creating a second key under a name rotates it: the first stays valid until it is revoked.
     Create {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]

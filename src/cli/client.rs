@@ -21,8 +21,9 @@ pub struct ClientArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum ClientCommand {
-    /// Create a secret for a client and print it once. Creating a second secret rotates it: the first stays
-    /// valid until it is revoked.
+    /// Create a secret for a client and print it once.
+    ///
+    /// Creating a second secret rotates it: the first stays valid until it is revoked.
     Create {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
@@ -34,8 +35,9 @@ enum ClientCommand {
         #[arg(long, value_name = "TIME", value_parser = parse_lifetime)]
         expires_in: Option<Duration>,
     },
-    /// List secrets in the order of their creation, without revoked ones and without those of the configuration;
-    /// never the secret itself.
+    /// List secrets in the order of their creation; never the secret itself.
+    ///
+    /// Revoked secrets and those of the configuration are not listed.
     List(ListArgs),
     /// Revoke a secret, or all secrets of a client. Takes effect on running gateways within 1 s.
     Revoke {

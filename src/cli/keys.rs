@@ -33,8 +33,10 @@ enum KeysCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Create a new signing key. It is published at once and signs after tokens.publish_ahead (for assertions:
-    /// assertion.publish_ahead). Older keys go on verifying what they signed.
+    /// Create a new signing key.
+    ///
+    /// It is published at once and signs after tokens.publish_ahead (for assertions: assertion.publish_ahead).
+    /// Older keys go on verifying what they signed.
     Rotate {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
@@ -47,8 +49,10 @@ enum KeysCommand {
         #[arg(long)]
         compromised: bool,
     },
-    /// Import a key for tokens from a file that only its owner can read. A private key in PEM signs like a
-    /// new key, a public key only verifies. A file that is not PEM is a secret for HS256.
+    /// Import a key for tokens from a file that only its owner can read.
+    ///
+    /// A private key in PEM signs like a new key, a public key only verifies. A file that is not PEM is a secret
+    /// for HS256.
     Import {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
@@ -60,8 +64,9 @@ enum KeysCommand {
         #[arg(long)]
         now: bool,
     },
-    /// Remove a key that does not sign: one that is announced (this withdraws the announcement) or one
-    /// that only verifies.
+    /// Remove a key that does not sign.
+    ///
+    /// That is one that is announced (this withdraws the announcement) or one that only verifies.
     Remove {
         /// The configuration file.
         #[arg(long, value_name = "FILE", default_value = CONFIG)]

@@ -16,8 +16,9 @@ pub struct StoreArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum StoreCommand {
-    /// Copy every row of a database into another, which must be empty, and compare the counts. Stop
-    /// the gateways first: rows that are written meanwhile are not copied.
+    /// Copy every row of a database into another, which must be empty, and compare the counts.
+    ///
+    /// Stop the gateways first: rows that are written meanwhile are not copied.
     Copy {
         /// The source, as in store.database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE
         #[arg(long, value_name = "URL", value_parser = parse)]

@@ -5,8 +5,8 @@ use toml::{Spanned, Table, Value};
 
 use super::report::ConfigReport;
 
-/// Parses the text. Every error of syntax is told with its line, never with the line's text: that
-/// might be a secret.
+/// Parses the text. Syntax errors are reported with their line, but never with the text of the line, which might be a
+/// secret.
 pub(super) fn parse(text: &str, report: &mut ConfigReport) -> Option<Table> {
     let lines = Lines::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str, report: &mut ConfigReport) -> Option<Table> {
     Some(table(document.get_ref(), "", &lines, report))
 }
 
-/// Parses one value as it may stand behind `key =`.
+/// Parses a value as written after `key =`.
 pub(super) fn parse_value(text: &str) -> Option<Value> {
     let value = DeValue::parse(text).ok()?;
     let mut discarded = ConfigReport::new(std::path::Path::new(""));
@@ -76,7 +76,7 @@ fn convert(
     }
 }
 
-/// Where lines start.
+/// The offsets of lines.
 struct Lines(Vec<usize>);
 
 impl Lines {

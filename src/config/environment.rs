@@ -11,20 +11,20 @@ mod inherited;
 
 pub(super) use inherited::apply as apply_inherited;
 
-/// What the name of every own variable begins with.
+/// Prefix of Guarita's own variables.
 const PREFIX: &str = "GUARITA_";
 
 /// Environment variables by name.
 pub(super) type Variables = std::collections::BTreeMap<String, String>;
 
-/// The variables of this process. Those that are not UTF-8 are left out.
+/// The variables of this process, without those that are not UTF-8.
 pub(super) fn variables() -> Variables {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
 }
 
-/// Writes every `GUARITA_SECTION__KEY` over the file's value.
+/// Overrides values of the file by every `GUARITA_SECTION__KEY`.
 pub(super) fn apply(variables: &Variables, document: &mut Table, report: &mut ConfigReport) {
     for (name, text) in variables {
         let Some(key) = name.strip_prefix(PREFIX) else { continue };
@@ -80,7 +80,7 @@ fn list(node: &'static serde_json::Value, prefix: &str, names: &mut Vec<String>)
     }
 }
 
-/// Kubernetes sets such variables in every pod where there is a service named `guarita`.
+/// Whether it is a variable that Kubernetes sets in every pod if there is a service named `guarita`.
 fn is_set_by_kubernetes(key: &str) -> bool {
     let port = |rest: &str| rest.is_empty() || rest.starts_with('_');
     key == "SERVICE_HOST"
@@ -88,8 +88,8 @@ fn is_set_by_kubernetes(key: &str) -> bool {
         || key.strip_prefix("PORT").is_some_and(port)
 }
 
-/// Text stands for itself where the key takes text; everything else is read as TOML. What has the
-/// wrong type is kept, so that the check of the shape tells it.
+/// Text is used as it is if the key is a string; everything else is parsed as TOML. Values of the wrong type are
+/// kept, so that the check against the schema reports them.
 fn read(node: &'static serde_json::Value, text: &str) -> Option<Value> {
     let kind = node.get("type").and_then(serde_json::Value::as_str);
     match kind {
@@ -106,7 +106,7 @@ fn read(node: &'static serde_json::Value, text: &str) -> Option<Value> {
     }
 }
 
-/// Puts the value into its table, and takes out what it contradicts: `key` and `key_file` are one.
+/// Sets the value in its table, and removes the conflicting one of `key` and `key_file`.
 fn insert(table: &mut Table, names: &[&str], value: Value) {
     match names {
         [] => {}

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-/// Largest configuration file, in bytes.
+/// Maximum size of the configuration file, in bytes.
 pub(super) const MAX_CONFIGURATION: u64 = 16 * 1024 * 1024;
 
-/// Largest certificate, key or secret file, in bytes.
+/// Maximum size of a certificate, key or secret file, in bytes.
 pub(super) const MAX_OTHER: u64 = 1024 * 1024;
 
 /// The content of a regular file of at most `most` bytes.
@@ -26,12 +26,12 @@ pub(super) fn read(file: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The SHA-256 of what a file says.
+/// The SHA-256 of a file's content.
 pub(super) fn digest(content: &[u8]) -> [u8; 32] {
     Sha256::digest(content).into()
 }
 
-/// The SHA-256 of a file now; `None` where it cannot be read or is too large.
+/// The current SHA-256 of a file; [`None`] if it cannot be read or is too large.
 pub(crate) fn digest_of(file: &Path) -> Option<[u8; 32]> {
     read(file, MAX_CONFIGURATION).ok().map(|content| digest(&content))
 }

@@ -13,26 +13,26 @@ use super::written::RawConfig;
 use super::{Config, document, shape};
 use guarita_core::{Timestamp, time};
 
-/// What came of loading, and what it came from.
+/// The result of loading, with the files.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Every file that was read or asked for, also where loading failed.
+    /// All files that were read or requested, also if loading failed.
     pub files: Files,
-    /// The configuration, or everything that is wrong.
+    /// The configuration, or all problems.
     pub result: Result<Config, Problems>,
 }
 
-/// Reads the file and the environment.
+/// Loads the configuration from the file and the environment.
 pub fn load(file: &Path) -> Result<Config, Problems> {
     load_with(file, &environment::variables(), time::now()).result
 }
 
-/// Reads the file with the variables of this process; says which files it needs even where it fails.
+/// Loads the file with the variables of this process; the result has the files also if loading fails.
 pub(crate) fn load_and_watch(file: &Path) -> Loaded {
     load_with(file, &environment::variables(), time::now())
 }
 
-/// Reads the file with these environment variables.
+/// Loads the file with these environment variables.
 pub fn load_with(file: &Path, variables: &Variables, now: Timestamp) -> Loaded {
     let mut report = ConfigReport::new(file);
     let mut reader = ConfigResolver::new(file, now, &mut report);

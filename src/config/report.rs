@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// Most problems that are told; a file that is wrong throughout is not told line by line.
+/// Maximum number of reported problems.
 const MAX_PROBLEMS: usize = 1000;
 
-/// Everything that is wrong, all at once: one line each with file, line, key and a hint.
+/// All problems of a configuration: one line each with file, line, key and a hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<String>);
 
@@ -18,7 +18,7 @@ impl std::fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Where a key was written.
+/// The location of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ConfigLocation {
     /// In the file, on this line (from 1).
@@ -27,23 +27,23 @@ pub(super) enum ConfigLocation {
     Variable(String),
 }
 
-/// Where each key was written, by its path (`routes[1].upstream`).
+/// The locations of keys, by path (`routes[1].upstream`).
 #[derive(Debug, Default)]
 pub(super) struct ConfigLocations(HashMap<String, ConfigLocation>);
 
 impl ConfigLocations {
-    /// Remembers a key of the file.
+    /// Records a key of the file.
     pub(super) fn insert(&mut self, path: String, line: usize) {
         self.0.insert(path, ConfigLocation::Line(line));
     }
 
-    /// The variable wrote the key and everything below it.
+    /// Records that a variable set the key and everything below it.
     pub(super) fn override_with(&mut self, path: &str, variable: &str) {
         self.0.retain(|known, _| !is_at_or_below(known, path));
         self.0.insert(path.to_owned(), ConfigLocation::Variable(variable.to_owned()));
     }
 
-    /// Where the key was written, else where the closest table around it was.
+    /// The location of the key, or of the closest enclosing table.
     pub(super) fn find(&self, path: &str) -> Option<&ConfigLocation> {
         let mut path = path;
         loop {
@@ -74,7 +74,7 @@ pub(super) struct ConfigReport {
 }
 
 impl ConfigReport {
-    /// An empty report on the file.
+    /// An empty report of the file.
     pub(super) fn new(file: &Path) -> Self {
         Self {
             file: file.to_owned(),
@@ -85,26 +85,26 @@ impl ConfigReport {
         }
     }
 
-    /// The key at `path` is wrong.
+    /// Reports that the key at `path` is invalid.
     pub(super) fn problem(&mut self, path: &str, what: impl std::fmt::Display) {
         self.mark(path);
         let line = self.line(path);
         self.push(line, format!("{}: {what}", self.place(path)));
     }
 
-    /// The key at `path` cannot be used; why has been told.
+    /// Marks the key at `path` as invalid without reporting it again.
     pub(super) fn mark(&mut self, path: &str) {
         if self.faulty.len() < MAX_PROBLEMS {
             self.faulty.insert(path.to_owned());
         }
     }
 
-    /// Whether a problem with exactly this key was told already.
+    /// Whether a problem with exactly this key was reported.
     pub(super) fn is_marked(&self, path: &str) -> bool {
         self.faulty.contains(path)
     }
 
-    /// The key at `path` is wrong, and this is what to do.
+    /// Reports that the key at `path` is invalid, with a hint.
     pub(super) fn problem_with_hint(
         &mut self,
         path: &str,
@@ -114,24 +114,24 @@ impl ConfigReport {
         self.problem(path, format_args!("{what} ({hint})"));
     }
 
-    /// The file is wrong on this line, whatever the key.
+    /// Reports a problem on a line.
     pub(super) fn problem_on_line(&mut self, line: usize, what: impl std::fmt::Display) {
         self.push(line, format!("{}:{line}: {what}", self.file.display()));
     }
 
-    /// The file as a whole, or a variable, is wrong.
+    /// Reports a problem of the whole file or of a variable.
     pub(super) fn problem_with(&mut self, origin: &str, what: impl std::fmt::Display) {
         self.push(0, format!("{origin}: {what}"));
     }
 
-    /// Worth an operator's look, and no reason to refuse.
+    /// Adds a warning.
     pub(super) fn warning(&mut self, path: &str, what: impl std::fmt::Display) {
         if self.warnings.len() < MAX_PROBLEMS {
             self.warnings.push(format!("{}: {what}", self.place(path)));
         }
     }
 
-    /// Whether a problem with this key, or with something around or below it, was told already.
+    /// Whether a problem with this key, or with an enclosing or nested one, was reported.
     pub(super) fn is_faulty(&self, path: &str) -> bool {
         self.faulty
             .iter()
@@ -147,7 +147,7 @@ impl ConfigReport {
         }
     }
 
-    /// The line of the key; 0 where it is not in the file.
+    /// The line of the key; 0 if it is not in the file.
     pub(super) fn line(&self, path: &str) -> usize {
         match self.places.find(path) {
             Some(ConfigLocation::Line(line)) => *line,
@@ -171,7 +171,7 @@ impl ConfigReport {
     }
 }
 
-/// The candidate that was probably meant: at most a third of the letters differ.
+/// The most similar candidate, of which at most a third of the letters differ.
 pub(super) fn closest<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -186,7 +186,7 @@ pub(super) fn closest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// The edit distance with swapped neighbours counted once (optimal string alignment).
+/// The edit distance with transpositions (optimal string alignment).
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<_>, Vec<_>) = (from.chars().collect(), to.chars().collect());
     let mut before_last: Vec<usize> = Vec::new();

@@ -30,8 +30,8 @@ use super::values::{Config, Mode, SourceLocations};
 use super::written::{self, RawConfig};
 use guarita_core::jose::Expectations;
 
-/// Everything at once. What cannot be used is told in the report and has a stand-in here, so that
-/// the rest is told too: a report with a problem is never a configuration.
+/// Resolves all sections. Invalid values are reported and replaced by placeholders, so that all problems are
+/// reported; with a problem in the report, the result is not used.
 pub(super) fn resolve(written: &RawConfig, file: &Path, reader: &mut ConfigResolver<'_>) -> Config {
     let data_dir = PathBuf::from(section::data_dir(written, reader));
     let listeners = listeners::resolve(written, reader);

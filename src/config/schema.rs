@@ -22,7 +22,7 @@ pub fn text() -> String {
     format!("{:#}\n", schema())
 }
 
-/// TOML knows no null and one size of integer: what says otherwise is taken out.
+/// Removes null types and integer formats, which TOML does not have.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(tidy),
@@ -62,7 +62,7 @@ pub(super) fn follow(mut node: &'static Value) -> &'static Value {
     node
 }
 
-/// The schema of the key at this path of names, through tables only.
+/// The schema of the key at this path, through tables only.
 pub(super) fn find<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'static Value> {
     names.into_iter().try_fold(schema(), |node, name| {
         follow(node).get("properties").and_then(|keys| keys.get(name))

@@ -44,7 +44,7 @@ fn check_table(node: &'static Node, table: &mut Table, path: &str, report: &mut 
     }
 }
 
-/// Whether the value may stay.
+/// Checks a value; returns whether it is valid.
 fn check_value(
     node: &'static Node,
     value: &mut Value,
@@ -74,7 +74,7 @@ fn check_value(
     }
 }
 
-/// Of several alternatives the one of the value's type, else the last.
+/// Selects the alternative of the value's type, else the last.
 fn choose(node: &'static Node, value: &Value) -> &'static Node {
     let Some(Node::Array(alternatives)) = node.get("anyOf") else { return node };
     let of_type = |node: &&'static Node| {
@@ -185,7 +185,7 @@ fn bound(node: &Node, name: &str) -> Option<i64> {
     node.get(name).and_then(Node::as_i64)
 }
 
-/// What a value must be, in words.
+/// The description of the expected type.
 fn expected(node: &'static Node) -> String {
     if let Some(Node::Array(alternatives)) = node.get("anyOf") {
         let all: Vec<_> = alternatives.iter().map(|node| expected(follow(node))).collect();

@@ -24,7 +24,7 @@ use guarita_proxy::upstream;
 use guarita_store as store;
 use guarita_web::pages;
 
-/// Files by path, each with the SHA-256 of what was read; `None` where it could not be.
+/// Files by path, each with the SHA-256 of its content; [`None`] if it could not be read.
 pub type Files = BTreeMap<PathBuf, Option<[u8; 32]>>;
 
 /// Who issues tokens.
@@ -34,11 +34,11 @@ pub enum Mode {
     Local,
     /// Providers only.
     External,
-    /// Nobody is judged; needs `allow_insecure = true` and loopback listeners.
+    /// No authentication; needs `allow_insecure = true` and loopback listeners.
     Off,
 }
 
-/// Everything an operator says, after environment, defaults and checks.
+/// The resolved configuration, after environment, defaults and checks.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `mode`
@@ -53,11 +53,11 @@ pub struct Config {
     pub ops: SocketAddr,
     /// `[store]`
     pub store: store::StoreSettings,
-    /// `store.master_key`: one that can be used, or two while it is changed.
+    /// `store.master_key`: one valid key, or two while it is being changed.
     pub master_key: Option<Secret>,
-    /// `store.redis` and what goes with it; the database where it is one of several gateways.
+    /// `store.redis` and the related keys; the database if several gateways may share it.
     pub ephemeral: ephemeral::KvSettings,
-    /// `[tokens]` for those that issue.
+    /// `[tokens]`: issuing.
     pub tokens: grant::TokenSettings,
     /// `tokens.algorithm`
     pub algorithm: Algorithm,
@@ -65,9 +65,9 @@ pub struct Config {
     pub keys: keys::ConfiguredKeys,
     /// `tokens.publish_ahead`: how long a new key is published before it signs; default 15 min.
     pub publish_ahead: Duration,
-    /// `tokens.rotate_every`: how often keys are changed by themselves.
+    /// `tokens.rotate_every`: how often keys are rotated automatically.
     pub rotate_every: Option<Duration>,
-    /// What tokens of our own must say. `tokens.leeway` is 0 to 60 s, default 30 s; `tokens.max_length`
+    /// The requirements on Guarita's own tokens. `tokens.leeway` is 0 to 60 s, default 30 s; `tokens.max_length`
     /// 1 KiB to 64 KiB, default 16 KiB.
     pub expectations: Expectations,
     /// `[passwords]`, `[lockout]`
@@ -78,7 +78,7 @@ pub struct Config {
     pub mfa: login::FactorSettings,
     /// `mfa.required_roles`
     pub required_roles: Vec<Role>,
-    /// `[mail]`; none is sent without it.
+    /// `[mail]`; without it no mail is sent.
     pub mail: Option<mail::MailSettings>,
     /// `[recovery]`, `[verification]`
     pub links: Links,
@@ -90,7 +90,7 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[identity_headers]`
     pub identity_headers: IdentityHeaders,
-    /// `[assertion]`, where it is enabled.
+    /// `[assertion]`, if enabled.
     pub assertion: Option<Assertion>,
     /// `credentials.service_api_key`, with its roles.
     pub service_key: Option<ServiceKey>,
@@ -102,7 +102,7 @@ pub struct Config {
     pub reject_invalid: bool,
     /// `trusted_proxies`
     pub trusted_proxies: Vec<IpNet>,
-    /// `[endpoints] aliases`: alias path to own path; `/api/auth/token` is always there.
+    /// `[endpoints] aliases`: alias path to own path; `/api/auth/token` is always present.
     pub aliases: Vec<(Box<str>, Box<str>)>,
     /// `[limits]`
     pub limits: Limits,
@@ -112,24 +112,24 @@ pub struct Config {
     pub audit: AuditSettings,
     /// `[log] level`: a `tracing` filter, default `info`.
     pub log_filter: String,
-    /// `[drain] delay`: how long connections are accepted after SIGTERM; default none.
+    /// `[drain] delay`: how long connections are still accepted after SIGTERM; default none.
     pub drain_delay: Duration,
-    /// `[drain] timeout`: how long open requests may last after SIGTERM; default 30 s.
+    /// `[drain] timeout`: how long open requests may take to complete after SIGTERM; default 30 s.
     pub drain_timeout: Duration,
-    /// Threads that serve requests; default the cores this process may use.
+    /// Worker threads; default: the number of cores that this process may use.
     pub threads: usize,
-    /// Every file that was read, to be watched.
+    /// All files that were read, to be watched.
     pub files: Files,
     /// The configuration file itself.
     pub file: PathBuf,
-    /// Where keys were written, for what only shows when everything is put together.
+    /// The locations of keys, for problems that are detected only when the snapshot is built.
     pub places: SourceLocations,
-    /// What is worth an operator's look, one line each with its place.
+    /// Warnings for the operator, one line each with the location.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// What there is to know for changing keys.
+    /// The settings for the administration of keys.
     pub fn keys_settings(&self) -> keys::KeySettings {
         let assertion = self.assertion.as_ref();
         keys::KeySettings {
@@ -141,7 +141,7 @@ impl Config {
         }
     }
 
-    /// What an operator should know where no mail can be sent.
+    /// A warning if no mail can be sent.
     pub const fn without_mail(&self) -> Option<&'static str> {
         match (&self.mail, self.login.require_verified_email) {
             (Some(_), _) => None,
@@ -157,7 +157,7 @@ impl Config {
     }
 }
 
-/// `file:line: key` of what is checked again when the configuration is compiled.
+/// `file:line: key` of settings that are checked when the snapshot is built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceLocations {
     /// `tokens.signing_key`, or its file, or `tokens`.
@@ -182,31 +182,31 @@ pub struct Assertion {
 }
 
 impl Assertion {
-    /// Where nothing else is written.
+    /// The default.
     pub const PUBLISH_AHEAD: Duration = Duration::from_secs(600);
 }
 
 /// `[audit]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditSettings {
-    /// Where the daily files lie.
+    /// The directory of the daily files.
     pub directory: PathBuf,
-    /// How long they are kept; at least 180 days.
+    /// How long the files are kept; at least 180 days.
     pub keep: Duration,
 }
 
 /// `[[listeners]]`
 #[derive(Clone, Debug)]
 pub struct Listener {
-    /// Where it listens.
+    /// The address.
     pub address: SocketAddr,
-    /// Certificates, the first being the default where SNI names none; empty for plain HTTP.
+    /// Certificates; the first is the default if SNI matches none; empty for plain HTTP.
     pub certificates: Vec<Certificate>,
     /// Client certificates.
     pub client_auth: ClientAuth,
 }
 
-/// A chain and its key, in PEM, with where they came from for messages.
+/// A chain and its key, in PEM, with their source for messages.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     /// PEM of the chain, leaf first.
@@ -220,11 +220,11 @@ pub struct Certificate {
 /// `client_auth`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// Not asked for.
+    /// Clients are not asked for a certificate.
     None,
-    /// Asked for; an invalid one fails the handshake. PEM of the CAs.
+    /// Clients are asked for a certificate; an invalid one fails the handshake. PEM of the CAs.
     Optional(Vec<u8>),
-    /// Demanded. PEM of the CAs.
+    /// A valid certificate is required. PEM of the CAs.
     Required(Vec<u8>),
 }
 
@@ -233,15 +233,15 @@ pub enum ClientAuth {
 pub struct Route {
     /// Hosts, path, methods.
     pub matcher: Matcher,
-    /// What is demanded.
+    /// The access policy.
     pub policy: Policy,
-    /// The upstream's name; known to exist.
+    /// The name of the upstream, which exists.
     pub upstream: Box<str>,
     /// `forward_credentials`
     pub forward_credentials: bool,
     /// `max_body` in bytes.
     pub max_body: Option<u64>,
-    /// `timeout`: from the head to the end of the answer.
+    /// `timeout`: from the head to the end of the response.
     pub timeout: Option<Duration>,
     /// The line in the file, for messages about overlaps.
     pub line: usize,

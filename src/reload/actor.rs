@@ -14,19 +14,19 @@ use guarita_core::{Timestamp, time};
 use guarita_proxy::snapshot::{CurrentSnapshot, Snapshot};
 use guarita_telemetry::{Audit, Event, Metrics, Name};
 
-/// Most requests that wait; those beyond are served by the reload that is about to begin.
+/// Maximum number of queued requests; further ones are covered by the next reload.
 const QUEUE: usize = 64;
 
-/// Why a reload was asked for.
+/// The trigger of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// SIGHUP.
     Signal,
-    /// A file that the configuration was read from changed.
+    /// A file of the configuration changed.
     FileChanged,
-    /// Somebody waits for it.
+    /// Requested explicitly.
     Asked,
-    /// The keys in the database.
+    /// The keys in the database changed.
     KeysChanged,
 }
 
@@ -42,22 +42,22 @@ impl Reason {
     }
 }
 
-/// How reloading stands: for `/readyz`, `guarita_config_reload_success` and tests.
+/// The status of reloads: for `/readyz`, `guarita_config_reload_success` and tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// The generation in force.
+    /// The current generation.
     pub generation: u64,
-    /// Whether the last attempt is the one in force.
+    /// Whether the last attempt succeeded.
     pub succeeded: bool,
-    /// What was wrong with the last attempt; empty where it succeeded.
+    /// The problems of the last attempt; empty if it succeeded.
     pub problems: Vec<String>,
     /// Keys whose new value needs a restart.
     pub restart_needed: Vec<&'static str>,
     /// When the last attempt ended.
     pub attempted_at: Timestamp,
-    /// When the generation in force began.
+    /// When the current generation was applied.
     pub applied_at: Timestamp,
-    /// Attempts that failed since the start.
+    /// Number of failed attempts since the start.
     pub failures: u64,
 }
 
@@ -67,7 +67,7 @@ struct ReloadRequest {
     answer: Option<oneshot::Sender<Result<u64, Problems>>>,
 }
 
-/// Asks for reloads, and knows how they stand. Cheap to clone.
+/// Requests reloads and reports their status. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
     requests: mpsc::Sender<ReloadRequest>,
@@ -76,14 +76,14 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Asks for a reload and does not wait for it.
+    /// Requests a reload without waiting for it.
     pub fn trigger(&self, reason: Reason) {
         // A full queue means that a reload is about to begin: it serves this request too. Keys are looked at
         // before each.
         let _ = self.requests.try_send(ReloadRequest { reason, answer: None });
     }
 
-    /// Reloads now: the generation that is then in force, or what is wrong.
+    /// Reloads and waits; returns the new generation or the problems.
     pub async fn reload_now(&self) -> Result<u64, Problems> {
         let ended = || Problems(vec!["the gateway is shutting down".to_owned()]);
         let (answer, answered) = oneshot::channel();
@@ -92,18 +92,18 @@ impl Handle {
         answered.await.map_err(|_| ended())?
     }
 
-    /// How reloading stands.
+    /// The status of reloads.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
-    /// To be told of every attempt.
+    /// Subscribes to the status.
     pub fn subscribe(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
 }
 
-/// The single writer of the live picture.
+/// The single writer of the current snapshot.
 #[derive(Debug)]
 pub struct Actor {
     live: Arc<CurrentSnapshot>,
@@ -116,7 +116,7 @@ pub struct Actor {
     source: watch::Receiver<keys::KeySource>,
 }
 
-/// What one attempt came to.
+/// The result of an attempt.
 struct ReloadAttempt {
     files: Files,
     keys: Files,
@@ -130,7 +130,7 @@ struct NextReload {
 }
 
 impl Actor {
-    /// An actor for the picture in force, which was compiled from `running` with keys from `source`.
+    /// Creates an actor for the current snapshot, which was built from `running` with keys from `source`.
     pub fn new(
         running: Config,
         live: Arc<CurrentSnapshot>,
@@ -160,7 +160,7 @@ impl Actor {
         (Self { live, metrics, audit, running, requests, status, watched, source }, handle)
     }
 
-    /// Serves until every [`Handle`] is gone.
+    /// Runs until every [`Handle`] is dropped.
     pub async fn run(mut self) {
         while let Some(first) = self.requests.recv().await {
             let mut reasons = vec![first.reason];
@@ -197,7 +197,7 @@ impl Actor {
         looked.unwrap_or(true)
     }
 
-    /// The picture in force with the keys of now.
+    /// The current snapshot with the current keys.
     async fn take_keys(&mut self) {
         let (running, previous) = (Arc::clone(&self.running), self.live.read());
         let metrics = Arc::clone(&self.metrics);

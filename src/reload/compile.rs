@@ -23,12 +23,11 @@ use guarita_proxy::snapshot::{RouteTarget, Snapshot};
 use guarita_proxy::upstream::Pool;
 use guarita_telemetry::Metrics;
 
-/// TLS per listener address; plain where `None`.
+/// TLS by listener address; [`None`] for plain HTTP.
 type Listeners = HashMap<SocketAddr, Option<ListenerTlsContext>>;
 
-/// Makes the next picture. Pools whose settings stay are taken over from the previous one, with all
-/// they know of their servers. Makes a signing key in the data directory where keys come from there and
-/// there is none.
+/// Builds the next snapshot. Pools with unchanged settings are reused from the previous one, with the state of
+/// their servers. Generates a signing key in the data directory if keys are kept there and there is none.
 pub fn compile(
     config: &Config,
     previous: Option<&Snapshot>,
@@ -82,8 +81,7 @@ pub fn compile(
     })
 }
 
-/// Everything that [`compile`] would find wrong, without making a key or touching the data
-/// directory.
+/// Reports everything that [`compile`] would reject, without generating a key or touching the data directory.
 pub fn check(config: &Config) -> Result<(), Problems> {
     let mut problems = Vec::new();
     check_keys(config, &mut problems);
@@ -94,7 +92,7 @@ pub fn check(config: &Config) -> Result<(), Problems> {
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
 }
 
-/// Those whose settings stay are taken over, with the keys that were fetched.
+/// Providers with unchanged settings are reused, with their fetched keys.
 fn providers(config: &Config, previous: Option<&Snapshot>) -> Providers {
     let known = |settings: &provider::ProviderSettings| {
         let all = previous.into_iter().flat_map(|previous| previous.auth.providers.iter());
@@ -123,7 +121,7 @@ fn check_keys(config: &Config, problems: &mut Vec<String>) {
     }
 }
 
-/// Whoever verifies access tokens by audience must never take an assertion for one.
+/// The audience of assertions must differ from that of access tokens, so that nobody accepts an assertion as one.
 fn check_audiences(config: &Config, problems: &mut Vec<String>) {
     let audiences = config.assertion.iter().flat_map(|assertion| &assertion.audiences);
     for (audience, place) in audiences.zip(&config.places.upstreams) {
@@ -136,7 +134,7 @@ fn check_audiences(config: &Config, problems: &mut Vec<String>) {
     }
 }
 
-/// The keys of assertions, where they are enabled. Those that are gone stay published for a while.
+/// The keys of assertions, if enabled. Removed keys stay published for a while.
 fn assertion_keys(
     config: &Config,
     keyring: &Keyring,
@@ -152,8 +150,8 @@ fn assertion_keys(
     source.assertion_keys(issuer, ahead, keyring, retired, now).map(Some)
 }
 
-/// How long others may keep the published keys: those of assertions are among them, and may be announced for a
-/// shorter time.
+/// How long others may cache the published keys, which include those of assertions, whose `publish_ahead` may be
+/// shorter.
 fn jwks_caching(config: &Config) -> http::HeaderValue {
     let assertion = config.assertion.as_ref().map(|assertion| assertion.publish_ahead);
     let ahead = assertion.map_or(config.publish_ahead, |it| it.min(config.publish_ahead));
@@ -185,7 +183,7 @@ fn tls(config: &Config, problems: &mut Vec<String>) -> Listeners {
     all
 }
 
-/// A number that changes with the CAs of client certificates.
+/// A fingerprint of the CAs of client certificates.
 fn clients(auth: &values::ClientAuth) -> u64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
@@ -284,7 +282,7 @@ fn routes<M>(
     None
 }
 
-/// Of the assertions to each upstream, where they are enabled.
+/// The audience of assertions for each upstream, if enabled.
 fn audiences(config: &Config) -> HashMap<&str, &Arc<str>> {
     let audiences = config.assertion.iter().flat_map(|assertion| &assertion.audiences);
     config.upstreams.iter().map(|upstream| &*upstream.name).zip(audiences).collect()

@@ -13,28 +13,28 @@ use guarita_store::Store;
 /// The keys of a configuration.
 #[derive(Debug)]
 pub struct KeySets {
-    /// Those in force now.
+    /// The current keys.
     pub source: KeySource,
-    /// Where they are in the database.
+    /// The keys in the database, if they are kept there.
     pub vault: Option<KeyDatabase>,
 }
 
-/// Why there are none.
+/// Why the keys are unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysFault {
-    /// Those in the database cannot be used.
+    /// The keys in the database are invalid.
     #[error(transparent)]
     Vault(#[from] VaultFault),
-    /// Those of files cannot.
+    /// The keys in files are invalid.
     #[error("{0}")]
     Files(String),
 }
 
-/// The keys in the database where a master key is configured, else those in the data directory. Of the
-/// first, those that are missing are made; of the second, that happens when they are compiled.
+/// The keys in the database if a master key is configured, otherwise those in the data directory. Missing keys are
+/// generated: here in the database, or in the data directory when the snapshot is built.
 ///
 /// # Errors
-/// They cannot be used.
+/// The keys are invalid.
 pub async fn open_keys(config: &Config, store: &Store) -> Result<KeySets, KeysFault> {
     let directory = config.data_dir.join("keys");
     let Some(vault) = open_vault(config, store).await? else {
@@ -48,10 +48,10 @@ pub async fn open_keys(config: &Config, store: &Store) -> Result<KeySets, KeysFa
     Ok(KeySets { source: KeySource::Vault(Arc::new(keys)), vault: Some(vault) })
 }
 
-/// The keys in the database, where a master key is configured. Nothing is made.
+/// The keys in the database, if a master key is configured. Generates nothing.
 ///
 /// # Errors
-/// There are some and no master key.
+/// There are keys in the database, but no master key is configured.
 pub async fn open_vault(config: &Config, store: &Store) -> Result<Option<KeyDatabase>, KeysFault> {
     let Some(text) = &config.master_key else {
         KeyDatabase::check_without(store).await?;
@@ -61,7 +61,7 @@ pub async fn open_vault(config: &Config, store: &Store) -> Result<Option<KeyData
     Ok(Some(KeyDatabase::new(store.clone(), masters)))
 }
 
-/// For operators, wherever the keys are.
+/// The administration of keys, in the database or in files.
 pub fn administration(config: &Config, vault: Option<KeyDatabase>) -> KeyAdministration {
     let place = match vault {
         Some(vault) => KeyLocation::Vault(Box::new(vault)),

@@ -3,8 +3,8 @@
 use crate::config::Config;
 use guarita_proxy::upstream::UpstreamSettings;
 
-/// Puts the running values of everything that only a restart can change into the next
-/// configuration. The names of the keys that would have changed.
+/// Copies the running values of all settings that need a restart into the next configuration. Returns the names of
+/// those that would have changed.
 pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     let mut kept = Vec::new();
     let mut keep = |changed: bool, key| {
@@ -62,8 +62,8 @@ pub(super) fn keep(running: &Config, next: &mut Config) -> Vec<&'static str> {
     kept
 }
 
-/// The running addresses, each with its next certificates where it still has a section. Whether any
-/// address came or went.
+/// Keeps the running addresses, each with its next certificates if it still has a section. Returns whether any
+/// address was added or removed.
 fn keep_listeners(running: &Config, next: &mut Config) -> bool {
     let mut listeners = Vec::with_capacity(running.listeners.len());
     let mut places = Vec::with_capacity(running.listeners.len());
@@ -87,7 +87,7 @@ fn keep_listeners(running: &Config, next: &mut Config) -> bool {
     changed
 }
 
-/// Whether two settings of one name are the same, secrets included.
+/// Whether two upstreams or providers of one name have the same settings, including secrets.
 pub(super) fn same_upstream(one: &UpstreamSettings, other: &UpstreamSettings) -> bool {
     let UpstreamSettings {
         name,

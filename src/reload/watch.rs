@@ -21,28 +21,28 @@ use crate::config::digest_of;
 use crate::config::values::Files;
 use guarita_auth::keys;
 
-/// Silence that ends a burst of changes.
+/// Debounce time: a burst of changes ends after this time without a change.
 const DEBOUNCE: Duration = Duration::from_millis(150);
-/// Longest burst that is waited for.
+/// Maximum duration of a burst.
 const MAX_DEBOUNCE: Duration = Duration::from_secs(1);
-/// Between two looks without being told of a change.
+/// Polling interval without notifications.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// Most files in the directory of keys that are looked at.
+/// Maximum number of files read in the directory of keys.
 const MAX_KEYS: usize = 1000;
 
-/// What was last read, and is to be watched.
+/// The watched files and their last read contents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WatchedFiles {
-    /// The configuration file and all that it names.
+    /// The configuration file and all files that it names.
     pub files: Files,
-    /// Where Guarita keeps its signing keys.
+    /// The directory of signing keys.
     pub keys_directory: PathBuf,
-    /// What lies there.
+    /// Its content.
     pub keys: Files,
 }
 
 impl WatchedFiles {
-    /// What lies in the directory of keys now, and in that of the keys of assertions.
+    /// The current content of the directory of keys and of that of the keys of assertions.
     pub(super) fn read_keys(directory: &Path) -> Files {
         let directories = [directory.to_owned(), keys::assertion_directory(directory)];
         let entries = directories
@@ -53,7 +53,7 @@ impl WatchedFiles {
         paths.map(|path| (path.clone(), digest_of(&path))).collect()
     }
 
-    /// Whether any file now says something else.
+    /// Whether the content of any file changed.
     pub(super) fn is_stale(&self) -> bool {
         self.files.iter().any(|(file, digest)| digest_of(file) != *digest)
             || Self::read_keys(&self.keys_directory) != self.keys
@@ -71,7 +71,7 @@ impl WatchedFiles {
     }
 }
 
-/// Asks for a reload whenever a file says something else. Serves until the actor is gone.
+/// Requests a reload whenever the content of a file changes. Runs until the actor is gone.
 pub async fn run(handle: Handle) {
     let told = Arc::new(Notify::new());
     let mut watcher = Directories::new(Arc::clone(&told));
@@ -98,7 +98,7 @@ pub async fn run(handle: Handle) {
     }
 }
 
-/// Asks for a reload at each SIGHUP. Serves until the process ends.
+/// Requests a reload at each SIGHUP. Runs until the process ends.
 pub async fn on_hangup(handle: Handle) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangups = signal(SignalKind::hangup())?;
@@ -108,14 +108,14 @@ pub async fn on_hangup(handle: Handle) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Asks for the keys to be taken up whenever they are others. Serves until nobody tells of any.
+/// Requests reloading the keys whenever they change. Runs until the source is gone.
 pub async fn on_keys(handle: Handle, mut source: Receiver<keys::KeySource>) {
     while source.changed().await.is_ok() {
         handle.trigger(Reason::KeysChanged);
     }
 }
 
-/// Waits until a burst of changes is over.
+/// Waits until the end of a burst of changes.
 async fn debounce(told: &Notify) {
     let end = Instant::now() + MAX_DEBOUNCE;
     while Instant::now() < end {
@@ -126,7 +126,7 @@ async fn debounce(told: &Notify) {
     }
 }
 
-/// The directories that are watched now.
+/// The currently watched directories.
 struct Directories {
     watcher: Option<RecommendedWatcher>,
     followed: HashSet<PathBuf>,
@@ -171,7 +171,7 @@ impl Directories {
     }
 }
 
-/// Our own looks are told too, and would never end.
+/// Ignores events of reading, because Guarita's own reads would trigger further ones.
 fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }

@@ -15,13 +15,13 @@ use percent_encoding::percent_decode_str;
 
 use guarita_core::Secret;
 
-/// Longest address, in bytes.
+/// Maximum length of the URL, in bytes.
 const MAX_LENGTH: usize = 4096;
-/// Most servers that one may name.
+/// Maximum number of servers.
 const MAX_PLACES: usize = 32;
 /// Longest host, in bytes (RFC 1035 section 2.3.4).
 const MAX_HOST: usize = 253;
-/// Highest number of a database.
+/// Maximum number of a database.
 const MAX_DATABASE: i64 = 65_535;
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26_379;
@@ -41,68 +41,68 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// Who says hello to a server.
+/// The credentials for a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedisCredentials {
-    /// The user of its access control list; `default` where there is none.
+    /// The ACL user; `default` if not given.
     pub username: Option<Box<str>>,
-    /// Its password.
+    /// The password.
     pub password: Option<Secret>,
 }
 
-/// How the servers stand to each other.
+/// The topology.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {
-    /// There is one.
+    /// A single server.
     Single(HostPort),
-    /// Sentinels know the primary.
+    /// The primary is determined by Sentinels.
     Sentinel {
-        /// Where they are.
+        /// The Sentinels.
         sentinels: Vec<HostPort>,
-        /// The name that the primary has there.
+        /// The service name of the primary.
         service: Box<str>,
-        /// Who says hello to them.
+        /// The credentials for the Sentinels.
         login: RedisCredentials,
     },
-    /// Keys are spread over nodes.
+    /// A cluster.
     Cluster(Vec<HostPort>),
 }
 
-/// Where Redis is.
+/// A parsed Redis URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Its servers.
+    /// The servers.
     pub topology: Topology,
-    /// Whether each connection is protected by TLS, those to Sentinels too.
+    /// Whether all connections use TLS, including those to Sentinels.
     pub tls: bool,
-    /// Who says hello.
+    /// The credentials.
     pub login: RedisCredentials,
     /// The number of the database; 0 in a cluster.
     pub database: i64,
 }
 
-/// Why a text is no address. Nothing of the text is repeated: it may hold a password.
+/// Why a URL is invalid. Contains nothing of the URL, which may have a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlError {
     /// Empty, too long, or with white space or control characters.
     #[error("is empty, longer than 4096 bytes, or has white space or control characters")]
     Text,
-    /// Not one of the six.
+    /// Unknown scheme.
     #[error("does not begin with a known scheme")]
     Scheme,
-    /// A host or a port.
+    /// Invalid host or port.
     #[error("has an invalid host or port")]
     Host,
-    /// Several where one is meant, or more than 32.
+    /// Several servers instead of one, or more than 32.
     #[error("names too many servers")]
     TooMany,
-    /// Percent-encoding that means nothing.
+    /// Invalid percent-encoding.
     #[error("has a user or a password that is not percent-encoded text")]
     Login,
-    /// What follows the servers.
+    /// Invalid path.
     #[error("has a path that this scheme does not allow")]
     Path,
-    /// What follows `?`.
+    /// Invalid parameters.
     #[error("has an unknown parameter")]
     Parameter,
 }
@@ -115,7 +115,7 @@ enum RedisTopology {
 }
 
 impl Address {
-    /// Reads it.
+    /// Parses a URL.
     ///
     /// # Errors
     /// [`RedisUrlError`]

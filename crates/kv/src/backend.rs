@@ -13,17 +13,17 @@ use super::{KvSettings, KvUnavailable, RateCounters, RedisNotifications, Tickets
 use guarita_core::{Timestamp, random};
 use guarita_store::{Store, StoreError};
 
-/// The name of the secret that all gateways on one database have for this.
+/// The name of the shared secret in the database.
 const SECRET: &str = "ephemeral";
 
-/// Where it is.
+/// The backend.
 #[derive(Clone)]
 pub(super) enum Backend {
-    /// In this process.
+    /// The memory of this process.
     Memory,
-    /// In Redis.
+    /// Redis.
     Redis(Arc<RedisClient>, Arc<Encryption>),
-    /// In the database.
+    /// The database.
     Database(Arc<DatabaseBackend>, Arc<Encryption>),
 }
 
@@ -37,7 +37,7 @@ impl fmt::Debug for Backend {
     }
 }
 
-/// The database, and whether it answered.
+/// The database, and whether it responded.
 #[derive(Debug)]
 pub(super) struct DatabaseBackend {
     pub(super) store: Store,
@@ -45,7 +45,7 @@ pub(super) struct DatabaseBackend {
 }
 
 impl DatabaseBackend {
-    /// Remembers how a question ended, and tells when that changes.
+    /// Records the result of a request, and logs changes.
     pub(super) fn heard<T>(&self, answer: Result<T, StoreError>) -> Result<T, KvUnavailable> {
         match answer {
             Ok(answer) => {
@@ -68,13 +68,13 @@ impl DatabaseBackend {
     }
 }
 
-/// What is counted and what waits to be used once; a clone is the same.
+/// Rate limit counters and single-use tickets; clones share the state.
 #[derive(Clone, Debug)]
 pub struct Ephemeral {
     pub(super) place: Backend,
 }
 
-/// The secret that all gateways share cannot be read or made.
+/// The shared secret cannot be read or created.
 #[derive(Debug, thiserror::Error)]
 pub enum KvOpenError {
     /// The database failed.
@@ -86,12 +86,12 @@ pub enum KvOpenError {
 }
 
 impl Ephemeral {
-    /// In the memory of this process.
+    /// Creates it in the memory of this process.
     pub const fn memory() -> Self {
         Self { place: Backend::Memory }
     }
 
-    /// Where the settings say. Redis need not be there yet; see [`Ephemeral::run`].
+    /// Creates it with the configured backend. Redis need not be available yet; see [`Ephemeral::run`].
     ///
     /// # Errors
     /// [`KvOpenError`]
@@ -114,7 +114,7 @@ impl Ephemeral {
         Ok(Self { place })
     }
 
-    /// Keeps the connection, for ever; drop it to stop.
+    /// Maintains the connection, forever; drop it to stop.
     pub async fn run(self) {
         match self.place {
             Backend::Redis(link, _) => link.run().await,
@@ -122,7 +122,7 @@ impl Ephemeral {
         }
     }
 
-    /// Waits until it is known whether what all gateways share can be asked, while [`Ephemeral::run`] runs.
+    /// Waits until it is known whether the shared backend can be reached, while [`Ephemeral::run`] runs.
     pub async fn until_known(&self) {
         match &self.place {
             Backend::Redis(link, _) => link.tried().await,
@@ -130,7 +130,7 @@ impl Ephemeral {
         }
     }
 
-    /// Whether what all gateways share can be asked. Always, where nothing is shared.
+    /// Whether the shared backend can be reached. Always true in memory.
     pub fn is_up(&self) -> bool {
         match &self.place {
             Backend::Memory => true,
@@ -139,12 +139,12 @@ impl Ephemeral {
         }
     }
 
-    /// Counters for at most so many keys in memory, by themselves or while nothing else can be asked.
+    /// Counters for at most so many keys in memory, where they are also counted while the shared backend is unavailable.
     pub fn rates(&self, capacity: usize) -> RateCounters {
         RateCounters::new(self.place.clone(), capacity)
     }
 
-    /// Tickets of one kind, at most so many at a time.
+    /// Tickets of a kind, at most so many at a time.
     pub fn tickets<T: Clone + Serialize + DeserializeOwned>(
         &self,
         kind: &'static str,
@@ -153,7 +153,7 @@ impl Ephemeral {
         Tickets::new(self.place.clone(), kind, capacity)
     }
 
-    /// Hints to other gateways, where they go by Redis.
+    /// Change notifications to other gateways, if sent by Redis.
     pub fn hints(&self) -> Option<RedisNotifications> {
         match &self.place {
             Backend::Redis(link, _) => Some(RedisNotifications::new(Arc::clone(link))),

@@ -5,11 +5,11 @@ use std::hash::Hash;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-/// Bytes that one entry may take on average: the bound of all is the capacity times this.
+/// Average size of an entry, in bytes: the size limit is the capacity times this.
 pub const MEAN_ENTRY_BYTES: u64 = 2048;
 
-/// An empty cache of at most `capacity` entries and `capacity` x 2 KiB, whose entries weigh what
-/// [`weight_of`] says. Hashed with a seed of this process, so that nobody can aim at one slot.
+/// An empty cache of at most `capacity` entries and `capacity` x 2 KiB, with the weights of [`weight_of`]. Hashed
+/// with a random seed per process, so that nobody can cause collisions.
 pub fn bounded<K, V, W>(capacity: usize, weighter: W) -> Cache<K, V, W>
 where
     K: Eq + Hash,
@@ -30,7 +30,7 @@ where
     }
 }
 
-/// What an entry of so many bytes weighs: never less than its share, so that one bound holds both.
+/// The weight of an entry of so many bytes: never less than the average, so that one limit covers number and size.
 pub fn weight_of(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX).max(MEAN_ENTRY_BYTES)
 }

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use guarita_core::{Secret, random};
 
-/// The secret of all gateways on one database.
+/// The keys derived from the secret shared by all gateways on one database.
 pub struct Encryption {
     names: hmac::Key,
     values: Salt,
@@ -29,7 +29,7 @@ impl fmt::Debug for Encryption {
 }
 
 impl Encryption {
-    /// Of that secret, of at least 256 random bits.
+    /// Creates it from the secret, of at least 256 random bits.
     pub fn new(secret: &Secret) -> Self {
         let secret = secret.expose().as_bytes();
         Self {
@@ -38,7 +38,7 @@ impl Encryption {
         }
     }
 
-    /// The name that a text of that kind is kept under: 43 characters.
+    /// The stored name of a text of this kind: 43 characters.
     pub fn name(&self, kind: &str, text: &str) -> String {
         let mut context = hmac::Context::with_key(&self.names);
         // No kind has a NUL.
@@ -48,7 +48,7 @@ impl Encryption {
         URL_SAFE_NO_PAD.encode(context.sign())
     }
 
-    /// Encrypts what a ticket stands for; `None` where the system has no randomness.
+    /// Encrypts the content of a ticket; [`None`] if the random source failed.
     pub fn seal(&self, kind: &str, ticket: &Secret, mut plain: Vec<u8>) -> Option<String> {
         let nonce = random::bytes::<NONCE_LEN>().ok()?;
         let key = self.key(kind, ticket)?;
@@ -57,7 +57,7 @@ impl Encryption {
         Some(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &plain].concat()))
     }
 
-    /// Decrypts it; `None` for what was not sealed for this ticket.
+    /// Decrypts the content of a ticket; [`None`] if it was not encrypted for this ticket.
     pub fn open(&self, kind: &str, ticket: &Secret, sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, text) = bytes.split_first_chunk::<NONCE_LEN>()?;

@@ -1,6 +1,6 @@
 //! The error of an unavailable shared backend.
 
-/// What all gateways share cannot be asked now: nobody can say whether a ticket counts, so none does.
+/// The shared backend cannot be reached. Tickets cannot be checked, so they are rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the backend shared by all gateways cannot be reached")]
 pub struct KvUnavailable;

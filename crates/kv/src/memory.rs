@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use guarita_core::Timestamp;
 
-/// No room is left: nothing is displaced for a newer one.
+/// The capacity is used up; older entries are not evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CapacityReached;
 
@@ -29,12 +29,12 @@ impl<T> fmt::Debug for BoundedMap<T> {
 }
 
 impl<T: Clone> BoundedMap<T> {
-    /// For at most `capacity` values.
+    /// Creates it for at most `capacity` values.
     pub fn new(capacity: usize) -> Self {
         Self { entries: Mutex::new(HashMap::new()), capacity }
     }
 
-    /// Keeps the value until the time, for so many attempts.
+    /// Stores a value until this time, for so many attempts.
     pub fn put(
         &self,
         digest: String,
@@ -54,7 +54,7 @@ impl<T: Clone> BoundedMap<T> {
         Ok(())
     }
 
-    /// Spends one attempt; `None` where there is none left, nothing, or it has expired.
+    /// Uses one attempt; [`None`] if there are no attempts left, or it is unknown or expired.
     pub fn attempt(&self, digest: &str, now: Timestamp) -> Option<T> {
         let mut entries = self.lock();
         let entry = entries.get_mut(digest)?;
@@ -66,7 +66,7 @@ impl<T: Clone> BoundedMap<T> {
         Some(entry.value.clone())
     }
 
-    /// Takes the value out: one caller gets it.
+    /// Removes and returns the value; only one caller gets it.
     pub fn take(&self, digest: &str, now: Timestamp) -> Option<T> {
         let entry = self.lock().remove(digest)?;
         (now < entry.expires_at).then_some(entry.value)

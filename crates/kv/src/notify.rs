@@ -13,14 +13,14 @@ use super::KvUnavailable;
 use super::redis::RedisClient;
 use super::redis::connect::listener;
 
-/// Longest time to connect and subscribe.
+/// Time-out of connecting and subscribing.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often a silent connection is asked whether it is alive, and how long that may take.
+/// Interval and time-out of pings on an idle connection.
 const PERIOD: Duration = Duration::from_secs(5);
 /// Pauses between attempts to subscribe: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// Hints on one channel.
+/// Change notifications on a channel.
 #[derive(Clone)]
 pub struct RedisNotifications {
     link: Arc<RedisClient>,
@@ -39,16 +39,16 @@ impl RedisNotifications {
         Self { link, channel }
     }
 
-    /// Says to all gateways that changes happened.
+    /// Notifies all gateways of changes.
     ///
     /// # Errors
-    /// [`KvUnavailable`]: they will find out by themselves.
+    /// [`KvUnavailable`]: they detect the changes by polling.
     pub async fn publish(&self) -> Result<(), KvUnavailable> {
         self.link.publish(&self.channel).await
     }
 
-    /// Counts up whenever a hint is heard, and whenever some may have been missed; for ever. Whoever follows
-    /// the counter sees many at once as one.
+    /// Increments the counter with each notification, and whenever some may have been missed; runs forever. Several
+    /// notifications may be seen as one.
     pub async fn run(self, heard: watch::Sender<u64>) {
         let (mut pause, mut attempt) = (PAUSES.0, 0);
         loop {
@@ -61,7 +61,7 @@ impl RedisNotifications {
         }
     }
 
-    /// Listens until the connection is lost; whether there was one.
+    /// Listens until the connection is lost; returns whether there was one.
     async fn listen(&self, attempt: usize, heard: &watch::Sender<u64>) -> bool {
         let connecting = async {
             let client = listener(self.link.settings(), attempt).await?;

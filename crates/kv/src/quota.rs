@@ -2,21 +2,21 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Of the room that a count finds, one in so many is used without another count. The others are for other gateways.
+/// The fraction of the free capacity that is used without counting again; the rest is for other gateways.
 const SHARES: i64 = 16;
 
-/// Room for some more, as far as one gateway may use it unasked.
+/// The number of entries that this gateway may add without counting again.
 #[derive(Debug, Default)]
 pub(super) struct CapacityBudget(AtomicI64);
 
 impl CapacityBudget {
-    /// Takes the place of one; whether there was any.
+    /// Uses one; returns whether there was any.
     pub(super) fn take(&self) -> bool {
         let less = |left: i64| (left > 0).then(|| left - 1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
-    /// Takes the place of one, after so many were found to be free; whether there was any.
+    /// Sets the budget from the counted free capacity and uses one; returns whether there was any.
     pub(super) fn take_of(&self, free: i64) -> bool {
         self.0.store(free / SHARES, Ordering::Relaxed);
         free > 0

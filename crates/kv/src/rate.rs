@@ -11,27 +11,27 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many in one period, all at once or spread.
+/// A rate: so many per period, in a burst or spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// The count.
     pub count: NonZeroU32,
-    /// In which time; more than zero.
+    /// The period; more than zero.
     pub period: Duration,
 }
 
 impl Rate {
-    /// The time that one costs.
+    /// The interval per request.
     pub(super) fn interval(self) -> Duration {
         self.period / self.count.get()
     }
 }
 
-/// A key under a hash that nobody outside can compute.
+/// A key, hashed with a secret seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RateKey(u64);
 
-/// Counts by key, for a bounded number of keys.
+/// Counters by key, for a bounded number of keys.
 #[derive(Debug)]
 pub struct Limiter {
     keys: RandomState,
@@ -47,7 +47,7 @@ struct Buckets {
 }
 
 impl Limiter {
-    /// Remembers at most `capacity` keys; about 100 bytes each.
+    /// Creates it for at most `capacity` keys; about 100 bytes each.
     pub fn new(capacity: usize) -> Self {
         Self { keys: RandomState::new(), capacity, buckets: Mutex::default() }
     }
@@ -57,8 +57,7 @@ impl Limiter {
         RateKey(self.keys.hash_one(value))
     }
 
-    /// Counts one, if there is room for it; else how long until there is. What is refused is not
-    /// counted.
+    /// Counts one if the limit allows it; otherwise returns the time to wait. Rejected requests are not counted.
     pub fn take(&self, key: RateKey, rate: Rate, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = buckets.empty_at.get(&key).copied();
@@ -80,8 +79,7 @@ impl Limiter {
 }
 
 impl Buckets {
-    /// Forgets every key that is as good as unknown; where there is none, the one that would be so
-    /// soonest.
+    /// Evicts all keys with empty buckets; if there are none, the one whose bucket is empty soonest.
     fn make_room(&mut self, now: Instant) {
         let mut first = true;
         while let Some((empty_at, key)) = self.order.first().copied() {

@@ -7,9 +7,9 @@ use super::backend::{Backend, DatabaseBackend};
 use super::redis::RedisClient;
 use super::{KvUnavailable, Limiter, Rate};
 
-/// What is counted.
+/// A counted key.
 pub trait Counted: Hash {
-    /// Its name, the same in every process and version. What is kept of it is a digest.
+    /// Its name, the same in every process and version. Only a digest is stored.
     fn name(&self) -> String;
 }
 
@@ -17,8 +17,8 @@ pub trait Counted: Hash {
 #[derive(Debug)]
 pub struct RateCounters {
     place: Backend,
-    /// In force where nothing is shared. Elsewhere it knows what this gateway let through, for the time when
-    /// nothing else does.
+    /// The local counters, used if nothing is shared. Otherwise they count what this gateway allowed, for the time when
+    /// the shared backend is unavailable.
     local: Limiter,
 }
 
@@ -27,7 +27,7 @@ impl RateCounters {
         Self { place, local: Limiter::new(capacity) }
     }
 
-    /// Counts one, if there is room for it; else how long until there is. What is refused is not counted.
+    /// Counts one if the limit allows it; otherwise returns the time to wait. Rejected requests are not counted.
     pub async fn take(&self, what: &impl Counted, rate: Rate, at: Instant) -> Result<(), Duration> {
         let asked = match &self.place {
             Backend::Memory => Err(KvUnavailable),

@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use super::Address;
 
-/// Where rates and tickets are kept.
+/// The backend of rates and tickets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KvSettings {
-    /// In the memory of this process: one gateway.
+    /// The memory of this process, for a single gateway.
     Memory,
-    /// In Redis: one for all gateways.
+    /// Redis, shared by all gateways.
     Redis(Box<Redis>),
-    /// In the database: one for all gateways on it.
+    /// The database, shared by all gateways on it.
     Database,
 }
 
-/// `store.redis` and what goes with it.
+/// `store.redis` and the related keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
-    /// Where it is.
+    /// The URL.
     pub address: Address,
-    /// PEM of the CAs that its certificates are of; those of the system where there are none.
+    /// PEM of the CAs that its certificates are verified with; default: the system's CAs.
     pub ca: Option<Vec<u8>>,
-    /// What every key begins with, before a colon; 1 to 64 letters, digits, `.`, `-` and `_`.
+    /// Prefix of every key, followed by a colon; 1 to 64 letters, digits, `.`, `-` and `_`.
     pub prefix: Box<str>,
-    /// Longest wait for an answer; 10 ms to 10 s, default 250 ms.
+    /// Time-out of a request; 10 ms to 10 s, default 250 ms.
     pub timeout: Duration,
 }

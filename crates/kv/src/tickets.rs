@@ -16,17 +16,17 @@ use guarita_core::jose::opaque;
 use guarita_core::{Secret, Timestamp};
 use guarita_store::{NewTicket, StoreError, Transaction};
 
-/// Tickets of one kind.
+/// Tickets of a kind.
 pub struct Tickets<T> {
     place: Backend,
     kind: &'static str,
     capacity: usize,
     memory: BoundedMap<T>,
-    /// In the database, where a count takes longer the more there are.
+    /// The capacity budget, for the database, where counting takes longer the more tickets there are.
     room: CapacityBudget,
 }
 
-/// What a caller makes use of.
+/// What is used up.
 #[derive(Clone, Copy, Debug)]
 enum ConsumeMode {
     /// One of its attempts.
@@ -57,8 +57,8 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         }
     }
 
-    /// Keeps the value for so long and so many attempts, under a ticket that was made for it. In the database the
-    /// bound of its kind is an approximate one: a gateway may cross it by a sixteenth, and by what is put at once.
+    /// Stores a value under a new ticket, for this time and so many attempts. In the database the limit of a kind is
+    /// approximate: a gateway may exceed it by a sixteenth, and by concurrent requests.
     ///
     /// # Errors
     /// [`KvUnavailable`]
@@ -117,7 +117,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         transaction.insert_ticket(new).await.map(Ok)
     }
 
-    /// Spends one attempt; `None` where there is none left, nothing, or it has ended.
+    /// Uses one attempt; [`None`] if there are no attempts left, or it is unknown or expired.
     ///
     /// # Errors
     /// [`KvUnavailable`]
@@ -129,7 +129,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         self.spend(ConsumeMode::Attempt, ticket, now).await
     }
 
-    /// Takes the value out: one caller gets it.
+    /// Removes and returns the value; only one caller gets it.
     ///
     /// # Errors
     /// [`KvUnavailable`]
@@ -181,12 +181,12 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         }
     }
 
-    /// Whether they are taken in transactions; elsewhere a transaction would wait for them.
+    /// Whether tickets can be taken within a transaction; with other backends a transaction would wait for them.
     pub const fn are_in_the_database(&self) -> bool {
         matches!(self.place, Backend::Database(..))
     }
 
-    /// As [`Tickets::take`], in a transaction that is open, where tickets are in the database.
+    /// Like [`Tickets::take`], within an open transaction, if tickets are in the database.
     ///
     /// # Errors
     /// [`KvUnavailable`]
@@ -204,7 +204,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
         Ok(self.decrypt(seal, ticket, found))
     }
 
-    /// What another version or somebody else wrote is as good as nothing.
+    /// Values of another version or written by somebody else are ignored.
     fn decrypt(&self, seal: &Encryption, ticket: &Secret, sealed: Option<String>) -> Option<T> {
         let sealed = sealed?;
         let plain: Option<Zeroizing<Vec<u8>>> = seal.open(self.kind, ticket, &sealed);
@@ -220,8 +220,8 @@ impl<T: Clone + Serialize + DeserializeOwned> Tickets<T> {
     }
 }
 
-/// The keys of a ticket and of all of its kind. In a cluster they are on one node: what is between braces
-/// decides.
+/// The keys of a ticket and of the set of its kind. The hash tag in braces places both on the same node of a
+/// cluster.
 fn keys(link: &RedisClient, kind: &str, name: &str) -> [String; 2] {
     [name, "all"].map(|name| link.key(&["{ticket:", kind, "}:", name].concat()))
 }

@@ -7,31 +7,31 @@ use super::transaction::{number, optional_time, text, time};
 use super::{StoreError, Transaction};
 use guarita_core::{ApiKeyId, ApiKeyName, Roles, Scopes, Timestamp};
 
-/// Most rows that one statement returns.
+/// Maximum number of rows per statement.
 const MOST: i64 = 1_000;
 
-/// One key; not the key itself, which only its service has.
+/// The metadata of a key, without the key itself.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
     /// Its id.
     pub id: ApiKeyId,
-    /// What it is called. Two that count may have one name.
+    /// The name. Two valid keys can have the same name.
     pub name: ApiKeyName,
-    /// What is shown of it.
+    /// The displayed prefix.
     pub prefix: String,
-    /// The roles of whoever brings it.
+    /// The roles.
     pub roles: Roles,
-    /// What it was given for.
+    /// The scopes.
     pub scopes: Scopes,
-    /// Where it may come from; from anywhere where there is none.
+    /// Networks that it may be used from; empty for any address.
     pub networks: Vec<IpNet>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Counts no more from this second on.
+    /// Expired from this second on.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
-    /// Its last use that was written down.
+    /// The last recorded use.
     pub last_used_at: Option<Timestamp>,
 }
 
@@ -42,35 +42,35 @@ impl ApiKey {
     }
 }
 
-/// A key to be.
+/// A new key.
 #[derive(Debug)]
 pub struct NewApiKey<'a> {
-    /// What it is called.
+    /// The name.
     pub name: &'a ApiKeyName,
-    /// What is shown of it.
+    /// The displayed prefix.
     pub prefix: &'a str,
     /// Its SHA-256 in base64url.
     pub digest: String,
-    /// The roles of whoever brings it.
+    /// The roles.
     pub roles: &'a Roles,
-    /// What it is given for.
+    /// The scopes.
     pub scopes: &'a Scopes,
-    /// Where it may come from; from anywhere where there is none.
+    /// Networks that it may be used from; empty for any address.
     pub networks: &'a [IpNet],
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Which keys are meant.
+/// A selection of keys.
 #[derive(Debug, Clone)]
 pub enum WhichKeys {
-    /// The one with this id.
+    /// By id.
     Id(ApiKeyId),
-    /// Those of which this is shown.
+    /// By displayed prefix.
     Prefix(String),
-    /// The one with this SHA-256.
+    /// By SHA-256.
     Digest(String),
-    /// All of this name.
+    /// All of a name.
     Name(ApiKeyName),
 }
 
@@ -78,12 +78,12 @@ fn id(row: &AnyRow) -> Result<ApiKeyId, StoreError> {
     number(row, "id").map(ApiKeyId::new)
 }
 
-/// The parts of a joined text; none where it is empty.
+/// The parts of a joined text; none if it is empty.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').filter(|part| !part.is_empty())
 }
 
-/// What `api_key` reads.
+/// The columns that `api_key` reads.
 macro_rules! columns {
     () => {
         "id, name, prefix, roles, scopes, networks, created_at, expires_at, revoked_at, last_used_at"
@@ -111,8 +111,8 @@ fn api_key(row: &AnyRow) -> Result<ApiKey, StoreError> {
 }
 
 impl Transaction {
-    /// Adds a key; `None` where `most` of its name count already. Nobody asked for it before, so no
-    /// other process has anything to learn.
+    /// Adds a key; [`None`] if there are already `most` valid keys of its name. No notification is needed, because nobody
+    /// can have looked it up before.
     pub async fn insert_api_key(
         &mut self,
         new: &NewApiKey<'_>,
@@ -140,7 +140,7 @@ impl Transaction {
         self.find(query).await?.as_ref().map(id).transpose()
     }
 
-    /// The key with that digest, also when it counts no more.
+    /// The key with this digest, also if it is no longer valid.
     pub async fn find_api_key_by_digest(
         &mut self,
         digest: String,
@@ -150,15 +150,14 @@ impl Transaction {
         self.find(query).await?.as_ref().map(api_key).transpose()
     }
 
-    /// The key with that id, also when it counts no more.
+    /// The key with this id, also if it is no longer valid.
     pub async fn find_api_key(&mut self, key: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
         let query = sqlx::query(concat!("SELECT ", columns!(), " FROM api_keys WHERE id = $1"))
             .bind(key.get());
         self.find(query).await?.as_ref().map(api_key).transpose()
     }
 
-    /// At most 1,000 keys with ids above `after`, in order of id; those that were revoked too where
-    /// `revoked` says so.
+    /// At most 1,000 keys with ids above `after`, in the order of ids; including revoked ones if `revoked`.
     pub async fn list_api_keys(
         &mut self,
         after: ApiKeyId,
@@ -176,7 +175,7 @@ impl Transaction {
         self.all(query).await?.iter().map(api_key).collect()
     }
 
-    /// Revokes keys; those that were not yet revoked.
+    /// Revokes keys; returns those that were not revoked yet.
     pub async fn revoke_api_keys(
         &mut self,
         which: &WhichKeys,
@@ -212,7 +211,7 @@ impl Transaction {
         Ok(revoked)
     }
 
-    /// Notes that a key was used.
+    /// Records the use of a key.
     pub async fn note_use_of_api_key(
         &mut self,
         key: ApiKeyId,

@@ -13,48 +13,48 @@ use super::{StoreError, Transaction};
 use guarita_core::revocation_key::{RevocationKey, RevokedMark};
 use guarita_core::{ApiKeyId, SessionId, Timestamp, UserId};
 
-/// Numbers asked for by one statement.
+/// Maximum number of change numbers per statement.
 const AT_ONCE: usize = 32;
 
-/// A change, with what the feed needs to know of it.
+/// A change as read by the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotedChange {
     /// Its number.
     pub number: i64,
     /// What changed.
     pub change: Change,
-    /// When it was written down, before its commit: milliseconds since the epoch by the clock of the database.
+    /// When it was written, before its commit: milliseconds since the epoch by the database's clock.
     pub noted_ms: i64,
 }
 
-/// What a transaction that follows the changes sees.
+/// The horizon of a transaction that reads the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XidHorizon {
-    /// All transactions with lower numbers have ended, and what they committed is seen.
+    /// All transactions with lower ids have ended, and their commits are visible.
     pub ended_below: i64,
-    /// Another number is another server, or the same after a restart.
+    /// The id of the server process; another one is another server, or the same after a restart.
     pub server: i64,
-    /// Milliseconds since the epoch by the clock of the database.
+    /// Milliseconds since the epoch by the database's clock.
     pub now_ms: i64,
 }
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The session was revoked, or its second factor proven.
+    /// The session was revoked, or its second factor verified.
     Session(SessionId),
-    /// The user was disabled or enabled, its roles or what is demanded of it changed, or all its
-    /// sessions were revoked.
+    /// The user was disabled or enabled, its roles or its required second factor changed, or all its sessions were
+    /// revoked.
     User(UserId),
     /// The key was revoked.
     ApiKey(ApiKeyId),
-    /// Keys came, went or were sealed anew.
+    /// Keys were added, removed or re-encrypted.
     Keys,
-    /// A secret of some client was made or revoked.
+    /// A secret of a client was created or revoked.
     Clients,
-    /// Tokens of a provider count no more.
+    /// Provider tokens were revoked.
     Tokens(RevokedMark),
-    /// Written by a newer version: whoever reads it must doubt everything.
+    /// Written by a newer version: readers must clear their caches.
     Unknown,
 }
 
@@ -81,7 +81,7 @@ fn noted(row: &AnyRow) -> Result<NotedChange, StoreError> {
     })
 }
 
-/// A mark and its two times, as [`Transaction::append_token_change`] writes them.
+/// Parses a revocation key and its two times, as written by [`Transaction::append_token_change`].
 fn revoked_mark(key: &str) -> Option<RevokedMark> {
     let mut parts = key.split(' ');
     let mark = RevocationKey::parse(parts.next()?)?;
@@ -152,8 +152,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// What this transaction sees of others, and all that it reads from here on with it. With SQLite nothing
-    /// is ever under way beside it.
+    /// The horizon of this transaction and of everything that it reads from here on. With SQLite there are no concurrent
+    /// writers.
     pub async fn horizon(&mut self) -> Result<XidHorizon, StoreError> {
         let statement = match self.dialect() {
             Dialect::Sqlite => {
@@ -175,9 +175,9 @@ impl Transaction {
         })
     }
 
-    /// A number above those of all transactions that have appended a change until now, committed or not: once a
-    /// [`XidHorizon`] has reached it, they have ended. Transactions that write take their number before
-    /// anything else, and this one takes the next.
+    /// A number above the ids of all transactions that have appended a change so far, committed or not: when a
+    /// [`XidHorizon`] reaches it, they have ended. Writing transactions take their id before anything else, and this one
+    /// takes the next.
     pub async fn boundary(&mut self) -> Result<i64, StoreError> {
         match self.dialect() {
             Dialect::Sqlite => Ok(0),
@@ -189,7 +189,7 @@ impl Transaction {
         }
     }
 
-    /// The number of the newest change that is kept; 0 where there is none.
+    /// The number of the newest change; 0 if there is none.
     pub async fn last_change(&mut self) -> Result<i64, StoreError> {
         let query = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS seq FROM changes");
         match self.find(query).await? {
@@ -212,7 +212,7 @@ impl Transaction {
         self.all(query).await?.iter().map(noted).collect()
     }
 
-    /// Those of the changes with these numbers that there are.
+    /// The existing changes among these numbers.
     pub async fn changes_with(&mut self, numbers: &[i64]) -> Result<Vec<NotedChange>, StoreError> {
         let mut found = Vec::new();
         for some in numbers.chunks(AT_ONCE) {
@@ -232,8 +232,8 @@ impl Transaction {
         Ok(found)
     }
 
-    /// Removes those of the `limit` oldest changes that are older than `age`; how many. By the clock of the
-    /// database: that of a gateway may be off, and a change removed before all have read it.
+    /// Removes those of the `limit` oldest changes that are older than `age`, and returns how many. The database's clock
+    /// is used, because with a gateway's wrong clock a change could be removed before all have read it.
     pub async fn prune_changes(&mut self, age: Duration, limit: i64) -> Result<u64, StoreError> {
         let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let before = self.horizon().await?.now_ms.saturating_sub(age);

@@ -6,19 +6,19 @@ use super::transaction::{number, optional_time, text, time};
 use super::{StoreError, Transaction};
 use guarita_core::Timestamp;
 
-/// Most rows that one statement returns.
+/// Maximum number of rows per statement.
 const MOST: i64 = 1_000;
 
-/// One secret of a client; not the secret itself, which only the client has.
+/// The metadata of a client's secret, without the secret itself.
 #[derive(Debug, Clone)]
 pub struct ClientSecret {
-    /// Its row.
+    /// The id of the row.
     pub id: i64,
     /// The client: its `client_id`.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Counts no more from this second on.
+    /// Expired from this second on.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
@@ -31,36 +31,36 @@ impl ClientSecret {
     }
 }
 
-/// A secret to be.
+/// A new secret.
 #[derive(Debug)]
 pub struct NewClient<'a> {
     /// The client.
     pub name: &'a str,
     /// Its SHA-256 in base64url.
     pub digest: String,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Which secrets are meant.
+/// A selection of secrets.
 #[derive(Debug, Clone, Copy)]
 pub enum WhichClients<'a> {
-    /// The one with this id.
+    /// By id.
     Id(i64),
-    /// All of this name.
+    /// All of a client.
     Name(&'a str),
 }
 
-/// How many secrets may count.
+/// Limits on valid secrets.
 #[derive(Debug, Clone, Copy)]
 pub struct MostClients {
-    /// Of one client.
+    /// Per client.
     pub of_one: i64,
-    /// In all.
+    /// In total.
     pub in_all: i64,
 }
 
-/// What a client is read from.
+/// The columns that are read.
 macro_rules! columns {
     () => {
         "id, name, digest, created_at, expires_at, revoked_at"
@@ -78,7 +78,7 @@ fn client(row: &AnyRow) -> Result<ClientSecret, StoreError> {
 }
 
 impl Transaction {
-    /// Adds a secret; `None` where as many count already as may.
+    /// Adds a secret; [`None`] if a limit is reached.
     pub async fn insert_client(
         &mut self,
         new: &NewClient<'_>,
@@ -106,7 +106,7 @@ impl Transaction {
         number(&row, "id").map(Some)
     }
 
-    /// The digests of all secrets that count, each with what is known of it; at most 1,000.
+    /// All valid secrets with their digests; at most 1,000.
     pub async fn live_clients(
         &mut self,
         now: Timestamp,
@@ -123,8 +123,7 @@ impl Transaction {
         rows.iter().map(|row| Ok((text(row, "digest")?, client(row)?))).collect()
     }
 
-    /// At most 1,000 secrets with ids above `after`, in order of id; those that were revoked too where
-    /// `revoked` says so.
+    /// At most 1,000 secrets with ids above `after`, in the order of ids; including revoked ones if `revoked`.
     pub async fn list_clients(
         &mut self,
         after: i64,
@@ -142,7 +141,7 @@ impl Transaction {
         self.all(query).await?.iter().map(client).collect()
     }
 
-    /// Revokes secrets; how many were not yet revoked.
+    /// Revokes secrets; returns how many were not revoked yet.
     pub async fn revoke_clients(
         &mut self,
         which: WhichClients<'_>,

@@ -6,44 +6,44 @@ use super::transaction::{number, optional_text, optional_time, text, time};
 use super::{StoreError, Transaction, UnknownName};
 use guarita_core::{Roles, Secret, Timestamp, UserId};
 
-/// A device that an account is known from.
+/// A known device.
 #[derive(Debug, Clone)]
 pub struct Device {
-    /// Of the token that it keeps.
+    /// The digest of its token.
     pub digest: String,
-    /// The account; the device counts for no other.
+    /// The account.
     pub user: UserId,
-    /// Not known any more from this time on.
+    /// Expired from this time on.
     pub expires_at: Timestamp,
     /// Locked before this time.
     pub locked_until: Option<Timestamp>,
 }
 
-/// Where failures are counted.
+/// The counter of failures.
 #[derive(Debug, Clone, Copy)]
 pub enum Counter<'a> {
-    /// On the account: attempts from anywhere but its known devices.
+    /// The account's: attempts from anywhere but its known devices.
     User(UserId),
-    /// On one known device, by its digest.
+    /// A known device's, by its digest.
     Device(&'a str),
-    /// On a name that no account has.
+    /// That of an unknown name.
     Name(&'a UnknownName),
 }
 
-/// What a success found, beside being recorded.
+/// The result of recording a success.
 #[derive(Debug, Clone)]
 pub struct RecordedLogin {
     /// The account's roles.
     pub roles: Roles,
     /// Whether it has an active second factor.
     pub has_factor: bool,
-    /// Its live sessions.
+    /// Number of active sessions.
     pub sessions: i64,
-    /// Its known devices.
+    /// Number of known devices.
     pub devices: i64,
 }
 
-/// Failures without a success between them.
+/// Counts of consecutive failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failures {
     /// Since the last lock.
@@ -72,7 +72,7 @@ fn success(row: &AnyRow) -> Result<RecordedLogin, StoreError> {
     })
 }
 
-/// What a login needs to know, with the statement that records it: `$1` is the account, `$2` now.
+/// The columns that a login needs, read by the statement that records it: `$1` is the account, `$2` the time.
 macro_rules! returning_success {
     () => {
         " RETURNING \
@@ -90,7 +90,7 @@ fn count(row: &AnyRow, column: &str) -> Result<u32, StoreError> {
 }
 
 impl Transaction {
-    /// The device with that digest.
+    /// The device with this digest.
     pub async fn find_device(&mut self, digest: &str) -> Result<Option<Device>, StoreError> {
         let query = sqlx::query(
             "SELECT digest, user_id, expires_at, locked_until FROM devices WHERE digest = $1",
@@ -99,7 +99,7 @@ impl Transaction {
         self.find(query).await?.as_ref().map(device).transpose()
     }
 
-    /// Makes a device known.
+    /// Adds a known device.
     pub async fn insert_device(&mut self, new: &Device, now: Timestamp) -> Result<(), StoreError> {
         let query = sqlx::query(
             "INSERT INTO devices (digest, user_id, created_at, last_used_at, expires_at) \
@@ -112,7 +112,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Forgets of the account's devices those not used for longest, so that `most` remain.
+    /// Removes the least recently used devices of the account, so that `most` remain.
     pub async fn forget_oldest_devices(
         &mut self,
         user: UserId,
@@ -127,13 +127,13 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Forgets the devices of an account.
+    /// Removes the devices of an account.
     pub async fn forget_devices(&mut self, user: UserId) -> Result<(), StoreError> {
         let query = sqlx::query("DELETE FROM devices WHERE user_id = $1").bind(user.get());
         self.execute(query).await.map(|_| ())
     }
 
-    /// Removes at most `limit` devices that ended before the time; how many.
+    /// Removes at most `limit` devices that expired before this time; returns how many.
     pub async fn prune_devices(
         &mut self,
         before: Timestamp,
@@ -148,7 +148,7 @@ impl Transaction {
         self.execute(query).await
     }
 
-    /// Counts one failure, unless what counts it is locked now; the new counts.
+    /// Counts a failure, unless it is locked; returns the new counts.
     pub async fn count_failure(
         &mut self,
         counter: Counter<'_>,
@@ -191,7 +191,7 @@ impl Transaction {
         Ok(Some(Failures { since_lock, in_a_row }))
     }
 
-    /// Locks until the time; counting towards the next lock begins anew after it.
+    /// Locks until this time and resets the count towards the next lock.
     pub async fn lock(&mut self, counter: Counter<'_>, until: Timestamp) -> Result<(), StoreError> {
         let query = match counter {
             Counter::User(id) => {
@@ -210,7 +210,7 @@ impl Transaction {
         self.execute(query.bind(until.seconds())).await.map(|_| ())
     }
 
-    /// Until when what counts is locked.
+    /// Until when it is locked.
     pub async fn locked_until(
         &mut self,
         counter: Counter<'_>,
@@ -233,7 +233,7 @@ impl Transaction {
         row.map_or(Ok(None), |row| optional_time(&row, "locked_until"))
     }
 
-    /// Ends a lock of the account and forgets its failures.
+    /// Ends a lock of the account and resets its failures.
     pub async fn unlock(&mut self, id: UserId) -> Result<(), StoreError> {
         let query = sqlx::query(
             "UPDATE users SET failures = 0, failures_in_a_row = 0, locked_until = NULL \
@@ -243,9 +243,8 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Records a success from anywhere but a known device: the hash becomes `hash` and failures are
-    /// forgotten, if the account is active, not locked now, and its hash is still the one that was
-    /// verified. What it found, if it was so.
+    /// Records a success from anywhere but a known device: sets the hash to `hash` and resets failures, if the account
+    /// is active, not locked, and its hash is still the one that was verified. Returns the result, if so.
     pub async fn record_success(
         &mut self,
         id: UserId,
@@ -266,8 +265,8 @@ impl Transaction {
         self.find(query).await?.as_ref().map(success).transpose()
     }
 
-    /// As [`Self::record_success`], from a known device: its failures are forgotten and it stays
-    /// known until the time. Those of everybody else stay counted.
+    /// Like [`Self::record_success`], from a known device: resets its failures and extends its expiry to this time. The
+    /// account's own failures are kept.
     pub async fn record_success_from(
         &mut self,
         device: &Device,

@@ -4,44 +4,44 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use guarita_core::UserId;
 
-/// Our numbers among the advisory locks of a database: "guar" in ASCII.
+/// The class of Guarita's advisory locks: "guar" in ASCII.
 const LOCKS: i64 = 0x6775_6172;
 
-/// Which of the two a connection speaks to.
+/// The database system of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Sqlite,
     Postgres,
 }
 
-/// What a transaction is begun for.
+/// The purpose of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To read one consistent picture.
+    /// To read a consistent snapshot.
     Read,
-    /// To read the feed of changes.
+    /// To read the change feed.
     Follow,
-    /// To begin reading it, while nobody changes anything.
+    /// To start reading the change feed, without concurrent writers.
     Settle,
-    /// To change anything, with nobody beside it.
+    /// To write anything, exclusively.
     Write,
-    /// To remove some of many rows, with nobody beside it.
+    /// To remove some of many rows, exclusively.
     Sweep,
-    /// To change what is one user's, with nobody beside it who changes that.
+    /// To write data of one user, exclusively for this user.
     WriteFor(UserId),
 }
 
 impl Dialect {
     /// The statements that begin a transaction.
     ///
-    /// SQLite: taking the lock at once cannot end in a deadlock between two readers that upgrade.
-    /// PostgreSQL: every statement after the lock sees all that was committed under it. The number of the
-    /// transaction is taken before anything else, for those who follow the changes: none of its changes may
-    /// have a number while it has none itself.
+    /// SQLite: taking the write lock at once avoids a deadlock between two readers that upgrade.
+    /// PostgreSQL: every statement after the lock sees everything that was committed under it. The transaction takes its
+    /// id before anything else, for readers of the change feed: none of its changes may have a number before it has an
+    /// id.
     pub(super) fn begin(self, purpose: Purpose) -> SqlStr {
         match (self, purpose) {
-            // One writer at a time commits the numbers of changes in their order: whatever picture is read, none
-            // below its newest is missing.
+            // A single writer commits the numbers of changes in order, so every snapshot has all changes up to its
+            // newest.
             (Self::Sqlite, Purpose::Read | Purpose::Follow | Purpose::Settle) => {
                 "BEGIN".into_sql_str()
             }
@@ -55,7 +55,7 @@ impl Dialect {
             (Self::Postgres, Purpose::Follow) => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ".into_sql_str()
             }
-            // Not REPEATABLE READ: its picture would be taken before the lock is. Not READ ONLY: a standby, which
+            // Not REPEATABLE READ: its snapshot would be taken before the lock. Not READ ONLY: a standby, which
             // learns of changes late, would begin it. The wait is shorter than that for the feed's answer, and
             // others who would write queue behind it.
             (Self::Postgres, Purpose::Settle) => AssertSqlSafe(format!(
@@ -93,7 +93,7 @@ impl Dialect {
     }
 }
 
-/// Locks by user have 32 bits; two users that share one wait for each other, no more.
+/// Locks by user have 32 bits; two users that share one only wait for each other.
 fn key(user: UserId) -> i32 {
     let [_, _, _, _, a, b, c, d] = user.get().to_be_bytes();
     i32::from_be_bytes([a, b, c, d])

@@ -2,10 +2,10 @@
 
 use sqlx::postgres::PgDatabaseError;
 
-/// A query failed. Never the caller's doing.
+/// A query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// No connection, no lock or no answer within the bound.
+    /// No connection, lock or result in time.
     #[error("the database did not respond in time")]
     Timeout,
     /// The disk is full.
@@ -17,10 +17,10 @@ pub enum StoreError {
     /// The file is damaged.
     #[error("the database is damaged")]
     Damaged,
-    /// A row holds what no migration allows.
+    /// A row has an invalid value.
     #[error("the database holds an invalid {0}")]
     Invalid(&'static str),
-    /// Anything else the driver says.
+    /// Any other error of the driver.
     #[error("the database failed: {0}")]
     Other(String),
 }
@@ -50,7 +50,7 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// By <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+    /// Maps a SQLSTATE, see <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
     fn from_sqlstate(state: &str) -> Option<Self> {
         match state {
             // Canceled by statement_timeout, no lock in time, idle in a transaction for too long.
@@ -63,13 +63,13 @@ impl StoreError {
     }
 }
 
-/// The SQLSTATE where PostgreSQL said it.
+/// The SQLSTATE of a PostgreSQL error.
 fn sqlstate(error: &sqlx::Error) -> Option<&str> {
     let said = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
     Some(said.code())
 }
 
-/// Whether the connection is of no use any more, or speaks to a server that is not the one to speak to.
+/// Whether the connection is unusable, or connected to the wrong server.
 pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     match sqlstate(error) {
         // A connection that failed; the server stops, has stopped or starts; it ended the session; it
@@ -83,7 +83,7 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether a server may be there a little later.
+/// Whether the server may be available later.
 pub(super) fn is_passing(error: &sqlx::Error) -> bool {
     match sqlstate(error) {
         Some(state) => state.starts_with("57P") || state == "53300",
@@ -94,59 +94,59 @@ pub(super) fn is_passing(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The store cannot be opened. Nothing was overwritten.
+/// Why the database cannot be opened. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreOpenError {
-    /// Neither `sqlite:PATH` nor a URL of PostgreSQL that says all it must.
+    /// Neither `sqlite:PATH` nor a complete PostgreSQL URL.
     #[error("store.database: {0}")]
     Unsupported(String),
-    /// The file or its directory cannot be made, read or written; the server does not let us in.
+    /// The file or its directory cannot be created, read or written; or the server refused access.
     #[error("{place}: cannot be used as a database: {reason}")]
     Inaccessible {
-        /// Which file, directory or server.
+        /// The file, directory or server.
         place: String,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
-    /// The server does not answer, and may a little later.
+    /// The server does not respond; it may be available later.
     #[error("{place}: does not respond: {reason}")]
     Unreachable {
-        /// Which server.
+        /// The server.
         place: String,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
     /// The file has other contents.
     #[error("{0}: is not an SQLite database; it was not modified")]
     NotADatabase(String),
-    /// The server is not one that we can use.
+    /// The server is not supported.
     #[error("{place}: {reason}")]
     Unsuitable {
-        /// Which server.
+        /// The server.
         place: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// SQLite's own check found damage.
     #[error("{place}: is damaged ({reason}); it was not modified, restore a backup")]
     Damaged {
-        /// Which file.
+        /// The file.
         place: String,
-        /// The first finding.
+        /// The first problem found.
         reason: String,
     },
     /// A newer Guarita migrated it.
     #[error("{place}: was migrated by a newer version (schema {version}); run that version")]
     Newer {
-        /// Which database.
+        /// The database.
         place: String,
-        /// The migration this binary does not know.
+        /// The unknown migration.
         version: i64,
     },
-    /// A migration failed or differs from the one that was applied.
+    /// A migration failed, or differs from the one that was applied.
     #[error("{place}: cannot be migrated: {reason}")]
     Migration {
-        /// Which database.
+        /// The database.
         place: String,
         /// Why.
         reason: String,

@@ -10,7 +10,7 @@ use super::StoreOpenError;
 /// The first bytes of every SQLite database (<https://www.sqlite.org/fileformat.html>, 1.2).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Reads `sqlite:PATH`, `sqlite://PATH` and `sqlite:///PATH`; the path is made absolute.
+/// Parses `sqlite:PATH`, `sqlite://PATH` and `sqlite:///PATH`; the path is made absolute.
 pub(super) fn parse(database: &str) -> Result<PathBuf, StoreOpenError> {
     let unsupported = |what: &str| Err(StoreOpenError::Unsupported(what.to_owned()));
     let Some(rest) = database.strip_prefix("sqlite:") else {
@@ -26,7 +26,7 @@ pub(super) fn parse(database: &str) -> Result<PathBuf, StoreOpenError> {
     std::path::absolute(path).map_err(|error| inaccessible(Path::new(path), &error))
 }
 
-/// Makes directory and file where they are missing; refuses a file with other contents.
+/// Creates directory and file if missing; rejects a file with other contents.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreOpenError> {
     if let Some(directory) = path.parent() {
         DirBuilder::new()
@@ -58,7 +58,7 @@ fn examine(path: &Path) -> Result<(), StoreOpenError> {
     Err(StoreOpenError::NotADatabase(path.display().to_string()))
 }
 
-/// The URL that sqlx takes for the file, which must exist.
+/// The sqlx URL of the file, which must exist.
 pub(super) fn url(path: &Path) -> String {
     let mut url = String::from("sqlite://");
     for byte in path.as_os_str().as_encoded_bytes() {

@@ -9,25 +9,25 @@ use super::transaction::{optional_time, text, time};
 use super::{StoreError, Transaction};
 use guarita_core::Timestamp;
 
-/// Most rows that one statement returns.
+/// Maximum number of rows per statement.
 const MOST: i64 = 1_000;
 
-/// What keys are for.
+/// The purpose of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyPurpose {
     /// Access tokens.
     Token,
     /// Assertions for upstreams.
     Assertion,
-    /// Links of mails that wait.
+    /// Links of mails in the outbox.
     Outbox,
 }
 
 impl KeyPurpose {
-    /// All of them.
+    /// All purposes.
     pub const ALL: [Self; 3] = [Self::Token, Self::Assertion, Self::Outbox];
 
-    /// As in the table.
+    /// The text in the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
@@ -41,24 +41,24 @@ impl KeyPurpose {
     }
 }
 
-/// A key as it rests.
+/// A stored key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKey {
     /// Its `kid`.
     pub id: String,
-    /// What it is for.
+    /// The purpose.
     pub purpose: KeyPurpose,
-    /// What it is used with.
+    /// The algorithm.
     pub algorithm: String,
     /// The key, encrypted for this row.
     pub sealed: String,
-    /// Names what it is encrypted under.
+    /// The id of the key that encrypted it.
     pub sealed_by: String,
-    /// Since when it signs or seals; never where there is none.
+    /// From when it signs or encrypts; [`None`] for never.
     pub signs_from: Option<Timestamp>,
-    /// Until when it verifies; for ever where there is none.
+    /// Until when it verifies; [`None`] for no expiry.
     pub verifies_until: Option<Timestamp>,
-    /// When it came here.
+    /// When it was added.
     pub created_at: Timestamp,
 }
 
@@ -77,8 +77,8 @@ fn stored_key(row: &AnyRow) -> Result<StoredKey, StoreError> {
 }
 
 impl Transaction {
-    /// Claims the making of the first keys of a purpose; whether nobody else did. Waits for a
-    /// transaction that is about to.
+    /// Claims the creation of the first keys of a purpose; returns whether nobody else did. Waits for a concurrent
+    /// transaction.
     pub async fn claim_key_set(
         &mut self,
         purpose: KeyPurpose,
@@ -93,7 +93,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// Nobody else changes the keys of that purpose until this ends; whether there are any.
+    /// Locks the keys of a purpose until the end of this transaction; returns whether there are any.
     pub async fn hold_key_set(
         &mut self,
         purpose: KeyPurpose,
@@ -105,7 +105,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// All keys, at most 1,000, in the order in which they come to sign.
+    /// All keys, at most 1,000, in the order in which they sign.
     pub async fn list_keys(&mut self) -> Result<Vec<StoredKey>, StoreError> {
         let query = sqlx::query(
             "SELECT id, purpose, algorithm, sealed, sealed_by, signs_from, verifies_until, created_at \
@@ -133,8 +133,8 @@ impl Transaction {
         self.append_keys_change(now).await
     }
 
-    /// Sets the end of every key of the purpose that signs or signed and has none yet, and that of `newest`,
-    /// but not that of `but`, which comes after it.
+    /// Sets the expiry of all keys of the purpose that sign or signed and have none yet, and that of `newest`, except
+    /// for `but`, which is the next one.
     pub async fn retire_keys(
         &mut self,
         purpose: KeyPurpose,
@@ -155,7 +155,7 @@ impl Transaction {
         self.append_keys_change(now).await
     }
 
-    /// Removes every key of the purpose that signs or signed, but one.
+    /// Removes all keys of the purpose that sign or signed, except for one.
     pub async fn remove_keys(
         &mut self,
         purpose: KeyPurpose,
@@ -171,8 +171,8 @@ impl Transaction {
         self.append_keys_change(now).await
     }
 
-    /// Removes keys that ended, each only where a later one goes on; how many. Each gateway knows the time
-    /// itself, but forgets them sooner when it is told.
+    /// Removes expired keys, each only if a later one replaces it; returns how many. Gateways check the expiry
+    /// themselves, but drop the keys earlier when they are notified.
     pub async fn prune_keys(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         let query = sqlx::query(
             "DELETE FROM keys WHERE verifies_until <= $1 AND EXISTS (SELECT 1 FROM keys AS later \
@@ -187,7 +187,7 @@ impl Transaction {
         Ok(removed)
     }
 
-    /// Removes one key. `last` goes on in its place, where it was to end.
+    /// Removes a key. `last` replaces it, and its expiry is removed.
     pub async fn remove_key(
         &mut self,
         id: &str,
@@ -202,7 +202,7 @@ impl Transaction {
         self.append_keys_change(now).await
     }
 
-    /// Puts a key encrypted anew in its place.
+    /// Replaces a key by the re-encrypted one.
     pub async fn reseal_key(
         &mut self,
         id: &str,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::rates::micros;
 use super::{StoreError, Transaction};
 
-/// One that ends later than it ever could was taken before the clock was set back.
+/// A lease that expires later than possible was taken before the clock was set back.
 const TAKE: &str = "UPDATE turns SET holder = $2, ends_at = $3 + (SELECT micros FROM server_clock)
     WHERE name = $1 AND (holder = $2 OR ends_at <= (SELECT micros FROM server_clock)
     OR ends_at > $3 + (SELECT micros FROM server_clock))";
 
 impl Transaction {
-    /// Takes the turn of that name, or goes on with it, for so long from now on; whether nobody else has it.
+    /// Acquires or extends the lease of this name, for this time from now; returns whether nobody else has it.
     pub async fn take_turn(
         &mut self,
         name: &str,

@@ -4,34 +4,34 @@ use super::transaction::{number, optional_time, text, time};
 use super::{StoreError, Transaction};
 use guarita_core::{Secret, Timestamp, UserId};
 
-/// What a link is for; a token of one purpose is unknown to the other.
+/// The purpose of a link; tokens of one purpose are invalid for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkPurpose {
-    /// A new password (`password_resets`).
+    /// Password recovery (`password_resets`).
     Reset,
-    /// The proof of an address (`email_verifications`).
+    /// Verification of an address (`email_verifications`).
     Verification,
 }
 
-/// Whose rows those are that nobody asked for: they cost what others cost.
+/// The user id of decoy rows, which are written so that every request costs the same.
 pub const NOBODY: UserId = UserId::new(0);
 
 /// A token.
 #[derive(Debug, Clone)]
 pub struct MailLink {
-    /// Whose; [`NOBODY`]'s tokens count for nothing.
+    /// The user; tokens of [`NOBODY`] are invalid.
     pub user: UserId,
     /// The address that it was sent to.
     pub email: Secret,
     /// A PHC string.
     pub secret_hash: Secret,
-    /// Over from this second on.
+    /// Expired from this second on.
     pub expires_at: Timestamp,
     /// When it was used.
     pub used_at: Option<Timestamp>,
 }
 
-/// A token to be.
+/// A new token.
 pub struct NewLink<'a> {
     /// A UUID.
     pub id: &'a str,
@@ -41,7 +41,7 @@ pub struct NewLink<'a> {
     pub email: &'a str,
     /// A PHC string.
     pub secret_hash: &'a Secret,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
@@ -88,7 +88,7 @@ const RESETS: Statements = statements!("password_resets");
 const VERIFICATIONS: Statements = statements!("email_verifications");
 
 impl LinkPurpose {
-    /// As the outbox names its mails.
+    /// The kind of its mails in the outbox.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reset => "reset",
@@ -105,7 +105,7 @@ impl LinkPurpose {
 }
 
 impl Transaction {
-    /// Adds a token in the place of the user's earlier one.
+    /// Adds a token, replacing an earlier one of the user.
     pub async fn insert_link(
         &mut self,
         purpose: LinkPurpose,
@@ -123,7 +123,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// The token with that id, also when it is over.
+    /// The token with this id, also if it is expired.
     pub async fn find_link(
         &mut self,
         purpose: LinkPurpose,
@@ -140,7 +140,7 @@ impl Transaction {
         }))
     }
 
-    /// Uses the token, once; whether it was there, unused and in time.
+    /// Consumes the token, once; returns whether it was valid.
     pub async fn take_link(
         &mut self,
         purpose: LinkPurpose,
@@ -154,7 +154,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// Makes the user's token void, and unsent what would mail it.
+    /// Invalidates the user's token and removes its unsent mail.
     pub async fn forget_links(
         &mut self,
         purpose: LinkPurpose,
@@ -165,7 +165,7 @@ impl Transaction {
         self.remove_mails_of(user, purpose.as_str()).await
     }
 
-    /// Removes at most `limit` tokens of each purpose that ended before the time; how many.
+    /// Removes at most `limit` tokens of each purpose that expired before this time; returns how many.
     pub async fn prune_links(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         let mut removed = 0;
         for purpose in [LinkPurpose::Reset, LinkPurpose::Verification] {

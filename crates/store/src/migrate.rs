@@ -19,7 +19,7 @@ const fn migrations(dialect: Dialect) -> &'static Migrator {
     }
 }
 
-/// The newest migration that this version knows.
+/// The newest migration of this version.
 pub(super) fn newest(dialect: Dialect) -> i64 {
     migrations(dialect).iter().map(|migration| migration.version).max().unwrap_or(0)
 }
@@ -45,8 +45,8 @@ pub(super) async fn applied(
     row.try_get("version")
 }
 
-/// Applies what is lacking. Where processes begin at once, one does and the others wait for it.
-/// `refuse` says what a failure of the database itself means.
+/// Applies pending migrations. If several processes start at once, one does so and the others wait. `refuse` maps
+/// failures of the database itself.
 pub(super) async fn run(
     dialect: Dialect,
     place: &str,
@@ -64,7 +64,7 @@ pub(super) async fn run(
     }
 }
 
-/// A database of this process alone, as the migrations make it: it tells which tables there are.
+/// A private database with all migrations applied, to determine the tables.
 pub(super) async fn in_memory() -> Result<AnyConnection, StoreError> {
     sqlx::any::install_default_drivers();
     let options = AnyConnectOptions::from_str("sqlite::memory:")?.disable_statement_logging();

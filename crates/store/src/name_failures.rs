@@ -5,37 +5,37 @@ use super::transaction::{optional_text, optional_time};
 use super::{StoreError, Transaction};
 use guarita_core::{Secret, Timestamp, UserId};
 
-/// Slots; names beyond them displace others.
+/// Number of slots; further names replace others.
 pub const SLOTS: u32 = 1 << 17;
 
-/// A name that no account has, as it is kept.
+/// An unknown name, as stored.
 #[derive(Debug, Clone)]
 pub struct UnknownName {
-    /// Below [`SLOTS`].
+    /// The slot, below [`SLOTS`].
     pub slot: u32,
-    /// A digest of it.
+    /// The digest.
     pub digest: String,
 }
 
 impl UnknownName {
-    /// Whose turn to write it takes: that of no account, so that it waits as one does.
+    /// The user id of its write lock, which belongs to no account, so that it waits like an account does.
     pub fn turn(&self) -> UserId {
         UserId::new(-1 - i64::from(self.slot))
     }
 }
 
-/// What is asked of every name, whether or not an account has it.
+/// The lookup that is made for every name, whether or not an account has it.
 #[derive(Debug, Clone)]
 pub struct UnknownNameStatus {
-    /// The hash of some account's password, always the same one for one slot while accounts stay; `None` where
+    /// The password hash of some account, always the same for a slot as long as the accounts are the same; [`None`] if
     /// there is no account.
     pub decoy: Option<Secret>,
-    /// Locked before this time, where no account has it.
+    /// Locked before this time, if no account has the name.
     pub locked_until: Option<Timestamp>,
 }
 
 impl Transaction {
-    /// What is asked of every name.
+    /// Looks up a name.
     pub async fn standing_of_name(
         &mut self,
         name: &UnknownName,

@@ -16,19 +16,19 @@ use tokio::time::{sleep, timeout};
 
 use super::postgres::Listening;
 
-/// Longest wait for a connection, and for the server to take a hint.
+/// Time-out of getting a connection, and of sending a notification.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// After so long without a hint the listener's connection is looked at: it may hang.
+/// After this time without a notification the listening connection is checked.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
-/// Pause before a new connection.
+/// Pause before reconnecting.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Outside of the transaction that it is about: NOTIFY takes a lock that is one for the whole server, and
-/// keeps it until the commit. A hint need not survive a power loss, so the lock does not wait for the disk.
+/// Sent outside of the transaction that it is about, because NOTIFY holds a server-wide lock until the commit. A
+/// notification need not survive a power loss, so its commit does not wait for the disk.
 const TELL: &str = "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY guarita_changes; COMMIT";
 const CHANNEL: &str = "guarita_changes";
 
-/// Tells other processes; a clone tells together with it.
+/// Notifies other processes; clones share the state.
 #[derive(Clone, Debug)]
 pub(super) struct StoreNotifications {
     committed: watch::Sender<u64>,
@@ -38,31 +38,30 @@ pub(super) struct StoreNotifications {
 #[derive(Debug)]
 struct Teller {
     pool: AnyPool,
-    /// Somebody will tell what is new by then.
+    /// Whether a notification is pending.
     waiting: AtomicBool,
     turn: Mutex<()>,
 }
 
 impl StoreNotifications {
-    /// No other process is told anything.
+    /// Sends no notifications.
     pub(super) fn none() -> Self {
         Self { committed: watch::Sender::new(0), teller: None }
     }
 
-    /// Tells on a connection of the pool.
+    /// Sends on a connection of the pool.
     pub(super) fn over(pool: AnyPool) -> Self {
         let waiting = AtomicBool::new(false);
         let teller = Teller { pool, waiting, turn: Mutex::default() };
         Self { teller: Some(Arc::new(teller)), ..Self::none() }
     }
 
-    /// Counts up with what this process commits.
+    /// Incremented with each commit of a change by this process.
     pub(super) fn committed(&self) -> watch::Receiver<u64> {
         self.committed.subscribe()
     }
 
-    /// Tells that there is something new, soon and in the background. What comes while somebody waits to
-    /// tell is told with it.
+    /// Sends a notification soon, in the background. Changes that come before it is sent are covered by it.
     pub(super) fn notify(&self) {
         self.committed.send_modify(|count| *count = count.wrapping_add(1));
         let Some(teller) = &self.teller else { return };
@@ -84,7 +83,7 @@ impl StoreNotifications {
         });
     }
 
-    /// Waits until nothing is left to be told.
+    /// Waits until no notification is pending.
     pub(super) async fn finish(&self) {
         let Some(teller) = &self.teller else { return };
         let told = async {
@@ -102,7 +101,7 @@ impl StoreNotifications {
     }
 }
 
-/// Hears the hints of other processes, and its own.
+/// Receives notifications of other processes, and its own.
 pub struct NotificationListener {
     server: Option<Listening>,
     listener: Option<PgListener>,
@@ -113,7 +112,7 @@ impl NotificationListener {
         Self { server, listener: None }
     }
 
-    /// Waits for the next hint, for ever where none can come. Wherever one may have been lost, that is one.
+    /// Waits for the next notification, forever if there are none. A possibly lost notification is reported as one.
     pub async fn hint(&mut self) {
         while let Err(error) = self.next().await {
             tracing::debug!(%error, "listening for change notifications failed");

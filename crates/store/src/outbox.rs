@@ -7,18 +7,18 @@ use super::transaction::{number, optional_text, text, time};
 use super::{StoreError, Transaction};
 use guarita_core::{EmailAddress, Timestamp, UserId};
 
-/// A mail that waits.
+/// A mail waiting to be sent.
 #[derive(Debug, Clone)]
 pub struct WaitingMail {
     /// A UUID.
     pub id: String,
     /// Whose.
     pub user: UserId,
-    /// What it is about.
+    /// The kind.
     pub kind: String,
     /// A tag of RFC 5646.
     pub language: String,
-    /// Where it goes.
+    /// The recipient's address.
     pub recipient: EmailAddress,
     /// The token of its link, encrypted.
     pub sealed: Option<String>,
@@ -28,33 +28,33 @@ pub struct WaitingMail {
     pub created_at: Timestamp,
 }
 
-/// A mail to be.
+/// A new mail.
 #[derive(Debug)]
 pub struct NewMail<'a> {
     /// A UUID.
     pub id: &'a str,
-    /// Whose; [`NOBODY`]'s are never sent.
+    /// The user; mails of [`NOBODY`] are never sent.
     pub user: UserId,
-    /// What it is about.
+    /// The kind.
     pub kind: &'a str,
     /// A tag of RFC 5646.
     pub language: &'a str,
-    /// Where it goes.
+    /// The recipient's address.
     pub recipient: &'a str,
     /// The token of its link, encrypted.
     pub sealed: Option<&'a str>,
-    /// Which key encrypted it.
+    /// The id of the key that encrypted it.
     pub key_id: &'a str,
-    /// Not sent from this second on.
+    /// Expired from this second on.
     pub expires_at: Timestamp,
 }
 
-/// How much waits.
+/// The size of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailsWaiting {
-    /// So many mails.
+    /// Number of mails.
     pub mails: i64,
-    /// The oldest was written then.
+    /// When the oldest was written.
     pub oldest: Option<Timestamp>,
 }
 
@@ -73,7 +73,7 @@ fn mail(row: &AnyRow) -> Result<WaitingMail, StoreError> {
 }
 
 impl Transaction {
-    /// Adds a mail that is due at once.
+    /// Adds a mail, due at once.
     pub async fn insert_mail(
         &mut self,
         new: &NewMail<'_>,
@@ -97,7 +97,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// At most `limit` mails that are due and whose links, if any, that key opens; oldest first.
+    /// At most `limit` due mails whose links, if any, are encrypted with this key; oldest first.
     pub async fn due_mails(
         &mut self,
         key_id: &str,
@@ -118,7 +118,7 @@ impl Transaction {
         self.all(query).await?.iter().map(mail).collect()
     }
 
-    /// Claims a mail until the time and counts the attempt; false where another was faster.
+    /// Claims a mail until this time and counts the attempt; false if another process was faster.
     pub async fn claim_mail(
         &mut self,
         mail: &WaitingMail,
@@ -136,7 +136,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// Lets a mail wait until the time, if this was its last attempt.
+    /// Defers a mail until this time, if this was its last attempt.
     pub async fn postpone_mail(
         &mut self,
         id: &str,
@@ -151,13 +151,13 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Removes a mail that was sent or is given up.
+    /// Removes a mail that was sent or given up.
     pub async fn remove_mail(&mut self, id: &str) -> Result<(), StoreError> {
         let query = sqlx::query("DELETE FROM outbox WHERE id = $1").bind(id.to_owned());
         self.execute(query).await.map(|_| ())
     }
 
-    /// Removes the user's waiting mails of that kind.
+    /// Removes the user's unsent mails of this kind.
     pub async fn remove_mails_of(&mut self, user: UserId, kind: &str) -> Result<(), StoreError> {
         let query = sqlx::query("DELETE FROM outbox WHERE user_id = $1 AND kind = $2")
             .bind(user.get())
@@ -165,7 +165,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Removes at most `limit` mails that are no longer to be sent; how many of somebody's.
+    /// Removes at most `limit` expired mails; returns how many had a recipient.
     pub async fn remove_expired_mails(
         &mut self,
         limit: i64,
@@ -184,14 +184,14 @@ impl Transaction {
         Ok(somebodys)
     }
 
-    /// Mails that are no longer to be sent.
+    /// Expired mails.
     pub async fn count_expired_mails(&mut self, now: Timestamp) -> Result<i64, StoreError> {
         let query = sqlx::query("SELECT COUNT(*) AS mails FROM outbox WHERE expires_at <= $1")
             .bind(now.seconds());
         self.find(query).await?.map_or(Ok(0), |row| number(&row, "mails"))
     }
 
-    /// How much waits, and since when.
+    /// The number of mails, and the age of the oldest.
     pub async fn waiting_mails(&mut self) -> Result<MailsWaiting, StoreError> {
         let query = sqlx::query(
             "SELECT COUNT(*) AS mails, COALESCE(MIN(created_at), 0) AS oldest FROM outbox \

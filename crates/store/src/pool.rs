@@ -13,13 +13,13 @@ use super::postgres::{self, Listening, PostgresServer};
 use super::{StoreError, StoreOpenError, StoreSettings, Transaction, migrate, sqlite};
 use guarita_core::{Timestamp, UserId};
 
-/// Longest wait for a connection.
+/// Time-out of waiting for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pauses between attempts to open a store that is not there yet.
+/// Pause between attempts to open a database that is not available yet.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The connections of a store, by what they are for.
+/// The connection pools of a database, by purpose.
 #[derive(Clone, Debug)]
 pub(super) struct Pools {
     pub(super) writers: AnyPool,
@@ -27,19 +27,19 @@ pub(super) struct Pools {
     pub(super) follower: AnyPool,
 }
 
-/// The open database; a clone shares its connections.
+/// The open database; clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     dialect: Dialect,
     pools: Pools,
     hints: StoreNotifications,
-    /// Where hints are heard.
+    /// The receiver of change notifications.
     server: Option<Listening>,
 }
 
 impl Store {
-    /// Opens the database and applies the migrations that it lacks. What is not ours, damaged or newer is
-    /// refused and left alone. A file that is missing is made (mode 0600).
+    /// Opens the database and applies pending migrations. A database with other contents, a damaged or a newer one is
+    /// rejected and not modified. A missing file is created (mode 0600).
     pub async fn open(settings: &StoreSettings) -> Result<Self, StoreOpenError> {
         sqlx::any::install_default_drivers();
         let Some(server) = PostgresServer::find(settings.database.expose())? else {
@@ -53,7 +53,7 @@ impl Store {
         Ok(Self { dialect: Dialect::Postgres, pools, hints, server })
     }
 
-    /// As [`Store::open`], and where the server does not answer, again for so long: it may be starting too.
+    /// Like [`Store::open`], but retries for this time if the server does not respond, because it may be starting.
     pub async fn open_within(
         settings: &StoreSettings,
         patience: Duration,
@@ -74,7 +74,7 @@ impl Store {
         }
     }
 
-    /// Looks at the database, and neither makes nor migrates it.
+    /// Checks the database without creating or migrating it.
     pub async fn probe(settings: &StoreSettings) -> Result<SchemaStatus, StoreOpenError> {
         sqlx::any::install_default_drivers();
         match PostgresServer::find(settings.database.expose())? {
@@ -83,54 +83,54 @@ impl Store {
         }
     }
 
-    /// Begins a transaction that writes. There is one at a time, on all nodes together: what it reads stays
-    /// as it is until its end.
+    /// Begins a writing transaction. There is one at a time on all nodes, so what it reads does not change until its
+    /// end.
     pub async fn begin_write(&self) -> Result<Transaction, StoreError> {
         self.begin(&self.pools.writers, Purpose::Write).await
     }
 
-    /// As [`Store::begin_write`], for a transaction that reads and changes nothing but what is one user's:
-    /// its row, roles, sessions, tokens, second factor, links and devices. Those of other users go on beside
-    /// it. With SQLite it is the same.
+    /// Like [`Store::begin_write`], for a transaction that reads and writes only data of one user: its row, roles,
+    /// sessions, tokens, second factor, links and devices. Those of other users run concurrently. No difference with
+    /// SQLite.
     pub async fn begin_write_for(&self, user: UserId) -> Result<Transaction, StoreError> {
         self.begin(&self.pools.writers, Purpose::WriteFor(user)).await
     }
 
-    /// As [`Store::begin_write`], for a transaction that removes a few rows of large tables: they are found by
-    /// indices, whatever the database thinks.
+    /// Like [`Store::begin_write`], for a transaction that removes a few rows of large tables, with index scans
+    /// enforced.
     pub async fn begin_sweep(&self) -> Result<Transaction, StoreError> {
         self.begin(&self.pools.writers, Purpose::Sweep).await
     }
 
-    /// As [`Store::begin_write`], with a longer life: nobody else writes for so long.
+    /// Like [`Store::begin_write`], with a longer time-out; nobody else can write meanwhile.
     pub async fn begin_write_within(&self, timeout: Duration) -> Result<Transaction, StoreError> {
         Ok(self.begin_write().await?.with_timeout(timeout))
     }
 
-    /// As [`Store::read`], with a longer life.
+    /// Like [`Store::read`], with a longer time-out.
     pub async fn read_within(&self, timeout: Duration) -> Result<Transaction, StoreError> {
         Ok(self.read().await?.with_timeout(timeout))
     }
 
-    /// Begins a transaction that reads one consistent picture.
+    /// Begins a transaction that reads a consistent snapshot.
     pub async fn read(&self) -> Result<Transaction, StoreError> {
         self.begin(&self.pools.readers, Purpose::Read).await
     }
 
-    /// Reads what needs no consistent picture: each statement counts by itself, and nothing else is asked.
+    /// Runs reading statements in autocommit mode, without a consistent snapshot.
     pub fn autocommit_read(&self) -> Autocommit {
         self.at_once(&self.pools.readers)
     }
 
-    /// As [`Store::read_at_once`], writing: each statement is kept once it is done, and nobody is kept from
-    /// writing beside it. Of what is done again some may have been kept, so that it must do no harm twice; and
-    /// none may append a change: those who follow them count on how a transaction begins.
+    /// Like [`Store::autocommit_read`], for writing: each statement is committed when it is done, and others can write
+    /// concurrently. Statements may be repeated after a lost connection, so they must be idempotent; and none may
+    /// append to the change feed, whose readers depend on how a transaction begins.
     pub fn write_at_once(&self) -> Autocommit {
         self.at_once(&self.pools.writers)
     }
 
-    /// As [`Store::write_at_once`], for many statements: with SQLite, where each would wait for the disk and
-    /// there is one writer anyway, they are one transaction.
+    /// Like [`Store::write_at_once`], for many statements: with SQLite, where each would wait for the disk and there is
+    /// a single writer anyway, they are one transaction.
     pub fn write_many_at_once(&self) -> Autocommit {
         Autocommit { is_whole: self.dialect == Dialect::Sqlite, ..self.write_at_once() }
     }
@@ -145,31 +145,30 @@ impl Store {
         }
     }
 
-    /// As [`Store::read`], on a connection kept for the feed of changes: load on the readers must
-    /// not make it fall silent.
+    /// Like [`Store::read`], on a connection that is reserved for the change feed, so that load on the readers does not
+    /// delay it.
     pub async fn follow(&self) -> Result<Transaction, StoreError> {
         self.begin(&self.pools.follower, Purpose::Follow).await
     }
 
-    /// As [`Store::follow`], while no transaction that writes is under way, on all nodes together: those that
-    /// began have ended and are seen, and none begins until this ends. With PostgreSQL a fault after 500 ms
-    /// where one goes on for longer; it reads no consistent picture, and needs none.
+    /// Like [`Store::follow`], without concurrent writers on all nodes: earlier ones have ended and are visible, and none
+    /// begins until this ends. With PostgreSQL it fails if a writer takes longer than 500 ms; it does not read a
+    /// consistent snapshot, and needs none.
     pub async fn follow_exclusive(&self) -> Result<Transaction, StoreError> {
         self.begin(&self.pools.follower, Purpose::Settle).await
     }
 
-    /// Hears the hints of processes that changed something.
+    /// Receives change notifications of other processes.
     pub fn listener(&self) -> NotificationListener {
         NotificationListener::new(self.server.clone())
     }
 
-    /// Counts up whenever this process committed a change that others should look for.
+    /// Incremented whenever this process commits a change that others must read.
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.hints.committed()
     }
 
-    /// A connection that was lost while it was idle is none of the caller's business: the next is tried, and
-    /// in the end a new one.
+    /// Retries on another connection if an idle connection was lost, and finally on a new one.
     async fn begin(&self, pool: &AnyPool, purpose: Purpose) -> Result<Transaction, StoreError> {
         let mut others = pool.options().get_max_connections();
         loop {
@@ -184,13 +183,12 @@ impl Store {
         }
     }
 
-    /// Waits until other processes were hinted at what was committed, 2 s at most: for a process that ends.
+    /// Waits until other processes were notified of commits, at most 2 s; for a process that ends.
     pub async fn hinted(&self) {
         self.hints.finish().await;
     }
 
-    /// Tells what is left to be told, and closes every connection. SQLite folds its write-ahead log into the
-    /// file.
+    /// Sends pending notifications and closes all connections. SQLite merges its write-ahead log into the file.
     pub async fn close(&self) {
         self.hints.finish().await;
         self.pools.follower.close().await;
@@ -209,21 +207,21 @@ impl Store {
     }
 }
 
-/// Statements that each count by themselves: two round trips fewer than a transaction.
+/// Statements in autocommit mode: two round trips fewer than a transaction.
 #[derive(Debug)]
 pub struct Autocommit {
     pool: AnyPool,
     dialect: Dialect,
     hints: StoreNotifications,
-    /// Connections that may be lost too.
+    /// Number of connections that may be lost too.
     others: u32,
-    /// Whether all are one transaction.
+    /// Whether all statements are one transaction.
     is_whole: bool,
 }
 
 impl Autocommit {
-    /// Lets `ask` send them, and give the transaction back. A connection that was lost while it was idle shows by
-    /// the first of them, so all is asked again on another.
+    /// Runs `ask`, which sends the statements and returns the transaction. A lost idle connection is detected by the
+    /// first statement, so everything is repeated on another one.
     pub async fn run<T, Asked>(
         mut self,
         ask: impl Fn(Transaction) -> Asked,
@@ -252,14 +250,14 @@ impl Autocommit {
     }
 }
 
-/// What a look at a database found.
+/// The result of checking a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaStatus {
-    /// There is none yet.
+    /// It does not exist yet.
     Missing,
-    /// It lacks migrations.
+    /// It has pending or unknown migrations.
     Outdated,
-    /// It is whole; the last session was opened then.
+    /// It is up to date; with the time of the newest session.
     Ready(Option<Timestamp>),
 }
 
@@ -279,7 +277,7 @@ impl SchemaStatus {
     }
 }
 
-/// What the pools of both have in common.
+/// Options that the pools of both systems have in common.
 pub(super) fn lasting(size: u32) -> AnyPoolOptions {
     AnyPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT)
 }

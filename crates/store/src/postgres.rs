@@ -16,24 +16,24 @@ use super::fault::is_passing;
 use super::pool::{Pools, SchemaStatus, lasting};
 use super::{StoreOpenError, migrate};
 
-/// Connections that write, and that read. With the one that follows the changes and the one that hears hints
-/// a gateway has ten at most.
+/// Number of writer and reader connections. With those of the change feed and of notifications, a gateway has at
+/// most ten.
 const WRITERS: u32 = 4;
 const READERS: u32 = 4;
-/// Longest wait for a connection outside of the pools.
+/// Time-out of a connection outside of the pools.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for a connection that comes back to be as it was.
+/// Time-out of resetting a returned connection.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A connection is made anew after so long, and goes where its name leads then.
+/// Maximum lifetime of a connection, so that a changed DNS name takes effect.
 const MAX_LIFETIME: Duration = Duration::from_secs(1_800);
 /// The oldest release with `pg_current_snapshot`.
 const OLDEST: i64 = 130_000;
-/// Longest URL, in bytes.
+/// Maximum length of a URL, in bytes.
 const MAX_URL: usize = 4_096;
 
-/// What the server holds every connection to, so that a node that is cut off leaves no lock behind: no statement
-/// and no wait for a lock takes longer than 5 s, no transaction is left alone for longer than 10 s, and a
-/// caller that is gone is noticed within 25 s.
+/// Session settings of every connection, so that a disconnected node holds no locks: no statement and no wait for a
+/// lock takes longer than 5 s, no transaction is idle for longer than 10 s, and a dead client is detected within
+/// 25 s.
 const SERVING: &[(&str, &str)] = &[
     ("statement_timeout", "5000"),
     ("lock_timeout", "5000"),
@@ -47,7 +47,7 @@ const SERVING: &[(&str, &str)] = &[
     ("client_min_messages", "error"),
 ];
 
-/// A migration may take its time, and waits for one that another process makes.
+/// Session settings of migrations: without time-outs, also while waiting for another process.
 const MIGRATING: &[(&str, &str)] = &[
     ("statement_timeout", "0"),
     ("lock_timeout", "300000"),
@@ -55,19 +55,19 @@ const MIGRATING: &[(&str, &str)] = &[
     ("client_min_messages", "error"),
 ];
 
-/// A commit that was answered must survive a power loss, whatever the server's default is.
+/// An acknowledged commit must survive a power loss, whatever the server's default is.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
                        WHERE current_setting('synchronous_commit') = 'off'";
 
-/// A server and a database on it.
+/// A server and a database.
 pub(super) struct PostgresServer {
-    /// As it was written.
+    /// The URL as written.
     options: AnyConnectOptions,
-    /// Without user and password: logs tell nobody's name.
+    /// Without user and password, for logs.
     place: String,
 }
 
-/// How a connection that listens is made. What the library prints of it has the password in it.
+/// The options of a listening connection. Their `Debug` output contains the password.
 #[derive(Clone)]
 pub(super) struct Listening(pub(super) PgConnectOptions);
 
@@ -78,7 +78,7 @@ impl fmt::Debug for Listening {
 }
 
 impl PostgresServer {
-    /// Reads `postgres://USER:PASSWORD@HOST:PORT/DATABASE` and `postgresql://…`; `None` where it is none.
+    /// Parses `postgres://USER:PASSWORD@HOST:PORT/DATABASE` and `postgresql://…`; [`None`] for other URLs.
     pub(super) fn find(database: &str) -> Result<Option<Self>, StoreOpenError> {
         if !is_url(database) {
             return Ok(None);
@@ -118,7 +118,7 @@ impl PostgresServer {
         Ok(server)
     }
 
-    /// What an operator should know of how the server is spoken to.
+    /// A warning about the connection to the server, for the operator.
     pub(super) fn warning(&self) -> Option<&'static str> {
         let url = &self.options.database_url;
         let host = url.host_str().unwrap_or_default();
@@ -134,7 +134,7 @@ impl PostgresServer {
         )
     }
 
-    /// The same server for connections that are told these things.
+    /// The same server with these session settings.
     fn telling(&self, settings: &[(&str, &str)]) -> AnyConnectOptions {
         let mut options = self.options.clone();
         let is_set = |options: &AnyConnectOptions, name: &str| {
@@ -153,7 +153,7 @@ impl PostgresServer {
         options
     }
 
-    /// For a connection that listens.
+    /// The options of a listening connection.
     pub(super) fn listening(&self) -> Result<Listening, StoreOpenError> {
         let options = PgConnectOptions::try_from(&self.telling(SERVING));
         options.map(Listening).map_err(|error| self.refuse(error))
@@ -194,7 +194,7 @@ impl PostgresServer {
     }
 }
 
-/// Whether the text says PostgreSQL.
+/// Whether the text is a PostgreSQL URL.
 pub(super) fn is_url(database: &str) -> bool {
     database.starts_with("postgres:") || database.starts_with("postgresql:")
 }
@@ -220,8 +220,8 @@ fn check_parameter(name: &str, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Opens the database and applies the migrations that it lacks. Where it lacks none, the right to make tables
-/// is not needed.
+/// Opens the database and applies pending migrations. If there are none, the permission to create tables is not
+/// needed.
 pub(super) async fn open(server: &PostgresServer) -> Result<Pools, StoreOpenError> {
     let mut connection = server.connect(MIGRATING).await?;
     examine(server, &mut connection).await?;
@@ -244,7 +244,7 @@ pub(super) async fn open(server: &PostgresServer) -> Result<Pools, StoreOpenErro
     })
 }
 
-/// Looks at the database, and does not migrate it.
+/// Checks the database without migrating it.
 pub(super) async fn probe(server: &PostgresServer) -> Result<SchemaStatus, StoreOpenError> {
     let mut connection = server.connect(SERVING).await?;
     examine(server, &mut connection).await?;
@@ -254,7 +254,7 @@ pub(super) async fn probe(server: &PostgresServer) -> Result<SchemaStatus, Store
     Ok(probed)
 }
 
-/// Whether the server is one that we can use.
+/// Checks the version and encoding of the server.
 async fn examine(
     server: &PostgresServer,
     connection: &mut AnyConnection,

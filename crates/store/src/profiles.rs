@@ -7,7 +7,7 @@ use super::{StoreError, Transaction};
 use guarita_core::profile::{FullName, Oab};
 use guarita_core::{Cpf, EmailAddress, Profile, UserId};
 
-/// What of an account that exists a new one would share.
+/// The conflict of a new account with an existing one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// The user name.
@@ -35,8 +35,7 @@ fn profile(row: &AnyRow) -> Result<Profile, StoreError> {
 }
 
 impl Transaction {
-    /// Adds the profile of an account that has none; whether its CPF and its id at a provider were
-    /// free.
+    /// Adds the profile of an account that has none; returns whether its CPF and its id at a provider were free.
     pub async fn insert_profile(&mut self, id: UserId, new: &Profile) -> Result<bool, StoreError> {
         let query = sqlx::query(
             "INSERT INTO profiles (user_id, nome_completo, cpf, oab, uf_oab, auth_user_id) \
@@ -51,7 +50,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// The profile of an account; an empty one where nothing was ever said.
+    /// The profile of an account; empty if there is none.
     pub async fn profile_of(&mut self, id: UserId) -> Result<Profile, StoreError> {
         let query = sqlx::query(
             "SELECT nome_completo, cpf, oab, uf_oab, auth_user_id FROM profiles WHERE user_id = $1",
@@ -63,7 +62,7 @@ impl Transaction {
         }
     }
 
-    /// What of these an account has already.
+    /// Which of these values an account already has.
     pub async fn find_taken(
         &mut self,
         username: &str,

@@ -25,7 +25,7 @@ impl Transaction {
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
-    /// Links a provider's subject to an account; whether it had no link.
+    /// Links a provider's subject to an account; returns whether it was not linked yet.
     pub async fn insert_provider_link(
         &mut self,
         issuer: &str,
@@ -44,21 +44,21 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// The account whose profile has that `auth_user_id`.
+    /// The account whose profile has this `auth_user_id`.
     pub async fn find_user_by_auth_user(&mut self, id: Uuid) -> Result<Option<UserId>, StoreError> {
         let query = sqlx::query("SELECT user_id FROM profiles WHERE auth_user_id = $1")
             .bind(id.hyphenated().to_string());
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
-    /// The account whose profile has that CPF.
+    /// The account whose profile has this CPF.
     pub async fn find_user_by_cpf(&mut self, cpf: &Cpf) -> Result<Option<UserId>, StoreError> {
         let query = sqlx::query("SELECT user_id FROM profiles WHERE cpf = $1")
             .bind(cpf.expose().to_owned());
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
-    /// Fills in the `auth_user_id` of an account that has none, unless another account has it.
+    /// Sets the `auth_user_id` of an account that has none, unless another account has it.
     pub async fn fill_auth_user(&mut self, id: UserId, auth_user: Uuid) -> Result<(), StoreError> {
         if self.find_user_by_auth_user(auth_user).await?.is_some() {
             return Ok(());
@@ -73,8 +73,8 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Opens a session that a provider began, unless it is there already, over or not. Its row is not removed
-    /// before `keep_until`.
+    /// Opens the session of a provider session, unless it already exists, ended or not. Its row is kept until
+    /// `keep_until`.
     pub async fn insert_provider_session(
         &mut self,
         new: &NewSession<'_>,
@@ -98,7 +98,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// A browser's session was opened by a provider's word.
+    /// Records that a browser session was opened with a provider.
     pub async fn set_session_issuer(
         &mut self,
         id: SessionId,
@@ -110,8 +110,8 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// By whose word a browser's session was opened, and the subject that its account is linked to there, where
-    /// it is one.
+    /// The issuer that a browser session was opened with, and the subject that its account is linked to there, if
+    /// unique.
     pub async fn find_session_issuer(
         &mut self,
         id: SessionId,
@@ -136,7 +136,7 @@ impl Transaction {
         Ok(Some((issuer, subject)))
     }
 
-    /// Whether an account is linked to any subject of an issuer.
+    /// Whether an account is linked to a subject of an issuer.
     pub async fn is_linked(&mut self, id: UserId, issuer: &str) -> Result<bool, StoreError> {
         let query = sqlx::query(
             "SELECT user_id FROM provider_links WHERE user_id = $1 AND issuer = $2 LIMIT 1",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::transaction::number;
 use super::{StoreError, Transaction};
 
-/// Counts one where there is room. `excluded.empty_at - $2` is now.
+/// Counts one if the limit allows it. `excluded.empty_at - $2` is the current time.
 const TAKE: &str = "INSERT INTO rates (name, empty_at)
     SELECT $1, micros + $2 FROM server_clock WHERE micros > 0
     ON CONFLICT (name) DO UPDATE SET empty_at = CASE
@@ -15,8 +15,8 @@ const TAKE: &str = "INSERT INTO rates (name, empty_at)
         OR rates.empty_at <= excluded.empty_at - $2";
 
 impl Transaction {
-    /// Counts one by the generic cell rate algorithm, `interval` being the time that one costs; else how long
-    /// until there is room, at most one period.
+    /// Counts one by the generic cell rate algorithm, with `interval` per request; otherwise returns the time to wait, at
+    /// most one period.
     pub async fn take_rate(
         &mut self,
         name: &str,
@@ -43,7 +43,7 @@ impl Transaction {
         Ok(Err(Duration::from_micros(u64::try_from(wait).unwrap_or(1))))
     }
 
-    /// Forgets at most `limit` keys whose buckets are empty; how many.
+    /// Removes at most `limit` keys with empty buckets; returns how many.
     pub async fn prune_rates(&mut self, limit: i64) -> Result<u64, StoreError> {
         let query = sqlx::query(
             "DELETE FROM rates WHERE name IN (SELECT name FROM rates

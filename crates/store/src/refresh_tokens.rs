@@ -4,22 +4,22 @@ use super::transaction::{number, optional_text, optional_time, text, time};
 use super::{StoreError, Transaction};
 use guarita_core::{Secret, SessionId, Timestamp, UserId};
 
-/// What is kept of a refresh token.
+/// A stored refresh token.
 #[derive(Debug, Clone)]
 pub struct RefreshToken {
-    /// The session it keeps alive.
+    /// The session.
     pub session: SessionId,
-    /// All that descend from one login.
+    /// The family: all tokens that descend from one login.
     pub family: String,
-    /// Over from this second on.
+    /// Expired from this second on.
     pub expires_at: Timestamp,
     /// When it was exchanged, if it was.
     pub used_at: Option<Timestamp>,
-    /// What its successor was derived from, while a repeated request may still have it.
+    /// The seed of its successor, during the grace period.
     pub successor_seed: Option<Secret>,
 }
 
-/// A refresh token to be.
+/// A new refresh token.
 #[derive(Debug)]
 pub struct NewRefreshToken<'a> {
     /// SHA-256 in base64url.
@@ -28,7 +28,7 @@ pub struct NewRefreshToken<'a> {
     pub session: SessionId,
     /// The family.
     pub family: &'a str,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
@@ -51,7 +51,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// The token with that digest, also when it is used or over.
+    /// The token with this digest, also if it is used or expired.
     pub async fn find_refresh_token(
         &mut self,
         digest: &str,
@@ -72,7 +72,7 @@ impl Transaction {
         }))
     }
 
-    /// Whose the token with that digest is.
+    /// The user of the token with this digest.
     pub async fn find_owner_of_refresh_token(
         &mut self,
         digest: &str,
@@ -86,7 +86,7 @@ impl Transaction {
         row.map(|row| number(&row, "user_id").map(UserId::new)).transpose()
     }
 
-    /// Uses the token up, in one conditional write; whether it was unused.
+    /// Consumes the token in one conditional write; returns whether it was unused.
     pub async fn use_refresh_token(
         &mut self,
         digest: &str,
@@ -105,7 +105,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// Uses up every token of the family.
+    /// Consumes all tokens of the family.
     pub async fn revoke_family(
         &mut self,
         family: &str,
@@ -122,7 +122,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Forgets at most `limit` seeds of tokens used before the time; how many.
+    /// Removes at most `limit` seeds of tokens used before this time; returns how many.
     pub async fn forget_successor_seeds(
         &mut self,
         before: Timestamp,
@@ -138,7 +138,7 @@ impl Transaction {
         self.execute(query).await
     }
 
-    /// Removes at most `limit` tokens that ended before the time; how many.
+    /// Removes at most `limit` tokens that expired before this time; returns how many.
     pub async fn remove_ended_refresh_tokens(
         &mut self,
         before: Timestamp,

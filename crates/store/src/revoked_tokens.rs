@@ -17,7 +17,7 @@ fn revoked(row: &AnyRow) -> Result<RevokedMark, StoreError> {
 }
 
 impl Transaction {
-    /// Tokens with that mark count no more. What was there already stays, where it says more.
+    /// Revokes tokens with this key. An existing revocation is merged.
     pub async fn revoke_tokens(
         &mut self,
         revoked: RevokedMark,
@@ -38,7 +38,7 @@ impl Transaction {
         self.append_token_change(revoked, now).await
     }
 
-    /// Whether a token with these marks counts no more.
+    /// Whether a token with these keys is revoked.
     pub async fn are_tokens_revoked(&mut self, marks: &RevocationKeys) -> Result<bool, StoreError> {
         let mut found = Vec::new();
         for mark in marks.iter() {
@@ -52,7 +52,7 @@ impl Transaction {
         Ok(marks.are_revoked(|mark| found.iter().find(|it| it.mark == *mark).copied()))
     }
 
-    /// At most `limit` marks that sort behind that one, in order.
+    /// At most `limit` keys after this one, in order.
     pub async fn list_revoked_tokens(
         &mut self,
         after: Option<RevocationKey>,
@@ -65,7 +65,7 @@ impl Transaction {
         self.all(query).await?.iter().map(revoked).collect()
     }
 
-    /// Removes at most `limit` that are of no use any more; how many.
+    /// Removes at most `limit` expired revocations; returns how many.
     pub async fn prune_revoked_tokens(
         &mut self,
         now: Timestamp,

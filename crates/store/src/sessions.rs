@@ -9,10 +9,10 @@ use super::transaction::{number, optional_text, optional_time, text, time};
 use super::{StoreError, Transaction};
 use guarita_core::{Roles, SessionId, Timestamp, UserId};
 
-/// Most rows that one statement of revoking or listing touches.
+/// Maximum number of rows per statement of revoking or listing.
 const BATCH: i64 = 1_000;
 
-/// One session.
+/// A session.
 #[derive(Debug, Clone)]
 pub struct StoredSession {
     /// Its id (`sid`).
@@ -21,21 +21,21 @@ pub struct StoredSession {
     pub user: UserId,
     /// When it began.
     pub created_at: Timestamp,
-    /// The last login or refresh; not written per request.
+    /// The last login or refresh; not updated by every request.
     pub last_used_at: Timestamp,
-    /// Over from this second on.
+    /// Expired from this second on.
     pub expires_at: Timestamp,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
-    /// Where it was opened from.
+    /// The client's address at the login.
     pub address: Option<String>,
-    /// What opened it, at most 256 bytes.
+    /// The user agent at the login, at most 256 bytes.
     pub user_agent: Option<String>,
-    /// When a second factor was proven in it.
+    /// When a second factor was verified in it.
     pub second_factor_at: Option<Timestamp>,
-    /// SHA-256 of the cookie that opens it, where a browser holds one.
+    /// SHA-256 of its cookie, if it is a browser session.
     pub cookie_digest: Option<String>,
-    /// The roles that a provider said at its login, where it said any.
+    /// The roles stated by a provider at the login, if any.
     pub roles: Option<Roles>,
 }
 
@@ -46,22 +46,22 @@ impl StoredSession {
     }
 }
 
-/// A session to be.
+/// A new session.
 #[derive(Debug)]
 pub struct NewSession<'a> {
     /// Its id.
     pub id: SessionId,
     /// Whose.
     pub user: UserId,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// Where it is opened from.
+    /// The client's address.
     pub address: Option<IpAddr>,
-    /// What opens it; the caller bounds it to 256 bytes.
+    /// The user agent; truncated to 256 bytes by the caller.
     pub user_agent: Option<&'a str>,
-    /// When a second factor was proven.
+    /// When a second factor was verified.
     pub second_factor_at: Option<Timestamp>,
-    /// SHA-256 of the cookie that opens it, for a browser.
+    /// SHA-256 of its cookie, for a browser session.
     pub cookie_digest: Option<String>,
 }
 
@@ -73,7 +73,7 @@ fn roles(names: &str) -> Result<Roles, StoreError> {
     Roles::parse(names.split(',')).map_err(|_| StoreError::Invalid("roles of a session"))
 }
 
-/// What `session` reads.
+/// The columns that `session` reads.
 macro_rules! columns {
     () => {
         "id, user_id, created_at, last_used_at, expires_at, revoked_at, address, user_agent, \
@@ -97,7 +97,7 @@ fn session(row: &AnyRow) -> Result<StoredSession, StoreError> {
     })
 }
 
-/// The conditions have an index each, also where a provider's sessions are kept for long.
+/// The conditions of cleanup; each has an index.
 macro_rules! ended {
     () => {
         "SELECT id FROM sessions WHERE COALESCE(keep_until, expires_at) < $1 AND expires_at < $1 \
@@ -150,7 +150,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Gives a session roles of its own, which a provider said; not none.
+    /// Sets the roles of a session stated by a provider; must not be empty.
     pub async fn set_session_roles(
         &mut self,
         session_id: SessionId,
@@ -163,8 +163,8 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// A browser used its session: it ends `idle` after now, and never later than `lifetime` after
-    /// it began. Whether it was in force.
+    /// Extends a browser session: it expires `idle` after now, but never later than `lifetime` after it began. Returns
+    /// whether it was active.
     pub async fn renew_browser_session(
         &mut self,
         session_id: SessionId,
@@ -185,7 +185,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// The session with that id, also when it is over.
+    /// The session with this id, also if it has ended.
     pub async fn find_session(
         &mut self,
         session_id: SessionId,
@@ -195,7 +195,7 @@ impl Transaction {
         self.find(query).await?.as_ref().map(session).transpose()
     }
 
-    /// At most 1,000 live sessions of the user, newest first.
+    /// At most 1,000 active sessions of the user, newest first.
     pub async fn list_sessions(
         &mut self,
         user: UserId,
@@ -213,7 +213,7 @@ impl Transaction {
         self.all(query).await?.iter().map(session).collect()
     }
 
-    /// Notes a use and moves the end, never closer.
+    /// Records a use and extends the expiry, never shortens it.
     pub async fn extend_session(
         &mut self,
         session_id: SessionId,
@@ -231,7 +231,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Notes that a second factor was proven in the session.
+    /// Records that a second factor was verified in the session.
     pub async fn prove_second_factor(
         &mut self,
         session_id: SessionId,
@@ -244,7 +244,7 @@ impl Transaction {
         self.append_session_change(session_id, now).await
     }
 
-    /// Revokes one session, and with it its refresh tokens; whether it was not yet revoked.
+    /// Revokes a session and its refresh tokens; returns whether it was not revoked yet.
     pub async fn revoke_session(
         &mut self,
         session_id: SessionId,
@@ -261,8 +261,8 @@ impl Transaction {
         Ok(revoked)
     }
 
-    /// Revokes every session of the user, and those that a provider's token from before would begin; how many
-    /// were live.
+    /// Revokes all sessions of the user, and prevents earlier provider tokens from opening new ones; returns how many
+    /// were active.
     pub async fn revoke_sessions_of(
         &mut self,
         user: UserId,
@@ -289,7 +289,7 @@ impl Transaction {
         Ok(u64::try_from(live).unwrap_or(0))
     }
 
-    /// Revokes every session of the user but one, and those that a provider's token from before would begin.
+    /// Revokes all sessions of the user except one, and prevents earlier provider tokens from opening new ones.
     pub async fn revoke_other_sessions(
         &mut self,
         user: UserId,
@@ -308,7 +308,7 @@ impl Transaction {
         self.append_user_change(user, now).await
     }
 
-    /// Revokes the oldest live sessions of the user so that at most `keep` remain; which.
+    /// Revokes the oldest active sessions of the user so that at most `keep` remain; returns the revoked ones.
     pub async fn revoke_oldest_sessions(
         &mut self,
         user: UserId,
@@ -333,8 +333,8 @@ impl Transaction {
         Ok(revoked)
     }
 
-    /// Removes sessions that ended before the time, and first their refresh tokens: at most `limit` of each;
-    /// how many rows.
+    /// Removes sessions that expired before this time, and first their refresh tokens, at most `limit` of each; returns
+    /// the number of rows.
     pub async fn remove_ended_sessions(
         &mut self,
         before: Timestamp,
@@ -346,7 +346,7 @@ impl Transaction {
         self.remove([tokens, sessions], before, limit).await
     }
 
-    /// As [`Transaction::remove_ended_sessions`], of those that were revoked before the time.
+    /// Like [`Transaction::remove_ended_sessions`], for sessions revoked before this time.
     pub async fn remove_revoked_sessions(
         &mut self,
         before: Timestamp,

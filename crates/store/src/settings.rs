@@ -12,13 +12,13 @@ pub struct StoreSettings {
     /// `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` with the parameters `sslmode`, `sslrootcert`,
     /// `sslcert` and `sslkey`; the host may be the directory of a socket, percent-encoded.
     pub database: Secret,
-    /// How long the start waits for a server that does not answer.
+    /// How long the start waits for a server that does not respond.
     pub wait: Duration,
 }
 
 impl StoreSettings {
-    /// Whether it names a database, which need not be there, and what an operator should know of it. Neither
-    /// ever quotes it.
+    /// Checks the URL of the database, which need not exist; returns a warning for the operator, if any. Messages never
+    /// contain the URL.
     pub fn check(&self) -> Result<Option<&'static str>, StoreOpenError> {
         match PostgresServer::find(self.database.expose())? {
             Some(server) => Ok(server.warning()),

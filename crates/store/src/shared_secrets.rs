@@ -5,7 +5,7 @@ use super::{StoreError, Transaction};
 use guarita_core::{Secret, Timestamp};
 
 impl Transaction {
-    /// The secret of that name; `candidate` becomes it where there is none yet.
+    /// The secret with this name; if there is none yet, `candidate` is stored.
     pub async fn shared_secret(
         &mut self,
         name: &str,

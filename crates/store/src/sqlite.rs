@@ -10,16 +10,16 @@ use super::dialect::Dialect;
 use super::pool::{Pools, SchemaStatus, lasting};
 use super::{StoreError, StoreOpenError, file, migrate};
 
-/// Connections that read.
+/// Number of reader connections.
 const READERS: u32 = 4;
 
-/// A revocation that was answered must survive a power loss: the writer syncs at each commit.
+/// The writer syncs at each commit, because an acknowledged revocation must survive a power loss.
 const WRITER: &[&str] = &["PRAGMA synchronous = FULL"];
-/// Readers cannot write, whatever they are asked.
+/// Reader connections are read-only.
 const READER: &[&str] = &["PRAGMA query_only = ON"];
 
-/// Opens the file, makes it if it is missing (mode 0600), checks it and applies the migrations that it
-/// lacks. What is not ours, damaged or newer is refused and left alone.
+/// Opens the file, creates it if missing (mode 0600), checks it and applies pending migrations. A file with other
+/// contents, a damaged or a newer one is rejected and not modified.
 pub(super) async fn open(database: &str) -> Result<Pools, StoreOpenError> {
     let path = file::parse(database)?;
     file::prepare(&path)?;
@@ -33,7 +33,7 @@ pub(super) async fn open(database: &str) -> Result<Pools, StoreOpenError> {
     })
 }
 
-/// Looks at the file, and neither makes nor migrates it.
+/// Checks the file without creating or migrating it.
 pub(super) async fn probe(database: &str) -> Result<SchemaStatus, StoreOpenError> {
     let path = file::parse(database)?;
     if !path.exists() {
@@ -78,7 +78,7 @@ async fn configure(
     Ok(())
 }
 
-/// Looks before anything is written.
+/// Checks the file before anything is written.
 async fn check(path: &Path, options: &AnyConnectOptions) -> Result<(), StoreOpenError> {
     let mut connection = options.connect().await.map_err(|error| refuse(path, error))?;
     let verdict: String = sqlx::query("PRAGMA quick_check(1)")

@@ -10,23 +10,23 @@ use super::rates::micros;
 use super::transaction::{number, text};
 use super::{StoreError, Transaction};
 
-/// A ticket to be.
+/// A new ticket.
 #[derive(Debug, Clone, Copy)]
 pub struct NewTicket<'a> {
-    /// What it is for.
+    /// The kind.
     pub kind: &'a str,
-    /// A digest of it.
+    /// The digest.
     pub name: &'a str,
-    /// What it stands for, sealed.
+    /// The encrypted content.
     pub value: &'a str,
-    /// How often it may be tried.
+    /// Number of attempts.
     pub attempts: u32,
-    /// How long it lives.
+    /// The lifetime.
     pub life: Duration,
 }
 
 impl Transaction {
-    /// How many of that kind wait to be used, of at most so many that are counted.
+    /// The number of unused tickets of a kind, counting at most up to the limit.
     pub async fn count_tickets(&mut self, kind: &str, most: i64) -> Result<i64, StoreError> {
         let query = sqlx::query(
             "SELECT COUNT(*) AS waiting FROM (SELECT 1 FROM tickets WHERE kind = $1
@@ -37,8 +37,8 @@ impl Transaction {
         self.find(query).await?.map_or(Ok(0), |row| number(&row, "waiting"))
     }
 
-    /// Keeps a ticket. One that is there already was kept by the same caller, who did not hear of it: nobody makes
-    /// a ticket twice.
+    /// Stores a ticket. If it already exists, the same caller stored it and did not get the response, because tickets
+    /// are unique.
     pub async fn insert_ticket(&mut self, new: NewTicket<'_>) -> Result<(), StoreError> {
         let query = sqlx::query(
             "INSERT INTO tickets (kind, name, value, attempts, expires_at)
@@ -53,7 +53,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Spends one attempt; what it stands for, or `None` where there is none left, nothing, or it has ended.
+    /// Uses one attempt; returns the content, or [`None`] if there are no attempts left, or it is unknown or expired.
     pub async fn attempt_ticket(
         &mut self,
         kind: &str,
@@ -69,7 +69,7 @@ impl Transaction {
         self.spend_ticket(query).await
     }
 
-    /// Takes it out: one caller gets what it stands for.
+    /// Removes it and returns the content; only one caller gets it.
     pub async fn take_ticket(
         &mut self,
         kind: &str,
@@ -84,8 +84,8 @@ impl Transaction {
         self.spend_ticket(query).await
     }
 
-    /// Not before the statement has ended: what it returns comes before it is kept, and a ticket whose use is not
-    /// kept could be used twice.
+    /// Waits for the end of the statement: rows are returned before the commit, and a ticket whose use is not committed
+    /// could be used twice.
     async fn spend_ticket(
         &mut self,
         query: Query<'_, Any, AnyArguments>,
@@ -93,7 +93,7 @@ impl Transaction {
         self.all(query).await?.first().map(|row| text(row, "value")).transpose()
     }
 
-    /// Removes at most `limit` tickets that ended; how many.
+    /// Removes at most `limit` expired tickets; returns how many.
     pub async fn prune_tickets(&mut self, limit: i64) -> Result<u64, StoreError> {
         let query = sqlx::query(
             "DELETE FROM tickets WHERE expires_at <= (SELECT micros FROM server_clock)

@@ -9,7 +9,7 @@ use guarita_core::{SessionId, Timestamp, UserId};
 pub struct TotpFactor {
     /// The secret, encrypted.
     pub sealed: String,
-    /// Which key encrypted it.
+    /// The id of the key that encrypted it.
     pub key_id: String,
     /// When it was confirmed; pending until then.
     pub confirmed_at: Option<Timestamp>,
@@ -18,8 +18,7 @@ pub struct TotpFactor {
 }
 
 impl Transaction {
-    /// Writes a pending factor over an earlier pending one; false where one is active. Failures and
-    /// lock stay.
+    /// Replaces a pending second factor; false if there is an active one. Failures and lock are kept.
     pub async fn put_pending_totp(
         &mut self,
         user: UserId,
@@ -43,7 +42,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// The user's factor, pending or active. A pending one belongs to the session that asked for it.
+    /// The user's second factor, pending or active. A pending one belongs to the session that requested it.
     pub async fn find_totp(
         &mut self,
         user: UserId,
@@ -64,7 +63,7 @@ impl Transaction {
         }))
     }
 
-    /// Accounts with an active factor.
+    /// The number of accounts with an active second factor.
     pub async fn count_totp(&mut self) -> Result<i64, StoreError> {
         let query = sqlx::query(
             "SELECT COUNT(*) AS active FROM totp_factors WHERE confirmed_at IS NOT NULL",
@@ -72,7 +71,7 @@ impl Transaction {
         self.find(query).await?.map_or(Ok(0), |row| number(&row, "active"))
     }
 
-    /// Makes the pending factor active, its first code being used; false where it is not that one.
+    /// Activates the pending second factor and consumes its first code; false if it is another one.
     pub async fn confirm_totp(
         &mut self,
         user: UserId,
@@ -93,7 +92,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// Uses the code of a step up, once: later steps only, until the last was used before `forget`.
+    /// Consumes the code of a step, once: only later steps are accepted, unless the last was used before `forget`.
     pub async fn use_totp_step(
         &mut self,
         user: UserId,
@@ -116,7 +115,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// Encrypts the same secret under another key.
+    /// Replaces the secret by the same one encrypted with another key.
     pub async fn reseal_totp(
         &mut self,
         user: UserId,
@@ -131,7 +130,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Counts a wrong code; how many in a row.
+    /// Counts a wrong code; returns the number of consecutive ones.
     pub async fn count_totp_failure(&mut self, user: UserId) -> Result<u32, StoreError> {
         let query = sqlx::query(
             "UPDATE totp_factors SET failures = failures + 1 WHERE user_id = $1 RETURNING failures",
@@ -141,7 +140,7 @@ impl Transaction {
         u32::try_from(failures).map_err(|_| StoreError::Invalid("count of failures"))
     }
 
-    /// Locks the factor until the time; the count goes on.
+    /// Locks the second factor until this time; the count is kept.
     pub async fn lock_totp(&mut self, user: UserId, until: Timestamp) -> Result<(), StoreError> {
         let query = sqlx::query("UPDATE totp_factors SET locked_until = $2 WHERE user_id = $1")
             .bind(user.get())
@@ -149,7 +148,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Removes the factor and its recovery codes.
+    /// Removes the second factor and its recovery codes.
     pub async fn remove_totp(&mut self, user: UserId) -> Result<bool, StoreError> {
         self.remove_recovery_codes(user).await?;
         let factor = sqlx::query("DELETE FROM totp_factors WHERE user_id = $1").bind(user.get());
@@ -162,7 +161,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// How many recovery codes are left.
+    /// The number of unused recovery codes.
     pub async fn count_recovery_codes(&mut self, user: UserId) -> Result<i64, StoreError> {
         let query = sqlx::query(
             "SELECT COUNT(*) AS unused FROM recovery_codes WHERE user_id = $1 AND used_at IS NULL",
@@ -183,7 +182,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Uses a recovery code up, once, and forgets failures.
+    /// Consumes a recovery code, once, and resets failures.
     pub async fn use_recovery_code(
         &mut self,
         user: UserId,

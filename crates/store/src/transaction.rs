@@ -16,20 +16,20 @@ use super::fault::is_lost;
 use super::notify::StoreNotifications;
 use guarita_core::Timestamp;
 
-/// Longest life of a transaction.
+/// Time-out of a transaction.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for the end of one that was given up.
+/// Time-out of rolling back.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Everything in it happens or nothing does; dropped without [`Transaction::commit`], nothing. No
-/// statement is awaited beyond 5 s after its beginning. After a fault it cannot be committed.
+/// An atomic transaction; rolled back if it is dropped without [`Transaction::commit`]. No statement is awaited longer
+/// than 5 s after the beginning. After a fault it cannot be committed.
 #[derive(Debug)]
 pub struct Transaction {
-    /// Taken out at its end.
+    /// Taken at its end.
     connection: Option<PoolConnection<Any>>,
     dialect: Dialect,
     deadline: Instant,
-    /// Whether there is an end to ask for.
+    /// Whether it must be committed or rolled back.
     begun: bool,
     failed: bool,
     lost: bool,
@@ -38,7 +38,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// One that is not begun: until it is, each statement counts by itself.
+    /// Creates it without beginning it: until then, statements are in autocommit mode.
     pub(super) fn new(
         connection: PoolConnection<Any>,
         dialect: Dialect,
@@ -66,18 +66,18 @@ impl Transaction {
         self.check_outcome(outcome).map(|_| ())
     }
 
-    /// Whether its connection is of no use any more.
+    /// Whether its connection is unusable.
     pub(super) fn is_lost(&self) -> bool {
         self.lost
     }
 
-    /// The same transaction with another life from now on.
+    /// Sets another time-out from now on.
     pub(super) fn with_timeout(mut self, timeout: Duration) -> Self {
         self.deadline = Instant::now() + timeout;
         self
     }
 
-    /// Notes that others must learn of it.
+    /// Marks it for a change notification.
     pub(super) fn note_change(&mut self) {
         self.changed = true;
     }
@@ -86,7 +86,7 @@ impl Transaction {
         self.dialect
     }
 
-    /// Makes it durable. After a fault it is unknown whether it is.
+    /// Commits durably. After a fault it is unknown whether it was committed.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         // PostgreSQL says nothing where it rolls back what failed before.
         if self.failed {
@@ -112,8 +112,7 @@ impl Transaction {
         self.check_outcome(outcome).map(|done| done.rows_affected())
     }
 
-    /// Lets the numbers that the database gives to rows of a table go on behind the highest there is. SQLite
-    /// does so by itself.
+    /// Sets the sequence of a table after its highest id. SQLite does so itself.
     pub(super) async fn number_on(&mut self, table: &str, column: &str) -> Result<(), StoreError> {
         if self.dialect == Dialect::Sqlite {
             return Ok(());
@@ -142,7 +141,7 @@ impl Transaction {
         self.check_outcome(outcome)
     }
 
-    /// `None` is an answer that did not come in time.
+    /// Checks the result of a statement; [`None`] is a time-out.
     fn check_outcome<T>(
         &mut self,
         outcome: Option<Result<T, sqlx::Error>>,
@@ -198,8 +197,8 @@ async fn within<T>(
     timeout_at(deadline, work).await.ok()
 }
 
-/// A text from anybody, to be looked for. PostgreSQL takes none with NUL; nothing that is stored has a control
-/// character, so that another finds as little.
+/// An untrusted text as a search parameter. PostgreSQL rejects NUL; stored texts have no control characters, so it is
+/// replaced by a text that matches nothing either.
 pub(super) fn findable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{1}") } else { text }
 }

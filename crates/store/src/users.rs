@@ -6,40 +6,39 @@ use super::transaction::{findable, number, optional_text, optional_time, text, t
 use super::{LinkPurpose, StoreError, Transaction};
 use guarita_core::{EmailAddress, Role, Roles, Secret, Subject, Timestamp, UserId};
 
-/// In place of the hash where an account has no password: it cannot log in with one until one is
-/// set.
+/// The hash of an account without a password, with which it cannot log in until one is set.
 pub const NO_PASSWORD: &str = "$none";
 
-/// One account.
+/// An account.
 #[derive(Debug, Clone)]
 pub struct User {
     /// The row.
     pub id: UserId,
-    /// The name as it was given; unique without regard to case.
+    /// The name as entered; unique, ignoring case.
     pub username: Subject,
     /// The address (`email_corporativo`), unique after [`EmailAddress::fold`].
     pub email: Option<EmailAddress>,
-    /// When the address was proven, or an operator vouched for the account.
+    /// When the address was verified, or the account was verified by an operator.
     pub email_verified_at: Option<Timestamp>,
     /// A PHC string.
     pub password_hash: Secret,
-    /// Whether it may log in and be let through.
+    /// Whether it is enabled.
     pub active: bool,
-    /// Failures since the last success or lock, those from known devices apart.
+    /// Failures since the last success or lock, without those from known devices.
     pub failures: u32,
     /// Locked before this time.
     pub locked_until: Option<Timestamp>,
-    /// When its roles last changed; the epoch while they are those it was created with.
+    /// When its roles last changed; the epoch if they never changed.
     pub roles_changed_at: Timestamp,
-    /// Whether its sessions count only once a second factor was proven.
+    /// Whether a second factor is required.
     pub second_factor_required: bool,
-    /// When all its sessions were last revoked, if they were.
+    /// When all its sessions were last revoked, if ever.
     pub sessions_revoked_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// An account to be.
+/// A new account.
 pub struct NewUser<'a> {
     /// The name.
     pub username: &'a Subject,
@@ -54,22 +53,22 @@ pub fn fold(name: &str) -> String {
     name.to_lowercase()
 }
 
-/// The form in which a text is looked for, and counted, that may be a name or an address.
+/// The form in which a text that may be a name or an address is looked up and counted.
 pub fn fold_name_or_address(text: &str) -> String {
     let address = EmailAddress::fold(text);
     if address.contains('@') { address } else { fold(text) }
 }
 
-/// Whose a text is that is the name of one account and the address of another.
+/// Which account is preferred if a text is the name of one and the address of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MatchPreference {
-    /// Of the one that has it as its name.
+    /// The one with this name.
     Name,
-    /// Of the one that has it as its address.
+    /// The one with this address.
     Address,
 }
 
-/// What `user` reads.
+/// The columns that `user` reads.
 macro_rules! columns {
     () => {
         "id, username, email, email_verified_at, password_hash, active, failures, locked_until, \
@@ -97,7 +96,7 @@ fn user(row: &AnyRow) -> Result<User, StoreError> {
 }
 
 impl Transaction {
-    /// Adds an account without roles; `None` where the name or the address is taken.
+    /// Adds an account without roles; [`None`] if the name or the address is taken.
     pub async fn insert_user(
         &mut self,
         new: &NewUser<'_>,
@@ -118,7 +117,7 @@ impl Transaction {
         row.map(|row| number(&row, "id").map(UserId::new)).transpose()
     }
 
-    /// The account of that name, in any case.
+    /// The account with this name, ignoring case.
     pub async fn find_user_by_username(
         &mut self,
         username: &str,
@@ -129,7 +128,7 @@ impl Transaction {
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
-    /// The account with that address, in any case.
+    /// The account with this address, ignoring case.
     pub async fn find_user_by_email(&mut self, email: &str) -> Result<Option<User>, StoreError> {
         let query =
             sqlx::query(concat!("SELECT ", columns!(), " FROM users WHERE email_folded = $1"))
@@ -137,8 +136,8 @@ impl Transaction {
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
-    /// The account of that name or with that address, in one statement. A name that is an address is found by all
-    /// spellings that the address has.
+    /// The account with this name or address, in one statement. A name that is an address is found by all spellings of
+    /// the address.
     pub async fn find_user_by_either(
         &mut self,
         text: &str,
@@ -161,14 +160,14 @@ impl Transaction {
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
-    /// The account with that id.
+    /// The account with this id.
     pub async fn find_user(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
         let query =
             sqlx::query(concat!("SELECT ", columns!(), " FROM users WHERE id = $1")).bind(id.get());
         self.find(query).await?.as_ref().map(user).transpose()
     }
 
-    /// At most `limit` accounts with ids above `after`, in order of id.
+    /// At most `limit` accounts with ids above `after`, in the order of ids.
     pub async fn list_users(&mut self, after: UserId, limit: i64) -> Result<Vec<User>, StoreError> {
         let query = sqlx::query(concat!(
             "SELECT ",
@@ -191,7 +190,7 @@ impl Transaction {
         Roles::parse(names.iter().map(String::as_str)).map_err(|_| StoreError::Invalid("role"))
     }
 
-    /// Gives a role at creation, when no token carries others yet.
+    /// Grants a role at creation, when there are no tokens with other roles yet.
     pub async fn insert_role(&mut self, id: UserId, role: &Role) -> Result<bool, StoreError> {
         let query = sqlx::query(
             "INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING",
@@ -201,7 +200,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// Gives a role; whether it was new.
+    /// Grants a role; returns whether it was new.
     pub async fn grant_role(
         &mut self,
         id: UserId,
@@ -215,7 +214,7 @@ impl Transaction {
         Ok(new)
     }
 
-    /// Takes a role away; whether there was one.
+    /// Revokes a role; returns whether the account had it.
     pub async fn revoke_role(
         &mut self,
         id: UserId,
@@ -258,8 +257,8 @@ impl Transaction {
         self.append_user_change(id, now).await
     }
 
-    /// Demands a second factor of the account, or no longer. Tokens from before carry stale roles:
-    /// those of a session that lacks its factor have none.
+    /// Sets whether a second factor is required of the account. Earlier tokens then have stale roles, because those of
+    /// a session without its required second factor have none.
     pub async fn set_second_factor_required(
         &mut self,
         id: UserId,
@@ -273,8 +272,8 @@ impl Transaction {
         self.roles_changed(id, now).await
     }
 
-    /// All its sessions were revoked: a provider's token that was issued until then begins none. An earlier moment
-    /// changes nothing.
+    /// Records that all its sessions were revoked, so that provider tokens issued until then open no sessions. An earlier
+    /// time has no effect.
     pub async fn note_sessions_revoked(
         &mut self,
         id: UserId,
@@ -290,7 +289,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Marks the address as proven, if it still is that one and the account is active; whether so.
+    /// Marks the address as verified, if it is still this one and the account is active; returns whether it was.
     pub async fn verify_email(
         &mut self,
         id: UserId,
@@ -306,7 +305,7 @@ impl Transaction {
         Ok(self.execute(query).await? > 0)
     }
 
-    /// Marks the account as verified on an operator's word, with or without an address.
+    /// Marks the account as verified by an operator, with or without an address.
     pub async fn mark_verified(&mut self, id: UserId, now: Timestamp) -> Result<(), StoreError> {
         let query = sqlx::query("UPDATE users SET email_verified_at = $2 WHERE id = $1")
             .bind(id.get())
@@ -314,8 +313,7 @@ impl Transaction {
         self.execute(query).await.map(|_| ())
     }
 
-    /// Replaces the password's hash, forgets failures and known devices, ends a lock, and makes
-    /// links to set another void.
+    /// Replaces the password hash, removes failures and known devices, ends a lock, and invalidates recovery links.
     pub async fn set_password_hash(&mut self, id: UserId, hash: &Secret) -> Result<(), StoreError> {
         let query = sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
             .bind(id.get())

@@ -9,7 +9,7 @@ use super::super::report::ConfigReport;
 use super::super::resolve::is_link;
 use super::Variables;
 
-/// What a variable may say, and how that is told.
+/// The check of a variable, and its error message.
 type VariableBounds = (&'static str, fn(&str) -> bool, &'static str);
 
 const BOUNDS: &[VariableBounds] = &[
@@ -58,11 +58,10 @@ const DATABASE: [&str; 8] = [
     "DB_SSLROOTCERT",
 ];
 
-/// Names the database whole.
+/// The variable with the whole database URL.
 const WHOLE: &str = "DATABASE_URL";
 
-/// Checks all of them and writes the database's over the file's `store.database`. An empty variable
-/// counts as not set.
+/// Checks all variables and overrides `store.database` of the file. An empty variable is treated as unset.
 pub(crate) fn apply(variables: &Variables, document: &mut Table, report: &mut ConfigReport) {
     for (name, fits, bounds) in BOUNDS {
         if get(variables, name).is_some_and(|text| !fits(text)) {
@@ -73,7 +72,7 @@ pub(crate) fn apply(variables: &Variables, document: &mut Table, report: &mut Co
     apply_database(variables, document, report);
 }
 
-/// What a variable becomes as the value of a key.
+/// Converts a variable into the value of a key.
 type Reading = fn(&str) -> Value;
 
 const KEYS: [(&str, &str, &str, Reading); 10] = [

@@ -11,7 +11,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Longest audience, in bytes.
 const MOST: usize = 255;
 
-/// What is sent to whom; nothing where it is not enabled.
+/// The settings of assertions; [`None`] if they are not enabled.
 pub(super) fn resolve(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> Option<Assertion> {
     let of = &written.assertion;
     let ahead = Assertion::PUBLISH_AHEAD;

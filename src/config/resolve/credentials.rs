@@ -8,7 +8,7 @@ use guarita_core::Roles;
 /// Longest key, in bytes.
 const MOST: usize = 4096;
 
-/// The key, with the roles of whoever brings it.
+/// The service API key with its roles.
 pub(super) fn service_key(
     written: &RawConfig,
     reader: &mut ConfigResolver<'_>,

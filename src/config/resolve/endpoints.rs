@@ -3,7 +3,7 @@
 use super::super::written::RawConfig;
 use super::ConfigResolver;
 
-/// With all that lies below them.
+/// Paths that are reserved with everything below them.
 const OWN_TREES: [&str; 5] = ["/auth", "/oauth2", "/admin/api", "/recover", "/verify-email"];
 
 const OWN_PATHS: [&str; 8] = [
@@ -17,10 +17,10 @@ const OWN_PATHS: [&str; 8] = [
     "/.well-known/jwks.json",
 ];
 
-/// The alias that is always there.
+/// The alias that is always present.
 const TOKEN_ALIAS: (&str, &str) = ("/api/auth/token", "/auth/token");
 
-/// Whether a path, or a pattern of paths, lies entirely where Guarita serves itself.
+/// Whether a path or path pattern is entirely within the paths that Guarita serves itself.
 pub(super) fn is_own(path: &str) -> bool {
     let below = |tree: &str| {
         path.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -12,8 +12,8 @@ use guarita_store as store;
 const MAX_PREFIX: usize = 64;
 const TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Where rates and tickets are kept: in Redis where one is named, else in a database that several gateways may
-/// have, else in memory.
+/// The backend of rates and tickets: Redis if configured, else a database that several gateways may share, else
+/// memory.
 pub(super) fn resolve(
     written: &RawConfig,
     database: &store::StoreSettings,

@@ -6,7 +6,7 @@ use super::super::written::{RawConfig, RawPreset};
 use super::ConfigResolver;
 use guarita_core::http::IdentityHeaders;
 
-/// Names that mean something else on the way to an upstream, folded (`_` to `-`).
+/// Names with another meaning, folded (`_` to `-`).
 const FORBIDDEN: [&str; 38] = [
     "accept",
     "accept-encoding",
@@ -51,7 +51,7 @@ const FORBIDDEN: [&str; 38] = [
 /// Longest name, in bytes.
 const MAX_LENGTH: usize = 64;
 
-/// The names, with the preset's where none is written.
+/// The configured names; the preset is the default.
 pub(super) fn resolve(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> IdentityHeaders {
     let assertion = written.assertion.enabled == Some(true);
     let written = &written.identity_headers;
@@ -95,7 +95,8 @@ pub(super) fn resolve(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> I
     names
 }
 
-/// The names of a preset. None names an e-mail address or a person: no identity of ours has them.
+/// The names of a preset. Headers for e-mail addresses and user names are not included, because identities do not have
+/// them.
 fn preset(preset: RawPreset) -> IdentityHeaders {
     let ours = IdentityHeaders::default();
     let name = HeaderName::from_static;

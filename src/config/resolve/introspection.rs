@@ -11,7 +11,7 @@ use guarita_core::Secret;
 /// Longest secret, in bytes.
 const LONGEST_SECRET: usize = 4096;
 
-/// Who may ask about tokens.
+/// The clients of token introspection.
 pub(super) fn resolve(
     written: &RawConfig,
     reader: &mut ConfigResolver<'_>,

@@ -78,7 +78,7 @@ fn certificates(
     }
 }
 
-/// A certificate and its key, known to belong together.
+/// A certificate and its key, checked to match.
 fn pair(
     certificate: &str,
     key: &str,

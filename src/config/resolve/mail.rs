@@ -17,7 +17,7 @@ const MAX_CREDENTIAL: usize = 4096;
 /// Longest URL of links, in bytes.
 const MAX_URL: usize = 2048;
 
-/// The mail server, where there is one.
+/// The mail server, if configured.
 pub(super) fn resolve(
     written: &RawConfig,
     public_url: &str,
@@ -130,7 +130,7 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Where links lead and how long they count.
+/// The URLs and lifetimes of links.
 pub(super) fn links(
     written: &RawConfig,
     public_url: &str,
@@ -179,7 +179,7 @@ fn url(
     text.as_str().into()
 }
 
-/// Whether a token can be appended to it.
+/// Whether it is a URL that a token can be appended to.
 pub(crate) fn is_link(text: &str) -> bool {
     let Ok(link) = text.parse::<http::Uri>() else { return false };
     let web = matches!(link.scheme_str(), Some("http" | "https"));

@@ -30,8 +30,7 @@ const MAX_URL: usize = 2048;
 /// Most entries of a map.
 const MAX_ENTRIES: usize = 10_000;
 
-/// The issuers of others, each with its own name and issuer. What they do not say is as for tokens of our
-/// `own`.
+/// The providers, each with a unique name and issuer. Defaults are those of Guarita's `own` tokens.
 pub(super) fn resolve(
     written: &RawConfig,
     own: &Expectations,
@@ -56,7 +55,7 @@ pub(super) fn resolve(
     providers
 }
 
-/// One provider, and where it stands.
+/// A provider and its path.
 struct ProviderContext<'a> {
     own: &'a Expectations,
     path: &'a str,
@@ -275,7 +274,7 @@ impl ProviderContext<'_> {
         map
     }
 
-    /// A map within its bounds.
+    /// The entries of a map, within its bounds.
     fn entries<'a>(
         &self,
         key: &str,
@@ -370,7 +369,7 @@ impl ProviderContext<'_> {
     }
 }
 
-/// `https`, or on this machine. Without a user and a fragment.
+/// Whether it is an `https` URL, or on a loopback host, without user and fragment.
 fn is_trustworthy(url: &str) -> bool {
     let secure = url.strip_prefix("https://");
     let Some(rest) = secure.or_else(|| url.strip_prefix("http://")) else { return false };

@@ -28,12 +28,12 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-/// Writes a time as it is read.
+/// Formats a time so that it can be parsed again.
 pub(super) fn time_text(time: Duration) -> String {
     text(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), &TIMES, "0s")
 }
 
-/// Writes a size as it is read.
+/// Formats a size so that it can be parsed again.
 pub(super) fn size_text(size: u64) -> String {
     text(size, &SIZES, "0")
 }

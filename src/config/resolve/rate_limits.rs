@@ -45,7 +45,7 @@ pub(super) fn resolve(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> R
     }
 }
 
-/// One rate; the default where nothing (usable) was written, none where it is off.
+/// A rate; the default if it is missing or invalid, [`None`] if it is off.
 fn rate(
     kind: &str,
     by: &str,

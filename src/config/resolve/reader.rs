@@ -12,7 +12,7 @@ use super::super::written::{Size, Time};
 use super::quantity::{parse_size, parse_time, size_text, time_text};
 use guarita_core::{Role, Secret, Timestamp};
 
-/// A shorter key can be guessed.
+/// Shorter keys are reported as weak.
 const ENOUGH: usize = 32;
 
 /// Reads values and files of one configuration.
@@ -25,13 +25,13 @@ pub(crate) struct ConfigResolver<'a> {
 }
 
 impl<'a> ConfigResolver<'a> {
-    /// For a configuration file; relative paths of files start at its directory.
+    /// Creates it for a configuration file; relative paths of files are resolved against its directory.
     pub(crate) fn new(file: &Path, now: Timestamp, report: &'a mut ConfigReport) -> Self {
         let directory = file.parent().unwrap_or(Path::new("")).to_owned();
         Self { report, now, directory, files: Files::new() }
     }
 
-    /// Every file that was asked for.
+    /// All files that were requested.
     pub(crate) fn finish(self) -> Files {
         self.files
     }
@@ -51,7 +51,7 @@ impl<'a> ConfigResolver<'a> {
         }
     }
 
-    /// A length of time within its bounds; the default where nothing (usable) was written.
+    /// A duration within its bounds; the default if it is missing or invalid.
     pub(super) fn time(
         &mut self,
         path: &str,
@@ -79,7 +79,7 @@ impl<'a> ConfigResolver<'a> {
         default
     }
 
-    /// A size within its bounds; the default where nothing (usable) was written.
+    /// A size within its bounds; the default if it is missing or invalid.
     pub(super) fn size(
         &mut self,
         path: &str,
@@ -111,8 +111,7 @@ impl<'a> ConfigResolver<'a> {
         default
     }
 
-    /// Text of 1 to `most` bytes without control characters; the default where nothing (usable) was
-    /// written.
+    /// A text of 1 to `most` bytes without control characters; the default if it is missing or invalid.
     pub(super) fn text(
         &mut self,
         path: &str,
@@ -128,7 +127,7 @@ impl<'a> ConfigResolver<'a> {
         text.as_str().into()
     }
 
-    /// The roles of a list; those that are none are told.
+    /// The roles of a list; invalid ones are reported.
     pub(super) fn roles(&mut self, path: &str, names: Option<&Vec<String>>) -> Vec<Role> {
         let mut roles = Vec::new();
         for (position, name) in names.into_iter().flatten().enumerate() {
@@ -140,7 +139,7 @@ impl<'a> ConfigResolver<'a> {
         roles
     }
 
-    /// Where the file named in the configuration lies.
+    /// The path of a file that is named in the configuration.
     pub(super) fn locate(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
@@ -164,8 +163,7 @@ impl<'a> ConfigResolver<'a> {
         content
     }
 
-    /// A secret that is written at `path` or lies in the file named at `path` with `_file`, and which
-    /// of the two it was.
+    /// A secret from `path` or from the file named by `path` with `_file`, and which of the two it was.
     pub(super) fn secret(
         &mut self,
         path: &str,
@@ -186,7 +184,7 @@ impl<'a> ConfigResolver<'a> {
         }
     }
 
-    /// Warns of a key that others choose at will, and that can be guessed.
+    /// Warns about a weak key.
     pub(super) fn warn_of_guessable(&mut self, path: &str, key: &Secret) {
         if key.expose().len() < ENOUGH {
             let what = format_args!(
@@ -196,7 +194,7 @@ impl<'a> ConfigResolver<'a> {
         }
     }
 
-    /// The text of a secret's file, without the line end behind it.
+    /// The text of a secret's file, without the final line end.
     pub(super) fn secret_file(&mut self, path: &str, name: &str) -> Option<Secret> {
         let bytes = self.file(path, name)?;
         let file = self.locate(name);

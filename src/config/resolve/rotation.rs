@@ -24,7 +24,7 @@ pub(super) fn master_key(written: &RawConfig, reader: &mut ConfigResolver<'_>) -
     Some(key)
 }
 
-/// Several gateways on a database server would not know each other's keys.
+/// Warns that several gateways on a database server would not know each other's keys.
 pub(super) fn warn_of_keys_apart(
     written: &RawConfig,
     database: &Secret,

@@ -28,16 +28,16 @@ const METHODS: [Method; 7] = [
 /// Longest common name of a client certificate, in bytes.
 const MAX_COMMON_NAME: usize = 255;
 
-/// What routes refer to.
+/// Names and settings that routes refer to.
 struct RouteReferences<'a> {
     upstreams: HashSet<&'a str>,
     asks_for_certificates: bool,
-    /// Whether anybody can have a second factor.
+    /// Whether second factors are configured.
     has_second_factors: bool,
     aliases: &'a [(Box<str>, Box<str>)],
 }
 
-/// All of them, in order; those that cannot be used are told and left out.
+/// All routes, in order; invalid ones are reported and dropped.
 pub(super) fn resolve(
     written: &RawConfig,
     upstreams: &[UpstreamSettings],
@@ -225,7 +225,7 @@ fn policy(
     }
 }
 
-/// How long callers are served of whom nothing can be known.
+/// How long stale session state is used (`on_unknown`).
 fn on_unknown(
     route: &written::RawRoute,
     path: &str,

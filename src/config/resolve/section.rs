@@ -24,7 +24,7 @@ const TEBIBYTE: u64 = 1 << 40;
 /// Longest path of a file or directory, in bytes (Linux's `PATH_MAX`).
 const MAX_PATH: usize = 4096;
 
-/// The cores that this process may use.
+/// The number of cores that this process may use.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
@@ -34,7 +34,7 @@ pub(super) fn data_dir(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> 
     reader.text("data_dir", written.data_dir.as_ref(), "data", MAX_PATH).into()
 }
 
-/// `public_url`, without a slash at its end.
+/// `public_url`, without a trailing slash.
 pub(super) fn public_url(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> Box<str> {
     let Some(text) = &written.public_url else { return "https://localhost:8443".into() };
     let text = text.strip_suffix('/').unwrap_or(text);

@@ -18,7 +18,7 @@ const MIN_SHARED_SECRET: usize = 32;
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What is issued.
+/// The settings of issued tokens.
 pub(super) fn tokens(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> grant::TokenSettings {
     let of = &written.tokens;
     grant::TokenSettings {
@@ -87,7 +87,7 @@ pub(super) fn max_length(written: &RawConfig, reader: &mut ConfigResolver<'_>) -
     usize::try_from(length).unwrap_or(16 << 10)
 }
 
-/// The keys that were given, and where.
+/// The configured keys and their locations.
 pub(super) fn keys(
     written: &RawConfig,
     reader: &mut ConfigResolver<'_>,
@@ -133,7 +133,7 @@ fn signing_key(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> (Option<
     (Some(secret), path)
 }
 
-/// `[passwords]` and `[lockout]`. The bounds of numbers were checked with the shape.
+/// `[passwords]` and `[lockout]`. The bounds of numbers were checked against the schema.
 pub(super) fn login(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> login::LoginSettings {
     let (of, lockout) = (&written.passwords, &written.lockout);
     let memory = reader.size("passwords.memory", of.memory.as_ref(), 19 << 20, 8 << 20..=1 << 30);
@@ -168,7 +168,7 @@ fn browser(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> Lifetimes {
     Lifetimes { idle, absolute }
 }
 
-/// `[passwords]` for new ones.
+/// The policy for new passwords.
 pub(super) fn policy(written: &RawConfig, reader: &mut ConfigResolver<'_>) -> PolicySettings {
     let of = &written.passwords;
     let breached = of.breached_file.as_ref().and_then(|name| {

@@ -18,7 +18,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// All of them, in order; those that cannot be used are told.
+/// All upstreams, in order; invalid ones are reported.
 pub(super) fn resolve(
     written: &RawConfig,
     reader: &mut ConfigResolver<'_>,
@@ -79,7 +79,7 @@ fn settings(
     }
 }
 
-/// The bounds were checked with the shape.
+/// The bounds were checked against the schema.
 fn number(written: Option<i64>, default: u32) -> u32 {
     written.and_then(|number| u32::try_from(number).ok()).unwrap_or(default)
 }

@@ -13,15 +13,15 @@ use guarita_core::Secret;
 
 /// Length of a SHA-1 in hexadecimal.
 const HASH: usize = 40;
-/// Longest line that is read, in bytes.
+/// Maximum length of a line, in bytes.
 const MAX_LINE: usize = 128;
 
-/// The list.
+/// The list of breached passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breached(PathBuf);
 
 impl Breached {
-    /// A file whose first line begins with a SHA-1.
+    /// Opens a file; its first line must begin with a SHA-1.
     pub fn open(path: &Path) -> io::Result<Self> {
         // Opening a pipe would wait for its writer.
         if !std::fs::metadata(path)?.is_file() {
@@ -31,7 +31,7 @@ impl Breached {
         Ok(Self(path.to_owned()))
     }
 
-    /// Whether the password is in the list. Reads some dozens of short pieces of the file.
+    /// Whether the password is in the list. Binary search; reads a few dozen short pieces of the file.
     pub fn contains(&self, password: &Secret) -> io::Result<bool> {
         let sought = hexadecimal(password);
         let mut file = File::open(&self.0)?;
@@ -57,8 +57,8 @@ fn hexadecimal(password: &Secret) -> Vec<u8> {
     hash.as_ref().iter().flat_map(|byte| [of(byte >> 4), of(byte & 15)]).collect()
 }
 
-/// The line that holds the byte `at`: where it begins and where the next one does. `low` is the
-/// beginning of a line before it.
+/// The beginning of the line that contains the byte `at`, and of the next line. `low` is the beginning of an
+/// earlier line.
 fn line_at(file: &mut File, low: u64, at: u64) -> io::Result<Option<(u64, u64)>> {
     let bound = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
     let from = at.saturating_sub(bound).max(low);

@@ -152,7 +152,7 @@ impl Login {
         now: Timestamp,
     ) -> Result<LoginTarget, TokenError> {
         let name = self.unknown.find(&attempt.identifier);
-        // No consistent picture is needed: what is written hangs on what is so by then.
+        // No consistent snapshot is needed, because the conditions are checked again when writing.
         let looked_for = &name;
         let asked = self.store.autocommit_read().run(|mut transaction| async move {
             let found = ask(&mut transaction, attempt, looked_for, now).await;

@@ -105,7 +105,7 @@ impl SessionCache {
         self.status_or_stale(None, session, now).await
     }
 
-    /// Like [`SessionCache::standing`]; with `leave`, stale state may be used.
+    /// Like [`SessionCache::status`]; with `leave`, stale state may be used.
     pub async fn status_or_stale(
         &self,
         leave: Option<&StaleReadPolicy>,

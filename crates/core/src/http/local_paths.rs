@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, header};
 
-/// Trees and pages that are reserved for own endpoints, also those that this version does not serve yet: what is
-/// ours tomorrow is not forwarded today.
+/// Path trees and pages that are reserved, including those that this version does not serve yet, so that a later
+/// version does not take over paths that are forwarded today.
 const TREES: [&str; 4] = ["/auth", "/oauth2", "/admin/api", "/.well-known/guarita"];
 const PAGES: [&str; 12] = [
     "/login",
@@ -20,7 +20,7 @@ const PAGES: [&str; 12] = [
     "/.well-known/jwks.json",
 ];
 
-/// Whether a canonical path is ours.
+/// Whether a canonical path is reserved for Guarita.
 pub fn owns(path: &str) -> bool {
     let in_tree = |tree: &str| {
         path.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -31,15 +31,15 @@ pub fn owns(path: &str) -> bool {
 /// The media type of a form.
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Pages that take a form; what takes one checks the anti-forgery token that is in it.
+/// Pages that accept a form; they check the CSRF token in the form.
 const FORMS: [&str; 6] = ["/login", "/mfa", "/recover", "/reset", "/verify-email", "/account"];
 
-/// Whether a request brings a form to a page that takes one.
+/// Whether a request sends a form to a page that accepts one.
 pub fn takes_form(path: &str, headers: &HeaderMap) -> bool {
     FORMS.contains(&path) && is_type(headers, FORM)
 }
 
-/// Whether the body is of a media type, whatever its parameters. Of two fields neither counts.
+/// Whether the body has a media type, ignoring parameters. False if there are two `Content-Type` fields.
 pub fn is_type(headers: &HeaderMap, essence: &str) -> bool {
     let mut fields = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(Ok(value)), None) = (fields.next().map(|field| field.to_str()), fields.next()) else {

@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm as Jose;
 use serde::{Deserialize, Serialize};
 
-/// The algorithms that we sign with (`tokens.algorithm`).
+/// The algorithms that Guarita signs with (`tokens.algorithm`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -40,7 +40,7 @@ impl Algorithm {
     }
 }
 
-/// What a key may verify: ours, and what providers sign with.
+/// The algorithms that are verified: Guarita's and those of providers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SignatureAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -80,7 +80,7 @@ impl SignatureAlgorithm {
         Self::Hs256,
     ];
 
-    /// One of ours.
+    /// Converts one of Guarita's algorithms.
     pub const fn of(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Rs256 => Self::Rs256,

@@ -9,17 +9,16 @@ use super::session_cookie::is_secret;
 use crate::Secret;
 use crate::api_key::KEY_PREFIX;
 
-/// What is shown of a key, in bytes: `gua_` and 8 of its 43 random characters. The other 208 bits are
-/// not to be guessed.
+/// Length of the displayed prefix of a key: `gua_` and 8 of its 43 random characters. The other 208 bits cannot be
+/// guessed.
 pub const SHOWN: usize = KEY_PREFIX.len() + 8;
 
-/// SHA-256 of a key. Keys are looked up by it: no prefix of what differs leads to it, so how long a
-/// look takes tells nothing of a key.
+/// SHA-256 of a key. Keys are looked up by it, so that the time of a lookup reveals nothing about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyDigest([u8; 32]);
 
 impl KeyDigest {
-    /// Of what was presented; `None` where it cannot be a key of our making.
+    /// The digest of a presented key; [`None`] if it is malformed.
     pub fn of(presented: &str) -> Option<Self> {
         let secret = presented.strip_prefix(KEY_PREFIX)?;
         if !is_secret(secret) {
@@ -28,18 +27,18 @@ impl KeyDigest {
         hash(&SHA256, presented.as_bytes()).as_ref().try_into().ok().map(Self)
     }
 
-    /// As the store has it: base64url without padding.
+    /// The text in the database: base64url without padding.
     pub fn text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 }
 
-/// The key with that secret of 256 bits in base64url.
+/// The key with this secret of 256 bits in base64url.
 pub fn key(secret: &Secret) -> Secret {
     Secret::new(format!("{KEY_PREFIX}{}", secret.expose()))
 }
 
-/// What is shown of a key.
+/// The displayed prefix of a key.
 pub fn shown(key: &Secret) -> &str {
     key.expose().get(..SHOWN).unwrap_or_default()
 }

@@ -15,15 +15,15 @@ use super::keyring::{MAX_KEYS, Verifying, render};
 use super::{Algorithm, KeyFault, Keyring, SigningKey, VerifyingKey};
 use crate::{Principal, Secret, Timestamp, UserId, random};
 
-/// How long an assertion holds.
+/// Lifetime of an assertion.
 pub const LIFE: Duration = Duration::from_secs(60);
-/// How long a key that is gone stays published: for the life of what it signed last, and as long again
-/// for clocks that differ.
+/// How long a removed key stays published: the lifetime of what it signed last, and the same again for clocks that
+/// differ.
 const RETIREMENT: Duration = Duration::from_secs(120);
 /// `typ` of the header.
 const KIND: &str = "assertion+jwt";
 
-/// The payload. `app_roles` is always there, empty too.
+/// The payload. `app_roles` is always present, even if empty.
 #[derive(Serialize)]
 struct Payload<'a> {
     iss: &'a str,
@@ -35,7 +35,7 @@ struct Payload<'a> {
     sid: Option<&'a str>,
     app_roles: Vec<&'a str>,
     source: &'a str,
-    /// Where a second factor was proven (RFC 8176).
+    /// Present if a second factor was verified (RFC 8176).
     #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<[&'a str; 1]>,
     iat: i64,
@@ -44,29 +44,29 @@ struct Payload<'a> {
     jti: String,
 }
 
-/// A private key, and since when it may sign.
+/// A private key, and from when it signs.
 #[derive(Debug)]
 pub struct AssertionKey {
     /// ES256.
     pub key: SigningKey,
-    /// Until then it is published only, so that verifiers know it before they meet it.
+    /// Before this time it is only published, so that verifiers know it before it is used.
     pub signs_from: Timestamp,
 }
 
-/// The keys of assertions: one signs at a time, all are published beside those of access tokens.
+/// The keys of assertions: one signs at a time; all are published together with those of access tokens.
 #[derive(Debug)]
 pub struct AssertionKeys {
     issuer: Arc<str>,
     first: SigningKey,
     later: Box<[AssertionKey]>,
-    /// Those of access tokens.
+    /// The keys of access tokens.
     tokens: Box<[Verifying]>,
     published: Box<[VerifyingKey]>,
     retired: Box<[Retired]>,
     jwks: Bytes,
 }
 
-/// A key that is gone and still published.
+/// A removed key that is still published.
 #[derive(Clone, Debug)]
 pub struct Retired {
     key: VerifyingKey,
@@ -74,12 +74,11 @@ pub struct Retired {
 }
 
 impl AssertionKeys {
-    /// Puts keys together: those that sign from the oldest to the newest, and `others` that are only
-    /// published. `retired` is what [`AssertionKeys::retire`] of the keys before these said.
+    /// Creates it from keys that sign, oldest first, and `others` that are only published. `retired` is the result of
+    /// [`AssertionKeys::retire`] of the previous keys.
     ///
     /// # Errors
-    /// None signs, one is not of ES256, one is there twice or in the keyring too, or there are more
-    /// than 64.
+    /// No key signs, one is not an ES256 key, one is a duplicate or also in the keyring, or there are more than 64.
     pub fn new(
         issuer: Arc<str>,
         signing: Vec<AssertionKey>,
@@ -121,25 +120,25 @@ impl AssertionKeys {
         })
     }
 
-    /// What the keys after these are to keep published for a while.
+    /// The keys that stay published for a while after these are replaced.
     pub fn retire(&self, now: Timestamp) -> Vec<Retired> {
         let until = now.plus(RETIREMENT);
         let fresh = self.published.iter().map(|key| Retired { key: key.clone(), until });
         fresh.chain(self.retired.iter().filter(|it| it.until > now).cloned()).collect()
     }
 
-    /// The key that signs now: the newest that may, else the oldest there is.
+    /// The key that signs now: the newest that is due, else the oldest.
     pub fn signing(&self, now: Timestamp) -> &SigningKey {
         let ready = self.later.iter().rev().find(|it| it.signs_from <= now);
         ready.map_or(&self.first, |it| &it.key)
     }
 
-    /// `iss` of what they sign.
+    /// `iss` of the assertions.
     pub const fn issuer(&self) -> &Arc<str> {
         &self.issuer
     }
 
-    /// All public keys as a JWK Set (RFC 7517), those of the keyring among them.
+    /// All public keys as a JWK Set (RFC 7517), including those of the keyring.
     pub fn jwks(&self, now: Timestamp) -> Bytes {
         let mut retired = self.retired.iter().filter(|it| it.until > now).peekable();
         if retired.peek().is_none() && self.tokens.iter().all(|it| it.counts(now)) {
@@ -149,7 +148,7 @@ impl AssertionKeys {
         render(tokens.chain(&self.published).chain(retired.map(|it| &it.key)))
     }
 
-    /// Signs what is known of the caller for one upstream; it holds for [`LIFE`] from `now`.
+    /// Issues an assertion about the caller for one upstream; it is valid for [`LIFE`] from `now`.
     ///
     /// # Errors
     /// The cryptographic library failed.

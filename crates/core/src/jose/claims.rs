@@ -10,22 +10,22 @@ use super::object::Members;
 use crate::identity::MAX_ROLES;
 use crate::{Roles, SessionId, Subject, Timestamp, UserId};
 
-/// Most clock leeway that is ever granted.
+/// Maximum clock leeway.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
-/// Longest `jti`, in bytes.
+/// Maximum length of `jti`, in bytes.
 pub const MAX_TOKEN_ID_LENGTH: usize = 128;
-/// The last second of the year 9999. A later time is a mistake or an attempt to overflow.
+/// The last second of the year 9999. Later times are rejected.
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Claims that only tokens for another purpose have: logout tokens and security events (`events`),
-/// ID tokens (the hashes of OIDC Core section 3.3.2.11), and what is bound to a key of its sender.
+/// ID tokens (the hashes of OIDC Core section 3.3.2.11), and sender-constrained tokens.
 const FOREIGN_PURPOSES: [&str; 5] = ["events", "at_hash", "c_hash", "s_hash", "cnf"];
-/// What Keycloak's tokens for another purpose say in the claim `typ`; its access tokens say `Bearer`.
+/// The claim `typ` of Keycloak's tokens for another purpose.
 const FOREIGN_TYPES: [&str; 4] = ["ID", "Refresh", "Offline", "Logout"];
-/// What Keycloak's access tokens say there; older ones have the `nonce` of the login too.
+/// The claim `typ` of Keycloak's access tokens; older ones also have the `nonce` of the login.
 const ACCESS_TYPE: &str = "Bearer";
 
-/// What a verified access token says.
+/// The claims of a verified access token.
 #[derive(Clone, Debug)]
 pub struct Claims {
     /// `iss`
@@ -34,7 +34,7 @@ pub struct Claims {
     pub subject: Subject,
     /// `uid`
     pub user: Option<UserId>,
-    /// `aud`, the one that was asked for
+    /// `aud`, the expected value
     pub audience: Box<str>,
     /// `iat`
     pub issued_at: Timestamp,
@@ -48,25 +48,25 @@ pub struct Claims {
     pub session: SessionId,
     /// `app_roles`, else `roles`, else `groups`
     pub roles: Roles,
-    /// When a second factor was proven: `auth_time`, with `mfa` among `amr` (RFC 8176).
+    /// When a second factor was verified: `auth_time`, with `mfa` in `amr` (RFC 8176).
     pub second_factor_at: Option<Timestamp>,
 }
 
-/// What a token must say to be believed.
+/// The requirements on a token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectations {
     /// `iss`, exactly.
     pub issuer: Arc<str>,
-    /// `aud` must contain one of these. Without any, no token is believed.
+    /// `aud` must contain one of these; if empty, no token is accepted.
     pub audiences: Vec<Arc<str>>,
-    /// Clock leeway; what is above 60 s counts as 60 s.
+    /// Clock leeway; at most 60 s are applied.
     pub leeway: Duration,
-    /// Longest token that is looked at, in bytes.
+    /// Maximum length of a token, in bytes.
     pub max_length: usize,
 }
 
 impl Expectations {
-    /// Whether the three times hold now, with the leeway (RFC 7519 sections 4.1.4 to 4.1.6).
+    /// Checks the three times with the leeway (RFC 7519 sections 4.1.4 to 4.1.6).
     pub fn check_times(
         &self,
         issued_at: Timestamp,
@@ -87,14 +87,14 @@ impl Expectations {
         }
     }
 
-    /// Whether the audience is one of those asked for.
+    /// Whether the audience is one of the expected ones.
     pub fn accepts_audience(&self, audience: &str) -> bool {
         self.audiences.iter().any(|expected| &**expected == audience)
     }
 }
 
 impl Claims {
-    /// Reads and checks the payload of a token whose signature holds.
+    /// Reads and checks the payload of a token with a valid signature.
     pub(super) fn read(
         members: &Members,
         expected: &Expectations,
@@ -120,7 +120,7 @@ impl Claims {
     }
 }
 
-/// A token for another purpose is none for this.
+/// Rejects tokens for another purpose.
 pub(super) fn check_purpose(members: &Members) -> Result<(), Invalid> {
     let of_purpose = FOREIGN_PURPOSES.iter().any(|name| members.contains_key(*name));
     let said = text(members, "typ");
@@ -130,7 +130,7 @@ pub(super) fn check_purpose(members: &Members) -> Result<(), Invalid> {
     if of_purpose || of_type || of_login { Err(Invalid::Purpose) } else { Ok(()) }
 }
 
-/// `iat`, `nbf` and `exp`, if they hold now.
+/// `iat`, `nbf` and `exp`, if they are valid now.
 pub(super) fn times(
     members: &Members,
     expected: &Expectations,
@@ -143,7 +143,7 @@ pub(super) fn times(
     Ok((issued_at, not_before, expires_at))
 }
 
-/// Nothing but an array with `mfa` and a time counts.
+/// When a second factor was verified; requires both an `amr` array with `mfa` and a time.
 fn second_factor_at(members: &Members) -> Option<Timestamp> {
     let methods = members.get("amr")?.as_array()?;
     let proven = methods.iter().any(|method| method.as_str() == Some("mfa"));
@@ -162,7 +162,7 @@ pub(super) fn issuer<'a>(
     text(members, "iss").filter(|issuer| *issuer == &*expected.issuer).ok_or(Invalid::Issuer)
 }
 
-/// A string or an array of strings, one of which is asked for (RFC 7519 section 4.1.3).
+/// The expected audience in a string or an array of strings (RFC 7519 section 4.1.3).
 pub(super) fn audience<'a>(
     members: &'a Members,
     expected: &Expectations,
@@ -184,7 +184,7 @@ pub(super) fn strings(values: &[Value]) -> Option<Vec<&str>> {
     values.iter().map(Value::as_str).collect()
 }
 
-/// A `NumericDate` from 0 to the end of the year 9999; fractions are cut off.
+/// A `NumericDate` from 0 to the end of the year 9999; fractions are truncated.
 fn time(members: &Members, name: &str, malformed: Invalid) -> Result<Option<Timestamp>, Invalid> {
     let Some(value) = members.get(name) else { return Ok(None) };
     let Value::Number(number) = value else { return Err(malformed) };
@@ -206,8 +206,8 @@ fn whole_seconds(seconds: f64) -> Option<i64> {
     Some(seconds.floor() as i64)
 }
 
-/// White space at the ends is refused too: an upstream's header parser would cut it off, and
-/// ` root` would arrive as `root`.
+/// Also rejects white space at the ends: the header parser of an upstream would strip it, so that ` root` would
+/// become `root`.
 pub(super) fn subject(text: &str) -> Result<Subject, Invalid> {
     if text.trim() != text {
         return Err(Invalid::Subject);
@@ -233,8 +233,8 @@ fn user(members: &Members) -> Result<Option<UserId>, Invalid> {
     Ok(Some(UserId::new(id)))
 }
 
-/// The first of the three claims that is there decides, empty too. One string is one role, as some
-/// providers write a single one; it is never split.
+/// The first of the three claims that is present is used, even if empty. A string is a single role, as some
+/// providers send it; it is never split.
 fn roles(members: &Members) -> Result<Roles, Invalid> {
     let present = ["app_roles", "roles", "groups"].into_iter().find_map(|name| members.get(name));
     let names = match present {

@@ -2,7 +2,7 @@
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
-        /// Why a token is not believed. For logs and metrics only: the caller hears one answer.
+        /// Why a token is invalid. For logs and metrics only: clients get the same response for all reasons.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
         #[error("{}", self.as_str())]
         pub enum Invalid { $($(#[$doc])* $name),+ }
@@ -20,7 +20,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Longer than the bound; nothing else was looked at.
+    /// Too long; nothing else was checked.
     TooLong = "too_long";
     /// Not three non-empty segments of base64url without padding (RFC 7515 section 7.1).
     Segments = "segments";
@@ -28,25 +28,25 @@ reasons! {
     Header = "header";
     /// A member name occurs twice (RFC 7519 section 4).
     Duplicate = "duplicate";
-    /// `alg` is missing, unknown or not the one that the key is pinned to.
+    /// `alg` is missing, unknown or not that of the key.
     Algorithm = "algorithm";
     /// `typ` is not that of an access token.
     Type = "type";
-    /// A header parameter that would choose keys or change the meaning of the bytes.
+    /// A header parameter that would select keys or change the interpretation of the token.
     Parameter = "parameter";
-    /// `kid` names no key of ours. Fresh keys may help.
+    /// `kid` is unknown. Fetching new keys may help.
     UnknownKey = "unknown_key";
     /// No `kid`, and not exactly one key of the algorithm.
     MissingKeyId = "missing_key_id";
-    /// The signature is not that of the key.
+    /// The signature is invalid.
     Signature = "signature";
     /// The payload is not a JSON object.
     Payload = "payload";
-    /// A claim says that this is a token for another purpose (RFC 8725 section 3.12).
+    /// A claim shows that the token has another purpose (RFC 8725 section 3.12).
     Purpose = "purpose";
-    /// `iss` is missing or another's.
+    /// `iss` is missing or another issuer.
     Issuer = "issuer";
-    /// `aud` is missing, malformed or names others only.
+    /// `aud` is missing, malformed or does not match.
     Audience = "audience";
     /// `exp` is missing or not a time.
     ExpiresAt = "expires_at";
@@ -54,23 +54,23 @@ reasons! {
     Expired = "expired";
     /// `nbf` is not a time.
     NotBefore = "not_before";
-    /// `nbf` is to come.
+    /// `nbf` is in the future.
     NotYetValid = "not_yet_valid";
     /// `iat` is missing or not a time.
     IssuedAt = "issued_at";
-    /// `iat` is to come.
+    /// `iat` is in the future.
     IssuedInFuture = "issued_in_future";
-    /// `sub` is missing or unfit for a header.
+    /// `sub` is missing or not valid in a header.
     Subject = "subject";
     /// `sid` is missing or not a session id.
     Session = "session";
-    /// `jti` is missing, empty, too long or unfit for a log.
+    /// `jti` is missing, empty, too long or has control characters.
     TokenId = "token_id";
     /// `uid` is not the id of a row.
     User = "user";
     /// A scope is malformed, or there are too many.
     Scopes = "scopes";
-    /// A claim that the operator demands is missing, or says something else.
+    /// A claim of `required_claims` is missing or different.
     Required = "required";
     /// A role is malformed, or there are too many.
     Roles = "roles";

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// Of the texts that name each key, whatever their order.
+/// The fingerprint of keys, given as texts that identify each; independent of the order.
 pub(super) fn fingerprint<const N: usize>(mut keys: Vec<[&str; N]>) -> u64 {
     keys.sort_unstable();
     let mut context = Context::new(&SHA256);

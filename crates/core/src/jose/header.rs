@@ -7,17 +7,17 @@ use serde_json::Value;
 use super::algorithm::SignatureAlgorithm;
 use super::{Invalid, object};
 
-/// Longest header, in bytes of base64url.
+/// Maximum length of the header, in bytes of base64url.
 const MAX_LENGTH: usize = 2048;
-/// Longest `kid`, in bytes.
+/// Maximum length of `kid`, in bytes.
 const MAX_KEY_ID_LENGTH: usize = 256;
 
-/// Parameters that choose keys, or change what the bytes mean. Guarita takes keys from its
-/// configuration only and reads one form only (RFC 8725 section 3.10, RFC 7797, RFC 7516).
+/// Rejected parameters, which select keys or change the interpretation of the token. Guarita uses configured keys
+/// and one serialization only (RFC 8725 section 3.10, RFC 7797, RFC 7516).
 const REFUSED: [&str; 11] =
     ["crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc", "cty", "epk", "p2c"];
 
-/// What the header says that matters.
+/// The relevant header parameters.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// `alg`
@@ -28,12 +28,12 @@ pub(super) struct Header {
     pub(super) kind: HeaderKind,
 }
 
-/// What kind of token its `typ` says it is.
+/// The kind of token according to `typ`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeaderKind {
-    /// That of RFC 9068 section 2.1.
+    /// An access token (RFC 9068 section 2.1).
     AccessToken,
-    /// `JWT`, or nothing.
+    /// `JWT`, or no `typ`.
     Jwt,
 }
 
@@ -59,7 +59,7 @@ impl Header {
     }
 }
 
-/// `typ` absent, `JWT`, or that of RFC 9068 section 2.1, in any case.
+/// Parses `typ`: absent, `JWT`, or that of RFC 9068 section 2.1, ignoring case.
 fn kind(value: Option<&Value>) -> Result<HeaderKind, Invalid> {
     let Some(value) = value else { return Ok(HeaderKind::Jwt) };
     let name = value.as_str().ok_or(Invalid::Type)?.to_ascii_lowercase();

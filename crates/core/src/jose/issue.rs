@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Claims, KeyFault, SigningKey};
 use crate::Secret;
 
-/// The payload. `app_roles` is always there, empty too.
+/// The payload. `app_roles` is always present, even if empty.
 #[derive(Serialize)]
 struct Payload<'a> {
     iss: &'a str,
@@ -26,8 +26,8 @@ struct Payload<'a> {
     auth_time: Option<i64>,
 }
 
-/// Signs the claims. `typ` is `JWT`, which every consumer takes, and not the `at+jwt` of RFC 9068;
-/// [`super::Keyring::verify`] takes both.
+/// Signs the claims. `typ` is `JWT`, which every consumer accepts, and not the `at+jwt` of RFC 9068;
+/// [`super::Keyring::verify`] accepts both.
 pub(super) fn sign(key: &SigningKey, claims: &Claims) -> Result<Secret, KeyFault> {
     let mut header = Header::new(key.algorithm().jose());
     header.kid = Some(key.id().into());

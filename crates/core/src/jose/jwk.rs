@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::algorithm::SignatureAlgorithm;
 
-/// The members of a JWK that make the key; base64url where RFC 7518 says so.
+/// The members of a JWK that define the key; base64url as required by RFC 7518.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Jwk {
     /// RFC 7518 section 6.3.1
@@ -64,8 +64,8 @@ impl Jwk {
     }
 }
 
-/// The id of an HMAC secret: 128 bits of a hash of a hash, each in its own domain, so that it can
-/// be published and still says nothing about the secret.
+/// The id of an HMAC secret: 128 bits of a hash of a hash, with domain separation, so that it can be published
+/// without revealing anything about the secret.
 pub(super) fn secret_id(secret: &[u8]) -> String {
     let mut inner = b"guarita HS256 secret\0".to_vec();
     inner.extend_from_slice(secret);

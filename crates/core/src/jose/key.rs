@@ -22,52 +22,52 @@ use crate::{Secret, random};
 mod foreign;
 mod public;
 
-/// A key that cannot be used. Says where and why, never what the key is.
+/// Why a key is invalid. Contains the location and the reason, never the key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFault {
     /// Not a key of this algorithm, or more than one key.
     #[error("not exactly one usable key for the algorithm")]
     Unusable,
-    /// No PEM, or broken PEM.
+    /// Not PEM, or malformed.
     #[error("not a key in PEM")]
     NotPem,
-    /// A public key or a certificate, where a private key is needed.
+    /// A public key or a certificate instead of a private key.
     #[error("a public key instead of a private key")]
     NotPrivate,
-    /// A private key, where a public one is needed.
+    /// A private key instead of a public key.
     #[error("a private key instead of a public key")]
     NotPublic,
     /// RSA below 2048 bits or above 8192, or with an exponent below 65537 (FIPS 186-5).
     #[error("an RSA key must have 2048 to 8192 bits and an exponent of at least 65537")]
     WeakRsa,
-    /// An HMAC secret that can be guessed (RFC 7518 section 3.2).
+    /// A weak HMAC secret (RFC 7518 section 3.2).
     #[error(
         "an HS256 secret must have 32 to 4096 bytes, at least 8 of them distinct, and must not be PEM"
     )]
     WeakSecret,
-    /// One key twice.
+    /// A duplicate key.
     #[error("the key {0} is a duplicate")]
     Duplicate(String),
-    /// More keys than a token's verification should search.
+    /// Too many keys.
     #[error("more than 64 keys")]
     TooMany,
     /// The operating system's random source failed.
     #[error(transparent)]
     Random(#[from] random::RandomFault),
-    /// The cryptographic library failed to make a key or a signature.
+    /// The cryptographic library failed to create a key or a signature.
     #[error("the signature or key could not be created")]
     Cryptography,
-    /// A key file whose name does not say its algorithm.
+    /// The name of a key file has no algorithm.
     #[error("{}: the name must end in .RS256.pem, .ES256.pem, .EdDSA.pem or .HS256.secret; times in it must be written like 2026-11-21T10-15-00Z", .0.display())]
     FileName(PathBuf),
-    /// A key file behind which no new one can be named.
+    /// A key file whose name sorts after those of new keys.
     #[error(
         "{}: its name sorts after that of a new key, which would never sign; begin the name with a time, for \
          example 2026-11-21T10-00-00Z",
         .0.display()
     )]
     LastByName(PathBuf),
-    /// Others than the owner may read or change it.
+    /// It is accessible by others than its owner.
     #[error("{}: is accessible by other users (chmod {mode:o})", path.display())]
     Exposed {
         /// The file or directory.
@@ -75,7 +75,7 @@ pub enum KeyFault {
         /// The mode that it should have.
         mode: u32,
     },
-    /// The file system said no.
+    /// An error of the file system.
     #[error("{}: {source}", path.display())]
     File {
         /// The file or directory.
@@ -83,18 +83,18 @@ pub enum KeyFault {
         /// Why.
         source: std::io::Error,
     },
-    /// A fault with the place where the key was written.
+    /// A fault with the location of the key.
     #[error("{place}: {fault}")]
     At {
-        /// A file's path, or the name of a configuration key.
+        /// The path of a file, or the name of a configuration key.
         place: String,
-        /// What is wrong there.
+        /// The fault.
         fault: Box<Self>,
     },
 }
 
 impl KeyFault {
-    /// The same fault, with the place where the key was written.
+    /// Adds the location of the key.
     #[must_use]
     pub fn at(self, place: impl Into<String>) -> Self {
         Self::At { place: place.into(), fault: Box::new(self) }
@@ -110,7 +110,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a fresh key; the PEM (for HS256: the base64url secret) is to be stored at mode 0600.
+    /// Generates a key; the PEM (for HS256: the base64url secret) is to be stored with mode 0600.
     pub fn generate(algorithm: Algorithm) -> Result<Secret, KeyFault> {
         let fault = |_| KeyFault::Cryptography;
         let der = match algorithm {
@@ -133,8 +133,8 @@ impl SigningKey {
         Ok(Secret::new(pem::write_private_key(&der).as_str()))
     }
 
-    /// Reads PKCS#8, PKCS#1 or SEC1 PEM (HS256: 32 to 4096 bytes of secret, taken as they stand
-    /// without final line breaks); `kid` is the RFC 7638 thumbprint.
+    /// Parses PKCS#8, PKCS#1 or SEC1 PEM (HS256: a secret of 32 to 4096 bytes, used as it is without final line
+    /// breaks); `kid` is the RFC 7638 thumbprint.
     pub fn parse(algorithm: Algorithm, text: &Secret) -> Result<Self, KeyFault> {
         match algorithm {
             Algorithm::Rs256 => Self::rsa(text),
@@ -154,13 +154,13 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// Its public half.
+    /// The public key.
     pub fn verifying_key(&self) -> VerifyingKey {
         self.verifying.clone()
     }
 
-    /// A secret that whoever has the private key can make, and nobody else: what gateways with one key seal,
-    /// each of them opens. It tells nothing of the key.
+    /// A secret derived from the private key, so that all gateways with this key can decrypt each other's data. It
+    /// reveals nothing about the key.
     pub fn seed(&self) -> Secret {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"guarita seed");
         Secret::new(URL_SAFE_NO_PAD.encode(hmac::sign(&key, self.encoding.as_bytes())))
@@ -224,12 +224,12 @@ fn private_section(text: &Secret) -> Result<(Label, zeroize::Zeroizing<Vec<u8>>)
     }
 }
 
-/// A secret's bytes without the line breaks that an editor leaves at the end of a file.
+/// The bytes of a secret without line breaks at the end of the file.
 fn secret_bytes(text: &Secret) -> &[u8] {
     text.expose().trim_end_matches(['\r', '\n']).as_bytes()
 }
 
-/// A key that only verifies. (An HS256 secret could sign too: it is held here as a secret.)
+/// A key that verifies. (An HS256 secret could also sign; it is kept as a secret here.)
 #[derive(Clone, Debug)]
 pub struct VerifyingKey {
     algorithm: SignatureAlgorithm,
@@ -238,7 +238,7 @@ pub struct VerifyingKey {
     decoding: DecodingKey,
 }
 
-/// Its id is a hash of what it is.
+/// Compares ids, which are hashes of the keys.
 impl PartialEq for VerifyingKey {
     fn eq(&self, other: &Self) -> bool {
         self.algorithm == other.algorithm && self.id == other.id
@@ -246,20 +246,20 @@ impl PartialEq for VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Reads a public key of the algorithm in PEM (SPKI, PKCS#1 or a certificate). There is no
+    /// Parses a public key of the algorithm in PEM (SPKI, PKCS#1 or a certificate). There is no
     /// public key for HS256; see [`VerifyingKey::secret`].
     pub fn parse(algorithm: Algorithm, text: &str) -> Result<Self, KeyFault> {
         let key = Self::detect(text)?;
         if key.algorithm == algorithm { Ok(key) } else { Err(KeyFault::Unusable) }
     }
 
-    /// Reads a public key in PEM; its type says its algorithm. Never HS256.
+    /// Parses a public key in PEM; its type determines the algorithm. Never HS256.
     pub fn detect(text: &str) -> Result<Self, KeyFault> {
         public::read(text)
     }
 
-    /// Reads an HS256 secret: 32 to 4096 bytes, at least 8 of them different, no PEM (so that a
-    /// published key can never be one).
+    /// Parses an HS256 secret: 32 to 4096 bytes, at least 8 of them distinct, and not PEM (so that a published key
+    /// can never be used as a secret).
     pub fn secret(text: &Secret) -> Result<Self, KeyFault> {
         let bytes = secret_bytes(text);
         let distinct: std::collections::HashSet<_> = bytes.iter().collect();
@@ -275,8 +275,8 @@ impl VerifyingKey {
         })
     }
 
-    /// Reads an entry of a provider's JWK Set (RFC 7517 section 4): a public key for signatures, of
-    /// the one algorithm that it names, or that is usual for its type.
+    /// Parses an entry of a provider's JWK Set (RFC 7517 section 4): a public key for signatures, with the algorithm
+    /// that it names or the default of its type.
     pub(super) fn foreign(jwk: &serde_json::Value) -> Result<Self, KeyFault> {
         foreign::read(jwk)
     }
@@ -286,7 +286,7 @@ impl VerifyingKey {
         &self.id
     }
 
-    /// The one algorithm that it verifies.
+    /// The algorithm that it verifies.
     pub const fn algorithm(&self) -> SignatureAlgorithm {
         self.algorithm
     }
@@ -295,7 +295,7 @@ impl VerifyingKey {
         self.jwk.as_ref()
     }
 
-    /// Whether the signature (base64url) is this key's over the message.
+    /// Whether the signature (base64url) of the message is valid.
     pub(super) fn verify(&self, message: &[u8], signature: &str) -> bool {
         let algorithm = self.algorithm.jose();
         jsonwebtoken::crypto::verify(signature, message, &self.decoding, algorithm).unwrap_or(false)

@@ -6,21 +6,21 @@ use super::fingerprint::fingerprint;
 use super::header::Header;
 use super::{Invalid, VerifyingKey};
 
-/// Most entries of a set.
+/// Maximum number of entries of a set.
 const MAX_KEYS: usize = 64;
-/// Longest `kid`, in bytes.
+/// Maximum length of `kid`, in bytes.
 const MAX_KEY_ID_LENGTH: usize = 256;
 
-/// A set that cannot be used. Whoever had one keeps it.
+/// Why a set is invalid. The previous set is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetFault {
-    /// No JSON object with an array `keys`.
+    /// Not a JSON object with an array `keys`.
     #[error("not a JWK Set")]
     NotASet,
     /// More than 64 entries.
     #[error("the JWK Set has more than 64 keys")]
     TooMany,
-    /// Nothing in it verifies signatures.
+    /// It has no key for signatures.
     #[error("the JWK Set has no usable key")]
     Empty,
 }
@@ -31,7 +31,7 @@ struct KeySetEntry {
     key: VerifyingKey,
 }
 
-/// Public keys of a provider. Empty before the first were fetched.
+/// The public keys of a provider. Empty before the first fetch.
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: Box<[KeySetEntry]>,
@@ -39,8 +39,8 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a JWK Set. Entries that are for something else, weak or unknown are left out, and those that no
-    /// token can tell apart.
+    /// Parses a JWK Set. Entries for another use, weak and unknown ones are ignored, and those that tokens cannot
+    /// distinguish.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeySetFault> {
         let set: Value = serde_json::from_slice(bytes).map_err(|_| KeySetFault::NotASet)?;
         let entries = set.get("keys").and_then(Value::as_array).ok_or(KeySetFault::NotASet)?;
@@ -67,23 +67,23 @@ impl KeySet {
         })
     }
 
-    /// A number that changes with the keys: what was verified by them holds only while it stays. 0
-    /// where there is none.
+    /// A fingerprint of the keys: cached verifications are valid only for the same fingerprint. 0 if there are no
+    /// keys.
     pub const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// How many keys there are; at most 64.
+    /// The number of keys, at most 64.
     pub const fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no keys.
     pub const fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// The key that a header names; without a name, the only one of its algorithm.
+    /// The key that a header names; without `kid`, the only one of its algorithm.
     pub(super) fn find(&self, header: &Header) -> Result<&VerifyingKey, Invalid> {
         let named = |entry: &&KeySetEntry| {
             header.key_id.is_none() || entry.key_id.as_deref() == header.key_id.as_deref()

@@ -10,21 +10,21 @@ use super::signed::Signed;
 use super::{Claims, Expectations, Invalid, KeyFault, SigningKey, VerifyingKey, issue};
 use crate::{Secret, Timestamp};
 
-/// Most keys that are held together.
+/// Maximum number of keys.
 pub(super) const MAX_KEYS: usize = 64;
 
-/// A private key, and when it counts.
+/// A private key and its validity.
 #[derive(Debug)]
 pub struct ScheduledKey {
-    /// It.
+    /// The key.
     pub key: SigningKey,
-    /// Until then it verifies and is published only, so that everybody knows it before they meet it.
+    /// Before this time it only verifies and is published, so that everybody knows it before it is used.
     pub signs_from: Timestamp,
-    /// Neither verifies nor is published from this second on; for ever where there is none.
+    /// From this second on it neither verifies nor is published; [`None`] for no expiry.
     pub verifies_until: Option<Timestamp>,
 }
 
-/// A key that verifies, and until when.
+/// A key that verifies, and its expiry.
 #[derive(Clone, Debug)]
 pub(super) struct Verifying {
     pub(super) key: VerifyingKey,
@@ -48,8 +48,8 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Puts keys together, at most 64. The signing key verifies too, and may be given once more to
-    /// do so; other keys of one id are refused.
+    /// Creates a keyring of at most 64 keys. The signing key also verifies, and may be repeated in `verifying`; other
+    /// duplicates are rejected.
     pub fn new(signing: SigningKey, verifying: Vec<VerifyingKey>) -> Result<Self, KeyFault> {
         let signs_from = Timestamp::from_seconds(0);
         Self::scheduled(
@@ -58,11 +58,11 @@ impl Keyring {
         )
     }
 
-    /// As [`Keyring::new`], with signing keys in the order in which they come to sign: of those whose
-    /// time has come the last does, and the first before that. The others verify until their time.
+    /// Like [`Keyring::new`], with signing keys in the order in which they sign: the last one that is due signs, or the
+    /// first if none is due. The others verify until they expire.
     ///
     /// # Errors
-    /// As there; or there is no signing key.
+    /// As [`Keyring::new`]; or there is no signing key.
     pub fn scheduled(
         signing: Vec<ScheduledKey>,
         verifying: Vec<(VerifyingKey, Option<Timestamp>)>,
@@ -98,8 +98,7 @@ impl Keyring {
         })
     }
 
-    /// Verifies size, form, header, signature and claims, in this order: what is not signed by a
-    /// key of ours is never read as a claim.
+    /// Verifies size, format, header, signature and claims, in this order; unsigned claims are never read.
     pub fn verify(
         &self,
         token: &str,
@@ -111,8 +110,7 @@ impl Keyring {
         Claims::read(&signed.payload(key)?, expected, now)
     }
 
-    /// Signs the claims with the key of the moment at which they are issued; the header has `alg`,
-    /// `kid` and `typ: JWT`.
+    /// Signs the claims with the key that signs at their time of issue; the header has `alg`, `kid` and `typ: JWT`.
     pub fn issue(&self, claims: &Claims) -> Result<Secret, KeyFault> {
         issue::sign(self.signing(claims.issued_at), claims)
     }
@@ -123,18 +121,18 @@ impl Keyring {
         ready.map_or(&self.first, |(key, _)| key)
     }
 
-    /// The private keys that verify now: those that sign, did, or will.
+    /// The private keys that verify now: those that sign, signed or will sign.
     pub fn private_keys(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
         let later = self.later.iter().map(|(key, _)| key);
         [&self.first].into_iter().chain(later).filter(move |key| self.verifies(key.id(), now))
     }
 
-    /// Whether what the key of that id signed is verified now.
+    /// Whether the key with this id verifies now.
     pub fn verifies(&self, id: &str, now: Timestamp) -> bool {
         self.verifying.iter().any(|it| it.key.id() == id && it.counts(now))
     }
 
-    /// The public keys as a JWK Set (RFC 7517), ready to be sent; HS256 keys are never in it.
+    /// The public keys as a JWK Set (RFC 7517); never with HS256 keys.
     pub fn jwks(&self, now: Timestamp) -> Bytes {
         if self.verifying.iter().all(|it| it.counts(now)) {
             return self.jwks.clone();
@@ -142,19 +140,19 @@ impl Keyring {
         render(self.verifying.iter().filter(|it| it.counts(now)).map(|it| &it.key))
     }
 
-    /// Every key that verifies, and until when.
+    /// All keys that verify, with their expiry.
     pub(super) fn verifying(&self) -> &[Verifying] {
         &self.verifying
     }
 
-    /// A number that changes with the set of keys (a hash of the ids and algorithms, whatever
-    /// their order): cached verifications hold only while it stays.
+    /// A fingerprint of the keys (a hash of ids and algorithms, independent of the order): cached verifications are valid
+    /// only for the same fingerprint.
     pub const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// When the first ends of the keys that verify now; for ever where none of them does. Cached verifications
-    /// hold until then.
+    /// The earliest expiry of the keys that verify now; [`None`] if none expires. Cached verifications are valid until
+    /// then.
     pub fn first_end(&self, now: Timestamp) -> Option<Timestamp> {
         self.verifying.iter().filter(|it| it.counts(now)).filter_map(|it| it.until).min()
     }
@@ -174,7 +172,7 @@ impl Keyring {
     }
 }
 
-/// A JWK Set of those that are public.
+/// Renders a JWK Set of the public keys.
 pub(super) fn render<'a>(keys: impl Iterator<Item = &'a VerifyingKey>) -> Bytes {
     let public: Vec<_> =
         keys.filter_map(|key| Some(key.jwk()?.to_json(key.id(), key.algorithm()))).collect();

@@ -11,11 +11,10 @@ use super::Invalid;
 /// The members of a JSON object, by name.
 pub(super) type Members = HashMap<String, Value>;
 
-/// Most members that an object may have.
+/// Maximum number of members of an object.
 const MAX_MEMBERS: usize = 256;
 
-/// Parses UTF-8 JSON: one object, every name once, at most 256 members. `malformed` is the answer
-/// to all else.
+/// Parses UTF-8 JSON: one object with unique names and at most 256 members. Everything else is `malformed`.
 pub(super) fn parse(bytes: &[u8], malformed: Invalid) -> Result<Members, Invalid> {
     // serde_json does not check the encoding of text that it skips.
     let text = std::str::from_utf8(bytes).map_err(|_| malformed)?;

@@ -12,8 +12,8 @@ pub fn digest(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(hash(&SHA256, token.as_bytes()))
 }
 
-/// The token that takes the place of `token`: HMAC-SHA-256 of the seed under the token, in base64url
-/// without padding. It takes both to make it: the holder lacks the seed, the store the token.
+/// The successor of `token`: HMAC-SHA-256 of the seed with the token as the key, in base64url without padding. It
+/// takes both to compute it: the holder does not have the seed, and the database does not have the token.
 pub fn successor(token: &str, seed: &str) -> Secret {
     let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
     Secret::new(URL_SAFE_NO_PAD.encode(hmac::sign(&key, seed.as_bytes())))

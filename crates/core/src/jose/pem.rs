@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 
 use super::KeyFault;
 
-/// Longest text that is read as PEM, in bytes.
+/// Maximum length of a PEM text, in bytes.
 const MAX_LENGTH: usize = 64 * 1024;
 
-/// What a section holds, by its label.
+/// The type of a section, by its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Label {
     /// PKCS#8
@@ -25,7 +25,7 @@ pub(super) enum Label {
     RsaPublicKey,
     /// X.509
     Certificate,
-    /// Known and without a key: the curve's name that OpenSSL writes before a SEC 1 key.
+    /// Ignored: the curve's name that OpenSSL writes before a SEC 1 key.
     EcParameters,
 }
 
@@ -44,7 +44,7 @@ impl Label {
     }
 }
 
-/// The one key of a PEM text. Two keys in one text leave open which is meant: refused.
+/// The key of a PEM text. Two keys in one text are rejected as ambiguous.
 pub(super) fn read(text: &str) -> Result<(Label, Zeroizing<Vec<u8>>), KeyFault> {
     if text.len() > MAX_LENGTH {
         return Err(KeyFault::Unusable);
@@ -62,7 +62,7 @@ pub(super) fn read(text: &str) -> Result<(Label, Zeroizing<Vec<u8>>), KeyFault> 
     found.ok_or(KeyFault::NotPem)
 }
 
-/// One PKCS#8 section, with lines of 64 characters.
+/// Writes a PKCS#8 section, with lines of 64 characters.
 pub(super) fn write_private_key(der: &[u8]) -> Zeroizing<String> {
     let body = Zeroizing::new(STANDARD.encode(der));
     let mut text = Zeroizing::new(String::with_capacity(body.len() + body.len() / 32 + 64));

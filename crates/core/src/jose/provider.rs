@@ -19,22 +19,22 @@ use crate::{
     Cpf, EmailAddress, RevocationKeys, Role, Roles, Scopes, SessionId, Subject, Timestamp,
 };
 
-/// Longest session id of a provider, in bytes.
+/// Maximum length of a provider's session id, in bytes.
 pub const MAX_SESSION_LENGTH: usize = 255;
-/// Whoever has it administers this gateway: no provider gives it unless the operator says so.
+/// The role of administrators of this gateway; no provider can grant it unless it is mapped explicitly.
 const ADMINISTRATOR: &str = "Guarita.Admin";
 
-/// Where a claim is: its name, or the names on the way to it, joined by dots.
+/// The path of a claim: its name, or the names of nested objects joined by dots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimPath(Box<str>);
 
 impl ClaimPath {
-    /// That path.
+    /// Creates the path.
     pub fn new(path: &str) -> Self {
         Self(path.into())
     }
 
-    /// The claim, if it is there. A claim whose whole name has dots comes first.
+    /// The claim, if present. A claim whose name itself has dots takes precedence.
     fn find<'a>(&self, members: &'a Members) -> Option<&'a Value> {
         if let Some(value) = members.get(&*self.0) {
             return Some(value);
@@ -47,50 +47,50 @@ impl ClaimPath {
     }
 }
 
-/// What `typ` a provider's access tokens have.
+/// The `typ` of a provider's access tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenType {
     /// `at+jwt` (RFC 9068 section 2.1).
     AccessToken,
-    /// `JWT`, or none.
+    /// `JWT`, or no `typ`.
     Jwt,
 }
 
-/// What a provider's token must say, and where it says what.
+/// The requirements on a provider's tokens, and the claims to read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProviderExpectations {
-    /// `iss`, `aud`, leeway, size.
+    /// `iss`, `aud`, leeway and size.
     pub token: Expectations,
-    /// `typ`; both are taken where nothing is said.
+    /// `typ`; [`None`] accepts both.
     pub token_type: Option<TokenType>,
-    /// Claims that must be there with this value, or with it among others.
+    /// Claims that must have this value, or contain it.
     pub required: Vec<(ClaimPath, Box<str>)>,
-    /// Who it is to accounts: the first that is there as a text that is not empty.
+    /// The claims of the permanent subject: the first that is a non-empty string is used.
     pub link_from: Vec<ClaimPath>,
-    /// Who it is.
+    /// The claim of the subject.
     pub subject_from: ClaimPath,
-    /// The first that is there decides, empty too.
+    /// The claims of roles: the first that is present is used, even if empty.
     pub roles_from: Vec<ClaimPath>,
-    /// Its names to ours.
+    /// Maps the provider's roles to Guarita's.
     pub role_map: HashMap<Box<str>, Role>,
-    /// Whether names that are not in the map stay as they are.
+    /// Whether roles that are not in the map are kept.
     pub keep_unmapped: bool,
 }
 
-/// What a verified token of a provider says.
+/// The claims of a verified provider token.
 #[derive(Clone, Debug)]
 pub struct ProviderClaims {
-    /// Who it is, by the claim that was asked for.
+    /// The subject, from the configured claim.
     pub subject: Subject,
-    /// The name of this person at the provider, for ever, by the claims that were asked for.
+    /// The permanent subject, from the configured claims.
     pub provider_subject: Subject,
     /// `sub`
     pub sub: Subject,
-    /// `email`, where `email_verified` is true.
+    /// `email`, if `email_verified` is true.
     pub verified_email: Option<EmailAddress>,
-    /// `cpf`, where it is one.
+    /// `cpf`, if it is valid.
     pub cpf: Option<Cpf>,
-    /// That of `aud` which was expected.
+    /// The expected value of `aud`.
     pub audience: Box<str>,
     /// `iat`
     pub issued_at: Timestamp,
@@ -111,7 +111,7 @@ pub struct ProviderClaims {
 }
 
 impl ProviderClaims {
-    /// What a token that says this can be revoked by.
+    /// The revocation keys of the token.
     pub fn marks(&self, issuer: &str) -> RevocationKeys {
         RevocationKeys::new(Said {
             issuer,
@@ -124,8 +124,8 @@ impl ProviderClaims {
         })
     }
 
-    /// The id of the session of ours that hangs on the provider's: the same for every token of one person in
-    /// one. A token that names none is a session of its own, by its `jti`, else by when it was issued.
+    /// The id of the local session that depends on the provider session: the same for all tokens of a user in it. A
+    /// token without a session is a session of its own, by its `jti`, else by its time of issue.
     pub fn session_id(&self, issuer: &str) -> SessionId {
         let own;
         let (kind, name) = match (&self.session, &self.token_id) {
@@ -149,20 +149,20 @@ impl ProviderClaims {
     }
 }
 
-/// The keys by which a provider's tokens are verified.
+/// The keys that a provider's tokens are verified with.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderKeys<'a> {
-    /// Those it publishes.
+    /// The published keys.
     pub published: &'a KeySet,
-    /// The HS256 secret that it shares with us.
+    /// The shared HS256 secret.
     pub secret: Option<&'a VerifyingKey>,
 }
 
 impl ProviderKeys<'_> {
-    /// Verifies size, form, header, signature and claims, in this order.
+    /// Verifies size, format, header, signature and claims, in this order.
     ///
     /// # Errors
-    /// Why it is not believed. [`Invalid::UnknownKey`] where fresh keys may help.
+    /// Why the token is invalid. [`Invalid::UnknownKey`] if fetching new keys may help.
     pub fn verify(
         &self,
         token: &str,
@@ -181,7 +181,7 @@ impl ProviderKeys<'_> {
     }
 }
 
-/// `iss` of a token, whoever wrote it: good for choosing who shall verify it.
+/// `iss` of an unverified token, to select the issuer that verifies it.
 pub fn unproven_issuer(token: &str, max_length: usize) -> Option<String> {
     let mut members = Signed::parse(token, max_length).ok()?.unproven_payload().ok()?;
     match members.remove("iss")? {
@@ -192,12 +192,11 @@ pub fn unproven_issuer(token: &str, max_length: usize) -> Option<String> {
     }
 }
 
-/// What an ID token says whose signature, issuer, audience and nonce were verified; by the same names as
-/// access tokens. `azp`, where there is one, must be the client (OpenID Connect Core 1.0 section
-/// 3.1.3.7).
+/// Reads the claims of an ID token whose signature, issuer, audience and nonce were verified. `azp`, if present, must
+/// be the client (OpenID Connect Core 1.0 section 3.1.3.7).
 ///
 /// # Errors
-/// Why it is not believed after all.
+/// Why the token is invalid.
 pub fn read_id_token(
     token: &str,
     expected: &ProviderExpectations,
@@ -263,7 +262,7 @@ fn collect(
     })
 }
 
-/// Whether a claim is that value, or an array that has it.
+/// Whether a claim is this value, or an array that contains it.
 fn says(claim: &Value, value: &str) -> bool {
     match claim {
         Value::String(text) => text == value,
@@ -278,7 +277,7 @@ fn subject(members: &Members, path: &ClaimPath) -> Result<Subject, Invalid> {
     named(path.find(members).and_then(Value::as_str))
 }
 
-/// Of several claims the first that names anybody: a provider says it by one name here and by another there.
+/// The first of several claims that is a non-empty string: access tokens and ID tokens may use different ones.
 fn lasting_subject(members: &Members, paths: &[ClaimPath]) -> Result<Subject, Invalid> {
     let mut texts = paths.iter().filter_map(|path| path.find(members)?.as_str());
     named(texts.find(|text| !text.is_empty()))
@@ -313,8 +312,8 @@ fn session(members: &Members) -> Result<Option<Box<str>>, Invalid> {
     Ok(Some(id.into()))
 }
 
-/// What its names mean here. A name that can be no role of ours, and is mapped to none, is left out:
-/// directories have groups with spaces in their names.
+/// The mapped roles. A name that is not mapped and not a valid role is ignored: directories have groups with
+/// spaces in their names.
 fn roles(members: &Members, expected: &ProviderExpectations) -> Result<Roles, Invalid> {
     let present = expected.roles_from.iter().find_map(|path| path.find(members));
     let names = match present {
@@ -333,7 +332,7 @@ fn roles(members: &Members, expected: &ProviderExpectations) -> Result<Roles, In
     Roles::new(names.into_iter().filter_map(role).collect()).map_err(|_| Invalid::Roles)
 }
 
-/// One text with spaces, or a list, as Okta writes it.
+/// Scopes as one text with spaces, or as a list, as sent by Okta.
 fn scopes(members: &Members) -> Result<Scopes, Invalid> {
     let said = match members.get("scope").or_else(|| members.get("scp")) {
         None => return Ok(Scopes::none()),

@@ -17,36 +17,34 @@ pub fn session_cookie(session: SessionId, secret: &Secret) -> Secret {
     Secret::new(format!("{session}.{}", secret.expose()))
 }
 
-/// The session that a cookie names; `None` where it is not of our making. Whether its secret is
-/// right, only [`digest_matches`] says.
+/// The session id in a cookie; [`None`] if it is malformed. The secret is checked by [`digest_matches`] only.
 pub fn session_of(cookie: &str) -> Option<SessionId> {
     let (id, secret) = cookie.split_at_checked(ID_LENGTH)?;
     let secret = secret.strip_prefix('.')?;
     if is_secret(secret) { SessionId::parse(id) } else { None }
 }
 
-/// Whether the digest that the store keeps is that of this cookie. Takes the same time whatever
-/// differs.
+/// Whether the stored digest is that of this cookie, compared in constant time.
 pub fn digest_matches(cookie: &str, stored: &str) -> bool {
     let digest = opaque::digest(cookie);
     subtle::ConstantTimeEq::ct_eq(digest.as_bytes(), stored.as_bytes()).into()
 }
 
-/// Whether a text can be a secret that we made: 43 characters of base64url.
+/// Whether a text has the format of a generated secret: 43 characters of base64url.
 pub fn is_secret(text: &str) -> bool {
     text.len() == SECRET_LENGTH
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// The anti-forgery token: HMAC-SHA-256 of the session's cookie under the seed that the browser keeps
-/// in a cookie of its own. Other sites can read neither, so they cannot make it; a seed that was
-/// planted does not help without the session. Without a session its place is empty.
+/// The CSRF token: HMAC-SHA-256 of the session cookie with the seed, which the browser keeps in another cookie, as
+/// the key. Other sites can read neither, so they cannot compute it; an injected seed does not help without the
+/// session. Without a session, the cookie is taken as empty.
 pub fn csrf_token(seed: &str, session_cookie: &str) -> Secret {
     let key = hmac::Key::new(hmac::HMAC_SHA256, seed.as_bytes());
     Secret::new(URL_SAFE_NO_PAD.encode(hmac::sign(&key, session_cookie.as_bytes())))
 }
 
-/// Whether a token is the one of this seed and session. Takes the same time whatever differs.
+/// Whether a token is that of this seed and session, compared in constant time.
 pub fn csrf_matches(token: &str, seed: &str, session_cookie: &str) -> bool {
     let expected = csrf_token(seed, session_cookie);
     is_secret(seed)

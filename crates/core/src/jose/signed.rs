@@ -15,7 +15,7 @@ pub(super) struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    /// Looks at size, form and header, in this order.
+    /// Checks size, format and header, in this order.
     pub(super) fn parse(token: &'a str, max_length: usize) -> Result<Self, Invalid> {
         if token.len() > max_length {
             return Err(Invalid::TooLong);
@@ -24,7 +24,7 @@ impl<'a> Signed<'a> {
         Ok(Self { header: Header::parse(segments.header)?, segments })
     }
 
-    /// The payload of a token that the key signed: what it did not sign is never read as a claim.
+    /// The payload, if the signature is valid for the key; unsigned claims are never read.
     pub(super) fn payload(&self, key: &VerifyingKey) -> Result<Members, Invalid> {
         if !key.verify(self.segments.message.as_bytes(), self.segments.signature) {
             return Err(Invalid::Signature);
@@ -32,7 +32,7 @@ impl<'a> Signed<'a> {
         self.unproven_payload()
     }
 
-    /// The payload, whoever wrote it: good for choosing who shall verify it, and for nothing else.
+    /// The unverified payload, only to select the issuer that verifies it.
     pub(super) fn unproven_payload(&self) -> Result<Members, Invalid> {
         let payload =
             URL_SAFE_NO_PAD.decode(self.segments.payload).map_err(|_| Invalid::Segments)?;
@@ -45,7 +45,7 @@ struct Segments<'a> {
     header: &'a str,
     payload: &'a str,
     signature: &'a str,
-    /// What is signed: header and payload with the dot between.
+    /// The signed part: header, dot and payload.
     message: &'a str,
 }
 

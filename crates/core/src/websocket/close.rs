@@ -1,18 +1,18 @@
 //! Why the gateway closes a WebSocket, and the close frames that it sends (RFC 6455 sections 5.5.1, 7.4).
 
-/// The first octet of an unfragmented close frame.
+/// The first byte of an unfragmented close frame.
 const CLOSE: u8 = 0x88;
-/// The bit that says that a masking key follows.
+/// The mask bit: a masking key follows.
 const MASK: u8 = 0x80;
 
-/// Why the gateway ends a WebSocket.
+/// Why the gateway closes a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Its session was revoked, or its user disabled.
     Revoked,
     /// Its session or its token expired.
     Expired,
-    /// Neither end said anything for `limits.websocket_idle_timeout`.
+    /// It was idle for `limits.websocket_idle_timeout`.
     Idle,
     /// The gateway stops.
     Draining,
@@ -29,8 +29,8 @@ impl Ending {
         }
     }
 
-    /// The status code: one for private use where the session ended (RFC 6455 section 7.4.2), "going
-    /// away" where nobody spoke or the gateway does (section 7.4.1).
+    /// The status code: 4401, for private use (RFC 6455 section 7.4.2), if the session ended; 1001, "going away" (section
+    /// 7.4.1), if it was idle or the gateway stops.
     pub const fn code(self) -> u16 {
         match self {
             Self::Revoked | Self::Expired => 4401,
@@ -38,7 +38,7 @@ impl Ending {
         }
     }
 
-    /// What the caller reads beside the code; ASCII, shorter than the 123 octets that fit.
+    /// The reason sent with the code; ASCII, at most 123 bytes.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Revoked | Self::Expired => "session ended",
@@ -47,12 +47,12 @@ impl Ending {
         }
     }
 
-    /// The close frame for the caller.
+    /// The close frame for the client.
     pub fn for_caller(self) -> Vec<u8> {
         self.frame(None)
     }
 
-    /// The close frame for the upstream, masked like all that it hears (RFC 6455 section 5.3).
+    /// The close frame for the upstream, masked as required of a client (RFC 6455 section 5.3).
     pub fn for_upstream(self, key: [u8; 4]) -> Vec<u8> {
         self.frame(Some(key))
     }

@@ -1,19 +1,19 @@
 //! Frame boundaries of one direction of a WebSocket, from the frame headers alone (RFC 6455 section 5.2).
 
-/// The low half of a header's first octet.
+/// The low half of the first byte of a header.
 const OPCODE: u8 = 0x0f;
 /// The opcode of a close frame (RFC 6455 section 5.5.1).
 const CLOSE: u8 = 0x8;
-/// The bit of the second octet that says that four octets of masking key follow.
+/// The mask bit of the second byte: a masking key of four bytes follows.
 const MASK: u8 = 0x80;
-/// Length of a masking key.
+/// Length of a masking key, in bytes.
 const KEY_LENGTH: u64 = 4;
 
-/// Follows the frames of one direction. It keeps a few numbers and no payload.
+/// Parses the frames of one direction, without keeping payload.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Frames {
     place: FrameState,
-    /// Whether the current frame, or the last one, is a close frame.
+    /// Whether the current or last frame is a close frame.
     is_close: bool,
 }
 
@@ -22,18 +22,18 @@ enum FrameState {
     /// Between two frames.
     #[default]
     Boundary,
-    /// Behind the first octet of a header.
+    /// After the first byte of a header.
     Length,
     /// Within a length of 16 or 64 bits.
     Longer { left: u8, length: u64, masked: bool },
-    /// Within a masking key and a payload of so many octets more.
+    /// Within a masking key and payload, with so many bytes left.
     Rest(u64),
-    /// What came is no frame: there is no boundary any more.
+    /// The data was malformed: there are no further boundaries.
     Lost,
 }
 
 impl Frames {
-    /// Follows octets to the end of the current frame or of what is there; how many they were.
+    /// Parses bytes up to the end of the current frame or of the data; returns their number.
     pub fn follow_one(&mut self, octets: &[u8]) -> usize {
         let mut rest = octets;
         while let Some((octet, after)) = rest.split_first() {
@@ -56,7 +56,7 @@ impl Frames {
         octets.len() - rest.len()
     }
 
-    /// Follows all of these octets.
+    /// Parses all bytes.
     pub fn follow(&mut self, octets: &[u8]) {
         let mut rest = octets;
         while !rest.is_empty() {
@@ -65,13 +65,13 @@ impl Frames {
         }
     }
 
-    /// Whether a frame may be put in here: between two frames, and none after a close frame (RFC 6455
-    /// section 5.5.1). Between the fragments of a message a control frame may stand (section 5.4).
+    /// Whether a close frame can be inserted here: between two frames, but not after a close frame (RFC 6455
+    /// section 5.5.1). Control frames are allowed between the fragments of a message (section 5.4).
     pub const fn takes_close(&self) -> bool {
         matches!(self.place, FrameState::Boundary) && !self.is_close
     }
 
-    /// Whether a close frame went by, whole.
+    /// Whether a complete close frame has passed.
     pub const fn is_closed(&self) -> bool {
         matches!(self.place, FrameState::Boundary) && self.is_close
     }

@@ -5,11 +5,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
-/// What a server appends to the caller's key (RFC 6455 section 1.3).
+/// The GUID that a server appends to the client's key (RFC 6455 section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Whether a request opens a WebSocket: GET on HTTP/1.1, with exactly one `Upgrade` that says
-/// `websocket`, named in `Connection`. Every other upgrade is no upgrade here.
+/// Whether a request is a WebSocket handshake: GET on HTTP/1.1, with exactly one `Upgrade: websocket`, named in
+/// `Connection`. Other upgrades are ignored.
 pub fn is_handshake(version: Version, method: &Method, headers: &HeaderMap) -> bool {
     let names_it = |value: &HeaderValue| {
         value.as_bytes().split(|octet| *octet == b',').any(|option| is(option, b"upgrade"))
@@ -20,9 +20,8 @@ pub fn is_handshake(version: Version, method: &Method, headers: &HeaderMap) -> b
         && headers.get_all(header::CONNECTION).iter().any(names_it)
 }
 
-/// Whether the head of a 101 accepts the caller's handshake: it names the protocol, and proves by the
-/// caller's key that it is meant for a WebSocket. A status that somebody made an upstream answer with
-/// opens no tunnel.
+/// Whether the head of a 101 accepts the handshake: it names the protocol and has the right
+/// `Sec-WebSocket-Accept`. A bare 101 status, which a client may cause an upstream to send, opens no tunnel.
 pub fn is_accepted(request: &HeaderMap, answer: &HeaderMap) -> bool {
     let key = one(request, &header::SEC_WEBSOCKET_KEY);
     let proof = one(answer, &header::SEC_WEBSOCKET_ACCEPT);

@@ -7,21 +7,21 @@ const END: [u8; 4] = *b"\r\n\r\n";
 /// Length of `HTTP/1.1 101`.
 const LINE: usize = 12;
 
-/// Follows an answer from its first octet.
+/// Parses a response from its first byte.
 #[derive(Clone, Copy, Debug)]
 pub enum ResponseProgress {
     /// Within a head.
     Head {
-        /// How it begins.
+        /// Its first bytes.
         line: [u8; LINE],
-        /// How many octets of that are there.
+        /// How many of them were received.
         known: usize,
-        /// How many octets of its end were seen last.
+        /// How many bytes of the end of the head were matched.
         end: usize,
     },
-    /// Behind a 101.
+    /// After a 101.
     Open(Frames),
-    /// Behind any other final head: this is no WebSocket.
+    /// After any other final head: not a WebSocket.
     Other,
 }
 
@@ -32,7 +32,7 @@ impl Default for ResponseProgress {
 }
 
 impl ResponseProgress {
-    /// Follows octets to the end of the current frame, or of what is there; how many they were.
+    /// Parses bytes up to the end of the current frame or of the data; returns their number.
     pub fn follow_one(&mut self, octets: &[u8]) -> usize {
         match self {
             Self::Open(frames) => frames.follow_one(octets),
@@ -44,7 +44,7 @@ impl ResponseProgress {
         }
     }
 
-    /// Follows all of these octets.
+    /// Parses all bytes.
     pub fn follow(&mut self, octets: &[u8]) {
         let mut rest = octets;
         while !rest.is_empty() {
@@ -61,7 +61,7 @@ impl ResponseProgress {
         }
     }
 
-    /// Takes one octet of a head; whether the head ends with it.
+    /// Consumes a byte of a head; returns whether the head is complete.
     fn take_head(&mut self, octet: u8) -> bool {
         let Self::Head { line, known, end } = self else { return false };
         if let Some(place) = line.get_mut(*known) {

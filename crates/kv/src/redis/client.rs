@@ -15,20 +15,20 @@ use super::script::{Script, Scripts};
 use crate::KvUnavailable;
 use crate::settings::Redis;
 
-/// How often the connection is tried while nobody uses it.
+/// Interval of checking an unused connection.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Pauses between attempts to connect: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// What is at hand.
+/// The current connection.
 #[derive(Default)]
 struct ClientState {
     connection: Option<RedisConnection>,
-    /// Counts connections: what one of them said says nothing of the next.
+    /// The number of the connection, to ignore late failures of an earlier one.
     number: u64,
 }
 
-/// Redis, as far as it can be reached.
+/// The Redis client.
 pub struct RedisClient {
     settings: Redis,
     pub(crate) scripts: Scripts,
@@ -36,7 +36,7 @@ pub struct RedisClient {
     lost: Notify,
     up: AtomicBool,
     told: AtomicBool,
-    /// Whether an attempt to connect has ended.
+    /// Whether the first attempt to connect has ended.
     tried: watch::Sender<bool>,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Debug for RedisClient {
 }
 
 impl RedisClient {
-    /// Not connected yet; see [`RedisClient::run`].
+    /// Creates it without connecting; see [`RedisClient::run`].
     pub fn new(settings: Redis) -> Self {
         Self {
             settings,
@@ -60,27 +60,27 @@ impl RedisClient {
         }
     }
 
-    /// What it was made with.
+    /// The settings.
     pub const fn settings(&self) -> &Redis {
         &self.settings
     }
 
-    /// Whether it answers.
+    /// Whether Redis can be reached.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Waits until the first attempt to connect has ended, well or not.
+    /// Waits until the first attempt to connect has ended, with or without success.
     pub async fn tried(&self) {
         drop(self.tried.subscribe().wait_for(|tried| *tried).await);
     }
 
-    /// Counts the connections that were made: with another one the server may be another too.
+    /// The number of connections so far; another connection may be to another server.
     pub fn connections(&self) -> u64 {
         self.held().number
     }
 
-    /// Connects, and again whenever the connection is lost or of no use, for ever.
+    /// Connects, and reconnects whenever the connection is lost or unusable; runs forever.
     pub async fn run(self: Arc<Self>) {
         let mut pause = PAUSES.0;
         loop {
@@ -97,7 +97,7 @@ impl RedisClient {
         }
     }
 
-    /// Uses a connection until it is lost; whether it was of any use.
+    /// Uses a connection until it is lost; returns whether it worked.
     async fn keep(&self, Connected { connection, primary }: Connected) -> bool {
         let mut mine = connection.clone();
         if let Err(error) = self.probe(&mut mine).await {
@@ -132,12 +132,12 @@ impl RedisClient {
         }
     }
 
-    /// Whether the Sentinels name another primary. Where none of them can say, this one stays.
+    /// Whether the Sentinels name another primary. If no Sentinel responds, the present one is kept.
     async fn was_replaced(&self, known: &crate::address::HostPort) -> bool {
         primary(&self.settings).await.is_ok_and(|named| named != *known)
     }
 
-    /// Does what logins do: a server that cannot be written to is of no use.
+    /// Runs the same writes as a login, because a read-only server is not usable.
     pub(super) async fn probe(&self, connection: &mut RedisConnection) -> Result<(), String> {
         let key = self.key("probe");
         let (interval, period) = (1_000, 1_000_000);
@@ -152,7 +152,7 @@ impl RedisClient {
         }
     }
 
-    /// The name of a key of ours.
+    /// The name of a key, with the prefix.
     pub fn key(&self, name: &str) -> String {
         [&self.settings.prefix, ":", name].concat()
     }
@@ -170,7 +170,7 @@ impl RedisClient {
         self.ask(async |connection| self.call(connection, script, keys, &arguments).await).await
     }
 
-    /// Tells all who listen on a channel.
+    /// Publishes on a channel.
     ///
     /// # Errors
     /// [`KvUnavailable`]
@@ -202,7 +202,7 @@ impl RedisClient {
         }
     }
 
-    /// By its digest; with its text where the server does not know it yet.
+    /// Runs a script by its digest, or with its text if the server does not know it yet.
     async fn call<T: FromRedisValue>(
         &self,
         connection: &mut RedisConnection,
@@ -240,7 +240,7 @@ impl RedisClient {
         }
     }
 
-    /// Lets go of that connection, and tells it once.
+    /// Drops the connection, and logs it once.
     fn failed(&self, number: Option<u64>, reason: &str) {
         if let Some(number) = number {
             let mut held = self.held();

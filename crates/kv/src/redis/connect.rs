@@ -14,18 +14,18 @@ use tokio::time::timeout;
 use crate::address::{HostPort, RedisCredentials, Topology};
 use crate::settings::Redis;
 
-/// Longest time to connect to one server.
+/// Time-out of connecting to a server.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Questions under way on one connection.
+/// Maximum number of concurrent requests per connection.
 const AT_ONCE: usize = 1_024;
-/// How often a node of a cluster is asked once more, and how long between in milliseconds.
+/// Number of retries in a cluster, and the pause between them in milliseconds.
 const RETRIES: (u32, u64) = (2, 25);
 
-/// A connection; a clone shares it.
+/// A connection; clones share it.
 #[derive(Clone)]
 pub(super) enum RedisConnection {
     One(MultiplexedConnection),
-    /// Boxed: it is much larger.
+    /// Boxed, because it is much larger.
     Cluster(Box<ClusterConnection>),
 }
 
@@ -38,13 +38,13 @@ impl RedisConnection {
     }
 }
 
-/// A connection, and the server that Sentinels named for it.
+/// A connection, and the primary that Sentinels named.
 pub(super) struct Connected {
     pub(super) connection: RedisConnection,
     pub(super) primary: Option<HostPort>,
 }
 
-/// Connects to what takes writes.
+/// Connects to the primary.
 pub(super) async fn connect(settings: &Redis) -> RedisResult<Connected> {
     match &settings.address.topology {
         Topology::Single(place) => {
@@ -78,7 +78,7 @@ pub(super) async fn connect(settings: &Redis) -> RedisResult<Connected> {
     }
 }
 
-/// A client of one server that messages can be heard from: of a cluster, the node of that number.
+/// A client of a server to subscribe at; in a cluster, the node with this number.
 pub(crate) async fn listener(settings: &Redis, number: usize) -> RedisResult<Client> {
     match &settings.address.topology {
         Topology::Single(place) => client(settings, place),
@@ -100,7 +100,7 @@ async fn connect_one(settings: &Redis, place: &HostPort) -> RedisResult<RedisCon
     client.get_multiplexed_async_connection_with_config(&config).await.map(RedisConnection::One)
 }
 
-/// Asks the Sentinels, one after another, who the primary is.
+/// Asks the Sentinels for the primary, one after another.
 pub(super) async fn primary(settings: &Redis) -> RedisResult<HostPort> {
     let Topology::Sentinel { sentinels, service, login } = &settings.address.topology else {
         return Err(nowhere());

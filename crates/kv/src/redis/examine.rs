@@ -7,19 +7,19 @@ use super::client::RedisClient;
 use super::connect::{CONNECT_TIMEOUT, Connected, connect};
 use crate::settings::Redis;
 
-/// What was found.
+/// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Examined {
-    /// Its version; none where our user may not ask.
+    /// The version; [`None`] if the user has no permission to read it.
     pub version: Option<String>,
-    /// The policy by which it removes keys that have not ended, where it does.
+    /// The eviction policy, if it evicts keys that are not expired.
     pub evicts: Option<String>,
 }
 
-/// Connects, writes as logins do, and asks for version and policy.
+/// Connects, runs the same writes as a login, and reads version and policy.
 ///
 /// # Errors
-/// What failed, without secrets.
+/// The failure, without secrets.
 pub async fn examine(settings: &Redis) -> Result<Examined, String> {
     let link = RedisClient::new(settings.clone());
     let connected = timeout(CONNECT_TIMEOUT * 2, connect(settings)).await;

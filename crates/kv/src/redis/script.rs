@@ -27,13 +27,13 @@ impl Script {
     }
 }
 
-/// All there are.
+/// All scripts.
 #[derive(Debug)]
 pub struct Scripts {
     /// `KEYS` one; `ARGV` interval and period in microseconds. 0, or the microseconds to wait.
     pub rate: Script,
-    /// `KEYS` ticket and all of its kind; `ARGV` value, attempts, life in milliseconds, most, name. 1, or 0
-    /// where there is no room.
+    /// `KEYS` ticket and the set of its kind; `ARGV` value, attempts, lifetime in milliseconds, limit, name. Returns 1,
+    /// or 0 if the limit is reached.
     pub put: Script,
     /// `KEYS` as above; `ARGV` name. The value, or nothing.
     pub attempt: Script,

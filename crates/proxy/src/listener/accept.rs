@@ -118,7 +118,7 @@ impl Acceptor {
         }
         let limits = snapshot.limits.clone();
         let config = snapshot.tls.get(&ends.listener).cloned().flatten();
-        // A connection may live long; the picture it began with must not.
+        // A connection may live long; do not keep its initial snapshot alive.
         drop(snapshot);
         let patience = limits.idle_timeout;
         let accepted = match config {

@@ -9,8 +9,7 @@ use serde_json::Value;
 use super::super::algorithm::SignatureAlgorithm;
 use super::{Jwk, KeyFault, VerifyingKey, public};
 
-/// Reads a key that verifies signatures. What is for encryption, is symmetric or has a private half is
-/// none.
+/// Parses a public key for signatures. Keys for encryption, symmetric keys and private keys are rejected.
 pub(super) fn read(jwk: &Value) -> Result<VerifyingKey, KeyFault> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let meant = jwk.get("use").is_none_or(|purpose| purpose == "sig");
@@ -80,7 +79,7 @@ fn rsa(
     Ok(VerifyingKey::public(algorithm, jwk, decoding))
 }
 
-/// Some libraries write the sign byte of ASN.1.
+/// Strips leading zeros: some libraries include the sign byte of ASN.1.
 fn without_zeros(mut number: &[u8]) -> &[u8] {
     while let [0, rest @ ..] = number {
         number = rest;

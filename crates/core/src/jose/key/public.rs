@@ -17,7 +17,7 @@ const P256: &str = "1.2.840.10045.3.1.7";
 /// id-Ed25519, RFC 8410 section 3
 const ED25519: &str = "1.3.101.112";
 
-/// Reads SPKI, PKCS#1 or a certificate.
+/// Parses SPKI, PKCS#1 or a certificate.
 pub(super) fn read(text: &str) -> Result<VerifyingKey, KeyFault> {
     let (label, der) = pem::read(text)?;
     match label {
@@ -63,7 +63,7 @@ fn rsa(pkcs1: &[u8]) -> Result<VerifyingKey, KeyFault> {
     VerifyingKey::rsa(&key)
 }
 
-/// What the library's refusal of an RSA key means.
+/// Maps the library's rejection of an RSA key.
 pub(super) fn rsa_fault(rejected: &KeyRejected) -> KeyFault {
     match rejected.to_string().as_str() {
         "TooSmall" | "TooLarge" => KeyFault::WeakRsa,
