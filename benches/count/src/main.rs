@@ -30,6 +30,8 @@ mod target;
 mod tool;
 mod upstream;
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 use guarita::Guarita;
@@ -54,7 +56,8 @@ fn main() {
     let baseline = path("BASELINE").map(|path| Report::read(&path));
 
     // It stays where the measurement fails.
-    let folder = tempfile::tempdir().expect("a temporary directory").keep();
+    let folder = std::env::temp_dir().join(format!("bench-count-{}", std::process::id()));
+    DirBuilder::new().mode(0o700).create(&folder).expect("a temporary directory");
     process::kill_on_panic(&folder);
     let ground = Ground::prepare(&folder);
     let mut report = Report::default();
@@ -73,5 +76,5 @@ fn main() {
     }
     let file = this.parent().and_then(|folder| folder.parent()).expect("the target directory");
     report.write(&file.join("bench-count.json"));
-    std::fs::remove_dir_all(&folder).expect("a folder of one's own");
+    fs::remove_dir_all(&folder).expect("its own directory");
 }
