@@ -8,9 +8,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::credential::{self, ListArgs, parse_lifetime};
-use super::migrate::{CommandError, fault, finish, say, with_store};
 use super::recorded::{AuditedCommand, with_recorded_store};
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
+use crate::cli::command::{CommandError, fault, finish, say, with_store};
 use guarita_auth::api_key::{ApiKey, ApiKeyAdministration, ApiKeyRejection, Grant};
 use guarita_auth::session::SessionCache;
 use guarita_core::{ApiKeyId, ApiKeyName, Role, Roles, Scope, Scopes, Timestamp, time};

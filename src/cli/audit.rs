@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::migrate::{CommandError, fault, finish, say};
 use super::recorded;
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
+use crate::cli::command::{CommandError, fault, finish, say};
 use crate::config;
 use guarita_core::time;
 use guarita_telemetry::audit::{AuditCheckpoint, VerificationReport, verify};

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
 use crate::config;
 use crate::config::{Config, Problems};
 use crate::reload::compile;

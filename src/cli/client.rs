@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::credential::{self, ListArgs, parse_lifetime};
-use super::migrate::{CommandError, fault, finish, say, with_store};
 use super::recorded::{AuditedCommand, with_recorded_store};
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
+use crate::cli::command::{CommandError, fault, finish, say, with_store};
 use guarita_auth::client::{ClientAdministration, ClientRejection};
 use guarita_core::{Timestamp, time};
 use guarita_store::{ClientSecret, Store};

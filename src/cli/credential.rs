@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
 use crate::config::parse_time;
 
 /// Arguments of `list`.

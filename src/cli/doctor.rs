@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::migrate::{CommandError, fault, finish, say};
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
+use crate::cli::command::{CommandError, fault, finish, say};
 use crate::config;
 use crate::config::Config;
 use crate::reload::open_vault;

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::verb::complain;
+use crate::cli::command::complain;
 
 /// Time-out of each step.
 const TIMEOUT: Duration = Duration::from_secs(2);

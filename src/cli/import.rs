@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::migrate::{CommandError, fault, say};
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
+use crate::cli::command::{CommandError, fault, say};
 use guarita_auth::account::Accounts;
 use guarita_auth::account::import::{Format, MAX_FILE, read};
 use guarita_core::time;

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::migrate::{CommandError, fault, finish, say, with_store};
 use super::recorded::{AuditedCommand, with_recorded_store};
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
+use crate::cli::command::{CommandError, fault, finish, say, with_store};
 use crate::config::Config;
 use crate::reload::{administration, open_vault};
 use guarita_auth::keys::{

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod healthcheck;
 pub mod import;
 pub mod keys;
+mod command;
 pub mod migrate;
 pub mod profile;
 pub mod quickstart;

@@ -1,6 +1,6 @@
 //! Arguments and output of a user's profile.
 
-use super::migrate::CommandError;
+use crate::cli::command::CommandError;
 use guarita_auth::account::Account;
 use guarita_core::profile::{FullName, Oab};
 use guarita_core::{Cpf, EmailAddress, Profile};

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::migrate::{CommandError, fault, with_store};
+use crate::cli::command::{CommandError, fault, with_store};
 use crate::config::Config;
 use guarita_core::time;
 use guarita_store::Store;
@@ -53,7 +53,7 @@ where
         audit.record(&event, time::now());
         audit.close();
         if !audit.is_healthy() {
-            let _ = super::migrate::say("the audit line of this command could not be written");
+            let _ = crate::cli::command::say("the audit line of this command could not be written");
         }
         done
     })

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
 use crate::server;
 
 /// Run the gateway.
@@ -24,7 +24,7 @@ pub fn until_stopped(config: &Path) -> ExitCode {
     match server::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            super::verb::complain(&fault);
+            crate::cli::command::complain(&fault);
             ExitCode::from(2)
         }
     }

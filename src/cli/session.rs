@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::migrate::{CommandError, fault, finish, say, with_store};
 use super::recorded::{AuditedCommand, with_recorded_store};
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
+use crate::cli::command::{CommandError, fault, finish, say, with_store};
 use crate::config::Config;
 use guarita_auth::session::{SessionCache, Sessions};
 use guarita_auth::snapshot::provider::ProviderSettings;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::migrate::{CommandError, fault, finish, say};
+use crate::cli::command::{CommandError, fault, finish, say};
 use guarita_core::Secret;
 use guarita_store::{CopyFault, SchemaStatus, Store, StoreSettings};
 

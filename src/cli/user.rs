@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::import::{ImportArguments, import};
-use super::migrate::{CommandError, fault, finish, say, with_store};
 use super::profile::{ProfileArguments, members};
 use super::recorded::{AuditedCommand, with_recorded_store};
-use super::verb::CONFIG;
+use crate::cli::command::CONFIG;
+use crate::cli::command::{CommandError, fault, finish, say, with_store};
 use crate::config::Config;
 use crate::reload::open_vault;
 use guarita_auth::account::administration::MAX_PAGE;

@@ -1,7 +1,5 @@
 //! Parses the command line and runs the subcommand.
 
-use std::fmt::Display;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,9 +8,7 @@ use super::{
     apikey, audit, check, client, completions, doctor, healthcheck, keys, migrate, quickstart,
     schema, serve, session, store, user,
 };
-
-/// The default configuration file.
-pub(super) const CONFIG: &str = "conf/guarita.toml";
+use crate::cli::command::complain;
 
 /// An authentication gateway in front of the APIs you already have.
 #[derive(Debug, Parser)]
@@ -80,12 +76,6 @@ pub fn run() -> ExitCode {
         Subcommand::Healthcheck(arguments) => healthcheck::run(arguments),
         Subcommand::Completions(arguments) => completions::run(arguments),
     }
-}
-
-/// Writes one error message to standard error.
-pub(super) fn complain(message: &dyn Display) {
-    // A closed standard error is ignored.
-    drop(writeln!(std::io::stderr(), "{message}"));
 }
 
 #[cfg(test)]

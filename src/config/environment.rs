@@ -6,16 +6,15 @@ use toml::{Table, Value};
 use super::document::parse_value;
 use super::report::{ConfigReport, closest};
 use super::schema::{find, follow, schema};
+use crate::config::environment::variables::Variables;
 
+pub(crate) mod variables;
 mod inherited;
 
 pub(super) use inherited::apply as apply_inherited;
 
 /// Prefix of Guarita's own variables.
 const PREFIX: &str = "GUARITA_";
-
-/// Environment variables by name.
-pub(super) type Variables = std::collections::BTreeMap<String, String>;
 
 /// The variables of this process, without those that are not UTF-8.
 pub(super) fn variables() -> Variables {

@@ -5,12 +5,13 @@ use std::path::Path;
 use serde::Deserialize as _;
 use toml::Table;
 
-use super::environment::{self, Variables};
+use super::environment;
 use super::report::{ConfigReport, Problems};
 use super::resolve::{self, ConfigResolver};
 use super::values::Files;
 use super::written::RawConfig;
 use super::{Config, document, shape};
+use crate::config::environment::variables::Variables;
 use guarita_core::{Timestamp, time};
 
 /// The result of loading, with the files.

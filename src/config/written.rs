@@ -2,9 +2,11 @@
 //! descriptions. Bounds of numbers are defined here only; those of times and sizes, and everything
 //! that involves more than one key, are checked where the section is resolved.
 
+use crate::config::written::quantity::{Size, Time};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub mod quantity;
 mod assertion;
 mod introspection;
 mod limits;
@@ -32,23 +34,6 @@ pub use token::{
     RawTokens,
 };
 pub use upstream::{RawHealthCheck, RawUpstream, RawUpstreamTls};
-
-/// A duration: a whole number followed by `ms`, `s`, `m`, `h` or `d`, for example `"250ms"`, `"5s"`,
-/// `"60m"`, `"30d"`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(transparent)]
-#[schemars(extend("pattern" = "^[0-9]+(ms|s|m|h|d)$"))]
-pub struct Time(pub String);
-
-/// A size in bytes: a whole number, optionally followed by `B`, `KiB`, `MiB`, `GiB` or `TiB`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Size {
-    /// A number of bytes.
-    Bytes(#[schemars(range(min = 0))] i64),
-    /// A number with a unit, for example `"10MiB"`.
-    Text(String),
-}
 
 /// The configuration of Guarita.
 ///

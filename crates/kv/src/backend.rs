@@ -4,12 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
+use super::KvUnavailable;
 use super::encryption::Encryption;
 use super::redis::RedisClient;
-use super::{KvSettings, KvUnavailable, RateCounters, RedisNotifications, Tickets};
+use crate::ephemeral::KvOpenError;
 use guarita_core::{Timestamp, random};
 use guarita_store::{Store, StoreError};
 
@@ -41,7 +39,7 @@ impl fmt::Debug for Backend {
 #[derive(Debug)]
 pub(super) struct DatabaseBackend {
     pub(super) store: Store,
-    up: AtomicBool,
+    pub(super) up: AtomicBool,
 }
 
 impl DatabaseBackend {
@@ -68,101 +66,7 @@ impl DatabaseBackend {
     }
 }
 
-/// Rate limit counters and single-use tickets; clones share the state.
-#[derive(Clone, Debug)]
-pub struct Ephemeral {
-    pub(super) place: Backend,
-}
-
-/// The shared secret cannot be read or created.
-#[derive(Debug, thiserror::Error)]
-pub enum KvOpenError {
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The system's random source failed.
-    #[error(transparent)]
-    Random(#[from] random::RandomFault),
-}
-
-impl Ephemeral {
-    /// Creates it in the memory of this process.
-    pub const fn memory() -> Self {
-        Self { place: Backend::Memory }
-    }
-
-    /// Creates it with the configured backend. Redis need not be available yet; see [`Ephemeral::run`].
-    ///
-    /// # Errors
-    /// [`KvOpenError`]
-    pub async fn open(
-        settings: &KvSettings,
-        store: &Store,
-        now: Timestamp,
-    ) -> Result<Self, KvOpenError> {
-        let place = match settings {
-            KvSettings::Memory => Backend::Memory,
-            KvSettings::Redis(redis) => {
-                let link = Arc::new(RedisClient::new((**redis).clone()));
-                Backend::Redis(link, seal(store, now).await?)
-            }
-            KvSettings::Database => {
-                let table = DatabaseBackend { store: store.clone(), up: AtomicBool::new(true) };
-                Backend::Database(Arc::new(table), seal(store, now).await?)
-            }
-        };
-        Ok(Self { place })
-    }
-
-    /// Maintains the connection, forever; drop it to stop.
-    pub async fn run(self) {
-        match self.place {
-            Backend::Redis(link, _) => link.run().await,
-            Backend::Memory | Backend::Database(..) => std::future::pending().await,
-        }
-    }
-
-    /// Waits until it is known whether the shared backend can be reached, while [`Ephemeral::run`] runs.
-    pub async fn until_known(&self) {
-        match &self.place {
-            Backend::Redis(link, _) => link.tried().await,
-            Backend::Memory | Backend::Database(..) => {}
-        }
-    }
-
-    /// Whether the shared backend can be reached. Always true in memory.
-    pub fn is_up(&self) -> bool {
-        match &self.place {
-            Backend::Memory => true,
-            Backend::Redis(link, _) => link.is_up(),
-            Backend::Database(table, _) => table.up.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Counters for at most so many keys in memory, where they are also counted while the shared backend is unavailable.
-    pub fn rates(&self, capacity: usize) -> RateCounters {
-        RateCounters::new(self.place.clone(), capacity)
-    }
-
-    /// Tickets of a kind, at most so many at a time.
-    pub fn tickets<T: Clone + Serialize + DeserializeOwned>(
-        &self,
-        kind: &'static str,
-        capacity: usize,
-    ) -> Tickets<T> {
-        Tickets::new(self.place.clone(), kind, capacity)
-    }
-
-    /// Change notifications to other gateways, if sent by Redis.
-    pub fn hints(&self) -> Option<RedisNotifications> {
-        match &self.place {
-            Backend::Redis(link, _) => Some(RedisNotifications::new(Arc::clone(link))),
-            Backend::Memory | Backend::Database(..) => None,
-        }
-    }
-}
-
-async fn seal(store: &Store, now: Timestamp) -> Result<Arc<Encryption>, KvOpenError> {
+pub(super) async fn seal(store: &Store, now: Timestamp) -> Result<Arc<Encryption>, KvOpenError> {
     let candidate = random::token()?;
     let mut transaction = store.begin_write().await?;
     let secret = transaction.shared_secret(SECRET, &candidate, now).await?;

@@ -19,6 +19,7 @@ pub mod rates;
 mod quota;
 pub mod tickets;
 pub mod notify;
+pub mod ephemeral;
 pub mod backend;
 
 #[cfg(test)]
@@ -29,9 +30,9 @@ mod sample;
 mod tests;
 
 pub use address::Address;
-pub use backend::{Ephemeral, KvOpenError};
 pub use bounded::{bounded, weight_of};
 pub use encryption::Encryption;
+pub use ephemeral::{Ephemeral, KvOpenError};
 pub use error::KvUnavailable;
 pub use memory::{BoundedMap, CapacityReached};
 pub use notify::RedisNotifications;

@@ -2,30 +2,21 @@
 
 use std::time::Duration;
 
-use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Row as _};
+use sqlx::{AnyPool, Row as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::dialect::{Dialect, Purpose};
 use super::notify::{NotificationListener, StoreNotifications};
 use super::postgres::{self, Listening, PostgresServer};
-use super::{StoreError, StoreOpenError, StoreSettings, Transaction, migrate, sqlite};
-use guarita_core::{Timestamp, UserId};
+use super::{StoreError, StoreOpenError, StoreSettings, Transaction, sqlite};
+use crate::connect::Pools;
+use crate::schema_status::SchemaStatus;
+use guarita_core::UserId;
 
-/// Time-out of waiting for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between attempts to open a database that is not available yet.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
-
-/// The connection pools of a database, by purpose.
-#[derive(Clone, Debug)]
-pub(super) struct Pools {
-    pub(super) writers: AnyPool,
-    pub(super) readers: AnyPool,
-    pub(super) follower: AnyPool,
-}
 
 /// The open database; clones share its connections.
 #[derive(Clone, Debug)]
@@ -248,36 +239,4 @@ impl Autocommit {
         }
         Ok(transaction)
     }
-}
-
-/// The result of checking a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SchemaStatus {
-    /// It does not exist yet.
-    Missing,
-    /// It has pending or unknown migrations.
-    Outdated,
-    /// It is up to date; with the time of the newest session.
-    Ready(Option<Timestamp>),
-}
-
-impl SchemaStatus {
-    pub(super) async fn inspect(
-        dialect: Dialect,
-        connection: &mut AnyConnection,
-    ) -> Result<Self, sqlx::Error> {
-        let applied = migrate::applied(dialect, connection).await?;
-        let Some(applied) = applied else { return Ok(Self::Missing) };
-        if applied != migrate::newest(dialect) {
-            return Ok(Self::Outdated);
-        }
-        let query = sqlx::query("SELECT MAX(created_at) AS last FROM sessions");
-        let last: Option<i64> = query.fetch_one(connection).await?.try_get("last")?;
-        Ok(Self::Ready(last.map(Timestamp::from_seconds)))
-    }
-}
-
-/// Options that the pools of both systems have in common.
-pub(super) fn lasting(size: u32) -> AnyPoolOptions {
-    AnyPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT)
 }

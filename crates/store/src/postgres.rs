@@ -13,8 +13,9 @@ use tokio::time::timeout;
 
 use super::dialect::Dialect;
 use super::fault::is_passing;
-use super::pool::{Pools, SchemaStatus, lasting};
 use super::{StoreOpenError, migrate};
+use crate::connect::{Pools, lasting};
+use crate::schema_status::SchemaStatus;
 
 /// Number of writer and reader connections. With those of the change feed and of notifications, a gateway has at
 /// most ten.

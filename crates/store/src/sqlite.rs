@@ -7,8 +7,9 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Row as _};
 
 use super::dialect::Dialect;
-use super::pool::{Pools, SchemaStatus, lasting};
 use super::{StoreError, StoreOpenError, file, migrate};
+use crate::connect::{Pools, lasting};
+use crate::schema_status::SchemaStatus;
 
 /// Number of reader connections.
 const READERS: u32 = 4;

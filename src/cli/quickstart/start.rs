@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{accounts, certificates, configuration, instructions};
-use crate::cli::verb::complain;
+use crate::cli::command::complain;
 use crate::cli::{demo_upstream, serve};
 
 /// Run a gateway to try out, with a demo upstream and two accounts.

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::super::report::ConfigReport;
 use super::super::resolve::is_link;
-use super::Variables;
+use crate::config::environment::variables::Variables;
 
 /// The check of a variable, and its error message.
 type VariableBounds = (&'static str, fn(&str) -> bool, &'static str);

@@ -3,12 +3,16 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::super::written::{self, RawConfig, RawMailLanguage, RawMailTls, Time};
 use super::ConfigResolver;
 use super::upstreams::host_and_port;
+use crate::config::written::quantity::Time;
 use guarita_auth::mail::{LinkUse, Links};
 use guarita_core::{EmailAddress, Language, Secret};
 use guarita_mail::{MailSettings, MailTls, Smtp};
+use {
+    super::super::written, super::super::written::RawConfig,
+    super::super::written::RawMailLanguage, super::super::written::RawMailTls,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);

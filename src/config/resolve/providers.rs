@@ -360,7 +360,7 @@ impl ProviderContext<'_> {
     fn time(
         &self,
         key: &str,
-        written: Option<&written::Time>,
+        written: Option<&crate::config::written::quantity::Time>,
         default: u64,
         bounds: std::ops::RangeInclusive<Duration>,
         reader: &mut ConfigResolver<'_>,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::super::files::{self, MAX_CONFIGURATION, MAX_OTHER};
 use super::super::report::ConfigReport;
 use super::super::values::Files;
-use super::super::written::{Size, Time};
 use super::quantity::{parse_size, parse_time, size_text, time_text};
+use crate::config::written::quantity::{Size, Time};
 use guarita_core::{Role, Secret, Timestamp};
 
 /// Shorter keys are reported as weak.

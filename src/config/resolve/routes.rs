@@ -7,12 +7,16 @@ use http::Method;
 
 use super::super::report::closest;
 use super::super::values::{ClientAuth, Listener, Route};
-use super::super::written::{self, RawAccess, RawAllow, RawConfig, Time};
 use super::{ConfigResolver, endpoints};
+use crate::config::written::quantity::Time;
 use guarita_core::route::policy::Protection;
 use guarita_core::route::{HostPattern, Matcher, PathPattern, Policy};
 use guarita_core::{Scope, Source};
 use guarita_proxy::upstream::UpstreamSettings;
+use {
+    super::super::written, super::super::written::RawAccess, super::super::written::RawAllow,
+    super::super::written::RawConfig,
+};
 
 /// The methods that are forwarded (RFC 9110 section 9, RFC 5789).
 const METHODS: [Method; 7] = [

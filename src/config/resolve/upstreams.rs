@@ -53,9 +53,10 @@ fn settings(
     reader: &mut ConfigResolver<'_>,
 ) -> UpstreamSettings {
     let servers = servers(upstream, path, reader);
-    let mut time = |key: &str, written: Option<&written::Time>, default, bounds| {
-        reader.time(&format!("{path}.{key}"), written, default, bounds)
-    };
+    let mut time =
+        |key: &str, written: Option<&crate::config::written::quantity::Time>, default, bounds| {
+            reader.time(&format!("{path}.{key}"), written, default, bounds)
+        };
     let of = upstream;
     UpstreamSettings {
         name,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Time;
+use crate::config::written::quantity::Time;
 
 /// A signed JWT with the caller's identity, for upstreams that verify it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

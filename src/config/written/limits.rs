@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Size, Time};
+use crate::config::written::quantity::{Size, Time};
 
 /// Limits on requests and connections.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Time;
+use crate::config::written::quantity::Time;
 use guarita_core::Secret;
 
 /// The ops listener: metrics and health.

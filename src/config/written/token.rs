@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Size, Time};
+use crate::config::written::quantity::{Size, Time};
 use guarita_core::Secret;
 
 /// The tokens that Guarita issues and accepts.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Time;
+use crate::config::written::quantity::Time;
 
 /// An upstream: one or more servers.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -1,5 +1,6 @@
 //! Import of accounts from another system, all or none.
 
+mod error;
 mod row;
 mod table;
 
@@ -7,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Accounts;
+use crate::account::import::error::Bad;
 use crate::grant::TokenError;
 use guarita_core::{EmailAddress, Timestamp};
 use guarita_store::users::fold;
@@ -16,23 +18,6 @@ pub use table::{Format, MAX_FILE, Rows, read};
 
 /// Time-out of the transactions of an import.
 const TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Why a row is invalid. Contains the position and the reason, but nothing of the row's content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bad {
-    /// The line on which the row begins; the first is 1.
-    pub line: u64,
-    /// One of the known columns, or the whole row.
-    pub column: &'static str,
-    /// The reason.
-    pub reason: String,
-}
-
-impl Bad {
-    fn new(line: u64, column: &'static str, reason: impl std::fmt::Display) -> Self {
-        Self { line, column, reason: reason.to_string() }
-    }
-}
 
 /// The result of an import.
 #[derive(Debug, Default, PartialEq, Eq)]

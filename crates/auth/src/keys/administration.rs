@@ -9,6 +9,7 @@ use super::files::KeyDirectory;
 use super::generate::GeneratedKeys;
 #[cfg(test)]
 use super::schedule::tokens_end;
+use crate::keys::listing::{KeyInfo, KeyState};
 use guarita_core::jose::{Algorithm, KeyFault, SigningKey, VerifyingKey};
 use guarita_core::{Secret, Timestamp};
 use guarita_store::KeyPurpose;
@@ -49,36 +50,6 @@ pub enum KeyLocation {
     Directory(PathBuf),
     /// The database.
     Vault(Box<KeyDatabase>),
-}
-
-/// A listed key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyInfo {
-    /// Its `kid`.
-    pub id: String,
-    /// The purpose.
-    pub purpose: KeyPurpose,
-    /// The algorithm.
-    pub algorithm: String,
-    /// When it was created.
-    pub since: Timestamp,
-    /// Since when it signs; `None` where it only verifies.
-    pub signs_from: Option<Timestamp>,
-    /// Until when it verifies, if known.
-    pub verifies_until: Option<Timestamp>,
-    /// The state.
-    pub state: KeyState,
-}
-
-/// The state of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// It signs, or encrypts.
-    Signing,
-    /// It is published, and will sign.
-    Announced,
-    /// It only verifies.
-    Verifying,
 }
 
 /// A generated or imported key.

@@ -6,12 +6,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::administration::{KeyInfo, KeyState};
 use super::assertion::assertion_directory;
 use super::database::{Before, MAX_KEYS, NotAdded};
 use super::directory::{Directory, KeyFile, KeyFileContent};
 use super::generate::GeneratedKeys;
 use super::schedule::{assertions_end, tokens_end};
+use crate::keys::listing::{KeyInfo, KeyState};
 use guarita_core::Timestamp;
 use guarita_core::jose::{Algorithm, KeyFault};
 use guarita_store::KeyPurpose;

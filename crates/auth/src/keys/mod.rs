@@ -12,6 +12,7 @@
 //! Keys of assertions are in the subdirectory `assertion`, with names of the same kind. All are ES256, and none of
 //! them verifies a token.
 
+pub mod listing;
 mod administration;
 mod assertion;
 mod directory;
@@ -25,17 +26,19 @@ mod sealing;
 mod source;
 mod database;
 
-pub use administration::{
-    Added, KeyAdministration, KeyInfo, KeyLocation, KeyRejection, KeySettings, KeyState,
-};
 pub use assertion::{assertion_directory, load_assertion_keys};
 pub use database::{KeyDatabase, OpenedKeys, VaultFault};
 pub use generate::EarlierKeys;
+pub use listing::{KeyInfo, KeyState};
 pub use load::{ConfiguredKeys, load};
 pub use master::{InvalidMasterKey, MasterKeys};
 pub use schedule::{LONGEST_TOKEN_LIFE, PUBLISH_AHEAD, max_age};
 pub use sealing::{SealingKey, Unopened};
 pub use source::KeySource;
 pub use watch::{Follower, KeyRotation};
+pub use {
+    administration::Added, administration::KeyAdministration, administration::KeyLocation,
+    administration::KeyRejection, administration::KeySettings,
+};
 
 pub use guarita_store::KeyPurpose;

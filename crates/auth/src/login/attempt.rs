@@ -1,17 +1,17 @@
 //! A login with user name and password.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::establish::LoggedIn;
 use super::password::{MAX_LENGTH, PasswordVerification};
 use super::pending::PendingLogin;
 use super::unknown_account::UnknownAccounts;
 use super::{
-    Identifier, LoginRejection, LoginSettings, Passwords, SessionKind, TokenError, device, lockout,
+    Identifier, LoginRejection, LoginSettings, Passwords, TokenError, device, lockout,
 };
 use crate::grant::Issuer;
+use crate::login::logged_in::LoggedIn;
+use crate::login::request::LoginRequest;
 use crate::rate_limit::{Account, Purpose, RateLimiter};
 use crate::session::SessionCache;
 use guarita_core::{Secret, Timestamp, UserId, random};
@@ -24,23 +24,6 @@ use guarita_store::{Store, Transaction, UnknownName, User};
 const MAX_TICKETS: usize = 100_000;
 /// Lifetime of a login ticket.
 pub const TICKET_TTL: Duration = Duration::from_secs(300);
-
-/// A login request.
-#[derive(Debug, Clone)]
-pub struct LoginRequest {
-    /// The identifier.
-    pub identifier: Identifier,
-    /// The password.
-    pub password: Secret,
-    /// The kind of session to create.
-    pub opens: SessionKind,
-    /// The token of a known device, as received.
-    pub device: Option<Secret>,
-    /// The client's address and user agent, stored with the session.
-    pub address: Option<IpAddr>,
-    /// At most 256 bytes are stored.
-    pub user_agent: Option<String>,
-}
 
 /// The login service.
 #[derive(Debug)]

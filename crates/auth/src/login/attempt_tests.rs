@@ -1,15 +1,16 @@
 use super::super::Tokens;
-use super::super::establish::{IssuedCredential, MAX_SESSIONS, MAX_USER_AGENT};
 use super::*;
 use crate::grant::RefreshRotation;
 use crate::grant::sample::{House, house};
 use crate::login::Hashing;
+use crate::login::logged_in::IssuedCredential;
 use crate::session::{Lifetimes, SessionStatus};
 use crate::snapshot::rate_limits::RateLimits;
 use guarita_core::{Role, SessionId, Subject, UserId};
 use guarita_store::sample as stored;
 use guarita_store::sample::{DAY, NOW};
 use guarita_store::{NewSession, NewUser};
+use {super::super::establish::MAX_SESSIONS, super::super::establish::MAX_USER_AGENT};
 
 const PASSWORD: &str = "correct horse battery staple";
 

@@ -1,13 +1,15 @@
 //! Completes a successful login: one transaction records it and opens a session.
 
-use super::attempt::{Login, LoginRequest, TICKET_TTL};
 use super::pending::PendingLogin;
 use super::{LoginRejection, SessionKind, TokenError, Tokens, device, lockout};
 use crate::grant::{RefreshRotation, TokenRequest};
+use crate::login::logged_in::{IssuedCredential, LoggedIn};
+use crate::login::request::LoginRequest;
 use guarita_core::jose::{opaque, session_cookie};
 use guarita_core::{Roles, Secret, SessionId, Timestamp, UserId, random};
 use guarita_kv::CapacityReached;
 use guarita_store::{Counter, NewRefreshToken, NewSession, RecordedLogin, Transaction, User};
+use {super::attempt::Login, super::attempt::TICKET_TTL};
 
 /// Maximum length of the stored user agent, in bytes.
 pub(super) const MAX_USER_AGENT: usize = 256;
@@ -15,38 +17,6 @@ pub(super) const MAX_USER_AGENT: usize = 256;
 pub(super) const MAX_SESSIONS: i64 = 1_000;
 /// Number of attempts per ticket.
 const TICKET_ATTEMPTS: u32 = 5;
-
-/// The result of a login.
-#[derive(Debug)]
-pub struct LoggedIn {
-    /// The session.
-    pub session: SessionId,
-    /// The user.
-    pub user: UserId,
-    /// The credential of the session.
-    pub key: IssuedCredential,
-    /// The token of the known device, to be stored in a cookie.
-    pub device: Option<Secret>,
-}
-
-/// The credential of a session.
-#[derive(Debug)]
-pub enum IssuedCredential {
-    /// A session cookie, for a browser; no tokens are issued.
-    Cookie(Secret),
-    /// Tokens.
-    Tokens(Tokens),
-}
-
-impl LoggedIn {
-    /// The cookie, if it is a browser session.
-    pub const fn cookie(&self) -> Option<&Secret> {
-        match &self.key {
-            IssuedCredential::Cookie(cookie) => Some(cookie),
-            IssuedCredential::Tokens(_) => None,
-        }
-    }
-}
 
 /// A session that was opened, before the access token is signed.
 pub(super) struct EstablishedSession {

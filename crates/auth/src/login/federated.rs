@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::attempt::{Login, LoginRequest};
+use super::attempt::Login;
 use super::establish::MAX_SESSIONS;
 use super::{Identifier, SessionKind, TokenError};
 use crate::federation::link;
+use crate::login::request::LoginRequest;
 use crate::snapshot::provider::{Accounts, ProviderSettings};
 use guarita_core::jose::ProviderClaims;
 use guarita_core::{Secret, SessionId, Timestamp, UserId};

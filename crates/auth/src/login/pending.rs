@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::attempt::LoginRequest;
 use super::{Identifier, SessionKind};
+use crate::login::request::LoginRequest;
 use guarita_core::{Secret, Timestamp, UserId};
 use guarita_store::Device;
 

@@ -17,6 +17,7 @@ mod bytes;
 mod path;
 
 pub mod local_paths;
+pub mod canonicalization_error;
 pub mod canonical;
 pub mod chunks;
 pub mod cookies;
@@ -32,7 +33,7 @@ pub mod request_id;
 pub mod return_to;
 
 pub(super) use authority::{Authority, Host};
-pub use canonical::{CanonicalRequest, CanonicalizationError, RawRequest};
+pub use canonicalization_error::CanonicalizationError;
 pub use chunks::Chunks;
 pub use cookies::CookieValue;
 pub use credentials::{Credential, Credentials};
@@ -44,3 +45,4 @@ pub(super) use path::canonical_path;
 pub use provider_cookies::{FoundCookie, ProviderCookies};
 pub use return_to::ReturnTo;
 pub use ws_ticket::{PresentedTicket, TicketParam};
+pub use {canonical::CanonicalRequest, canonical::RawRequest};

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::bytes;
-use super::canonical::CanonicalizationError;
+use crate::http::canonicalization_error::CanonicalizationError;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Bad;
 use crate::account::administration::check_username;
+use crate::account::import::error::Bad;
 use crate::login::hash_format;
 use guarita_core::identity::MAX_ROLES;
 use guarita_core::profile::{FullName, InvalidProfile, Oab};

@@ -1,7 +1,8 @@
 //! Parses a file into rows: CSV (RFC 4180, with a header) or JSON Lines.
 
+use super::Candidate;
 use super::row::{COLUMNS, Texts, parse};
-use super::{Bad, Candidate};
+use crate::account::import::error::Bad;
 use guarita_core::Secret;
 
 /// Maximum size of a file, in bytes.
