@@ -48,7 +48,7 @@ test: rust ## Install what the tests need, then run every test, and those of the
 .PHONY: faults
 faults: rust ## Run the tests of faults that last for minutes, and print what they counted
 	@scripts/install.sh cc cmake initdb psql redis-server redis-cli
-	cargo test --test e2e -- --ignored --nocapture --test-threads=1 cluster_revocation:: faults:: introspection_reloads:: query_plans:: reload:: single_use:: streaming::
+	cargo test --test e2e -- --ignored --nocapture --test-threads=1 cluster_revocation:: faults:: introspection_reloads:: query_plans:: reload:: single_use:: streaming:: header_spoofing_021
 
 .PHONY: check
 check: rust ## Format, lints, documentation and the rules of the house
