@@ -1,11 +1,11 @@
-// Every page in one language, light and dark, as axe sees it.
+// Every page in one language, in each of the colour schemes that are given, as axe sees it.
 
 import { ORIGIN, ask, code, given, launch, look, person } from "./browser.mjs";
 
 const browser = await launch();
 const token = new URL(await verification()).searchParams.get("token");
 
-for (const colorScheme of ["light", "dark"]) {
+for (const colorScheme of given.schemes) {
   await all(given.locale, colorScheme);
 }
 await browser.close();

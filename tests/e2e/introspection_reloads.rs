@@ -127,6 +127,6 @@ async fn reloads_under_load(reloads: usize) {
     }
     stop.store(true, Ordering::Relaxed);
     load.join_all().await;
-    println!("{} answers beside {reloads} reloads", answers.load(Ordering::Relaxed));
+    eprintln!("{} answers beside {reloads} reloads", answers.load(Ordering::Relaxed));
     assert!(answers.load(Ordering::Relaxed) > reloads);
 }

@@ -96,7 +96,7 @@ async fn reloads_under_load(reloads: usize) {
     };
     tokio::join!(reloading, raw_load(alice, &stop, &count));
     let http2 = http2.await.unwrap();
-    println!("{http2} requests on HTTP/2 and {} on HTTP/1.1", count.load(Ordering::Relaxed));
+    eprintln!("{http2} requests on HTTP/2 and {} on HTTP/1.1", count.load(Ordering::Relaxed));
     assert!(http2 > reloads / 10 && count.load(Ordering::Relaxed) > reloads / 10);
     socket.echoes("still here").await;
     // The last one was refused: what was good before it is in force.
