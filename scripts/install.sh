@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the named programs where they are missing, by the system's package manager.
+# Installs the named programs where they are missing, by the system's package manager; those of cargo
+# (`cargo-deny`) from the crate registry.
 #
 #   scripts/install.sh cmake nginx
 #
@@ -7,8 +8,8 @@
 # Works as root without sudo. Known: apt-get (Debian, Ubuntu) and brew (macOS).
 set -eu
 
-# Daemons live in sbin, what pipx installs in ~/.local/bin: not on the path of every user.
-PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:$HOME/.local/bin"
+# Daemons live in sbin, what pipx and cargo install in the home directory: not on the path of every user.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:$HOME/.local/bin:${CARGO_HOME:-$HOME/.cargo}/bin"
 # Debian keeps the programs of PostgreSQL's server apart, by version; Homebrew does not link all of them.
 for directory in /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin; do
     PATH="$PATH:$directory"
@@ -57,6 +58,18 @@ absent() {
         command -v "$program" >/dev/null 2>&1 || echo "$program"
     done
 }
+
+crates=
+for program in $(absent "$@"); do
+    case "$program" in
+    cargo-*) crates="$crates $program" ;;
+    esac
+done
+if [ -n "$crates" ]; then
+    say "install: missing, now built and installed with cargo (this takes minutes):$crates"
+    # shellcheck disable=SC2086 # one word for each crate
+    cargo install --locked $crates
+fi
 
 missing=$(absent "$@")
 [ -n "$missing" ] || exit 0

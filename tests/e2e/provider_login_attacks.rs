@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::harness::provider::{Key, Provider};
+use crate::harness::provider::{ACCESS_TOKEN_HASH, AUDIENCE, Key, Provider};
 use crate::harness::tokens::{Signer, token};
 use crate::harness::{Gateway, HOST, Request, Response, Setup, Upstream};
 
@@ -136,11 +136,24 @@ async fn an_id_token_that_is_not_exactly_for_this_login_opens_nothing() {
         ("aud", json!("other")),
         ("aud", json!(["other", CLIENT])),
         ("aud", json!([])),
+        // Our own API beside us is another audience too, and nobody says for whom of them it is.
+        ("aud", json!([CLIENT, AUDIENCE])),
+        ("aud", json!(AUDIENCE)),
+        ("aud", Value::Null),
         ("azp", json!("other")),
+        ("azp", json!([CLIENT])),
+        ("azp", Value::Null),
+        ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
+        ("at_hash", json!(format!("{ACCESS_TOKEN_HASH}=="))),
+        ("at_hash", json!("")),
+        ("at_hash", Value::Null),
         ("iss", json!("https://evil.test")),
         ("iss", json!(format!("{}/", stage.provider.issuer()))),
         ("exp", json!(1)),
         ("exp", Value::Null),
+        ("iat", json!(4_000_000_000_i64)),
+        ("iat", Value::Null),
+        ("nbf", json!(4_000_000_000_i64)),
         ("sub", json!("")),
         ("sub", json!("system")),
         ("sub", Value::Null),
@@ -173,6 +186,54 @@ async fn an_id_token_that_is_not_exactly_for_this_login_opens_nothing() {
     refused(&stage.finish(&begun, &good, "&iss=https://evil.test").await, "iss");
     let begun = stage.begin().await;
     refused(&stage.call_back(&begun, "unknown", "").await, "an unknown code");
+}
+
+/// OpenID Connect Core 1.0 sections 3.1.3.6 and 3.1.3.7: what is checked only where it is there.
+#[tokio::test]
+async fn an_id_token_for_several_audiences_says_that_we_are_meant() {
+    let stage = Stage::new().await;
+    for (audience, party, status) in [
+        (json!([CLIENT, AUDIENCE]), Some(CLIENT), 303),
+        (json!([AUDIENCE, CLIENT]), Some(CLIENT), 303),
+        (json!([CLIENT]), None, 303),
+        (json!(CLIENT), Some(CLIENT), 303),
+        (json!([CLIENT, AUDIENCE]), None, 401),
+        (json!([CLIENT, AUDIENCE]), Some(AUDIENCE), 401),
+        (json!([AUDIENCE]), Some(CLIENT), 401),
+    ] {
+        let begun = stage.begin().await;
+        let mut claims = stage.claims("ada", &begun);
+        claims["aud"] = audience.clone();
+        claims["at_hash"] = json!(ACCESS_TOKEN_HASH);
+        if let Some(party) = party {
+            claims["azp"] = json!(party);
+        }
+        let answer = stage.finish(&begun, &stage.key.sign(&claims), "").await;
+        assert_eq!(answer.status, status, "{audience} {party:?}: {}", answer.text());
+    }
+}
+
+/// The secret is for access tokens, the published keys are for ID tokens, and neither is for the other.
+#[tokio::test]
+async fn a_provider_with_a_secret_for_access_tokens_signs_id_tokens_by_its_published_keys() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let stage = Stage::with(&format!("secret = \"{secret}\""), |_| ()).await;
+    let by_secret = |claims: &Value| {
+        token(r#"{"alg":"HS256"}"#, &claims.to_string(), &Signer::Hs256(secret.as_bytes()))
+    };
+    let begun = stage.begin().await;
+    let good = stage.key.sign(&stage.claims("ada", &begun));
+    let answer = stage.finish(&begun, &good, "").await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    assert_eq!(stage.subject(&answer, "/api/ada").await.as_deref(), Some("ada"));
+    let begun = stage.begin().await;
+    let forged = by_secret(&stage.claims("ada", &begun));
+    refused(&stage.finish(&begun, &forged, "").await, "HS256");
+    let claims = stage.provider.claims("ada");
+    for (bearer, status) in [(by_secret(&claims), 200), (stage.key.sign(&claims), 401)] {
+        let client = stage.gateway.anonymous().with_token(&bearer);
+        assert_eq!(client.get("/api/bearer").await.status, status);
+    }
 }
 
 /// All sessions of an account ended: who logs in anew is in at once, whatever second the ID token is of.

@@ -72,7 +72,8 @@ impl ProviderContext<'_> {
         let issuer = reader.text(&self.at("issuer"), self.provider.issuer.as_ref(), "", MAX_TEXT);
         let secret = self.secret(reader);
         let published = self.published(&issuer, secret.is_some(), reader);
-        if published.is_none() && secret.is_none() {
+        let for_access_tokens = published.as_ref().is_some_and(|it| it.for_access_tokens);
+        if !for_access_tokens && secret.is_none() {
             let what = "has no keys (discovery, jwks_uri, or a secret)";
             reader.report.problem(self.path, what);
         }
@@ -310,7 +311,10 @@ impl ProviderContext<'_> {
         reader: &mut ConfigResolver<'_>,
     ) -> Option<Published> {
         let of = self.provider;
-        let at = self.keys_at(issuer, has_secret)?;
+        let at = self.keys_at(issuer, has_secret);
+        let for_access_tokens = at.is_some();
+        // ID tokens are never verified with the secret.
+        let at = at.or_else(|| of.client_id.as_ref().map(|_| KeysAt::Discovery))?;
         let (url, key) = match &at {
             KeysAt::Discovery => (issuer, "issuer"),
             KeysAt::Url(url) => (&**url, if of.jwks_uri.is_some() { "jwks_uri" } else { "issuer" }),
@@ -338,7 +342,8 @@ impl ProviderContext<'_> {
                 "one or more certificates in PEM, each from BEGIN CERTIFICATE to END CERTIFICATE";
             reader.report.problem_with_hint(&self.at("ca"), what, hint);
         }
-        Some(Published { at, ca, refresh, cooldown: cooldown.min(refresh), max_age })
+        let cooldown = cooldown.min(refresh);
+        Some(Published { at, for_access_tokens, ca, refresh, cooldown, max_age })
     }
 
     fn keys_at(&self, issuer: &str, has_secret: bool) -> Option<KeysAt> {

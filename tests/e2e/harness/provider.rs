@@ -11,6 +11,10 @@ use super::upstream::{Answer, Recorded, Upstream};
 
 /// Audience of its tokens.
 pub const AUDIENCE: &str = "api://orders";
+/// The access token that comes with each ID token.
+const ACCESS_TOKEN: &str = "opaque";
+/// `at_hash` of it, for RS256.
+pub const ACCESS_TOKEN_HASH: &str = "bSKYhMEmi7CrMtjaMV0P5Q";
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// A key, and its name.
@@ -152,7 +156,7 @@ fn exchange(request: &Recorded, codes: &HashMap<String, String>) -> Answer {
     let verified = form.get("code_verifier").is_some_and(|verifier| verifier.len() == 43);
     match form.get("code").and_then(|code| codes.get(code)).filter(|_| verified) {
         Some(id_token) => json_answer(&json!({
-            "access_token": "opaque", "token_type": "Bearer", "id_token": id_token,
+            "access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": id_token,
         })),
         None => {
             let Answer::Reply(_, headers, body) = json_answer(&json!({"error": "invalid_grant"}))

@@ -7,7 +7,7 @@ use crate::federation::AccountLinker;
 use crate::session::StatusUnavailable;
 use crate::snapshot::Provider;
 use crate::snapshot::provider::Unverified;
-use guarita_core::jose::{Invalid, ProviderClaims, unproven_issuer};
+use guarita_core::jose::{ProviderClaims, unproven_issuer};
 use guarita_core::{Source, Timestamp};
 
 /// Verifies a token with the keys of its issuer. In cookies, only tokens of providers whose libraries use cookies
@@ -55,21 +55,13 @@ pub(super) fn provider_of<'a>(issuers: Issuers<'a>, token: &str) -> Option<&'a A
     issuers.providers.of_issuer(&issuer)
 }
 
-/// Verifies a token with the provider's keys and, if the named key is unknown, once more with newly fetched keys.
-/// Returns the claims and the fingerprint of the keys.
+/// Verifies a token with the provider's keys; the reason of a rejection is logged. Returns the claims and the fingerprint of the keys.
 pub(super) async fn verify_foreign(
     provider: &Provider,
     token: &str,
     now: Timestamp,
 ) -> Result<Option<(ProviderClaims, u64)>, StatusUnavailable> {
-    let before = provider.fingerprint();
-    let mut told = provider.verify(token, now);
-    let lacks_key =
-        matches!(told, Err(Unverified::Unknowable | Unverified::Invalid(Invalid::UnknownKey)));
-    if lacks_key && provider.renewed(before).await {
-        told = provider.verify(token, now);
-    }
-    match told {
+    match provider.verify_access_token(token, now).await {
         Ok(said) => Ok(Some(said)),
         Err(Unverified::Unknowable) => Err(StatusUnavailable),
         Err(Unverified::Invalid(reason)) => {

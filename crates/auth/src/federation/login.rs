@@ -13,27 +13,27 @@ use openidconnect::core::{CoreAuthenticationFlow, CoreClient};
 use openidconnect::{
     AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IssuerUrl,
     LogoutHint, LogoutRequest, Nonce, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
-    RedirectUrl, Scope, TokenResponse as _,
+    RedirectUrl, Scope,
 };
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::fetch::Fetcher;
-use super::id_token::verify;
 use super::keys::{FetchError, is_https_or_internal};
 use super::metadata::{IssuerMetadata, end_of_session, says_issuer};
 use super::pending::{LoginCookieCodec, PendingCookie, PendingFederatedLogin};
+use super::token_response::{CodeClient, Tokens};
 use crate::keys::Unopened;
 use crate::snapshot::Provider;
-use crate::snapshot::provider::{ProviderClient, ProviderSettings};
+use crate::snapshot::provider::{ProviderClient, ProviderSettings, Unverified};
 use guarita_core::http::ReturnTo;
-use guarita_core::jose::{Keyring, ProviderClaims, read_id_token};
+use guarita_core::jose::{IdTokenExpectations, Keyring, ProviderClaims};
 use guarita_core::{Secret, Timestamp, random};
 
 /// How long a provider's metadata is cached.
 const METADATA_TTL: Duration = Duration::from_secs(300);
-/// Minimum time between two fetches.
+/// Minimum time between two fetches of metadata.
 const COOLDOWN: Duration = Duration::from_secs(1);
 /// Maximum number of concurrent code exchanges.
 const EXCHANGES: usize = 64;
@@ -158,7 +158,7 @@ impl ProviderLogin {
     ) -> Result<Started, FederatedLoginError> {
         let settings = provider.settings();
         let client = settings.client.as_ref().ok_or(FederatedLoginError::NoClient)?;
-        let metadata = self.metadata(settings, false).await?;
+        let metadata = self.metadata(settings).await?;
         let redirect = self.redirect_uri(settings)?;
         let oidc = CoreClient::from_provider_metadata(
             (*metadata).clone(),
@@ -219,21 +219,29 @@ impl ProviderLogin {
                 "the response is of another issuer (RFC 9207)".into(),
             ));
         }
-        let metadata = self.metadata(settings, false).await?;
+        let metadata = self.metadata(settings).await?;
         // Whose answers all say it, those that do not are not its own (RFC 9207 section 2.4).
         if said.is_none() && says_issuer(&metadata) {
             return Err(FederatedLoginError::Refused(
                 "the response has no iss parameter (RFC 9207)".into(),
             ));
         }
-        let token = self.exchange(settings, client, &metadata, &callback.code, &pending).await?;
-        if verify(&metadata, client, &token, &pending.nonce).is_err() {
-            // Its keys may have changed since.
-            let fresh = self.metadata(settings, true).await?;
-            verify(&fresh, client, &token, &pending.nonce).map_err(FederatedLoginError::Refused)?;
-        }
-        let claims = read_id_token(&token.to_string(), &settings.expected, &client.id, now);
-        let claims = claims.map_err(|reason| FederatedLoginError::Refused(reason.to_string()))?;
+        let tokens = self.exchange(settings, client, &metadata, &callback.code, &pending).await?;
+        let expected = IdTokenExpectations {
+            provider: &settings.expected,
+            client_id: &client.id,
+            nonce: &pending.nonce,
+            access_token: &tokens.access_token,
+        };
+        let claims = provider.verify_id_token(tokens.id_token.expose(), expected, now).await;
+        let claims = claims.map_err(|unverified| match unverified {
+            Unverified::Invalid(reason) => {
+                FederatedLoginError::Refused(format!("the ID token is invalid: {reason}"))
+            }
+            Unverified::Unknowable => {
+                FederatedLoginError::Unavailable("its keys could not be fetched".into())
+            }
+        })?;
         Ok(VerifiedIdToken { claims, return_to: pending.return_to })
     }
 
@@ -246,7 +254,7 @@ impl ProviderLogin {
     ) -> Option<String> {
         let settings = provider.settings();
         let client = settings.client.as_ref().filter(|client| client.logout)?;
-        let metadata = timeout(LOGOUT_PATIENCE, self.metadata(settings, false)).await.ok()?.ok()?;
+        let metadata = timeout(LOGOUT_PATIENCE, self.metadata(settings)).await.ok()?.ok()?;
         let end = end_of_session(&metadata)?;
         if !is_https_or_internal(end.as_str(), &settings.expected.token.issuer) {
             return None;
@@ -269,8 +277,8 @@ impl ProviderLogin {
         metadata: &IssuerMetadata,
         code: &Secret,
         pending: &PendingFederatedLogin,
-    ) -> Result<openidconnect::core::CoreIdToken, FederatedLoginError> {
-        let oidc = CoreClient::from_provider_metadata(
+    ) -> Result<Tokens, FederatedLoginError> {
+        let oidc = CodeClient::from_provider_metadata(
             metadata.clone(),
             ClientId::new(client.id.to_string()),
             client.secret.as_ref().map(|secret| ClientSecret::new(secret.expose().into())),
@@ -293,7 +301,7 @@ impl ProviderLogin {
             E::Request(fault) => FederatedLoginError::Unavailable(fault.to_string()),
             E::Parse(..) | E::Other(_) => FederatedLoginError::Refused("no token response".into()),
         })?;
-        answer.id_token().cloned().ok_or_else(|| FederatedLoginError::Refused("no ID token".into()))
+        answer.into_tokens().ok_or_else(|| FederatedLoginError::Refused("no ID token".into()))
     }
 
     fn redirect_uri(
@@ -307,7 +315,6 @@ impl ProviderLogin {
     async fn metadata(
         &self,
         settings: &ProviderSettings,
-        fresh: bool,
     ) -> Result<Arc<IssuerMetadata>, FederatedLoginError> {
         let issuer = &*settings.expected.token.issuer;
         let known = {
@@ -318,9 +325,8 @@ impl ProviderLogin {
         let mut known = waited
             .map_err(|_| FederatedLoginError::Unavailable("it did not respond in time".into()))?;
         let age = known.tried_at.map(|tried| tried.elapsed());
-        let longest = if fresh { COOLDOWN } else { METADATA_TTL };
         if let (Some(metadata), Some(age)) = (&known.metadata, age)
-            && age < longest
+            && age < METADATA_TTL
         {
             return Ok(Arc::clone(metadata));
         }
@@ -340,12 +346,12 @@ impl ProviderLogin {
                 Ok(metadata)
             }
             // What was said before is better than nothing.
-            (Err(error), Some(before)) if !fresh => {
+            (Err(error), Some(before)) => {
                 let provider = &*settings.name;
                 tracing::warn!(event = "provider.metadata.failed", provider, %error);
                 Ok(Arc::clone(before))
             }
-            (Err(error), _) => Err(FederatedLoginError::Unavailable(error.to_string())),
+            (Err(error), None) => Err(FederatedLoginError::Unavailable(error.to_string())),
         }
     }
 

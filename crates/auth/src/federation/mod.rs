@@ -8,7 +8,7 @@ pub mod keys;
 pub mod linking;
 pub mod pending;
 mod metadata;
-mod id_token;
+mod token_response;
 pub mod login;
 pub mod refresh;
 

@@ -12,7 +12,8 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use guarita_core::jose::{
-    Invalid, KeySet, ProviderClaims, ProviderExpectations, ProviderKeys, VerifyingKey,
+    IdTokenExpectations, Invalid, InvalidIdToken, KeySet, ProviderClaims, ProviderExpectations,
+    ProviderKeys, VerifyingKey,
 };
 use guarita_core::{Role, Secret, Timestamp};
 
@@ -73,6 +74,9 @@ pub struct Accounts {
 pub struct Published {
     /// The location of the keys.
     pub at: KeysAt,
+    /// Whether access tokens are verified with them; false if only ID tokens are, because the provider signs access
+    /// tokens with the shared secret.
+    pub for_access_tokens: bool,
     /// PEM of the CAs that its server certificate is verified with; default: the system's CAs.
     pub ca: Option<Vec<u8>>,
     /// Interval of fetches; default 5 min.
@@ -108,9 +112,9 @@ struct Attempts {
 
 /// Why a token of the provider is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unverified {
+pub enum Unverified<E = Invalid> {
     /// It is invalid.
-    Invalid(Invalid),
+    Invalid(E),
     /// The keys were never fetched, or too long ago, so the token cannot be verified.
     Unknowable,
 }
@@ -147,15 +151,58 @@ impl Provider {
         &self.settings.expected.token.issuer
     }
 
-    /// Verifies a token with the current keys. Returns the claims and the fingerprint of the keys.
+    /// Verifies an access token and, if its key is unknown, once more with newly fetched keys. Returns the claims and
+    /// the fingerprint of the keys.
+    ///
+    /// # Errors
+    /// Why the token is not accepted.
+    pub async fn verify_access_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<(ProviderClaims, u64), Unverified> {
+        let before = self.fingerprint();
+        let told = self.verify(token, now);
+        if lacks_key(&told) && self.has_access_token_keys() && self.renewed(before).await {
+            return self.verify(token, now);
+        }
+        told
+    }
+
+    /// Verifies the ID token of a login and, if its key is unknown, once more with newly fetched keys.
+    ///
+    /// # Errors
+    /// Why the token is not accepted.
+    pub async fn verify_id_token(
+        &self,
+        token: &str,
+        expected: IdTokenExpectations<'_>,
+        now: Timestamp,
+    ) -> Result<ProviderClaims, Unverified<InvalidIdToken>> {
+        let verify = || {
+            let held = self.held.load();
+            if !self.is_known(&held) {
+                return Err(Unverified::Unknowable);
+            }
+            expected.verify(token, &held.set, now).map_err(Unverified::Invalid)
+        };
+        let before = self.fingerprint();
+        let told = verify();
+        if lacks_key(&told) && self.renewed(before).await {
+            return verify();
+        }
+        told
+    }
+
+    /// Verifies an access token with the current keys. Returns the claims and the fingerprint of the keys.
     ///
     /// # Errors
     /// Why the token is not accepted.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<(ProviderClaims, u64), Unverified> {
         let held = self.held.load();
         let empty = KeySet::default();
-        let known = self.is_known(&held);
-        let published = if known { &held.set } else { &empty };
+        let known = !self.has_access_token_keys() || self.is_known(&held);
+        let published = if known && self.has_access_token_keys() { &held.set } else { &empty };
         let keys = ProviderKeys { published, secret: self.settings.secret.as_ref() };
         match keys.verify(token, &self.settings.expected, now) {
             Ok(claims) => Ok((claims, published.fingerprint())),
@@ -164,7 +211,7 @@ impl Provider {
         }
     }
 
-    /// Whether a token that was verified by keys with this fingerprint, with these times, is still valid.
+    /// Whether an access token that was verified by keys with this fingerprint, with these times, is still valid.
     pub fn holds(
         &self,
         fingerprint: u64,
@@ -174,7 +221,11 @@ impl Provider {
         now: Timestamp,
     ) -> bool {
         let held = self.held.load();
-        let same = held.set.fingerprint() == fingerprint && self.is_known(&held);
+        let same = if self.has_access_token_keys() {
+            held.set.fingerprint() == fingerprint && self.is_known(&held)
+        } else {
+            fingerprint == KeySet::default().fingerprint()
+        };
         let expected = &self.settings.expected.token;
         same && expected.check_times(issued_at, not_before, expires_at, now).is_ok()
     }
@@ -233,10 +284,24 @@ impl Provider {
         self.refresher.get_or_init(|| spawn(self));
     }
 
+    /// Whether access tokens are verified with published keys.
+    fn has_access_token_keys(&self) -> bool {
+        self.settings.published.as_ref().is_some_and(|published| published.for_access_tokens)
+    }
+
     /// Whether the keys were fetched, and not too long ago.
     fn is_known(&self, held: &CurrentKeys) -> bool {
         let Some(published) = &self.settings.published else { return true };
         held.fetched_at.is_some_and(|fetched| fetched.elapsed() <= published.max_age)
+    }
+}
+
+/// Whether new keys could change the result of a verification.
+fn lacks_key<T, E: From<Invalid> + PartialEq>(told: &Result<T, Unverified<E>>) -> bool {
+    match told {
+        Ok(_) => false,
+        Err(Unverified::Unknowable) => true,
+        Err(Unverified::Invalid(reason)) => *reason == Invalid::UnknownKey.into(),
     }
 }
 

@@ -167,17 +167,21 @@ pub(super) fn audience<'a>(
     members: &'a Members,
     expected: &Expectations,
 ) -> Result<&'a str, Invalid> {
-    let audiences = match members.get("aud").ok_or(Invalid::Audience)? {
-        Value::String(one) => vec![one.as_str()],
-        Value::Array(many) => strings(many).ok_or(Invalid::Audience)?,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            return Err(Invalid::Audience);
-        }
-    };
-    audiences
+    audiences(members)?
         .into_iter()
         .find(|audience| expected.accepts_audience(audience))
         .ok_or(Invalid::Audience)
+}
+
+/// All values of `aud`.
+pub(super) fn audiences(members: &Members) -> Result<Vec<&str>, Invalid> {
+    match members.get("aud").ok_or(Invalid::Audience)? {
+        Value::String(one) => Ok(vec![one.as_str()]),
+        Value::Array(many) => strings(many).ok_or(Invalid::Audience),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(Invalid::Audience)
+        }
+    }
 }
 
 pub(super) fn strings(values: &[Value]) -> Option<Vec<&str>> {

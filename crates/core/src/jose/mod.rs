@@ -10,6 +10,7 @@ pub mod api_key;
 pub mod claims;
 mod fingerprint;
 mod header;
+pub mod id_token;
 mod error;
 mod issue;
 mod jwk;
@@ -33,10 +34,10 @@ pub use algorithm::{Algorithm, SignatureAlgorithm};
 pub use assertion::{AssertionKey, AssertionKeys, Retired};
 pub use claims::{Claims, Expectations};
 pub use error::Invalid;
+pub use id_token::{IdTokenExpectations, InvalidIdToken};
 pub use key::{KeyFault, SigningKey, VerifyingKey};
 pub use key_set::{KeySet, KeySetFault};
 pub use keyring::{Keyring, ScheduledKey};
 pub use provider::{
-    ClaimPath, ProviderClaims, ProviderExpectations, ProviderKeys, TokenType, read_id_token,
-    unproven_issuer,
+    ClaimPath, ProviderClaims, ProviderExpectations, ProviderKeys, TokenType, unproven_issuer,
 };

@@ -1,4 +1,4 @@
-//! Verification of a provider's access tokens and ID tokens.
+//! Verification of a provider's access tokens, and the claims that its ID tokens have too.
 //!
 //! They have fewer claims than Guarita's own: a `jti` or a session id may be missing, and roles have other names.
 
@@ -192,24 +192,6 @@ pub fn unproven_issuer(token: &str, max_length: usize) -> Option<String> {
     }
 }
 
-/// Reads the claims of an ID token whose signature, issuer, audience and nonce were verified. `azp`, if present, must
-/// be the client (OpenID Connect Core 1.0 section 3.1.3.7).
-///
-/// # Errors
-/// Why the token is invalid.
-pub fn read_id_token(
-    token: &str,
-    expected: &ProviderExpectations,
-    client: &str,
-    now: Timestamp,
-) -> Result<ProviderClaims, Invalid> {
-    let members = Signed::parse(token, expected.token.max_length)?.unproven_payload()?;
-    if members.get("azp").is_some_and(|azp| azp.as_str() != Some(client)) {
-        return Err(Invalid::Audience);
-    }
-    collect(&members, expected, client, now)
-}
-
 fn check_type(kind: HeaderKind, expected: Option<TokenType>) -> Result<(), Invalid> {
     match (expected, kind) {
         (None, _)
@@ -231,7 +213,8 @@ fn read(
     collect(members, expected, audience, now)
 }
 
-fn collect(
+/// Checks the times and the required claims, and reads the rest.
+pub(super) fn collect(
     members: &Members,
     expected: &ProviderExpectations,
     audience: &str,

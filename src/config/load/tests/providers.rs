@@ -43,6 +43,19 @@ fn keys_are_where_the_provider_says_it_or_the_operator_does() {
         assert_eq!(provider.published.map(|published| published.at), at, "{more}");
         assert_eq!(provider.secret.is_some(), has_secret, "{more}");
     }
+    // ID tokens are never verified with the secret: their keys are fetched all the same.
+    let login = "client_id = \"c\"\nusers = \"linked\"\n";
+    for (more, at, for_access_tokens) in [
+        (String::new(), KeysAt::Discovery, true),
+        (uri.into(), KeysAt::Url("https://keys.test/k".into()), true),
+        (secret.into(), KeysAt::Discovery, false),
+        (format!("{secret}discovery = false\n"), KeysAt::Discovery, false),
+        (with_discovery.clone(), KeysAt::Discovery, true),
+    ] {
+        let provider = place(&format!("{more}{login}")).load().result.unwrap().providers.remove(0);
+        let published = provider.published.unwrap();
+        assert_eq!((published.at, published.for_access_tokens), (at, for_access_tokens), "{more}");
+    }
 }
 
 #[test]
@@ -50,6 +63,7 @@ fn what_would_let_others_in_is_refused() {
     let long = "x".repeat(256);
     for (more, told) in [
         ("discovery = false\n", "has no keys"),
+        ("discovery = false\nclient_id = \"c\"\nusers = \"linked\"\n", "has no keys"),
         ("secret = \"too short\"\n", "secret must have 32"),
         ("jwks_uri = \"http://keys.test/k\"\n", "must be an https URL"),
         ("jwks_uri = \"https://user@keys.test/k\"\n", "must be an https URL"),
