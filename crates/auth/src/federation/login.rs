@@ -30,6 +30,7 @@ use crate::snapshot::provider::{ProviderClient, ProviderSettings};
 use guarita_core::http::ReturnTo;
 use guarita_core::jose::{Keyring, ProviderClaims, read_id_token};
 use guarita_core::{Secret, Timestamp, random};
+use guarita_telemetry::events::ProviderMetadataFailed;
 
 /// How long a provider's metadata is cached.
 const METADATA_TTL: Duration = Duration::from_secs(300);
@@ -342,7 +343,7 @@ impl ProviderLogin {
             // What was said before is better than nothing.
             (Err(error), Some(before)) if !fresh => {
                 let provider = &*settings.name;
-                tracing::warn!(event = "provider.metadata.failed", provider, %error);
+                ProviderMetadataFailed { provider, error }.emit();
                 Ok(Arc::clone(before))
             }
             (Err(error), _) => Err(FederatedLoginError::Unavailable(error.to_string())),
