@@ -13,7 +13,8 @@ use crate::cli::command::{CommandError, fault, with_store};
 use crate::config::Config;
 use guarita_core::time;
 use guarita_store::Store;
-use guarita_telemetry::{Audit, Event, Name};
+use guarita_telemetry::Audit;
+use guarita_telemetry::events::CommandEnded;
 
 /// Subdirectory of `audit.directory`.
 pub(super) const DIRECTORY: &str = "commands";
@@ -48,9 +49,8 @@ where
             fault(format!("nothing was done, because it cannot be audited: {place}: {error}"))
         })?;
         let done = work(config, store).await;
-        let name = if done.is_ok() { Name::CommandSucceeded } else { Name::CommandFailed };
-        let event = Event { subject: act.about, reason: Some(act.verb), ..Event::new(name) };
-        audit.record(&event, time::now());
+        CommandEnded { command: act.verb, subject: act.about, succeeded: done.is_ok() }
+            .emit(&audit, time::now());
         audit.close();
         if !audit.is_healthy() {
             let _ = crate::cli::command::say("the audit line of this command could not be written");

@@ -14,7 +14,10 @@ use crate::reload::handle::{ReloadRequest, Status};
 use guarita_auth::{federation, keys};
 use guarita_core::time;
 use guarita_proxy::snapshot::{CurrentSnapshot, Snapshot};
-use guarita_telemetry::{Audit, Event, Metrics, Name};
+use guarita_telemetry::events::{
+    ConfigWarning, KeysRefused, KeysTaken, ReloadFailed, ReloadSucceeded, RestartNeeded,
+};
+use guarita_telemetry::{Metrics, Telemetry};
 
 /// Maximum number of queued requests; further ones are covered by the next reload.
 const QUEUE: usize = 64;
@@ -23,8 +26,7 @@ const QUEUE: usize = 64;
 #[derive(Debug)]
 pub struct Actor {
     live: Arc<CurrentSnapshot>,
-    metrics: Arc<Metrics>,
-    audit: Audit,
+    telemetry: Telemetry,
     running: Arc<Config>,
     requests: mpsc::Receiver<ReloadRequest>,
     status: watch::Sender<Status>,
@@ -50,8 +52,7 @@ impl Actor {
     pub fn new(
         running: Config,
         live: Arc<CurrentSnapshot>,
-        metrics: Arc<Metrics>,
-        audit: Audit,
+        telemetry: Telemetry,
         source: watch::Receiver<keys::KeySource>,
     ) -> (Self, Handle) {
         let now = time::now();
@@ -73,7 +74,7 @@ impl Actor {
         });
         let handle = Handle { requests: sender, status: current_status, watched: current_watched };
         let running = Arc::new(running);
-        (Self { live, metrics, audit, running, requests, status, watched, source }, handle)
+        (Self { live, telemetry, running, requests, status, watched, source }, handle)
     }
 
     /// Runs until every [`Handle`] is dropped.
@@ -116,7 +117,7 @@ impl Actor {
     /// The current snapshot with the current keys.
     async fn take_keys(&mut self) {
         let (running, previous) = (Arc::clone(&self.running), self.live.read());
-        let metrics = Arc::clone(&self.metrics);
+        let metrics = Arc::clone(self.telemetry.metrics());
         let source = self.source.borrow_and_update().clone();
         let compiled = tokio::task::spawn_blocking(move || {
             compile::compile(&running, Some(&previous), &metrics, &source)
@@ -125,20 +126,17 @@ impl Actor {
             Ok(Ok(snapshot)) => {
                 let generation = snapshot.generation;
                 self.live.swap(snapshot);
-                tracing::info!(event = "keys.taken", generation, "signing keys reloaded");
-                self.audit.record(&Event::new(Name::KeysChanged), time::now());
+                KeysTaken { generation }.emit(&self.telemetry, time::now());
                 self.status.send_modify(|status| status.generation = generation);
             }
-            Ok(Err(problems)) => {
-                tracing::error!(event = "keys.refused", %problems, "signing keys rejected, present keys kept");
-            }
-            Err(_) => tracing::error!(event = "keys.refused", "reloading the signing keys failed"),
+            Ok(Err(problems)) => KeysRefused { problems: Some(problems) }.emit(),
+            Err(_) => KeysRefused::<Problems> { problems: None }.emit(),
         }
     }
 
     async fn reload(&mut self, reason: Reason) -> Result<u64, Problems> {
         let (running, previous) = (Arc::clone(&self.running), self.live.read());
-        let metrics = Arc::clone(&self.metrics);
+        let metrics = Arc::clone(self.telemetry.metrics());
         let source = self.source.borrow().clone();
         let attempted = move || attempt(&running, &previous, &metrics, &source);
         let attempt = tokio::task::spawn_blocking(attempted).await;
@@ -172,30 +170,19 @@ impl Actor {
             pool.start();
         }
         for provider in next.snapshot.auth.providers.iter() {
-            federation::refresh::start(provider, &self.metrics);
+            federation::refresh::start(provider, self.telemetry.metrics());
         }
         self.live.swap(next.snapshot);
         for warning in &next.config.warnings {
-            tracing::warn!(event = "config.warning", "{warning}");
+            ConfigWarning { warning }.emit();
         }
         for key in &next.restart_needed {
-            tracing::warn!(
-                event = "config.reload.restart_needed",
-                key,
-                "the new value takes effect after a restart; everything else was applied"
-            );
+            RestartNeeded { key }.emit();
         }
-        tracing::info!(
-            event = "config.reload.succeeded",
-            generation,
-            reason = reason.as_str(),
-            routes = next.config.routes.len(),
-        );
-        self.running = Arc::new(next.config);
         let now = time::now();
-        self.metrics.reloaded(true, now.seconds());
-        let event = Event { reason: Some(reason.as_str()), ..Event::new(Name::ReloadSucceeded) };
-        self.audit.record(&event, now);
+        ReloadSucceeded { generation, reason: reason.as_str(), routes: next.config.routes.len() }
+            .emit(&self.telemetry, now);
+        self.running = Arc::new(next.config);
         self.status.send_modify(|status| {
             status.generation = generation;
             status.succeeded = true;
@@ -208,18 +195,9 @@ impl Actor {
     }
 
     fn refuse(&self, problems: &Problems, reason: Reason) {
-        for problem in &problems.0 {
-            tracing::error!(
-                event = "config.reload.failed",
-                reason = reason.as_str(),
-                generation = self.status.borrow().generation,
-                "{problem}"
-            );
-        }
         let now = time::now();
-        self.metrics.reloaded(false, now.seconds());
-        let event = Event { reason: Some(reason.as_str()), ..Event::new(Name::ReloadFailed) };
-        self.audit.record(&event, now);
+        let (reason, generation) = (reason.as_str(), self.status.borrow().generation);
+        ReloadFailed { problems: &problems.0, reason, generation }.emit(&self.telemetry, now);
         self.status.send_modify(|status| {
             status.succeeded = false;
             status.problems.clone_from(&problems.0);

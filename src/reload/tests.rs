@@ -11,7 +11,7 @@ use crate::config;
 use crate::config::Config;
 use guarita_auth::keys;
 use guarita_proxy::snapshot::CurrentSnapshot;
-use guarita_telemetry::{Audit, Metrics};
+use guarita_telemetry::{Audit, Metrics, Telemetry};
 
 /// Longest wait for a condition.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,7 +35,8 @@ impl Gateway {
         let live =
             Arc::new(CurrentSnapshot::new(compile(&config, None, &metrics, &source).unwrap()));
         let (source, told) = tokio::sync::watch::channel(source);
-        let (actor, handle) = Actor::new(config, Arc::clone(&live), metrics, audit, told);
+        let (actor, handle) =
+            Actor::new(config, Arc::clone(&live), Telemetry::new(metrics, audit), told);
         tokio::spawn(actor.run());
         Self { directory, live, handle, source }
     }

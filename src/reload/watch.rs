@@ -20,6 +20,7 @@ use super::{Handle, Reason};
 use crate::config::digest_of;
 use crate::config::values::Files;
 use guarita_auth::keys;
+use guarita_telemetry::events::ConfigWatchFailed;
 
 /// Debounce time: a burst of changes ends after this time without a change.
 const DEBOUNCE: Duration = Duration::from_millis(150);
@@ -143,8 +144,7 @@ impl Directories {
         };
         let watcher = notify::recommended_watcher(tell);
         if let Err(error) = &watcher {
-            let event = "config.watch.failed";
-            tracing::warn!(event, %error, "files cannot be watched; changes are detected by polling every 10 s");
+            ConfigWatchFailed { error }.emit();
         }
         Self { watcher: watcher.ok(), followed: HashSet::new() }
     }

@@ -44,7 +44,8 @@ use guarita_proxy::revocation::watcher::RevocationWatcher;
 use guarita_proxy::revocation::{InFlightRequests, WebSocketLimiter};
 use guarita_proxy::snapshot::CurrentSnapshot;
 use guarita_store::Store;
-use guarita_telemetry::{Audit, Metrics};
+use guarita_telemetry::events::Listening;
+use guarita_telemetry::{Audit, Metrics, Telemetry};
 use guarita_web as endpoints;
 use guarita_web::ops::Readiness;
 
@@ -91,8 +92,7 @@ impl StartError {
 /// The components of a running gateway.
 pub(super) struct Components {
     pub(super) live: Arc<CurrentSnapshot>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) audit: Audit,
+    pub(super) telemetry: Telemetry,
     pub(super) store: Store,
     pub(super) ephemeral: Ephemeral,
     pub(super) reload: Actor,
@@ -122,6 +122,7 @@ pub(super) async fn build(
     let metrics = Arc::new(Metrics::new().map_err(|e| StartError::part("metrics")(&e))?);
     let audit = Audit::open(&config.audit.directory, config.audit.keep)
         .map_err(|e| StartError::part("audit file")(&e))?;
+    let telemetry = Telemetry::new(Arc::clone(&metrics), audit);
     let store = Store::open_within(&config.store, config.store.wait).await;
     let store = store.map_err(|e| StartError::part("database")(&e))?;
     let ephemeral = Ephemeral::open(&config.ephemeral, &store, time::now()).await;
@@ -204,7 +205,7 @@ pub(super) async fn build(
     let provider_login = ProviderLogin::new(config.public_url.clone(), move || {
         Arc::clone(&keys.read().auth.keyring)
     });
-    let linking = AccountLinker::new(store.clone(), audit.clone());
+    let linking = AccountLinker::new(store.clone(), telemetry.clone());
     let tickets = Arc::new(WsTickets::new(&ephemeral));
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);
     let router = endpoints::router(endpoints::Services {
@@ -220,13 +221,12 @@ pub(super) async fn build(
         pages: Arc::new(config.pages.clone()),
         recovery: Arc::new(recovery),
         verification: Arc::new(Verification::new(links)),
-        turnstile: endpoints::RateLimitGuard::new(limits, audit.clone(), Arc::clone(&metrics)),
+        turnstile: endpoints::RateLimitGuard::new(limits, telemetry.clone()),
         introspection: Arc::new(Introspection::new(registry.clone(), linking.clone())),
         clients: Arc::new(client::ClientCache::new(store.clone(), registry.clone())),
         tickets: Arc::clone(&tickets),
         sessions,
-        metrics: Arc::clone(&metrics),
-        audit: audit.clone(),
+        telemetry: telemetry.clone(),
     });
     let (renewal, renewals) = SessionRenewal::new(store.clone(), config.login.browser, time::now);
     let opened = OpenedSessions::new(store.clone(), renewals, OPENED_SESSIONS);
@@ -247,8 +247,7 @@ pub(super) async fn build(
         Assertions::new(ASSERTIONS),
         router,
         Arc::clone(&sockets),
-        Arc::clone(&metrics),
-        audit.clone(),
+        telemetry.clone(),
     );
     let tethers = Arc::<InFlightRequests>::default();
     let acceptor = Acceptor {
@@ -266,8 +265,7 @@ pub(super) async fn build(
         api_keys,
         tethers,
         sockets,
-        audit: audit.clone(),
-        metrics: Arc::clone(&metrics),
+        telemetry: telemetry.clone(),
     };
     let mut listeners = Vec::new();
     for listener in &config.listeners {
@@ -284,20 +282,14 @@ pub(super) async fn build(
     });
     let (taken, keys) = watch::channel(source);
     let follower = vault.map(|vault| keys::Follower::new(vault, &registry, taken, time::now));
-    let (reload, reload_handle) = Actor::new(
-        config.clone(),
-        Arc::clone(&live),
-        Arc::clone(&metrics),
-        audit.clone(),
-        keys.clone(),
-    );
+    let (reload, reload_handle) =
+        Actor::new(config.clone(), Arc::clone(&live), telemetry.clone(), keys.clone());
     let readiness = Arc::new(Readiness::default());
     let observer = StatusSampler {
         clock: feed.clock_offset(),
         live: Arc::clone(&live),
         registry,
-        audit: audit.clone(),
-        metrics: Arc::clone(&metrics),
+        telemetry: telemetry.clone(),
         ephemeral: ephemeral.clone(),
         readiness: Arc::clone(&readiness),
         admission: Arc::clone(&acceptor.admission),
@@ -314,8 +306,7 @@ pub(super) async fn build(
         reload,
         reload_handle,
         live,
-        metrics,
-        audit,
+        telemetry,
         store,
         ephemeral,
         feed,
@@ -364,7 +355,6 @@ async fn listen(inherited: &mut Inherited, address: SocketAddr) -> Result<BoundS
 
 fn announce(listener: &'static str, bound: &BoundSocket) {
     if let Ok(address) = bound.socket.local_addr() {
-        let inherited = bound.inherited;
-        tracing::info!(event = "listening", listener, %address, inherited, "listening");
+        Listening { listener, address, inherited: bound.inherited }.emit();
     }
 }

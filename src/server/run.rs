@@ -18,7 +18,11 @@ use guarita_core::websocket::Ending;
 use guarita_proxy::listener::inherited;
 use guarita_proxy::listener::inherited::Inherited;
 use guarita_proxy::revocation::watcher::RevocationWatcher;
-use guarita_telemetry::{Event, Name, log};
+use guarita_telemetry::events::{
+    ConfigWarning, EphemeralLate, MailMissing, ServerClosing, ServerDraining, ServerStarted,
+    ServerStopped,
+};
+use guarita_telemetry::log;
 use guarita_web::ops;
 
 /// Maximum wait for the first connection to Redis.
@@ -33,10 +37,10 @@ pub fn run(file: &Path) -> Result<(), StartError> {
     let config = config::load(file).map_err(StartError::Configuration)?;
     log::start(&config.log_filter).map_err(|e| StartError::part("log")(&e))?;
     for warning in &config.warnings {
-        tracing::warn!(event = "config.warning", "{warning}");
+        ConfigWarning { warning }.emit();
     }
     if let Some(warning) = config.without_mail() {
-        tracing::warn!(event = "mail.none", "{warning}");
+        MailMissing { warning }.emit();
     }
     raise_descriptor_limit();
     // pingora's own timers read the clock twice and allocate; the runtime's do neither.
@@ -70,7 +74,7 @@ async fn serve(config: Config, inherited: Inherited) -> Result<(), StartError> {
     background.spawn(gate.ephemeral.clone().run());
     // Who is served before that would be counted here alone, and no ticket would be made or count.
     if tokio::time::timeout(REDIS_CONNECT_WAIT, gate.ephemeral.until_known()).await.is_err() {
-        tracing::warn!(event = "ephemeral.late", "Redis has not responded yet; serving without it");
+        EphemeralLate.emit();
     }
     let mut accepting = JoinSet::new();
     let closing = gate.begin(&config, &mut background, &mut accepting);
@@ -101,7 +105,7 @@ async fn on_sighup(handle: reload::Handle) {
 struct Shutdown {
     acceptor: guarita_proxy::listener::accept::Acceptor,
     revocation: RevocationWatcher,
-    audit: guarita_telemetry::Audit,
+    telemetry: guarita_telemetry::Telemetry,
     readiness: Arc<ops::Readiness>,
     store: guarita_store::Store,
     delay: Duration,
@@ -121,7 +125,7 @@ impl Components {
             pool.start();
         }
         for provider in live.auth.providers.iter() {
-            federation::refresh::start(provider, &self.metrics);
+            federation::refresh::start(provider, self.telemetry.metrics());
         }
         background.spawn(self.feed.run());
         background.spawn(self.sweep.run());
@@ -143,17 +147,16 @@ impl Components {
         if let Some((sender, stop)) = self.sender {
             accepting.spawn(sender.run(stop));
         }
-        let router = ops::router(self.metrics, Arc::clone(&self.readiness));
+        let router = ops::router(Arc::clone(self.telemetry.metrics()), Arc::clone(&self.readiness));
         background.spawn(ops::serve(self.ops, router));
         for listener in self.listeners {
             accepting.spawn(self.acceptor.clone().run(listener));
         }
-        self.audit.record(&Event::new(Name::Started), time::now());
-        tracing::info!(event = "server.started", "serving");
+        ServerStarted.emit(&self.telemetry, time::now());
         Shutdown {
             acceptor: self.acceptor,
             revocation: self.revocation,
-            audit: self.audit,
+            telemetry: self.telemetry,
             readiness: self.readiness,
             store: self.store,
             delay: config.drain_delay,
@@ -165,12 +168,12 @@ impl Components {
 impl Shutdown {
     /// Announces the shutdown, stops accepting, and lets open requests complete until the time-out.
     async fn drain(&self, stop: &watch::Sender<bool>, mut accepting: JoinSet<()>) {
-        tracing::info!(event = "server.draining", "draining");
+        ServerDraining.emit();
         self.readiness.drain();
         tokio::time::sleep(self.delay).await;
         stop.send_replace(true);
         self.acceptor.announce_close().await;
-        tracing::info!(event = "server.closing", "no longer accepting connections");
+        ServerClosing.emit();
         while accepting.join_next().await.is_some() {}
         let emptied = async {
             tokio::select! {
@@ -185,8 +188,8 @@ impl Shutdown {
     }
 
     async fn finish(self) {
-        self.audit.record(&Event::new(Name::Stopped), time::now());
-        self.audit.close();
+        ServerStopped.emit(&self.telemetry, time::now());
+        self.telemetry.audit().close();
         self.store.close().await;
     }
 }

@@ -8,7 +8,8 @@ use guarita_auth::session::{ClockOffset, SessionCache};
 use guarita_kv::Ephemeral;
 use guarita_proxy::listener::connection_limit::ConnectionLimiter;
 use guarita_proxy::snapshot::CurrentSnapshot;
-use guarita_telemetry::{Audit, Metrics};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{ClockRight, ClockWrong};
 use guarita_web::ops::Readiness;
 
 /// Interval of the checks.
@@ -23,9 +24,8 @@ pub(super) struct StatusSampler {
     pub(super) clock: ClockOffset,
     pub(super) live: Arc<CurrentSnapshot>,
     pub(super) registry: SessionCache,
-    pub(super) audit: Audit,
+    pub(super) telemetry: Telemetry,
     pub(super) ephemeral: Ephemeral,
-    pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) admission: Arc<ConnectionLimiter>,
     pub(super) reload: reload::Handle,
@@ -33,30 +33,31 @@ pub(super) struct StatusSampler {
 
 impl StatusSampler {
     pub(super) async fn run(self) {
+        let (metrics, audit) = (self.telemetry.metrics(), self.telemetry.audit());
         let mut was_right = true;
         let mut ticks = tokio::time::interval(PERIOD);
         loop {
             ticks.tick().await;
             let heard = self.registry.silence().is_some_and(|silence| silence <= MAX_FEED_LAG);
-            self.metrics.revocation().feed_up(heard);
+            metrics.revocation().feed_up(heard);
             self.readiness.feed(heard);
             was_right = self.compare(was_right);
             let shared = self.ephemeral.is_up();
-            self.metrics.ephemeral_up(shared);
+            metrics.ephemeral_up(shared);
             self.readiness.ephemeral(shared);
-            self.metrics.audit_dropped(self.audit.dropped());
-            self.readiness.audit(self.audit.is_healthy());
-            self.metrics.connections(self.admission.open());
+            metrics.audit_dropped(audit.dropped());
+            self.readiness.audit(audit.is_healthy());
+            metrics.connections(self.admission.open());
             let status = self.reload.status();
             self.readiness.reload(status.problems.first().cloned());
             let live = self.live.read();
             for provider in live.auth.providers.iter() {
-                self.metrics.provider_keys_age(&provider.settings().name, provider.age());
+                metrics.provider_keys_age(&provider.settings().name, provider.age());
             }
             for pool in &live.pools {
                 let name = &pool.settings().name;
                 for (server, healthy) in pool.health() {
-                    self.metrics.upstream_healthy(name, server, healthy);
+                    metrics.upstream_healthy(name, server, healthy);
                 }
             }
         }
@@ -66,21 +67,11 @@ impl StatusSampler {
     fn compare(&self, was_right: bool) -> bool {
         let offset = self.clock.seconds();
         let is_right = offset.abs() <= MAX_CLOCK_SKEW;
-        self.metrics.clock_offset(offset);
+        self.telemetry.metrics().clock_offset(offset);
         self.readiness.clock(is_right);
         match (was_right, is_right) {
-            (true, false) => tracing::error!(
-                event = "clock.wrong",
-                offset,
-                "the clock differs from the database's: tokens may be valid too early, too late or not at all"
-            ),
-            (false, true) => {
-                tracing::info!(
-                    event = "clock.right",
-                    offset,
-                    "the clock agrees with the database's again"
-                );
-            }
+            (true, false) => ClockWrong { offset }.emit(),
+            (false, true) => ClockRight { offset }.emit(),
             (true, true) | (false, false) => {}
         }
         is_right

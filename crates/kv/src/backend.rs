@@ -10,6 +10,7 @@ use super::redis::RedisClient;
 use crate::ephemeral::KvOpenError;
 use guarita_core::{Timestamp, random};
 use guarita_store::{Store, StoreError};
+use guarita_telemetry::events::{EphemeralDown, EphemeralUp};
 
 /// The name of the shared secret in the database.
 const SECRET: &str = "ephemeral";
@@ -48,17 +49,13 @@ impl DatabaseBackend {
         match answer {
             Ok(answer) => {
                 if !self.up.swap(true, Ordering::Relaxed) {
-                    tracing::info!(event = "ephemeral.up", "the database can be reached again");
+                    EphemeralUp { backend: "the database" }.emit();
                 }
                 Ok(answer)
             }
             Err(fault) => {
                 if self.up.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(
-                        event = "ephemeral.down",
-                        reason = %fault,
-                        "the database cannot be reached: each gateway limits by itself, and tickets are rejected"
-                    );
+                    EphemeralDown { backend: "the database", reason: fault }.emit();
                 }
                 Err(KvUnavailable)
             }

@@ -4,6 +4,8 @@ pub mod redact;
 pub mod log;
 pub mod audit;
 pub mod metrics;
+pub mod events;
 
 pub use audit::{Audit, Event, Name, RequestLine};
+pub use events::Telemetry;
 pub use metrics::{Metrics, RevocationMetrics, RouteMetrics};

@@ -20,7 +20,8 @@ use guarita_auth::client::ClientCache;
 use guarita_auth::rate_limit::{Account, Purpose};
 use guarita_auth::session::{Sessions, StatusUnavailable};
 use guarita_core::{Code, Secret, SessionId, Timestamp, time};
-use guarita_telemetry::{Audit, Event, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{ClientRejected, TokenRevoked};
 
 /// The state of the introspection endpoints.
 #[derive(Clone)]
@@ -28,7 +29,7 @@ pub(super) struct IntrospectionState {
     pub(super) introspection: Arc<Introspection>,
     pub(super) clients: Arc<ClientCache>,
     pub(super) sessions: Arc<Sessions>,
-    pub(super) audit: Audit,
+    pub(super) telemetry: Telemetry,
     pub(super) turnstile: RateLimitGuard,
 }
 
@@ -120,8 +121,8 @@ async fn revoke(
     let ended = desk.end(&arrival, &token, now).await;
     let ended = ended.map_err(|fault| arrival.failed("revocation failed", &fault))?;
     if let Some(session) = ended {
-        let reason = Some(&*client);
-        desk.audit.record(&Event { session, reason, ..arrival.event(Name::TokenRevoked) }, now);
+        TokenRevoked { origin: arrival.origin(), session, client: &client }
+            .emit(&desk.telemetry, now);
     }
     Ok(empty(StatusCode::OK))
 }
@@ -179,9 +180,8 @@ impl IntrospectionState {
         self.turnstile.check(arrival, Purpose::Introspection, account).await?;
         let client = client.map_err(|code| {
             if code != Code::InvalidBody && code != Code::Unavailable {
-                let reason = Some(code.as_str());
-                let event = Event { reason, ..arrival.event(Name::ClientRefused) };
-                self.audit.record(&event, time::now());
+                let (origin, reason) = (arrival.origin(), code.as_str());
+                ClientRejected { origin, reason }.emit(&self.telemetry, time::now());
             }
             Rejection::new(code, &arrival.request_id)
         })?;

@@ -16,15 +16,19 @@ use super::request_info::RequestInfo;
 use super::router::{empty, language};
 use guarita_auth::account::{Recovery, Unrecovered, UnverifiedAddress, Verification};
 use guarita_auth::rate_limit::{Account, Purpose};
-use guarita_core::{Code, EmailAddress, Language, Secret, UserId, time};
-use guarita_telemetry::{Audit, Event, Name};
+use guarita_core::{Code, EmailAddress, Language, Secret, time};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{
+    RecoveryCompleted, RecoveryFailed, RecoveryRequested, VerificationCompleted,
+    VerificationFailed, VerificationRequested,
+};
 
 /// The state of the link endpoints.
 #[derive(Clone)]
 pub(super) struct LinksState {
     pub(super) recovery: Arc<Recovery>,
     pub(super) verification: Arc<Verification>,
-    pub(super) audit: Audit,
+    pub(super) telemetry: Telemetry,
     pub(super) turnstile: RateLimitGuard,
 }
 
@@ -121,19 +125,21 @@ impl LinksState {
     ) -> Result<(), Rejection> {
         let folded = EmailAddress::fold(email);
         self.turnstile.check(arrival, kind.purpose(), Some(Account::Name(&folded))).await?;
-        let (asked, name) = match kind {
-            LinkKind::Reset => {
-                let asked = self.recovery.request(email, language, time::now()).await;
-                (asked, Name::RecoveryRequested)
-            }
-            LinkKind::Verification => {
-                let asked = self.verification.request(email, language, time::now()).await;
-                (asked, Name::VerificationRequested)
-            }
+        let asked = match kind {
+            LinkKind::Reset => self.recovery.request(email, language, time::now()).await,
+            LinkKind::Verification => self.verification.request(email, language, time::now()).await,
         };
         match asked {
             Ok(Ok(user)) => {
-                self.record(arrival, name, user, None);
+                let (origin, now) = (arrival.origin(), time::now());
+                match kind {
+                    LinkKind::Reset => {
+                        RecoveryRequested { origin, user }.emit(&self.telemetry, now);
+                    }
+                    LinkKind::Verification => {
+                        VerificationRequested { origin, user }.emit(&self.telemetry, now);
+                    }
+                }
                 Ok(())
             }
             Ok(Err(_busy)) => Err(arrival.refuse(Code::RateLimited)),
@@ -153,7 +159,8 @@ impl LinksState {
         let (user, reason, code) =
             match self.recovery.confirm(token, password, language, time::now()).await {
                 Ok(Ok(user)) => {
-                    self.record(arrival, Name::RecoveryCompleted, Some(user), None);
+                    let origin = arrival.origin();
+                    RecoveryCompleted { origin, user }.emit(&self.telemetry, time::now());
                     return Ok(());
                 }
                 Ok(Err(Unrecovered::InvalidToken)) => (None, "invalid_token", Code::InvalidToken),
@@ -163,7 +170,8 @@ impl LinksState {
                 Ok(Err(Unrecovered::Busy)) => (None, "busy", Code::RateLimited),
                 Err(fault) => return Err(arrival.failed(LinkKind::Reset.failed(), &fault)),
             };
-        self.record(arrival, Name::RecoveryFailed, user, Some(reason));
+        let origin = arrival.origin();
+        RecoveryFailed { origin, user, reason }.emit(&self.telemetry, time::now());
         Err(arrival.refuse(code))
     }
 
@@ -176,25 +184,16 @@ impl LinksState {
         self.turnstile.check(arrival, LinkKind::Verification.purpose(), None).await?;
         let (reason, code) = match self.verification.confirm(token, time::now()).await {
             Ok(Ok(user)) => {
-                self.record(arrival, Name::VerificationCompleted, Some(user), None);
+                let origin = arrival.origin();
+                VerificationCompleted { origin, user }.emit(&self.telemetry, time::now());
                 return Ok(());
             }
             Ok(Err(UnverifiedAddress::InvalidToken)) => ("invalid_token", Code::InvalidToken),
             Ok(Err(UnverifiedAddress::Busy)) => ("busy", Code::RateLimited),
             Err(fault) => return Err(arrival.failed(LinkKind::Verification.failed(), &fault)),
         };
-        self.record(arrival, Name::VerificationFailed, None, Some(reason));
+        let origin = arrival.origin();
+        VerificationFailed { origin, reason }.emit(&self.telemetry, time::now());
         Err(arrival.refuse(code))
-    }
-
-    fn record(
-        &self,
-        arrival: &RequestInfo,
-        name: Name,
-        user: Option<UserId>,
-        reason: Option<&str>,
-    ) {
-        let event = Event { user, reason, ..arrival.event(name) };
-        self.audit.record(&event, time::now());
     }
 }

@@ -23,14 +23,16 @@ use guarita_auth::login::{
 };
 use guarita_core::http::cookies::SESSION;
 use guarita_core::{Code, Secret, time};
-use guarita_telemetry::{Audit, Event, Metrics, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{
+    LoginFailed, LoginLocked, LoginPending, LoginRateLimited, LoginSucceeded,
+};
 
 /// The state of the login endpoints.
 #[derive(Clone)]
 pub(super) struct LoginState {
     pub(super) login: Arc<Login>,
-    pub(super) audit: Audit,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) telemetry: Telemetry,
     pub(super) turnstile: RateLimitGuard,
     pub(super) sessions: sessions::SessionsState,
 }
@@ -179,7 +181,9 @@ impl LoginState {
         };
         match self.login.attempt(attempt, time::now()).await {
             Ok(Ok(logged_in)) => {
-                self.record(arrival, Name::LoginSucceeded, "succeeded", Some(&logged_in));
+                let LoggedIn { user, session, .. } = logged_in;
+                LoginSucceeded { origin: arrival.origin(), user, session, by_provider: false }
+                    .emit(&self.telemetry, time::now());
                 self.sessions.replace(arrival, logged_in.cookie()).await;
                 Ok(logged_in)
             }
@@ -191,44 +195,38 @@ impl LoginState {
     fn refused(&self, arrival: &RequestInfo, refusal: LoginRejection) -> Rejection {
         match refusal {
             LoginRejection::InvalidCredentials => {
-                self.record(arrival, Name::LoginFailed, "invalid_credentials", None);
+                self.failed(arrival, "invalid_credentials");
                 arrival.refuse(Code::InvalidCredentials)
             }
             LoginRejection::Locked { retry_after } => {
-                self.record(arrival, Name::LoginLocked, "locked", None);
+                let origin = arrival.origin();
+                LoginLocked { origin }.emit(&self.telemetry, time::now());
                 arrival.refuse(Code::Locked).retry_after(retry_after)
             }
             LoginRejection::RateLimited(limited) => {
-                self.metrics.login("rate_limited");
+                LoginRateLimited.emit(&self.telemetry);
                 self.turnstile.refuse(arrival, limited)
             }
             LoginRejection::EmailUnverified => {
-                self.record(arrival, Name::LoginFailed, "email_unverified", None);
+                self.failed(arrival, "email_unverified");
                 arrival.refuse(Code::EmailUnverified)
             }
             LoginRejection::SecondFactorRequired { ticket } => {
-                self.metrics.login("mfa_required");
+                LoginPending.emit(&self.telemetry);
                 arrival.refuse(Code::MfaRequired).mfa_token(ticket)
             }
             LoginRejection::Busy => {
-                self.record(arrival, Name::LoginFailed, "busy", None);
+                self.failed(arrival, "busy");
                 arrival.refuse(Code::RateLimited)
             }
             LoginRejection::OutOfReach => {
-                self.record(arrival, Name::LoginFailed, "unavailable", None);
+                self.failed(arrival, "unavailable");
                 arrival.refuse(Code::Unavailable)
             }
         }
     }
 
-    fn record(&self, arrival: &RequestInfo, name: Name, result: &str, opened: Option<&LoggedIn>) {
-        self.metrics.login(result);
-        let event = Event {
-            user: opened.map(|opened| opened.user),
-            session: opened.map(|opened| opened.session),
-            reason: Some(result),
-            ..arrival.event(name)
-        };
-        self.audit.record(&event, time::now());
+    fn failed(&self, arrival: &RequestInfo, reason: &'static str) {
+        LoginFailed { origin: arrival.origin(), reason }.emit(&self.telemetry, time::now());
     }
 }

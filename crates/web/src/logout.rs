@@ -15,7 +15,6 @@ use super::request_info::RequestInfo;
 use super::sessions::SessionsState;
 use guarita_core::http::{CookieValue, cookies};
 use guarita_core::{Code, Identity, Principal, Secret, time};
-use guarita_telemetry::Name;
 
 /// The refresh token whose session is ended, if it is not the caller's session.
 #[derive(Deserialize)]
@@ -59,7 +58,7 @@ async fn logout(
         (None, None, None) => return Err(arrival.refuse(Code::Unauthorized)),
     };
     let session = ended.map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
-    desk.record(&arrival, Name::Logout, session, None);
+    desk.logged_out(&arrival, session);
     Ok(signed_out_response(&headers))
 }
 
@@ -80,7 +79,7 @@ async fn logout_all(
     if let Some(all) = alone.and_then(|marks| marks.ending_all(now)) {
         let ended = desk.sessions.revoke_tokens(all, now).await;
         ended.map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
-        desk.record(&arrival, Name::LogoutAll, None, None);
+        desk.logged_out_everywhere(&arrival, None);
         return Ok(signed_out_response(&headers));
     }
     let user = match (&named, bearer) {
@@ -102,7 +101,7 @@ async fn logout_all(
             .revoke_all(user, marks.map(Arc::as_ref), now)
             .await
             .map_err(|unknowable| arrival.failed("logout failed", &unknowable))?;
-        desk.record(&arrival, Name::LogoutAll, None, Some(user));
+        desk.logged_out_everywhere(&arrival, Some(user));
     }
     Ok(signed_out_response(&headers))
 }

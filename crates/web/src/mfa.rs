@@ -21,7 +21,11 @@ use guarita_auth::login::{
 use guarita_auth::login::{Enrolment, LoggedIn, LoginRejection, SecondFactor, SecondFactorError};
 use guarita_auth::rate_limit::{Account, Purpose};
 use guarita_core::{Code, Secret, SessionId, UserId, time};
-use guarita_telemetry::{Audit, Event, Metrics, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{
+    ChallengeFailed, ChallengeLocked, ChallengeReplayed, ChallengeSucceeded, EnrolmentConfirmed,
+    EnrolmentDisabled, EnrolmentRefused, EnrolmentStarted, LoginSucceeded, RecoveryCodesRenewed,
+};
 
 /// The log message of a fault.
 const FAILED: &str = "second factor failed";
@@ -32,8 +36,7 @@ pub(super) struct MfaState {
     pub(super) enrol: Arc<TotpEnrolment>,
     pub(super) factor: Arc<SecondFactor>,
     pub(super) challenge: Arc<Challenge>,
-    pub(super) audit: Audit,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) telemetry: Telemetry,
     pub(super) turnstile: RateLimitGuard,
     pub(super) sessions: sessions::SessionsState,
 }
@@ -129,7 +132,8 @@ async fn recovery_codes(
     let (user, session) = desk.changing(&arrival).await?;
     let codes = desk.factor.renew_recovery_codes(user, &answer, time::now()).await;
     let codes = desk.finish(&arrival, user, codes)?;
-    desk.record(&arrival, Name::MfaEnrollRenewed, Some(user), Some(session), None);
+    RecoveryCodesRenewed { origin: arrival.origin(), user, session }
+        .emit(&desk.telemetry, time::now());
     Ok(recovery_codes_response(&codes))
 }
 
@@ -194,7 +198,8 @@ impl MfaState {
         let begun = self.enrol.begin(user, session, password, time::now()).await;
         let begun = begun.map_err(|fault| arrival.failed(FAILED, &fault))?;
         let enrolment = begun.map_err(|not_begun| self.not_begun(arrival, user, not_begun))?;
-        self.record(arrival, Name::MfaEnrollStarted, Some(user), Some(session), None);
+        let origin = arrival.origin();
+        EnrolmentStarted { origin, user, session }.emit(&self.telemetry, time::now());
         Ok(enrolment)
     }
 
@@ -208,7 +213,8 @@ impl MfaState {
         self.turnstile.check(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
         let codes = self.factor.confirm(user, session, code, time::now()).await;
         let codes = self.finish(arrival, user, codes)?;
-        self.record(arrival, Name::MfaEnrollConfirmed, Some(user), Some(session), None);
+        let origin = arrival.origin();
+        EnrolmentConfirmed { origin, user, session }.emit(&self.telemetry, time::now());
         Ok(codes)
     }
 
@@ -221,7 +227,8 @@ impl MfaState {
         let (user, session) = self.changing(arrival).await?;
         let disabled = self.factor.disable(user, answer, time::now()).await;
         self.finish(arrival, user, disabled)?;
-        self.record(arrival, Name::MfaEnrollDisabled, Some(user), Some(session), None);
+        let origin = arrival.origin();
+        EnrolmentDisabled { origin, user, session }.emit(&self.telemetry, time::now());
         Ok(())
     }
 
@@ -235,11 +242,11 @@ impl MfaState {
         self.turnstile.check(arrival, Purpose::Mfa, None).await?;
         match self.challenge.complete(ticket, answer, time::now()).await {
             Ok(Ok(logged_in)) => {
-                self.metrics.mfa_challenge("succeeded");
-                let (user, session) = (Some(logged_in.user), Some(logged_in.session));
-                self.record(arrival, Name::MfaChallengeSucceeded, user, session, None);
-                self.record(arrival, Name::LoginSucceeded, user, session, Some("succeeded"));
-                self.metrics.login("succeeded");
+                let (origin, now) = (arrival.origin(), time::now());
+                let LoggedIn { user, session, .. } = logged_in;
+                ChallengeSucceeded { origin, user, session }.emit(&self.telemetry, now);
+                LoginSucceeded { origin, user, session, by_provider: false }
+                    .emit(&self.telemetry, now);
                 self.sessions.replace(arrival, logged_in.cookie()).await;
                 Ok(logged_in)
             }
@@ -261,8 +268,9 @@ impl MfaState {
             }
             EnrolmentError::Refused(refusal) => self.turnstile.refuse_password(arrival, refusal),
         };
-        if reason.is_some() {
-            self.record(arrival, Name::MfaEnrollRefused, Some(user), None, reason);
+        if let Some(reason) = reason {
+            let origin = arrival.origin();
+            EnrolmentRefused { origin, user, reason }.emit(&self.telemetry, time::now());
         }
         refused
     }
@@ -292,8 +300,8 @@ impl MfaState {
                 | LoginRejection::SecondFactorRequired { .. },
             ) => (Some(user), "overtaken", arrival.refuse(Code::InvalidMfaToken)),
         };
-        self.metrics.mfa_challenge(reason);
-        self.record(arrival, Name::MfaChallengeFailed, user, None, Some(reason));
+        let origin = arrival.origin();
+        ChallengeFailed { origin, user, reason }.emit(&self.telemetry, time::now());
         refused
     }
 
@@ -303,41 +311,24 @@ impl MfaState {
         user: UserId,
         unproven: SecondFactorError,
     ) -> Rejection {
-        let (name, code) = match unproven {
-            SecondFactorError::Unavailable => return arrival.refuse(Code::MfaUnavailable),
-            SecondFactorError::AlreadyActive => return arrival.refuse(Code::MfaActive),
-            SecondFactorError::NotEnrolled => return arrival.refuse(Code::MfaNotEnrolled),
-            SecondFactorError::InvalidCode => (Name::MfaChallengeFailed, Code::InvalidCode),
-            SecondFactorError::Replayed => {
-                tracing::warn!(requestId = &*arrival.request_id, "a used code was sent again");
-                (Name::MfaChallengeReplayed, Code::InvalidCode)
-            }
-            SecondFactorError::Locked { .. } => (Name::MfaChallengeLocked, Code::Locked),
-        };
-        let reason = name.as_str().rsplit('.').next().unwrap_or_default();
-        self.metrics.mfa_challenge(reason);
-        self.record(arrival, name, Some(user), None, Some(reason));
+        let (origin, now) = (arrival.origin(), time::now());
         match unproven {
-            SecondFactorError::Locked { retry_after } => {
-                arrival.refuse(code).retry_after(retry_after)
+            SecondFactorError::Unavailable => arrival.refuse(Code::MfaUnavailable),
+            SecondFactorError::AlreadyActive => arrival.refuse(Code::MfaActive),
+            SecondFactorError::NotEnrolled => arrival.refuse(Code::MfaNotEnrolled),
+            SecondFactorError::InvalidCode => {
+                ChallengeFailed { origin, user: Some(user), reason: "failed" }
+                    .emit(&self.telemetry, now);
+                arrival.refuse(Code::InvalidCode)
             }
-            SecondFactorError::Unavailable
-            | SecondFactorError::AlreadyActive
-            | SecondFactorError::NotEnrolled
-            | SecondFactorError::InvalidCode
-            | SecondFactorError::Replayed => arrival.refuse(code),
+            SecondFactorError::Replayed => {
+                ChallengeReplayed { origin, user }.emit(&self.telemetry, now);
+                arrival.refuse(Code::InvalidCode)
+            }
+            SecondFactorError::Locked { retry_after } => {
+                ChallengeLocked { origin, user }.emit(&self.telemetry, now);
+                arrival.refuse(Code::Locked).retry_after(retry_after)
+            }
         }
-    }
-
-    fn record(
-        &self,
-        arrival: &RequestInfo,
-        name: Name,
-        user: Option<UserId>,
-        session: Option<SessionId>,
-        reason: Option<&str>,
-    ) {
-        let event = Event { user, session, reason, ..arrival.event(name) };
-        self.audit.record(&event, time::now());
     }
 }

@@ -25,7 +25,8 @@ use guarita_auth::rate_limit::Purpose;
 use guarita_auth::snapshot::Provider;
 use guarita_core::http::{ReturnTo, cookies};
 use guarita_core::{Code, Secret, SessionId, time};
-use guarita_telemetry::{Audit, Event, Metrics, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{LoginSucceeded, ProviderLinked, ProviderLoginFailed};
 
 /// Maximum number of pending logins in one browser; the oldest are dropped.
 const MAX_PENDING: usize = 5;
@@ -44,8 +45,7 @@ pub(super) struct OidcState {
     pub(super) login: Arc<Login>,
     pub(super) sessions: sessions::SessionsState,
     pub(super) turnstile: RateLimitGuard,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) audit: Audit,
+    pub(super) telemetry: Telemetry,
 }
 
 /// The logout at a provider.
@@ -214,33 +214,24 @@ impl OidcState {
         provider: &str,
         failure: &FederatedLoginError,
     ) -> Rejection {
-        let (code, result) = match failure {
+        let (code, reason) = match failure {
             FederatedLoginError::NoClient => return arrival.refuse(Code::NotFound),
             FederatedLoginError::Unknown => (Code::BadRequest, "unknown_state"),
             FederatedLoginError::Refused(_) => (Code::InvalidCredentials, "provider_refused"),
             FederatedLoginError::Unavailable(_) => (Code::Unavailable, "provider_unavailable"),
         };
-        let request_id = &*arrival.request_id;
-        tracing::warn!(requestId = request_id, provider, reason = %failure, "login with a provider rejected");
-        self.metrics.login(result);
-        let event = Event { reason: Some(result), ..arrival.event(Name::LoginFailed) };
-        self.audit.record(&event, time::now());
+        ProviderLoginFailed { origin: arrival.origin(), provider, reason, failure }
+            .emit(&self.telemetry, time::now());
         arrival.refuse(code)
     }
 
     fn record(&self, arrival: &RequestInfo, opened: &FederatedSession) {
-        self.metrics.login("succeeded");
-        let about = |name| Event {
-            user: Some(opened.user),
-            session: Some(opened.session),
-            ..arrival.event(name)
-        };
+        let (origin, now) = (arrival.origin(), time::now());
+        let FederatedSession { user, session, .. } = *opened;
         if let Some(how) = opened.linked {
-            let event = Event { reason: Some(how), ..about(Name::ProviderLinked) };
-            self.audit.record(&event, time::now());
+            ProviderLinked { origin: Some(origin), user, session, how }.emit(&self.telemetry, now);
         }
-        let event = Event { reason: Some("provider"), ..about(Name::LoginSucceeded) };
-        self.audit.record(&event, time::now());
+        LoginSucceeded { origin, user, session, by_provider: true }.emit(&self.telemetry, now);
     }
 }
 

@@ -16,13 +16,14 @@ use super::request_info::RequestInfo;
 use super::router::{empty, language};
 use guarita_auth::account::{PasswordChange, PasswordChangeRequest, Unchanged};
 use guarita_core::{Code, Language, Secret, SessionId, UserId, time};
-use guarita_telemetry::{Audit, Event, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{PasswordChanged, PasswordRefused};
 
 /// The state of the password endpoint.
 #[derive(Clone)]
 pub(super) struct PasswordState {
     pub(super) password: Arc<PasswordChange>,
-    pub(super) audit: Audit,
+    pub(super) telemetry: Telemetry,
     pub(super) turnstile: RateLimitGuard,
 }
 
@@ -63,7 +64,8 @@ impl PasswordState {
         let change = PasswordChangeRequest { user, session, current, new, language };
         match self.password.change(change, time::now()).await {
             Ok(Ok(())) => {
-                self.record(arrival, user, session, None);
+                let origin = arrival.origin();
+                PasswordChanged { origin, user, session }.emit(&self.telemetry, time::now());
                 Ok(())
             }
             Ok(Err(unchanged)) => Err(self.refused(arrival, user, session, unchanged)),
@@ -82,22 +84,10 @@ impl PasswordState {
             Unchanged::Weak(_) => (arrival.refuse(Code::WeakPassword), Some("weak_password")),
             Unchanged::Refused(refusal) => self.turnstile.refuse_password(arrival, refusal),
         };
-        if reason.is_some() {
-            self.record(arrival, user, session, reason);
+        if let Some(reason) = reason {
+            PasswordRefused { origin: arrival.origin(), user, session, reason }
+                .emit(&self.telemetry, time::now());
         }
         refused
-    }
-
-    fn record(
-        &self,
-        arrival: &RequestInfo,
-        user: UserId,
-        session: SessionId,
-        reason: Option<&str>,
-    ) {
-        let name = if reason.is_none() { Name::PasswordChanged } else { Name::PasswordUnchanged };
-        let (user, session) = (Some(user), Some(session));
-        let event = Event { user, session, reason, ..arrival.event(name) };
-        self.audit.record(&event, time::now());
     }
 }

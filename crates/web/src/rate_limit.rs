@@ -7,20 +7,20 @@ use super::request_info::RequestInfo;
 use guarita_auth::login::LoginRejection;
 use guarita_auth::rate_limit::{Account, Limited, Purpose, RateLimiter};
 use guarita_core::{Code, time};
-use guarita_telemetry::{Audit, Event, Metrics, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::RateLimited;
 
 /// The rate limits of all endpoints; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RateLimitGuard {
     limits: Arc<RateLimiter>,
-    audit: Audit,
-    metrics: Arc<Metrics>,
+    telemetry: Telemetry,
 }
 
 impl RateLimitGuard {
     /// Creates it with these counters.
-    pub fn new(limits: Arc<RateLimiter>, audit: Audit, metrics: Arc<Metrics>) -> Self {
-        Self { limits, audit, metrics }
+    pub fn new(limits: Arc<RateLimiter>, telemetry: Telemetry) -> Self {
+        Self { limits, telemetry }
     }
 
     /// Counts a request by the network that it comes from, then by the account if one is given.
@@ -41,10 +41,8 @@ impl RateLimitGuard {
     /// The rejection of a request that exceeds a limit.
     pub fn refuse(&self, arrival: &RequestInfo, limited: Limited) -> Rejection {
         let (kind, by) = (limited.purpose.as_str(), limited.by.as_str());
-        self.metrics.rate_limited(kind, by);
-        let reason = format!("{kind} by {by}");
-        let event = Event { reason: Some(&reason), ..arrival.event(Name::RateLimited) };
-        self.audit.record(&event, time::now());
+        let origin = arrival.origin();
+        RateLimited { origin, kind, by }.emit(&self.telemetry, time::now());
         arrival.refuse(Code::RateLimited).retry_after(limited.retry_after)
     }
 

@@ -16,14 +16,14 @@ use super::router::no_store;
 use guarita_auth::grant::{InvalidRefreshToken, Refresh, Refreshed};
 use guarita_auth::rate_limit::Purpose;
 use guarita_core::{Code, Secret, time};
-use guarita_telemetry::{Audit, Event, Metrics, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{RefreshFailed, RefreshReused, RefreshSucceeded};
 
 /// The state of the refresh endpoint.
 #[derive(Clone)]
 pub(super) struct RefreshState {
     pub(super) refresh: Arc<Refresh>,
-    pub(super) audit: Audit,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) telemetry: Telemetry,
     pub(super) turnstile: RateLimitGuard,
 }
 
@@ -43,16 +43,15 @@ async fn refresh(
     Json(presented): Json<Presented>,
 ) -> Result<Response, Rejection> {
     desk.turnstile.check(&arrival, Purpose::Refresh, None).await?;
-    let event = Event { request_id: Some(&arrival.request_id), ..Event::new(Name::RefreshFailed) };
     match desk.refresh.refresh(&presented.refresh_token, time::now()).await {
         Ok(Ok(Refreshed { tokens, repeated })) => {
-            let (user, session) = (Some(tokens.user), Some(tokens.session));
-            let event = Event { name: Name::RefreshSucceeded, user, session, ..event };
-            desk.record(&event, if repeated { "repeated" } else { "succeeded" });
+            let (user, session) = (tokens.user, tokens.session);
+            RefreshSucceeded { request_id: &arrival.request_id, user, session, repeated }
+                .emit(&desk.telemetry, time::now());
             Ok(no_store(axum::Json(Pair::from(tokens)).into_response()))
         }
         Ok(Err(invalid)) => {
-            desk.refused(&event, invalid);
+            desk.refused(&arrival, invalid);
             Err(arrival.refuse(Code::InvalidRefreshToken))
         }
         Err(fault) => Err(arrival.failed("refresh failed", &fault)),
@@ -60,25 +59,17 @@ async fn refresh(
 }
 
 impl RefreshState {
-    fn refused(&self, event: &Event<'_>, invalid: InvalidRefreshToken) {
-        match invalid {
+    fn refused(&self, arrival: &RequestInfo, invalid: InvalidRefreshToken) {
+        let request_id = &*arrival.request_id;
+        let reason = match invalid {
             InvalidRefreshToken::Reused { session, user } => {
-                let event = Event {
-                    name: Name::RefreshReuse,
-                    user: Some(user),
-                    session: Some(session),
-                    ..*event
-                };
-                self.record(&event, "reused");
+                let reused = RefreshReused { request_id, user, session };
+                return reused.emit(&self.telemetry, time::now());
             }
-            InvalidRefreshToken::Unknown => self.record(event, "unknown"),
-            InvalidRefreshToken::Expired => self.record(event, "expired"),
-            InvalidRefreshToken::Revoked => self.record(event, "revoked"),
-        }
-    }
-
-    fn record(&self, event: &Event<'_>, result: &str) {
-        self.metrics.refresh(result);
-        self.audit.record(&Event { reason: Some(result), ..*event }, time::now());
+            InvalidRefreshToken::Unknown => "unknown",
+            InvalidRefreshToken::Expired => "expired",
+            InvalidRefreshToken::Revoked => "revoked",
+        };
+        RefreshFailed { request_id, reason }.emit(&self.telemetry, time::now());
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use guarita_auth::EndpointRequest;
 use guarita_core::{Code, Principal, SessionId, UserId};
-use guarita_telemetry::{Event, Name};
+use guarita_telemetry::events::Origin;
 
 use super::error::Rejection;
 
@@ -39,9 +39,9 @@ impl RequestInfo {
         self.refuse(Code::Unavailable)
     }
 
-    /// An audit event of this request.
-    pub(super) fn event(&self, name: Name) -> Event<'_> {
-        Event { request_id: Some(&self.request_id), address: Some(self.client), ..Event::new(name) }
+    /// What events of this request say about it.
+    pub(super) fn origin(&self) -> Origin<'_> {
+        Origin { request_id: &self.request_id, address: self.client }
     }
 
     /// The caller's local account and session.

@@ -21,7 +21,7 @@ use guarita_auth::grant::Refresh;
 use guarita_auth::login::{Challenge, Login, SecondFactor, TotpEnrolment};
 use guarita_auth::session::{Sessions, WsTickets};
 use guarita_core::{Code, Language};
-use guarita_telemetry::{Audit, Metrics};
+use guarita_telemetry::Telemetry;
 
 /// The services that the endpoints serve; each file takes its own.
 #[derive(Debug)]
@@ -60,10 +60,8 @@ pub struct Services {
     pub overviews: Arc<Overviews>,
     /// The settings of pages.
     pub pages: Arc<pages::PageSettings>,
-    /// Metrics.
-    pub metrics: Arc<Metrics>,
-    /// Audit.
-    pub audit: Audit,
+    /// Metrics and audit.
+    pub telemetry: Telemetry,
 }
 
 /// Builds the router, once.
@@ -86,23 +84,20 @@ pub fn router(services: Services) -> Router {
         overviews,
         password,
         pages,
-        metrics,
-        audit,
+        telemetry,
     } = services;
-    let sessions = sessions::SessionsState { sessions, audit: audit.clone() };
+    let sessions = sessions::SessionsState { sessions, telemetry: telemetry.clone() };
     let oidc = oidc::OidcState {
         home: if issues { "/account" } else { "/" },
         logins: provider_login,
         login: Arc::clone(&login),
         sessions: sessions.clone(),
         turnstile: turnstile.clone(),
-        metrics: Arc::clone(&metrics),
-        audit: audit.clone(),
+        telemetry: telemetry.clone(),
     };
     let login = login::LoginState {
         login,
-        audit: audit.clone(),
-        metrics: Arc::clone(&metrics),
+        telemetry: telemetry.clone(),
         turnstile: turnstile.clone(),
         sessions: sessions.clone(),
     };
@@ -110,24 +105,26 @@ pub fn router(services: Services) -> Router {
         enrol,
         factor,
         challenge,
-        audit: audit.clone(),
-        metrics: Arc::clone(&metrics),
+        telemetry: telemetry.clone(),
         turnstile: turnstile.clone(),
         sessions: sessions.clone(),
     };
     let links = links::LinksState {
         recovery,
         verification,
-        audit: audit.clone(),
+        telemetry: telemetry.clone(),
         turnstile: turnstile.clone(),
     };
-    let password =
-        password::PasswordState { password, audit: audit.clone(), turnstile: turnstile.clone() };
+    let password = password::PasswordState {
+        password,
+        telemetry: telemetry.clone(),
+        turnstile: turnstile.clone(),
+    };
     let introspection = introspection::IntrospectionState {
         introspection,
         clients,
         sessions: Arc::clone(&sessions.sessions),
-        audit: audit.clone(),
+        telemetry: telemetry.clone(),
         turnstile: turnstile.clone(),
     };
     let oidc_routes = pages::with_pages(oidc::routes(oidc.clone()), Arc::clone(&pages));
@@ -146,7 +143,7 @@ pub fn router(services: Services) -> Router {
             .merge(login::routes(login))
             .merge(mfa::routes(factor))
             .merge(links::routes(links))
-            .merge(refresh::routes(refresh::RefreshState { refresh, audit, metrics, turnstile }))
+            .merge(refresh::routes(refresh::RefreshState { refresh, telemetry, turnstile }))
             .merge(password::routes(password))
             .merge(pages::routes(desks))
     } else {

@@ -14,13 +14,14 @@ use super::request_info::RequestInfo;
 use super::router::no_store;
 use guarita_auth::session::{Sessions, StatusUnavailable, StoredSession};
 use guarita_core::{Code, Secret, SessionId, Source, UserId, time};
-use guarita_telemetry::{Audit, Event, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{LoggedOut, LoggedOutEverywhere};
 
 /// The state of the session endpoints.
 #[derive(Clone)]
 pub(super) struct SessionsState {
     pub(super) sessions: Arc<Sessions>,
-    pub(super) audit: Audit,
+    pub(super) telemetry: Telemetry,
 }
 
 pub(super) fn routes(desk: SessionsState) -> Router {
@@ -100,16 +101,16 @@ impl SessionsState {
             return Err(arrival.refuse(Code::NotFound));
         }
         self.sessions.revoke(sid, time::now()).await.map_err(unavailable)?;
-        self.record(arrival, Name::Logout, Some(sid), Some(user));
+        self.logged_out(arrival, Some(sid));
         Ok(())
     }
 
     /// Ends the caller's current session.
     pub(super) async fn sign_out(&self, arrival: &RequestInfo) -> Result<(), Rejection> {
-        let (user, session) = arrival.session_pending_mfa()?;
+        let (_, session) = arrival.session_pending_mfa()?;
         let ended = self.sessions.revoke(session, time::now()).await;
         ended.map_err(|StatusUnavailable| arrival.refuse(Code::Unavailable))?;
-        self.record(arrival, Name::Logout, Some(session), Some(user));
+        self.logged_out(arrival, Some(session));
         Ok(())
     }
 
@@ -129,21 +130,23 @@ impl SessionsState {
         let marks = arrival.principal.as_ref().and_then(|caller| caller.identity().marks());
         let ended = self.sessions.revoke_all(user, marks.map(Arc::as_ref), time::now()).await;
         ended.map_err(|StatusUnavailable| arrival.refuse(Code::Unavailable))?;
-        self.record(arrival, Name::LogoutAll, None, Some(user));
+        self.logged_out_everywhere(arrival, Some(user));
         Ok(())
     }
 
-    /// Records the end of sessions; of the caller's if no user is given.
-    pub(super) fn record(
-        &self,
-        arrival: &RequestInfo,
-        name: Name,
-        session: Option<SessionId>,
-        user: Option<UserId>,
-    ) {
-        let caller = arrival.principal_or_pending().and_then(|caller| caller.identity().user());
-        let user = user.or(caller);
-        let event = Event { user, session, ..arrival.event(name) };
-        self.audit.record(&event, time::now());
+    /// Records the end of a session.
+    pub(super) fn logged_out(&self, arrival: &RequestInfo, session: Option<SessionId>) {
+        let (origin, user) = (arrival.origin(), caller(arrival));
+        LoggedOut { origin, user, session }.emit(&self.telemetry, time::now());
     }
+
+    /// Records the end of all sessions of a user; of the caller if no user is given.
+    pub(super) fn logged_out_everywhere(&self, arrival: &RequestInfo, user: Option<UserId>) {
+        let (origin, user) = (arrival.origin(), user.or_else(|| caller(arrival)));
+        LoggedOutEverywhere { origin, user }.emit(&self.telemetry, time::now());
+    }
+}
+
+fn caller(arrival: &RequestInfo) -> Option<UserId> {
+    arrival.principal_or_pending().and_then(|caller| caller.identity().user())
 }

@@ -13,7 +13,8 @@ use guarita_core::jose::ProviderClaims;
 use guarita_core::{EmailAddress, Secret, SessionId, Subject, Timestamp, UserId};
 use guarita_store::users::NO_PASSWORD;
 use guarita_store::{NewSession, NewUser, Store, StoreError, Transaction, User};
-use guarita_telemetry::{Audit, Event, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::ProviderLinked;
 
 /// Maximum number of concurrent database queries, so that a flood of tokens cannot occupy more connections.
 const CONCURRENCY: usize = 4;
@@ -40,14 +41,14 @@ pub struct LinkedAccount {
 #[derive(Clone, Debug)]
 pub struct AccountLinker {
     store: Store,
-    audit: Audit,
+    telemetry: Telemetry,
     turns: Arc<Semaphore>,
 }
 
 impl AccountLinker {
     /// Creates it with the store.
-    pub fn new(store: Store, audit: Audit) -> Self {
-        Self { store, audit, turns: Arc::new(Semaphore::new(CONCURRENCY)) }
+    pub fn new(store: Store, telemetry: Telemetry) -> Self {
+        Self { store, telemetry, turns: Arc::new(Semaphore::new(CONCURRENCY)) }
     }
 
     /// The account of verified claims, with its session, which is opened by the first token. [`None`] if the
@@ -114,14 +115,7 @@ impl AccountLinker {
         let admitted = find(&mut transaction, session, now).await?.flatten();
         transaction.commit().await?;
         if let Some(how) = linked {
-            let reason = Some(how);
-            let event = Event {
-                user: Some(user.id),
-                session: Some(session),
-                reason,
-                ..Event::new(Name::ProviderLinked)
-            };
-            self.audit.record(&event, now);
+            ProviderLinked { origin: None, user: user.id, session, how }.emit(&self.telemetry, now);
         }
         Ok(admitted)
     }

@@ -8,6 +8,7 @@ use guarita_core::profile::FullName;
 use guarita_core::{Cpf, Profile, Role, Roles};
 use guarita_store::sample;
 use guarita_store::sample::{DAY, NOW};
+use guarita_telemetry::{Audit, Metrics};
 
 const SUBJECT: &str = "8d2f5b0e-1111-4222-8333-444455556666";
 const CPF: &str = "529.982.247-25";
@@ -23,7 +24,8 @@ impl Place {
     async fn new() -> Self {
         let (directory, store) = sample::open().await;
         let audit = Audit::open(&directory.path().join("audit"), 180 * DAY).unwrap();
-        let linking = Arc::new(AccountLinker::new(store.clone(), audit));
+        let telemetry = Telemetry::new(Arc::new(Metrics::new().unwrap()), audit);
+        let linking = Arc::new(AccountLinker::new(store.clone(), telemetry));
         let accounts = Accounts {
             by_auth_user: true,
             by_email: true,

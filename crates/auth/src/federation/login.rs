@@ -30,6 +30,7 @@ use crate::snapshot::provider::{ProviderClient, ProviderSettings, Unverified};
 use guarita_core::http::ReturnTo;
 use guarita_core::jose::{IdTokenExpectations, Keyring, ProviderClaims};
 use guarita_core::{Secret, Timestamp, random};
+use guarita_telemetry::events::ProviderMetadataFailed;
 
 /// How long a provider's metadata is cached.
 const METADATA_TTL: Duration = Duration::from_secs(300);
@@ -348,7 +349,7 @@ impl ProviderLogin {
             // What was said before is better than nothing.
             (Err(error), Some(before)) => {
                 let provider = &*settings.name;
-                tracing::warn!(event = "provider.metadata.failed", provider, %error);
+                ProviderMetadataFailed { provider, error }.emit();
                 Ok(Arc::clone(before))
             }
             (Err(error), None) => Err(FederatedLoginError::Unavailable(error.to_string())),

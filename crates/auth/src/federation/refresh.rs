@@ -9,6 +9,7 @@ use super::fetch::Fetcher;
 use super::keys::{self, FetchError};
 use crate::snapshot::Provider;
 use guarita_telemetry::Metrics;
+use guarita_telemetry::events::{ProviderKeysChanged, ProviderKeysFailed};
 
 /// Starts fetching a provider's keys, as long as the provider is configured. Does nothing if it publishes no
 /// keys, or fetching was already started.
@@ -43,8 +44,7 @@ async fn run(provider: Weak<Provider>, ca: Option<Vec<u8>>, metrics: Arc<Metrics
                 failures = 0;
                 let keys = set.len();
                 if provider.replace(set) {
-                    let name = &*provider.settings().name;
-                    tracing::info!(event = "provider.keys.changed", provider = name, keys);
+                    ProviderKeysChanged { provider: &provider.settings().name, keys }.emit();
                 }
             }
             Err(fault) => {
@@ -70,8 +70,7 @@ fn pause(failures: u32, cooldown: Duration, refresh: Duration) -> Duration {
 }
 
 fn log_failure(provider: &Provider, fault: &FetchError) {
-    let name = &*provider.settings().name;
-    tracing::warn!(event = "provider.keys.failed", provider = name, error = %fault);
+    ProviderKeysFailed { provider: &provider.settings().name, error: fault }.emit();
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use guarita_core::jose::{Algorithm, KeyFault};
 use guarita_core::{Secret, Timestamp};
 use guarita_store as store;
 use guarita_store::{KeyPurpose, Store, StoredKey, Transaction};
+use guarita_telemetry::events::{KeyAlgorithmKept, KeyAnnounced, KeysMade};
 
 /// Maximum number of keys per purpose.
 pub(super) const MAX_KEYS: usize = 32;
@@ -158,11 +159,7 @@ impl KeyDatabase {
                     self.insert(&mut transaction, draft, now).await?;
                 }
                 transaction.commit().await?;
-                tracing::info!(
-                    event = "keys.made",
-                    purpose = purpose.as_str(),
-                    count = drafts.len()
-                );
+                KeysMade { purpose: purpose.as_str(), count: drafts.len() }.emit();
             }
         }
         keys = self.read().await?;
@@ -171,10 +168,8 @@ impl KeyDatabase {
             let signs_from = now.plus(publish_ahead);
             let draft = generate(KeyPurpose::Token, algorithm, signs_from).await?;
             match self.add(draft, Before::Verify, None, now).await? {
-                Ok(_) => tracing::info!(event = "keys.announced", algorithm = algorithm.as_str()),
-                Err(why) => {
-                    tracing::warn!(event = "keys.algorithm", %why, "no key created, present keys kept")
-                }
+                Ok(_) => KeyAnnounced::Algorithm(algorithm.as_str()).emit(),
+                Err(why) => KeyAlgorithmKept { why }.emit(),
             }
             keys = self.read().await?;
         }

@@ -14,6 +14,7 @@ use super::source::KeySource;
 use crate::session::SessionCache;
 use guarita_core::Timestamp;
 use guarita_store::Change;
+use guarita_telemetry::events::{KeyAnnounced, KeyRotationFailed, KeysRead, KeysUnread};
 
 /// Polling interval of keys.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
@@ -64,7 +65,7 @@ impl Follower {
             match self.vault.read().await {
                 Ok(keys) => {
                     if failing {
-                        tracing::info!(event = "keys.read", "keys can be read again");
+                        KeysRead.emit();
                     }
                     failing = false;
                     self.source.send_if_modified(|source| {
@@ -78,7 +79,7 @@ impl Follower {
                 }
                 Err(fault) => {
                     if !failing {
-                        tracing::error!(event = "keys.unread", error = %fault, "keys unreadable, present keys kept");
+                        KeysUnread { error: fault }.emit();
                     }
                     failing = true;
                 }
@@ -123,12 +124,10 @@ impl KeyRotation {
             match self.administration.rotate_if_due(self.every, (self.clock)()).await {
                 Ok(Some(made)) => {
                     let from = made.signs_from.map(Timestamp::rfc3339);
-                    tracing::info!(event = "keys.announced", kid = made.id, signsFrom = from);
+                    KeyAnnounced::Rotated { id: &made.id, signs_from: from.as_deref() }.emit();
                 }
                 Ok(None) => {}
-                Err(fault) => {
-                    tracing::error!(event = "keys.rotation_failed", error = %fault, "rotating the signing key failed");
-                }
+                Err(error) => KeyRotationFailed { error }.emit(),
             }
         }
     }

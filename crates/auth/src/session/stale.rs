@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::feed_liveness::MAX_SILENCE;
 use super::status::StatusUnavailable;
+use guarita_telemetry::events::OnUnknownServing;
 
 /// While the database does not respond, one request per this time tries it again.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -99,12 +100,7 @@ impl StoreCircuitBreaker {
     fn note_use(&self, leave: &StaleReadPolicy) {
         leave.used.store(true, Ordering::Relaxed);
         if !self.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                event = "on_unknown.serving",
-                within_seconds = leave.within.as_secs(),
-                "neither the feed of changes nor the database can be asked: callers of routes that say so are \
-                 served by what was last known"
-            );
+            OnUnknownServing { within: leave.within }.emit();
         }
     }
 

@@ -14,6 +14,7 @@ use super::connect::{Connected, RedisConnection, connect, primary};
 use super::script::{Script, Scripts};
 use crate::KvUnavailable;
 use crate::settings::Redis;
+use guarita_telemetry::events::{EphemeralDown, EphemeralUp};
 
 /// Interval of checking an unused connection.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -236,7 +237,7 @@ impl RedisClient {
         self.up.store(true, Ordering::Relaxed);
         self.tried.send_replace(true);
         if self.told.swap(false, Ordering::Relaxed) {
-            tracing::info!(event = "ephemeral.up", "Redis can be reached again");
+            EphemeralUp { backend: "Redis" }.emit();
         }
     }
 
@@ -253,11 +254,7 @@ impl RedisClient {
         self.tried.send_replace(true);
         self.lost.notify_one();
         if !self.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                event = "ephemeral.down",
-                reason,
-                "Redis cannot be reached: each gateway limits by itself, and tickets are rejected"
-            );
+            EphemeralDown { backend: "Redis", reason }.emit();
         }
     }
 }

@@ -15,7 +15,7 @@ use super::context::{AuthorizedRequest, RequestContext, RequestState};
 use super::reject::{self, RejectionResponse};
 use super::request_id::RequestId;
 use super::route_and_authorize::{self, RequestOutcome};
-use super::websocket::{self, RequestTelemetry};
+use super::websocket;
 use super::{access_log, bodyless, forward, forward_auth, local, response};
 use crate::connection::ConnectionInfo;
 use crate::revocation::in_flight::PermittedFor;
@@ -25,7 +25,7 @@ use crate::upstream::IdlePool;
 use guarita_auth::access::Authenticator;
 use guarita_auth::assertion::Assertions;
 use guarita_core::Code;
-use guarita_telemetry::{Audit, Metrics};
+use guarita_telemetry::Telemetry;
 
 /// The proxy that handles every request.
 pub struct Gateway {
@@ -35,7 +35,7 @@ pub struct Gateway {
     pub(crate) connections: Arc<IdlePool>,
     endpoints: axum::Router,
     sockets: Arc<WebSocketLimiter>,
-    ledger: RequestTelemetry,
+    telemetry: Telemetry,
 }
 
 impl Gateway {
@@ -46,12 +46,10 @@ impl Gateway {
         assertions: Assertions,
         endpoints: axum::Router,
         sockets: Arc<WebSocketLimiter>,
-        metrics: Arc<Metrics>,
-        audit: Audit,
+        telemetry: Telemetry,
     ) -> Self {
         let connections = IdlePool::start(bodyless::MAX_IDLE_CONNECTIONS);
-        let ledger = RequestTelemetry { metrics, audit };
-        Self { live, judge, assertions, connections, endpoints, sockets, ledger }
+        Self { live, judge, assertions, connections, endpoints, sockets, telemetry }
     }
 
     /// The server could not be reached. Nothing was sent, so a request with any method can be retried.
@@ -100,7 +98,7 @@ impl Gateway {
     fn attempt_failed(&self, context: &RequestContext) -> bool {
         if let (Some(passage), Some(attempt)) = (context.passage(), context.attempts.last()) {
             let upstream = &passage.route.upstream.settings().name;
-            self.ledger.metrics.upstream_failed(upstream, attempt.authority());
+            self.telemetry.metrics().upstream_failed(upstream, attempt.authority());
         }
         response::failed(context)
     }
@@ -111,8 +109,8 @@ impl Gateway {
         passage: &AuthorizedRequest,
         context: &mut RequestContext,
     ) -> Result<(), Code> {
-        let ledger = self.ledger.clone();
-        let begun = websocket::begin(&self.judge, &self.sockets, ledger, passage, context).await;
+        let telemetry = self.telemetry.clone();
+        let begun = websocket::begin(&self.judge, &self.sockets, telemetry, passage, context).await;
         begun.map(|websocket| context.websocket = Some(Box::new(websocket)))
     }
 
@@ -331,7 +329,7 @@ impl ProxyHttp for Gateway {
         context: &mut RequestContext,
     ) {
         ConnectionInfo::attach(None);
-        access_log::finished(&self.ledger, session, error, context);
+        access_log::finished(&self.telemetry, session, error, context);
     }
 
     // Each refusal and failure has its own line; pingora's would repeat it with whole paths.

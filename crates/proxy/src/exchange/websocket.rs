@@ -17,8 +17,9 @@ use crate::revocation::websocket::{
 use crate::snapshot::RouteTarget;
 use guarita_auth::access::Authenticator;
 use guarita_core::websocket::handshake;
-use guarita_core::{Code, Identity, Principal, time};
-use guarita_telemetry::{Audit, Event, Metrics, Name};
+use guarita_core::{Code, Principal, time};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::{Caller, WebSocketClosed, WebSocketOpened, WebSocketRejected};
 
 /// The reason of a WebSocket that was not closed by the gateway.
 const BY_AN_END: &str = "ended";
@@ -38,13 +39,6 @@ pub(crate) fn is_accepted(request: &RequestHeader, answer: &ResponseHeader) -> b
     handshake::is_accepted(&request.headers, &answer.headers)
 }
 
-/// The metrics and audit files that are written to.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestTelemetry {
-    pub metrics: Arc<Metrics>,
-    pub audit: Audit,
-}
-
 /// An opening or open WebSocket. Its end is recorded when it is dropped.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
@@ -52,7 +46,7 @@ pub(crate) struct WebSocket {
     held: PermittedFor,
     route: Arc<RouteTarget>,
     opened: Option<Instant>,
-    ledger: RequestTelemetry,
+    telemetry: Telemetry,
     /// The permit, released with it.
     _place: WebSocketPermit,
 }
@@ -61,7 +55,7 @@ pub(crate) struct WebSocket {
 pub(crate) async fn begin(
     judge: &Authenticator,
     sockets: &Arc<WebSocketLimiter>,
-    ledger: RequestTelemetry,
+    telemetry: Telemetry,
     passage: &AuthorizedRequest,
     context: &RequestContext,
 ) -> Result<WebSocket, Code> {
@@ -88,7 +82,7 @@ pub(crate) async fn begin(
         }
     }
     let route = Arc::clone(&passage.route);
-    Ok(WebSocket { socket, held, route, opened: None, ledger, _place: place })
+    Ok(WebSocket { socket, held, route, opened: None, telemetry, _place: place })
 }
 
 impl WebSocket {
@@ -101,17 +95,13 @@ impl WebSocket {
     pub(crate) fn open(&mut self) {
         self.socket.open();
         self.opened = Some(Instant::now());
-        self.ledger.metrics.websocket_opened();
-        self.ledger.record(Name::WebSocketOpened, &self.event());
+        WebSocketOpened { caller: self.held.caller(), route: &self.route.label }
+            .emit(&self.telemetry, time::now());
     }
 
     /// Whether the upstream accepted the handshake.
     pub(crate) const fn is_open(&self) -> bool {
         self.opened.is_some()
-    }
-
-    fn event(&self) -> Event<'_> {
-        Event { route: Some(&self.route.label), ..self.held.event(Name::WebSocketOpened) }
     }
 }
 
@@ -119,10 +109,9 @@ impl Drop for WebSocket {
     fn drop(&mut self) {
         let Some(opened) = self.opened else { return };
         let reason = self.socket.ending().map_or(BY_AN_END, |ending| ending.as_str());
-        self.ledger.metrics.websocket_closed(reason);
-        let duration = Some(opened.elapsed());
-        let event = Event { reason: Some(reason), duration, ..self.event() };
-        self.ledger.record(Name::WebSocketClosed, &event);
+        let (caller, route) = (self.held.caller(), &*self.route.label);
+        WebSocketClosed { caller, route, reason, duration: opened.elapsed() }
+            .emit(&self.telemetry, time::now());
     }
 }
 
@@ -137,25 +126,15 @@ pub(crate) struct Rejected<'a> {
     pub(crate) duration: Duration,
 }
 
-impl RequestTelemetry {
+impl Rejected<'_> {
     /// Records the rejected handshake.
-    pub(crate) fn rejected(&self, rejected: &Rejected<'_>) {
-        self.metrics.websocket_rejected();
-        let identity = rejected.principal.map(Principal::identity);
-        let event = Event {
-            request_id: Some(rejected.request_id.as_str()),
-            user: identity.and_then(Identity::user),
-            session: identity.and_then(Identity::session),
-            api_key: identity.and_then(Identity::api_key),
-            route: rejected.route.map(|route| &*route.label),
-            reason: Some(rejected.refused.map_or(BY_UPSTREAM, Code::as_str)),
-            duration: Some(rejected.duration),
-            ..Event::new(Name::WebSocketRejected)
-        };
-        self.record(Name::WebSocketRejected, &event);
-    }
-
-    fn record(&self, name: Name, event: &Event<'_>) {
-        self.audit.record(&Event { name, ..*event }, time::now());
+    pub(crate) fn emit(self, telemetry: &Telemetry) {
+        WebSocketRejected {
+            caller: Caller::new(self.request_id.as_str(), self.principal.map(Principal::identity)),
+            route: self.route.map(|route| &*route.label),
+            reason: self.refused.map_or(BY_UPSTREAM, Code::as_str),
+            duration: self.duration,
+        }
+        .emit(telemetry, time::now());
     }
 }

@@ -11,7 +11,7 @@ use crate::exchange::request_id::RequestId;
 use crate::revocation::websocket::WebSocketState;
 use guarita_core::revocation_key::RevocationKey;
 use guarita_core::{ApiKeyId, Identity, RevocationKeys, SessionId, UserId};
-use guarita_telemetry::{Event, Name};
+use guarita_telemetry::events::Caller;
 
 /// The credential that a request was authorized for.
 #[derive(Clone, Debug)]
@@ -52,15 +52,10 @@ impl PermittedFor {
         self.marks.iter().any(|marks| marks.iter().any(|own| own == mark))
     }
 
-    /// An audit event about it.
-    pub fn event(&self, name: Name) -> Event<'_> {
-        Event {
-            request_id: Some(self.request_id.as_str()),
-            user: self.user,
-            session: self.session,
-            api_key: self.api_key,
-            ..Event::new(name)
-        }
+    /// What events about it say of the caller.
+    pub fn caller(&self) -> Caller<'_> {
+        let Self { user, session, api_key, .. } = *self;
+        Caller { request_id: self.request_id.as_str(), user, session, api_key }
     }
 }
 

@@ -15,7 +15,8 @@ use guarita_auth::session::{SessionCache, SessionStatus};
 use guarita_core::websocket::Ending;
 use guarita_core::{Timestamp, time};
 use guarita_store::Change;
-use guarita_telemetry::{Audit, Event, Metrics, Name};
+use guarita_telemetry::Telemetry;
+use guarita_telemetry::events::StreamClosed;
 
 /// Maximum number of changes processed together.
 const BATCH: usize = 1_000;
@@ -34,8 +35,7 @@ pub struct RevocationWatcher {
     pub api_keys: Arc<api_key::ApiKeyCache>,
     pub tethers: Arc<InFlightRequests>,
     pub sockets: Arc<WebSocketLimiter>,
-    pub audit: Audit,
-    pub metrics: Arc<Metrics>,
+    pub telemetry: Telemetry,
 }
 
 /// A request to abort, with its number on its connection.
@@ -143,7 +143,8 @@ impl RevocationWatcher {
             // An open WebSocket writes down its own end.
             let is_open = held.socket.as_ref().is_some_and(|socket| socket.is_open());
             if tether.abort(exchange) && !is_open {
-                self.record(&held);
+                StreamClosed { caller: held.caller(), reason: Ending::Revoked.as_str() }
+                    .emit(&self.telemetry, time::now());
             }
         }
     }
@@ -178,14 +179,6 @@ impl RevocationWatcher {
             Some(key) => !self.api_keys.is_live(key, now).await.unwrap_or(false),
             None => false,
         }
-    }
-
-    fn record(&self, held: &PermittedFor) {
-        tracing::info!(requestId = held.request_id.as_str(), "request aborted by a revocation");
-        let reason = Ending::Revoked.as_str();
-        self.metrics.stream_closed(reason);
-        let event = Event { reason: Some(reason), ..held.event(Name::StreamClosed) };
-        self.audit.record(&event, time::now());
     }
 }
 

@@ -11,6 +11,10 @@ macro_rules! names {
         pub enum Name { $($(#[$doc])* $name),+ }
 
         impl Name {
+            /// All names.
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),+];
+
             /// The name as written.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::checkpoint::{AuditCheckpoint, PendingLines, continued};
 use super::day::Day;
-use super::event::{Event, Name};
 use super::line;
 use super::tail::{self, Left, Tail};
+use crate::events::{AuditResumed, AuditSealed};
 use guarita_core::Timestamp;
 
 /// Interval at which the newest seal is logged.
@@ -107,7 +107,7 @@ impl Files {
     pub(super) fn log_checkpoint(&mut self, now: Timestamp) {
         let Some(seal) = self.open.as_ref().map(|open| open.seal) else { return };
         if self.told.is_none_or(|(told, _)| told != seal) {
-            tracing::info!(event = "audit.seal", seal = %seal, "audit files sealed");
+            AuditSealed { seal }.emit();
         }
         self.told = Some((seal, now));
     }
@@ -145,11 +145,10 @@ impl Files {
             if left != Left::Stopped || self.lost {
                 let reason = if self.lost { "write_failed" } else { left.as_str() };
                 let mut lines = String::from(if is_whole { "" } else { "\n" });
-                let resumed = Event { reason: Some(reason), ..Event::new(Name::AuditResumed) };
-                line::event(&mut lines, &resumed, &now.rfc3339());
+                let resumed = AuditResumed { file: &day.file_name(), reason, seal };
+                line::event(&mut lines, &resumed.line(), &now.rfc3339());
                 open.write(&unsealed, &mut lines, now).map_err(|failed| failed.error)?;
-                let file = day.file_name();
-                tracing::warn!(event = "audit.resumed", file, reason, %seal, "audit file resumed");
+                resumed.emit();
             }
             self.lost = false;
             return Ok(Some(open));

@@ -8,7 +8,7 @@ use crate::session::UserStatus;
 use crate::snapshot::Providers;
 use guarita_core::jose::{Claims, Expectations, Keyring};
 use guarita_core::{Role, Roles, UserId};
-use guarita_telemetry::Audit;
+use guarita_telemetry::{Audit, Metrics, Telemetry};
 
 /// A registry's answer, and how often it was asked.
 struct Asked {
@@ -32,8 +32,9 @@ impl Court {
         let (directory, store) = guarita_store::sample::open().await;
         let keep = Duration::from_secs(180 * 86_400);
         let audit = Audit::open(&directory.path().join("audit"), keep).unwrap();
+        let telemetry = Telemetry::new(Metrics::new().unwrap().into(), audit);
         Self {
-            linking: AccountLinker::new(store, audit),
+            linking: AccountLinker::new(store, telemetry),
             _directory: directory,
             verified: VerifiedTokens::new(100),
             keyring: keyring(),
