@@ -1,3 +1,4 @@
+use super::super::SessionKind;
 use super::super::Tokens;
 use super::*;
 use crate::grant::RefreshRotation;
