@@ -177,7 +177,7 @@ impl LoginState {
             address: Some(arrival.client),
             user_agent: user_agent.map(str::to_owned),
         };
-        match self.login.attempt(attempt, time::now()).await {
+        match self.login.attempt(attempt, &arrival.snapshot, time::now()).await {
             Ok(Ok(logged_in)) => {
                 self.record(arrival, Name::LoginSucceeded, "succeeded", Some(&logged_in));
                 self.sessions.replace(arrival, logged_in.cookie()).await;

@@ -191,7 +191,7 @@ impl MfaState {
     ) -> Result<Enrolment, Rejection> {
         let (user, session) = arrival.session_pending_mfa()?;
         self.turnstile.check(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
-        let begun = self.enrol.begin(user, session, password, time::now()).await;
+        let begun = self.enrol.begin(user, session, password, &arrival.snapshot, time::now()).await;
         let begun = begun.map_err(|fault| arrival.failed(FAILED, &fault))?;
         let enrolment = begun.map_err(|not_begun| self.not_begun(arrival, user, not_begun))?;
         self.record(arrival, Name::MfaEnrollStarted, Some(user), Some(session), None);
@@ -233,7 +233,8 @@ impl MfaState {
         answer: &SecondFactorCode,
     ) -> Result<LoggedIn, Rejection> {
         self.turnstile.check(arrival, Purpose::Mfa, None).await?;
-        match self.challenge.complete(ticket, answer, time::now()).await {
+        let snapshot = &arrival.snapshot;
+        match self.challenge.complete(ticket, answer, snapshot, time::now()).await {
             Ok(Ok(logged_in)) => {
                 self.metrics.mfa_challenge("succeeded");
                 let (user, session) = (Some(logged_in.user), Some(logged_in.session));

@@ -61,7 +61,7 @@ impl PasswordState {
     ) -> Result<(), Rejection> {
         let (user, session) = arrival.signed_in()?;
         let change = PasswordChangeRequest { user, session, current, new, language };
-        match self.password.change(change, time::now()).await {
+        match self.password.change(change, &arrival.snapshot, time::now()).await {
             Ok(Ok(())) => {
                 self.record(arrival, user, session, None);
                 Ok(())

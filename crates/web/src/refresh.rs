@@ -44,7 +44,8 @@ async fn refresh(
 ) -> Result<Response, Rejection> {
     desk.turnstile.check(&arrival, Purpose::Refresh, None).await?;
     let event = Event { request_id: Some(&arrival.request_id), ..Event::new(Name::RefreshFailed) };
-    match desk.refresh.refresh(&presented.refresh_token, time::now()).await {
+    let (token, snapshot) = (&presented.refresh_token, &arrival.snapshot);
+    match desk.refresh.refresh(token, snapshot, time::now()).await {
         Ok(Ok(Refreshed { tokens, repeated })) => {
             let (user, session) = (Some(tokens.user), Some(tokens.session));
             let event = Event { name: Name::RefreshSucceeded, user, session, ..event };
