@@ -118,7 +118,7 @@ impl Components {
     ) -> Shutdown {
         let live = self.live.read();
         for pool in &live.pools {
-            pool.start();
+            pool.start(&self.metrics);
         }
         for provider in live.auth.providers.iter() {
             federation::refresh::start(provider, &self.metrics);

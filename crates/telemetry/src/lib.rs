@@ -6,4 +6,6 @@ pub mod audit;
 pub mod metrics;
 
 pub use audit::{Audit, Event, Name, RequestLine};
-pub use metrics::{Metrics, RevocationMetrics, RouteMetrics};
+pub use metrics::{
+    Metrics, ProviderKeyMetrics, RevocationMetrics, RouteMetrics, UpstreamServerMetrics,
+};
