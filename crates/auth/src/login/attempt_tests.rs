@@ -304,14 +304,15 @@ async fn a_browser_gets_a_cookie_and_nothing_is_signed_for_it() {
 #[tokio::test]
 async fn a_login_goes_by_the_snapshot_that_it_came_with() {
     let case = case().await;
-    let before = &*case.house.snapshot;
     let rate = Rate { count: NonZeroU32::new(1).unwrap(), period: Duration::from_secs(3_600) };
+    let rates = |per_source| RateLimits {
+        login: Bounds { per_source, per_account: None },
+        ..RateLimits::default()
+    };
+    let before = AuthSnapshot { rate_limits: rates(Some(rate)), ..AuthSnapshot::sample() };
     let after = AuthSnapshot {
         required_factor: RequiredFactor::new(&[Role::parse("a").unwrap()]),
-        rate_limits: RateLimits {
-            login: Bounds { per_source: Some(rate), per_account: None },
-            ..RateLimits::default()
-        },
+        rate_limits: rates(None),
         ..AuthSnapshot::sample()
     };
     let login = async |snapshot: &AuthSnapshot| {
@@ -319,11 +320,11 @@ async fn a_login_goes_by_the_snapshot_that_it_came_with() {
         let attempt = LoginRequest { address, ..attempt("alice", PASSWORD) };
         case.login.attempt(attempt, snapshot, NOW).await.unwrap().map(received)
     };
+    let tokens = login(&before).await.unwrap();
+    let claims = sample::claims(&tokens.access_token, &before, NOW);
+    assert_eq!((tokens.half_proven, claims.roles.is_empty()), (false, false));
     let tokens = login(&after).await.unwrap();
     let claims = sample::claims(&tokens.access_token, &after, NOW);
     assert_eq!((tokens.half_proven, claims.roles.is_empty()), (true, true));
-    assert!(matches!(login(&after).await, Err(LoginRejection::RateLimited(_))));
-    let tokens = login(before).await.unwrap();
-    let claims = sample::claims(&tokens.access_token, before, NOW);
-    assert_eq!((tokens.half_proven, claims.roles.is_empty()), (false, false));
+    assert!(matches!(login(&before).await, Err(LoginRejection::RateLimited(_))));
 }
