@@ -167,7 +167,7 @@ impl Actor {
     fn apply(&mut self, next: NextReload, reason: Reason) -> u64 {
         let generation = next.snapshot.generation;
         for pool in &next.snapshot.pools {
-            pool.start();
+            pool.start(self.telemetry.metrics());
         }
         for provider in next.snapshot.auth.providers.iter() {
             federation::refresh::start(provider, self.telemetry.metrics());

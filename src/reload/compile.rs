@@ -28,6 +28,8 @@ type Listeners = HashMap<SocketAddr, Option<ListenerTlsContext>>;
 
 /// Builds the next snapshot. Pools with unchanged settings are reused from the previous one, with the state of
 /// their servers. Generates a signing key in the data directory if keys are kept there and there is none.
+///
+/// What is rejected leaves no trace: everything is checked before a key is generated or a series of metrics is created.
 pub fn compile(
     config: &Config,
     previous: Option<&Snapshot>,
@@ -35,17 +37,18 @@ pub fn compile(
     source: &keys::KeySource,
 ) -> Result<Snapshot, Problems> {
     let mut problems = Vec::new();
-    let keyring = source
-        .keyring(config.algorithm, &config.keys, time::now())
-        .map_err(|fault| problems.push(format!("{}: {fault}", config.places.signing)));
+    check_stored_keys(config, source, &mut problems);
     check_audiences(config, &mut problems);
     let tls = tls(config, &mut problems);
     let pools = pools(config, previous, &mut problems);
-    let routes = routes(config, &pools, |label| metrics.route(label), &mut problems);
+    let routes = routes(config, &pools, &mut problems);
     let distinct = pools.into_values().collect();
-    let (Ok(keyring), Some(routes), true) = (keyring, routes, problems.is_empty()) else {
+    let (Some(routes), true) = (routes, problems.is_empty()) else {
         return Err(Problems(problems));
     };
+    let keyring = source
+        .keyring(config.algorithm, &config.keys, time::now())
+        .map_err(|fault| Problems(vec![format!("{}: {fault}", config.places.signing)]))?;
     let assertion = assertion_keys(config, &keyring, previous, source)
         .map_err(|fault| Problems(vec![format!("{}: {fault}", config.places.assertion)]))?;
     let auth = AuthSnapshot {
@@ -67,7 +70,7 @@ pub fn compile(
     Ok(Snapshot {
         generation: previous.map_or(1, |previous| previous.generation.saturating_add(1)),
         auth: Arc::new(auth),
-        routes,
+        routes: routes.map(|route| Arc::new(route.measured(metrics))),
         pools: distinct,
         provider_cookies: ProviderCookies::new(
             config.providers.iter().filter_map(|provider| provider.cookie_name.clone()).collect(),
@@ -88,7 +91,7 @@ pub fn check(config: &Config) -> Result<(), Problems> {
     check_audiences(config, &mut problems);
     tls(config, &mut problems);
     let pools = pools(config, None, &mut problems);
-    routes(config, &pools, |_| (), &mut problems);
+    routes(config, &pools, &mut problems);
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
 }
 
@@ -103,6 +106,24 @@ fn providers(config: &Config, previous: Option<&Snapshot>) -> Providers {
         known(settings).unwrap_or_else(|| Arc::new(Provider::new(settings.clone())))
     });
     Providers::new(all.collect())
+}
+
+/// Reports what is wrong with the stored and the configured keys.
+fn check_stored_keys(config: &Config, source: &keys::KeySource, problems: &mut Vec<String>) {
+    let now = time::now();
+    let keyring = match source.check_keyring(config.algorithm, &config.keys, now) {
+        Ok(keyring) => keyring,
+        Err(fault) => {
+            problems.push(format!("{}: {fault}", config.places.signing));
+            return;
+        }
+    };
+    if config.assertion.is_some()
+        && let Err(fault) =
+            source.check_assertion_keys((*config.tokens.issuer).into(), &keyring, now)
+    {
+        problems.push(format!("{}: {fault}", config.places.assertion));
+    }
 }
 
 fn check_keys(config: &Config, problems: &mut Vec<String>) {
@@ -220,8 +241,8 @@ fn pools<'a>(
 ) -> HashMap<&'a str, Arc<Pool>> {
     let known: HashMap<Box<str>, Arc<Pool>> = previous
         .iter()
-        .flat_map(|snapshot| snapshot.routes.iter())
-        .map(|target| (target.upstream.settings().name.clone(), Arc::clone(&target.upstream)))
+        .flat_map(|snapshot| &snapshot.pools)
+        .map(|pool| (pool.settings().name.clone(), Arc::clone(pool)))
         .collect();
     let mut pools = HashMap::new();
     for (position, settings) in config.upstreams.iter().enumerate() {
@@ -245,23 +266,19 @@ fn pools<'a>(
     pools
 }
 
-fn routes<M>(
+/// The routes, without their metrics.
+fn routes(
     config: &Config,
     pools: &HashMap<&str, Arc<Pool>>,
-    metrics: impl Fn(&str) -> M,
     problems: &mut Vec<String>,
-) -> Option<RouteTable<Arc<RouteTarget<M>>>> {
+) -> Option<RouteTable<RouteTarget<()>>> {
     let audiences = audiences(config);
     let mut routes = Vec::with_capacity(config.routes.len());
     for route in &config.routes {
         // A pool that could not be built was told already.
         let upstream = Arc::clone(pools.get(&*route.upstream)?);
-        let metrics = metrics(route.matcher.path.as_str());
         let audience = audiences.get(&*route.upstream).copied().cloned();
-        routes.push((
-            route.matcher.clone(),
-            Arc::new(target(config, route, upstream, audience, metrics)),
-        ));
+        routes.push((route.matcher.clone(), target(config, route, upstream, audience)));
     }
     let overlaps = match RouteTable::build(routes) {
         Ok(table) => return Some(table),
@@ -288,13 +305,12 @@ fn audiences(config: &Config) -> HashMap<&str, &Arc<str>> {
     config.upstreams.iter().map(|upstream| &*upstream.name).zip(audiences).collect()
 }
 
-fn target<M>(
+fn target(
     config: &Config,
     route: &values::Route,
     upstream: Arc<Pool>,
     audience: Option<Arc<str>>,
-    metrics: M,
-) -> RouteTarget<M> {
+) -> RouteTarget<()> {
     RouteTarget {
         label: route.matcher.path.as_str().into(),
         policy: route.policy.clone(),
@@ -303,7 +319,7 @@ fn target<M>(
         forward_credentials: route.forward_credentials,
         max_body: route.max_body.unwrap_or(config.limits.body_bytes),
         timeout: route.timeout,
-        metrics,
+        metrics: (),
     }
 }
 

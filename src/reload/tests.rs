@@ -22,6 +22,7 @@ struct Gateway {
     live: Arc<CurrentSnapshot>,
     handle: Handle,
     source: tokio::sync::watch::Sender<keys::KeySource>,
+    metrics: Arc<Metrics>,
 }
 
 impl Gateway {
@@ -35,14 +36,22 @@ impl Gateway {
         let live =
             Arc::new(CurrentSnapshot::new(compile(&config, None, &metrics, &source).unwrap()));
         let (source, told) = tokio::sync::watch::channel(source);
-        let (actor, handle) =
-            Actor::new(config, Arc::clone(&live), Telemetry::new(metrics, audit), told);
+        let (actor, handle) = Actor::new(
+            config,
+            Arc::clone(&live),
+            Telemetry::new(Arc::clone(&metrics), audit),
+            told,
+        );
         tokio::spawn(actor.run());
-        Self { directory, live, handle, source }
+        Self { directory, live, handle, source, metrics }
     }
 
     fn write(&self, more: &str) {
         write(&self.directory, more);
+    }
+
+    fn metrics(&self) -> String {
+        String::from_utf8(self.metrics.render()).unwrap()
     }
 
     async fn wait(&self, holds: impl FnMut(&Status) -> bool) -> Status {
@@ -237,4 +246,77 @@ async fn published_keys_are_kept_no_longer_than_the_shorter_announcement_allows(
         let gateway = Gateway::start(more);
         assert_eq!(gateway.live.read().auth.jwks_caching, caching, "{more}");
     }
+}
+
+#[tokio::test]
+async fn the_series_of_a_route_go_with_the_last_snapshot_that_has_it() {
+    let gateway = Gateway::start(&format!("{UPSTREAM}{ROUTE}"));
+    let in_progress = gateway.live.read();
+    let route = in_progress.routes.iter().next().unwrap();
+    let counted = |number: u32| {
+        gateway.metrics().contains(&format!("{{route=\"/a\",status=\"2xx\"}} {number}\n"))
+    };
+    route.metrics.served(200, Duration::ZERO);
+    gateway.write(&format!("{UPSTREAM}{ROUTE}timeout = \"5s\"\n"));
+    gateway.handle.reload_now().await.unwrap();
+    let next = gateway.live.read().routes.iter().next().map(Arc::clone).unwrap();
+    next.metrics.served(200, Duration::ZERO);
+    assert!(counted(2), "one route, though it was compiled anew");
+    drop(next);
+    gateway.write(UPSTREAM);
+    gateway.handle.reload_now().await.unwrap();
+    route.metrics.served(200, Duration::ZERO);
+    route.metrics.served_on_unknown();
+    assert!(counted(3));
+    drop(in_progress);
+    assert!(!gateway.metrics().contains("/a"), "{}", gateway.metrics());
+}
+
+/// Wherever it is found that it is wrong.
+#[tokio::test]
+async fn a_refused_configuration_makes_no_series_and_no_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let metrics = Metrics::new().unwrap();
+    let rendered = || -> Vec<String> {
+        let text = String::from_utf8(metrics.render()).unwrap();
+        let own = text.lines().filter(|line| line.starts_with("guarita_"));
+        own.map(str::to_owned).collect()
+    };
+    let before = rendered();
+    let overlap = format!("{UPSTREAM}{ROUTE}{ROUTE}");
+    let assertion = format!("assertion = {{ enabled = true }}\n{UPSTREAM}{ROUTE}");
+    let audience = assertion.replace("name =", "assertion_audience = \"api\"\nname =");
+    let compiled = |more: &str| {
+        let data = directory.path().join("data");
+        let text = format!(
+            "data_dir = {data:?}\nlisteners = [{{ address = \"127.0.0.1:1\" }}]\n\
+             tokens = {{ algorithm = \"EdDSA\", audience = \"api\" }}\n{more}"
+        );
+        std::fs::write(file(&directory), text).unwrap();
+        let config = load(&directory);
+        let source = keys::KeySource::Directory(data.join("keys"));
+        compile(&config, None, &metrics, &source)
+    };
+    let keys = directory.path().join("data/keys");
+    for wrong in [&overlap, &audience] {
+        assert!(compiled(wrong).is_err(), "{wrong}");
+        assert!(!keys.exists(), "{wrong}");
+    }
+    // A key that signs no assertions: those of tokens would be written first.
+    let assertions = keys::assertion_directory(&keys);
+    std::fs::create_dir_all(&assertions).unwrap();
+    let misplaced = assertions.join("a.EdDSA.pem");
+    std::fs::write(&misplaced, "nonsense").unwrap();
+    let problems = compiled(&assertion).unwrap_err();
+    assert!(problems.0[0].contains("a.EdDSA.pem"), "{problems}");
+    let names = || std::fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names().collect::<Vec<_>>(), ["assertion"]);
+    assert_eq!(rendered(), before);
+    std::fs::remove_file(&misplaced).unwrap();
+    let snapshot = compiled(&assertion).unwrap();
+    assert_eq!(names().count(), 2);
+    assert_eq!(std::fs::read_dir(&assertions).unwrap().count(), 1);
+    assert!(rendered().iter().any(|line| line.contains("route=\"/a\"")));
+    drop(snapshot);
+    assert_eq!(rendered(), before);
 }

@@ -143,15 +143,9 @@ pub(super) async fn build(
         Passwords::new(&config.login.hashing)
             .map_err(|e| StartError::part("password hashing")(&e))?,
     );
-    let signing = Arc::clone(&live);
-    let required = Arc::clone(&live);
-    let issuer =
-        Issuer::new(move || Arc::clone(&signing.read().auth.keyring), config.tokens.clone())
-            .map_err(|e| StartError::part("signing")(&e))?
-            .demanding(move || required.read().auth.required_factor.clone());
+    let issuer = Issuer::new(config.tokens.clone()).map_err(|e| StartError::part("signing")(&e))?;
     let issuer = Arc::new(issuer);
-    let rates = Arc::clone(&live);
-    let limits = Arc::new(RateLimiter::new(&ephemeral, move || rates.read().auth.rate_limits));
+    let limits = Arc::new(RateLimiter::new(&ephemeral));
     let outbox = Outbox::open_with(config.mail.as_ref(), &config.data_dir, source.outbox());
     let outbox = Arc::new(outbox.map_err(|e| StartError::part("outbox")(&e))?);
     let sender = sender(config, &store, &outbox, &metrics)?.map(|it| (it, shutdown.clone()));
@@ -201,10 +195,7 @@ pub(super) async fn build(
         Arc::clone(&factor),
         config.mfa.recent_login,
     );
-    let keys = Arc::clone(&live);
-    let provider_login = ProviderLogin::new(config.public_url.clone(), move || {
-        Arc::clone(&keys.read().auth.keyring)
-    });
+    let provider_login = ProviderLogin::new(config.public_url.clone());
     let linking = AccountLinker::new(store.clone(), telemetry.clone());
     let tickets = Arc::new(WsTickets::new(&ephemeral));
     let refresh = Refresh::new(store.clone(), registry.clone(), issuer);

@@ -122,7 +122,7 @@ impl Components {
     ) -> Shutdown {
         let live = self.live.read();
         for pool in &live.pools {
-            pool.start();
+            pool.start(self.telemetry.metrics());
         }
         for provider in live.auth.providers.iter() {
             federation::refresh::start(provider, self.telemetry.metrics());

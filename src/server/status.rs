@@ -51,15 +51,14 @@ impl StatusSampler {
             let status = self.reload.status();
             self.readiness.reload(status.problems.first().cloned());
             let live = self.live.read();
-            for provider in live.auth.providers.iter() {
-                metrics.provider_keys_age(&provider.settings().name, provider.age());
-            }
-            for pool in &live.pools {
-                let name = &pool.settings().name;
-                for (server, healthy) in pool.health() {
-                    metrics.upstream_healthy(name, server, healthy);
-                }
-            }
+            let providers = live.auth.providers.iter();
+            let ages = providers.map(|provider| (&*provider.settings().name, provider.age()));
+            metrics.provider_keys_ages(ages);
+            let servers = live.pools.iter().flat_map(|pool| {
+                let upstream = &*pool.settings().name;
+                pool.health().map(move |(server, healthy)| (upstream, server, healthy))
+            });
+            metrics.upstreams_healthy(servers);
         }
     }
 

@@ -1,8 +1,10 @@
 //! Reload while running: no failed request, no wrong decision, no dropped connection.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::harness::provider::{Key, Provider};
 use crate::harness::{
     Answer, Authority, Gateway, HOST, Persona, Request, Setup, Socket, Upstream, until,
 };
@@ -152,4 +154,134 @@ async fn a_changed_certificate_is_shown_to_the_next_connection() {
     .await;
     let answer = old.exchange(&Request::get("/public/x"), HOST).await;
     assert_eq!(answer.status, 200, "a connection outlives its certificate");
+}
+
+/// The names and labels of all series, without those that count reloads.
+async fn series(gateway: &Gateway) -> BTreeSet<String> {
+    let text = gateway.operations("/metrics").await.text();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let names = lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned());
+    names.filter(|name| !name.starts_with("guarita_config_reload")).collect()
+}
+
+/// Waits until a series is there.
+async fn appears(gateway: &Gateway, name: &str) {
+    until(name, || async { series(gateway).await.contains(name).then_some(()) }).await;
+}
+
+/// Waits until no series has this in its name or labels.
+async fn disappears(gateway: &Gateway, part: &str) {
+    until(&format!("the end of {part}"), || async {
+        series(gateway).await.iter().all(|name| !name.contains(part)).then_some(())
+    })
+    .await;
+}
+
+fn health(upstream: &str, server: &Upstream) -> String {
+    format!("guarita_upstream_healthy{{server=\"{}\",upstream=\"{upstream}\"}}", server.address)
+}
+
+/// A route, an upstream that is probed, and a provider whose keys are fetched, all named alike.
+fn extended(setup: &Setup, name: &str, upstream: &Upstream, provider: &Provider) -> Setup {
+    let probed = "health_check = { path = \"/probe\", interval = \"100ms\" }";
+    setup
+        .clone()
+        .upstream_with(name, &[&upstream.url()], probed)
+        .table(&provider.table("").replace("idp", name))
+        .route(&format!("path = \"/{name}\"\nupstream = \"{name}\"\naccess = \"public\""))
+}
+
+#[tokio::test]
+async fn a_refused_reload_leaves_no_trace() {
+    let (upstream, other) = (Upstream::start().await, Upstream::start().await);
+    let key = Key::new("k");
+    let (idp, stranger) = (Provider::start(&[&key]).await, Provider::start(&[&key]).await);
+    let setup = extended(&standard(&upstream), "first", &upstream, &idp);
+    let mut gateway = setup.start().await;
+    let setup = gateway.setup();
+    assert_eq!(gateway.anonymous().get("/first").await.status, 200);
+    let fetched = "guarita_provider_key_fetches_total{provider=\"first\",result=\"succeeded\"}";
+    appears(&gateway, fetched).await;
+    appears(&gateway, &health("first", &upstream)).await;
+    let before = series(&gateway).await;
+    let refused = extended(&setup, "refused", &other, &stranger);
+    for wrong in [
+        // Found while the file is read, and only when everything is compiled.
+        "path = \"/wrong\"\nunknown = 1",
+        "path = \"/refused\"\naccess = \"public\"",
+    ] {
+        assert!(!gateway.reload(refused.clone().route(wrong)).await, "{wrong}");
+        assert_eq!(series(&gateway).await, before, "{wrong}");
+    }
+    // Once the gauges of another one are there, those of a refused one would be as well.
+    let (later, good) = (Upstream::start().await, Provider::start(&[&key]).await);
+    assert!(gateway.reload(extended(&setup, "later", &later, &good)).await);
+    later.received(1).await;
+    appears(&gateway, &health("later", &later)).await;
+    appears(&gateway, &fetched.replace("first", "later")).await;
+    let all = series(&gateway).await;
+    assert!(all.iter().all(|name| !name.contains("refused\"")), "{all:?}");
+    assert!(before.is_subset(&all), "{before:?} {all:?}");
+    assert_eq!((other.count(), stranger.server.count()), (0, 0), "nobody was asked");
+}
+
+#[tokio::test]
+async fn a_reload_removes_the_series_of_what_is_gone() {
+    let (upstream, gone) = (Upstream::start().await, Upstream::start().await);
+    let key = Key::new("k");
+    let idp = Provider::start(&[&key]).await;
+    let mut gateway = standard(&upstream).start().await;
+    let plain = gateway.setup();
+    let before = series(&gateway).await;
+    let setup = extended(&plain, "fleeting", &gone, &idp);
+    gone.script(|request| match &*request.target() {
+        "/fleeting" => Answer::Close,
+        _ => Answer::Echo,
+    });
+    let address = gone.address;
+    let failures =
+        format!("guarita_upstream_failures_total{{server=\"{address}\",upstream=\"fleeting\"}}");
+    for _ in 0..2 {
+        assert!(gateway.reload(setup.clone()).await);
+        // What comes back begins anew.
+        let counted = gateway.metric("guarita_requests_total", "route=\"/fleeting\"").await;
+        assert_eq!(counted, 0.0);
+        assert_eq!(gateway.anonymous().get("/fleeting").await.status, 502);
+        appears(&gateway, &failures).await;
+        appears(&gateway, &health("fleeting", &gone)).await;
+        let fetched = "guarita_provider_key_fetches_total";
+        appears(&gateway, &format!("{fetched}{{provider=\"fleeting\",result=\"succeeded\"}}"))
+            .await;
+        appears(&gateway, "guarita_provider_keys_age_seconds{provider=\"fleeting\"}").await;
+        until("the request to be counted", || async {
+            let counted = gateway.metric("guarita_requests_total", "route=\"/fleeting\"").await;
+            (counted > 0.0).then_some(())
+        })
+        .await;
+        assert!(gateway.reload(plain.clone()).await);
+        disappears(&gateway, "fleeting").await;
+        let after = series(&gateway).await;
+        assert!(before.is_subset(&after), "{before:?} {after:?}");
+    }
+}
+
+/// It still counts, and what it counts is not made anew when it ends.
+#[tokio::test]
+async fn the_series_of_a_route_stay_for_the_request_that_is_still_on_it() {
+    let upstream = Upstream::start().await;
+    let echo = Upstream::answering(|_| Answer::WebSocket).await;
+    let mut gateway = standard(&upstream).start().await;
+    let plain = gateway.setup();
+    let setup = plain.clone().upstream("echo", &[&echo.url()]);
+    let setup = setup.route("path = \"/socket\"\nupstream = \"echo\"\naccess = \"public\"");
+    assert!(gateway.reload(setup).await);
+    let mut socket = Socket::open(&gateway, "/socket", &[]).await.unwrap();
+    appears(&gateway, &health("echo", &echo)).await;
+    assert!(gateway.reload(plain).await);
+    assert_eq!(gateway.anonymous().get("/socket").await.status, 401);
+    disappears(&gateway, &health("echo", &echo)).await;
+    socket.echoes("still here").await;
+    appears(&gateway, "guarita_requests_total{route=\"/socket\",status=\"1xx\"}").await;
+    drop(socket);
+    disappears(&gateway, "/socket").await;
 }

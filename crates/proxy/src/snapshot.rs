@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::upstream::Pool;
 use guarita_core::http::{IdentityHeaders, ProviderCookies, StrippedHeaders};
 use guarita_core::route::{Policy, RouteTable};
-use guarita_telemetry::RouteMetrics;
+use guarita_telemetry::{Metrics, RouteMetrics};
 
 use guarita_auth::snapshot::AuthSnapshot;
 
@@ -73,6 +73,32 @@ pub struct RouteTarget<M = RouteMetrics> {
     pub timeout: Option<Duration>,
     /// The metrics of the route.
     pub metrics: M,
+}
+
+impl RouteTarget<()> {
+    /// Adds the metrics. Their series are created here: to be called for a snapshot that takes effect.
+    pub fn measured(self, metrics: &Metrics) -> RouteTarget {
+        let Self {
+            label,
+            policy,
+            upstream,
+            audience,
+            forward_credentials,
+            max_body,
+            timeout,
+            metrics: (),
+        } = self;
+        RouteTarget {
+            metrics: metrics.route(&label),
+            label,
+            policy,
+            upstream,
+            audience,
+            forward_credentials,
+            max_body,
+            timeout,
+        }
+    }
 }
 
 /// `[limits]`: limits on requests and connections.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{AnyPool, Row as _};
+use sqlx::AnyPool;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 

@@ -8,4 +8,6 @@ pub mod events;
 
 pub use audit::{Audit, Event, Name, RequestLine};
 pub use events::Telemetry;
-pub use metrics::{Metrics, RevocationMetrics, RouteMetrics};
+pub use metrics::{
+    Metrics, ProviderKeyMetrics, RevocationMetrics, RouteMetrics, UpstreamServerMetrics,
+};

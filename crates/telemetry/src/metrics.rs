@@ -1,5 +1,7 @@
-//! All metrics, by name. The series of a route are resolved once, at reload.
+//! All metrics, by name. The series of a route are resolved once, at reload. Series whose labels come from the
+//! configuration are removed with what they are about.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -10,30 +12,40 @@ use prometheus::{
 
 use guarita_core::Code;
 
+mod lease;
+mod provider;
 mod revocation;
 mod route;
+mod upstream;
+use lease::{Leases, ReportedGauges};
+use provider::KeyFetches;
+pub use provider::ProviderKeyMetrics;
 pub use revocation::RevocationMetrics;
 pub use route::RouteMetrics;
+use route::RouteVectors;
+use upstream::FailedAttempts;
+pub use upstream::UpstreamServerMetrics;
 
 /// Bounds of the duration histograms, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 /// Label values of `status`.
 const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// Label values of `result`, where there are two.
+const RESULTS: [&str; 2] = ["succeeded", "failed"];
 
 /// All metrics (`guarita_*`, base units).
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    duration: HistogramVec,
+    routes: Arc<Leases<RouteVectors, 1>>,
     refusals: IntCounterVec,
     connections: IntGauge,
     connections_refused: IntCounterVec,
     handshakes: IntCounterVec,
-    failures: IntCounterVec,
-    upstream_healthy: IntGaugeVec,
-    provider_keys_age: IntGaugeVec,
-    provider_keys_fetches: IntCounterVec,
+    failures: Arc<Leases<FailedAttempts, 2>>,
+    upstream_healthy: ReportedGauges<2>,
+    provider_keys_age: ReportedGauges<1>,
+    provider_keys_fetches: Arc<Leases<KeyFetches, 1>>,
     reloads: IntCounterVec,
     reload_success: IntGauge,
     reload_time: IntGauge,
@@ -49,7 +61,6 @@ pub struct Metrics {
     outbox_mails: IntGauge,
     outbox_age: IntGauge,
     revocation: RevocationMetrics,
-    on_unknown: IntCounterVec,
     ephemeral_up: IntGauge,
     clock_offset: IntGauge,
     audit_dropped: IntGauge,
@@ -106,8 +117,13 @@ impl Metrics {
             &["version"],
         )?)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let own = RouteMetrics::new(&requests, &duration, None, "own");
-        let unmatched = RouteMetrics::new(&requests, &duration, None, "none");
+        let on_unknown = to.counters(
+            "guarita_on_unknown_served_total",
+            "Requests allowed by stale session state, on routes with on_unknown = serve_for.",
+            &["route"],
+        )?;
+        let routes = RouteVectors { requests, duration, on_unknown };
+        let (own, unmatched) = (routes.requests("own"), routes.requests("none"));
         let metrics = Self {
             refusals: to.counters(
                 "guarita_refusals_total",
@@ -125,27 +141,27 @@ impl Metrics {
                 "TLS handshakes with clients.",
                 &["result"],
             )?,
-            failures: to.counters(
+            failures: Leases::new(FailedAttempts(to.counters(
                 "guarita_upstream_failures_total",
                 "Failed attempts to forward a request to an upstream server.",
                 &["upstream", "server"],
-            )?,
-            provider_keys_age: to.add(IntGaugeVec::new(
+            )?)),
+            provider_keys_age: ReportedGauges::new(to.add(IntGaugeVec::new(
                 Opts::new(
                     "guarita_provider_keys_age_seconds",
                     "Time since the provider's keys were last fetched; -1 before the first fetch.",
                 ),
                 &["provider"],
-            )?)?,
-            provider_keys_fetches: to.counters(
+            )?)?),
+            provider_keys_fetches: Leases::new(KeyFetches(to.counters(
                 "guarita_provider_key_fetches_total",
                 "Attempts to fetch a provider's keys.",
                 &["provider", "result"],
-            )?,
-            upstream_healthy: to.add(IntGaugeVec::new(
+            )?)),
+            upstream_healthy: ReportedGauges::new(to.add(IntGaugeVec::new(
                 Opts::new("guarita_upstream_healthy", "Whether the upstream server is healthy."),
                 &["upstream", "server"],
-            )?)?,
+            )?)?),
             reloads: to.counters(
                 "guarita_config_reloads_total",
                 "Configuration reloads.",
@@ -202,11 +218,6 @@ impl Metrics {
                 "Age of the oldest mail in the outbox.",
             )?,
             revocation: RevocationMetrics::new(&to)?,
-            on_unknown: to.counters(
-                "guarita_on_unknown_served_total",
-                "Requests allowed by stale session state, on routes with on_unknown = serve_for.",
-                &["route"],
-            )?,
             ephemeral_up: to.gauge(
                 "guarita_ephemeral_up",
                 "Whether the backend shared with the other gateways (rate limits, tickets) can be reached.",
@@ -220,8 +231,7 @@ impl Metrics {
                 "Audit lines dropped since the start.",
             )?,
             registry: registry.clone(),
-            requests,
-            duration,
+            routes: Leases::new(routes),
             own,
             unmatched,
         };
@@ -233,9 +243,19 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The counters of a route, by its label.
+    /// The series of a route, by its label. They are created here: to be called for a route that takes effect.
     pub fn route(&self, label: &str) -> RouteMetrics {
-        RouteMetrics::new(&self.requests, &self.duration, Some(&self.on_unknown), label)
+        RouteMetrics::of_route(&self.routes, label)
+    }
+
+    /// The counters of a server of an upstream.
+    pub fn upstream_server(&self, upstream: &str, server: &str) -> UpstreamServerMetrics {
+        UpstreamServerMetrics::new(&self.failures, upstream, server)
+    }
+
+    /// The counters of a provider's keys.
+    pub fn provider_keys(&self, provider: &str) -> ProviderKeyMetrics {
+        ProviderKeyMetrics::new(&self.provider_keys_fetches, provider)
     }
 
     /// Counts a request to one of Guarita's own endpoints.
@@ -268,25 +288,27 @@ impl Metrics {
         self.handshakes.with_label_values(&[result(succeeded)]).inc();
     }
 
-    /// Counts a failed attempt at an upstream server.
-    pub fn upstream_failed(&self, upstream: &str, server: &str) {
-        self.failures.with_label_values(&[upstream, server]).inc();
+    /// Sets the health of all upstream servers: the upstream, the server, and whether it is healthy.
+    pub fn upstreams_healthy<'a>(
+        &self,
+        servers: impl IntoIterator<Item = (&'a str, &'a str, bool)>,
+    ) {
+        let servers = servers.into_iter();
+        self.upstream_healthy.report(
+            servers.map(|(upstream, server, healthy)| ([upstream, server], i64::from(healthy))),
+        );
     }
 
-    /// Sets the health of an upstream server.
-    pub fn upstream_healthy(&self, upstream: &str, server: &str, healthy: bool) {
-        self.upstream_healthy.with_label_values(&[upstream, server]).set(i64::from(healthy));
-    }
-
-    /// Counts an attempt to fetch the keys of a provider.
-    pub fn provider_keys_fetched(&self, provider: &str, succeeded: bool) {
-        self.provider_keys_fetches.with_label_values(&[provider, result(succeeded)]).inc();
-    }
-
-    /// Sets the age of a provider's keys; [`None`] before the first fetch.
-    pub fn provider_keys_age(&self, provider: &str, age: Option<Duration>) {
-        let seconds = age.map_or(-1, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
-        self.provider_keys_age.with_label_values(&[provider]).set(seconds);
+    /// Sets the age of the keys of all providers; [`None`] before the first fetch.
+    pub fn provider_keys_ages<'a>(
+        &self,
+        providers: impl IntoIterator<Item = (&'a str, Option<Duration>)>,
+    ) {
+        let providers = providers.into_iter();
+        self.provider_keys_age.report(providers.map(|(provider, age)| {
+            let seconds = age.map_or(-1, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+            ([provider], seconds)
+        }));
     }
 
     /// Records a reload; `at` in seconds since the epoch.
@@ -382,7 +404,8 @@ impl Metrics {
 }
 
 const fn result(succeeded: bool) -> &'static str {
-    if succeeded { "succeeded" } else { "failed" }
+    let [yes, no] = RESULTS;
+    if succeeded { yes } else { no }
 }
 
 #[cfg(test)]
@@ -392,11 +415,75 @@ mod tests {
     #[test]
     fn every_metric_has_our_prefix_or_is_of_the_process() {
         let metrics = Metrics::new().unwrap();
-        metrics.route("/a/{*rest}").served(200, Duration::from_millis(3));
+        let route = metrics.route("/a/{*rest}");
+        route.served(200, Duration::from_millis(3));
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(text.contains(r#"guarita_requests_total{route="/a/{*rest}",status="2xx"} 1"#));
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             assert!(line.starts_with("guarita_") || line.starts_with("process_"), "{line}");
         }
+    }
+
+    fn series(metrics: &Metrics) -> Vec<String> {
+        let text = String::from_utf8(metrics.render()).unwrap();
+        let all = text.lines().filter(|line| line.starts_with("guarita_"));
+        all.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    }
+
+    #[test]
+    fn series_of_the_configuration_go_with_the_last_that_holds_them() {
+        let metrics = Metrics::new().unwrap();
+        let before = series(&metrics);
+        let (old, new) = (metrics.route("/a"), metrics.route("/a"));
+        let servers = [metrics.upstream_server("u", "s"), metrics.upstream_server("u", "s")];
+        let providers = [metrics.provider_keys("p"), metrics.provider_keys("p")];
+        old.served(200, Duration::ZERO);
+        old.served_on_unknown();
+        for server in &servers {
+            server.failed();
+        }
+        providers[0].fetched(true);
+        providers[1].fetched(false);
+        let during = series(&metrics);
+        for series in [
+            r#"guarita_requests_total{route="/a",status="5xx"}"#,
+            r#"guarita_request_duration_seconds_count{route="/a"}"#,
+            r#"guarita_on_unknown_served_total{route="/a"}"#,
+            r#"guarita_upstream_failures_total{server="s",upstream="u"}"#,
+            r#"guarita_provider_key_fetches_total{provider="p",result="failed"}"#,
+            r#"guarita_provider_key_fetches_total{provider="p",result="succeeded"}"#,
+        ] {
+            assert!(during.iter().any(|it| it == series), "{series} in {during:?}");
+        }
+        // The next snapshot has them too: they go on counting.
+        let ([server, _gone], [provider, _]) = (servers, providers);
+        drop((old, _gone));
+        new.served(200, Duration::ZERO);
+        assert_eq!(series(&metrics), during);
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(text.contains(r#"guarita_requests_total{route="/a",status="2xx"} 2"#), "{text}");
+        drop((new, server, provider));
+        assert_eq!(series(&metrics), before);
+        // What comes back begins anew.
+        let _again = metrics.route("/a");
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(text.contains(r#"guarita_requests_total{route="/a",status="2xx"} 0"#), "{text}");
+    }
+
+    #[test]
+    fn a_report_removes_what_it_does_not_mention() {
+        let metrics = Metrics::new().unwrap();
+        let before = series(&metrics);
+        metrics.upstreams_healthy([("u", "s", true), ("u", "t", false)]);
+        metrics.provider_keys_ages([("p", None), ("q", Some(Duration::from_secs(7)))]);
+        metrics.upstreams_healthy([("u", "t", true)]);
+        metrics.provider_keys_ages([("p", Some(Duration::from_secs(3)))]);
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(text.contains(r#"guarita_upstream_healthy{server="t",upstream="u"} 1"#), "{text}");
+        assert!(text.contains(r#"guarita_provider_keys_age_seconds{provider="p"} 3"#), "{text}");
+        assert_eq!(series(&metrics).len(), before.len() + 2);
+        metrics.upstreams_healthy([]);
+        metrics.provider_keys_ages([]);
+        assert_eq!(series(&metrics), before);
     }
 }

@@ -179,7 +179,7 @@ impl LoginState {
             address: Some(arrival.client),
             user_agent: user_agent.map(str::to_owned),
         };
-        match self.login.attempt(attempt, time::now()).await {
+        match self.login.attempt(attempt, &arrival.snapshot, time::now()).await {
             Ok(Ok(logged_in)) => {
                 let LoggedIn { user, session, .. } = logged_in;
                 LoginSucceeded { origin: arrival.origin(), user, session, by_provider: false }

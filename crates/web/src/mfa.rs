@@ -195,7 +195,7 @@ impl MfaState {
     ) -> Result<Enrolment, Rejection> {
         let (user, session) = arrival.session_pending_mfa()?;
         self.turnstile.check(arrival, Purpose::Mfa, Some(Account::User(user))).await?;
-        let begun = self.enrol.begin(user, session, password, time::now()).await;
+        let begun = self.enrol.begin(user, session, password, &arrival.snapshot, time::now()).await;
         let begun = begun.map_err(|fault| arrival.failed(FAILED, &fault))?;
         let enrolment = begun.map_err(|not_begun| self.not_begun(arrival, user, not_begun))?;
         let origin = arrival.origin();
@@ -240,7 +240,8 @@ impl MfaState {
         answer: &SecondFactorCode,
     ) -> Result<LoggedIn, Rejection> {
         self.turnstile.check(arrival, Purpose::Mfa, None).await?;
-        match self.challenge.complete(ticket, answer, time::now()).await {
+        let snapshot = &arrival.snapshot;
+        match self.challenge.complete(ticket, answer, snapshot, time::now()).await {
             Ok(Ok(logged_in)) => {
                 let (origin, now) = (arrival.origin(), time::now());
                 let LoggedIn { user, session, .. } = logged_in;

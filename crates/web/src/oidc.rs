@@ -79,7 +79,8 @@ async fn start(
     desk.turnstile.check(&arrival, Purpose::Login, None).await?;
     let provider = desk.provider(&arrival, &name)?;
     let return_to = begin.return_to.as_deref().and_then(ReturnTo::parse);
-    let started = desk.logins.start(&provider, return_to, time::now()).await;
+    let keyring = &arrival.snapshot.keyring;
+    let started = desk.logins.start(&provider, return_to, keyring, time::now()).await;
     let started = started.map_err(|failure| desk.refused(&arrival, &name, &failure))?;
     let mut response = redirect(&arrival, &started.target)?;
     let name = cookie_name(&started.kept.name);
@@ -163,7 +164,8 @@ impl OidcState {
         let (settings, now) = (provider.settings(), time::now());
         let refused =
             |failure: &FederatedLoginError| self.refused(arrival, &settings.name, failure);
-        let vouched = self.logins.finish(provider, kept, callback, now).await;
+        let vouched =
+            self.logins.finish(provider, kept, callback, &arrival.snapshot.keyring, now).await;
         let vouched = vouched.map_err(|failure| refused(&failure))?;
         let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         let visit = (Some(arrival.client), user_agent.map(str::to_owned));

@@ -62,7 +62,7 @@ impl PasswordState {
     ) -> Result<(), Rejection> {
         let (user, session) = arrival.signed_in()?;
         let change = PasswordChangeRequest { user, session, current, new, language };
-        match self.password.change(change, time::now()).await {
+        match self.password.change(change, &arrival.snapshot, time::now()).await {
             Ok(Ok(())) => {
                 let origin = arrival.origin();
                 PasswordChanged { origin, user, session }.emit(&self.telemetry, time::now());

@@ -31,9 +31,10 @@ impl RateLimitGuard {
         account: Option<Account<'_>>,
     ) -> Result<(), Rejection> {
         let refuse = |limited| self.refuse(arrival, limited);
-        self.limits.source(purpose, arrival.client).await.map_err(refuse)?;
+        let rates = &arrival.snapshot.rate_limits;
+        self.limits.source(rates, purpose, arrival.client).await.map_err(refuse)?;
         match account {
-            Some(account) => self.limits.account(purpose, account).await.map_err(refuse),
+            Some(account) => self.limits.account(rates, purpose, account).await.map_err(refuse),
             None => Ok(()),
         }
     }

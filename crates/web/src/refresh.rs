@@ -43,7 +43,8 @@ async fn refresh(
     Json(presented): Json<Presented>,
 ) -> Result<Response, Rejection> {
     desk.turnstile.check(&arrival, Purpose::Refresh, None).await?;
-    match desk.refresh.refresh(&presented.refresh_token, time::now()).await {
+    let (token, snapshot) = (&presented.refresh_token, &arrival.snapshot);
+    match desk.refresh.refresh(token, snapshot, time::now()).await {
         Ok(Ok(Refreshed { tokens, repeated })) => {
             let (user, session) = (tokens.user, tokens.session);
             RefreshSucceeded { request_id: &arrival.request_id, user, session, repeated }

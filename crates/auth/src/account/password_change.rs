@@ -8,6 +8,7 @@ use crate::login;
 use crate::login::{Login, Passwords};
 use crate::mail::Outbox;
 use crate::session::SessionCache;
+use crate::snapshot::AuthSnapshot;
 use guarita_core::{EmailAddress, Language, Secret, SessionId, Timestamp, UserId};
 use guarita_mail::SecurityNotice;
 use guarita_store::Store;
@@ -66,9 +67,10 @@ impl PasswordChange {
     pub async fn change(
         &self,
         change: PasswordChangeRequest<'_>,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<Result<(), Unchanged>, TokenError> {
-        let shown = self.login.confirm_password(change.user, change.current, now).await?;
+        let shown = self.login.confirm_password(change.user, change.current, snapshot, now).await?;
         if let Err(refusal) = shown {
             return Ok(Err(Unchanged::Refused(refusal)));
         }

@@ -7,7 +7,6 @@ use crate::grant::sample::{House, house};
 use crate::login::{Hashing, LoginSettings, UnknownAccounts};
 use crate::rate_limit::RateLimiter;
 use crate::session::Lifetimes;
-use crate::snapshot::rate_limits::RateLimits;
 use guarita_core::Subject;
 use guarita_kv::Ephemeral;
 use guarita_store::NewUser;
@@ -43,7 +42,7 @@ async fn case() -> Case {
         Arc::clone(&house.issuer),
         Arc::clone(&passwords),
         settings,
-        Arc::new(RateLimiter::new(&Ephemeral::memory(), RateLimits::default)),
+        Arc::new(RateLimiter::new(&Ephemeral::memory())),
         UnknownAccounts::open(&store, NOW).await.unwrap(),
         &Ephemeral::memory(),
     ));
@@ -72,7 +71,7 @@ impl Case {
             new: &Secret::new(new),
             language: Language::En,
         };
-        self.change.change(change, NOW).await.unwrap()
+        self.change.change(change, &self.house.snapshot, NOW).await.unwrap()
     }
 
     async fn is_live(&self, session: SessionId) -> bool {

@@ -133,13 +133,10 @@ pub struct ProviderLogin {
 }
 
 impl ProviderLogin {
-    /// Creates it for callbacks at this origin. Cookies are encrypted with keys derived from the current keyring.
-    pub fn new(
-        public_url: Box<str>,
-        keyring: impl Fn() -> Arc<Keyring> + Send + Sync + 'static,
-    ) -> Self {
+    /// Creates it for callbacks at this origin.
+    pub fn new(public_url: Box<str>) -> Self {
         Self {
-            keeping: LoginCookieCodec::new(keyring),
+            keeping: LoginCookieCodec::default(),
             metadata: Mutex::default(),
             fetchers: Mutex::default(),
             exchanges: Semaphore::new(EXCHANGES),
@@ -147,7 +144,8 @@ impl ProviderLogin {
         }
     }
 
-    /// Starts a login: the URL of the provider, and the cookie to set.
+    /// Starts a login: the URL of the provider, and the cookie to set, which is encrypted with a key derived from the
+    /// keyring.
     ///
     /// # Errors
     /// Why the login cannot be started.
@@ -155,6 +153,7 @@ impl ProviderLogin {
         &self,
         provider: &Provider,
         return_to: Option<ReturnTo>,
+        keyring: &Keyring,
         now: Timestamp,
     ) -> Result<Started, FederatedLoginError> {
         let settings = provider.settings();
@@ -189,7 +188,7 @@ impl ProviderLogin {
             return Err(FetchError::Url.into());
         }
         let pending = PendingFederatedLogin { nonce, verifier, return_to };
-        let kept = self.keeping.seal(&state, &settings.name, &pending, now)?;
+        let kept = self.keeping.seal(&state, &settings.name, &pending, keyring, now)?;
         Ok(Started { target: url.into(), kept })
     }
 
@@ -202,6 +201,7 @@ impl ProviderLogin {
         provider: &Provider,
         kept: &str,
         callback: Callback,
+        keyring: &Keyring,
         now: Timestamp,
     ) -> Result<VerifiedIdToken, FederatedLoginError> {
         let settings = provider.settings();
@@ -211,7 +211,7 @@ impl ProviderLogin {
         if long {
             return Err(FederatedLoginError::Unknown);
         }
-        let pending = self.keeping.open(&callback.state, &settings.name, kept, now);
+        let pending = self.keeping.open(&callback.state, &settings.name, kept, keyring, now);
         let pending = pending.ok_or(FederatedLoginError::Unknown)?;
         let issuer = &*settings.expected.token.issuer;
         let said = callback.issuer.as_deref();

@@ -65,9 +65,9 @@ impl PendingCookie {
 /// Derived keys, each with the id of its signing key; at most as many as the keyring has.
 type CookieKeys = Vec<(Arc<str>, Arc<SealingKey>)>;
 
-/// Encrypts and decrypts pending logins.
+/// Encrypts and decrypts pending logins, with keys derived from a given keyring.
+#[derive(Default)]
 pub(super) struct LoginCookieCodec {
-    keyring: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
     keys: Mutex<CookieKeys>,
     traces: Mutex<Traces>,
 }
@@ -79,22 +79,18 @@ impl fmt::Debug for LoginCookieCodec {
 }
 
 impl LoginCookieCodec {
-    pub(super) fn new(keyring: impl Fn() -> Arc<Keyring> + Send + Sync + 'static) -> Self {
-        Self { keyring: Box::new(keyring), keys: Mutex::default(), traces: Mutex::default() }
-    }
-
     /// Encrypts a pending login for this state and provider, valid for ten minutes.
     pub(super) fn seal(
         &self,
         state: &Secret,
         provider: &str,
         pending: &PendingFederatedLogin,
+        keyring: &Keyring,
         now: Timestamp,
     ) -> Result<PendingCookie, Unopened> {
         let ends_at = now.plus(PENDING_TTL).seconds();
-        let keyring = (self.keyring)();
         let signing = keyring.signing(now).id();
-        let keys = self.keys(&keyring, now)?;
+        let keys = self.keys(keyring, now)?;
         let (_, key) = keys.iter().find(|(id, _)| **id == *signing).ok_or(Unopened)?;
         let PendingFederatedLogin { nonce, verifier, return_to } = pending;
         let target = return_to.as_ref().map_or("", ReturnTo::as_str);
@@ -112,6 +108,7 @@ impl LoginCookieCodec {
         state: &Secret,
         provider: &str,
         kept: &str,
+        keyring: &Keyring,
         now: Timestamp,
     ) -> Option<PendingFederatedLogin> {
         let ends_at = PendingCookie::ends_at(kept);
@@ -120,7 +117,7 @@ impl LoginCookieCodec {
             return None;
         }
         let bound_to = bound_to(state, provider, ends_at);
-        let keys = self.keys(&(self.keyring)(), now).ok()?;
+        let keys = self.keys(keyring, now).ok()?;
         let plain = keys.iter().find_map(|(_, key)| key.open(&bound_to, sealed).ok())?;
         let mut parts = str::from_utf8(&plain).ok()?.splitn(3, '\n');
         let (nonce, verifier, target) = (parts.next()?, parts.next()?, parts.next()?);
@@ -188,8 +185,8 @@ mod tests {
         SigningKey::parse(Algorithm::EdDsa, &key).unwrap()
     }
 
-    fn keyring() -> Arc<Keyring> {
-        Arc::new(Keyring::new(key(), Vec::new()).unwrap())
+    fn keyring() -> Keyring {
+        Keyring::new(key(), Vec::new()).unwrap()
     }
 
     fn scheduled(
@@ -198,11 +195,6 @@ mod tests {
         verifies_until: Option<Timestamp>,
     ) -> ScheduledKey {
         ScheduledKey { key, signs_from, verifies_until }
-    }
-
-    fn keeping(keyring: &Arc<Keyring>) -> LoginCookieCodec {
-        let keyring = Arc::clone(keyring);
-        LoginCookieCodec::new(move || Arc::clone(&keyring))
     }
 
     fn pending(target: &str) -> PendingFederatedLogin {
@@ -220,14 +212,14 @@ mod tests {
     #[test]
     fn a_login_opens_once_for_its_state_its_provider_and_its_time() {
         let keyring = keyring();
-        let keeping = keeping(&keyring);
-        let kept = keeping.seal(&state("s"), "idp", &pending("/after?a=b"), NOW).unwrap();
+        let keeping = LoginCookieCodec::default();
+        let kept = keeping.seal(&state("s"), "idp", &pending("/after?a=b"), &keyring, NOW).unwrap();
         assert_eq!((kept.name.len(), &kept.name), (NAME_LENGTH, &PendingCookie::name(&state("s"))));
         let value = kept.value.expose().to_owned();
         assert!(!value.contains("after"), "{value}");
         let later = NOW.plus(PENDING_TTL);
         let open = |of: &str, provider, value: &str, now| {
-            keeping.open(&state(of), provider, value, now).is_some()
+            keeping.open(&state(of), provider, value, &keyring, now).is_some()
         };
         assert!(!open("other", "idp", &value, NOW));
         assert!(!open("s", "other", &value, NOW));
@@ -238,7 +230,7 @@ mod tests {
         for bad in ["", ".", "9999999999.", "9999999999.AAAA", sealed] {
             assert!(!open("s", "idp", bad, NOW), "{bad}");
         }
-        let opened = keeping.open(&state("s"), "idp", &value, NOW).unwrap();
+        let opened = keeping.open(&state("s"), "idp", &value, &keyring, NOW).unwrap();
         assert_eq!(opened.nonce, Secret::new("nonce"));
         assert_eq!(opened.verifier, Secret::new("verifier"));
         assert_eq!(opened.return_to, ReturnTo::parse("/after?a=b"));
@@ -247,12 +239,13 @@ mod tests {
 
     #[test]
     fn every_gateway_with_the_key_opens_it_and_no_other() {
-        let keyring_of_two = keyring();
-        let (one, two) = (keeping(&keyring_of_two), keeping(&keyring_of_two));
-        let kept = one.seal(&state("s"), "idp", &pending(""), NOW).unwrap();
+        let shared = keyring();
+        let (one, two) = (LoginCookieCodec::default(), LoginCookieCodec::default());
+        let kept = one.seal(&state("s"), "idp", &pending(""), &shared, NOW).unwrap();
         let value = kept.value.expose();
-        assert!(keeping(&keyring()).open(&state("s"), "idp", value, NOW).is_none());
-        assert!(two.open(&state("s"), "idp", value, NOW).unwrap().return_to.is_none());
+        let other = LoginCookieCodec::default();
+        assert!(other.open(&state("s"), "idp", value, &keyring(), NOW).is_none());
+        assert!(two.open(&state("s"), "idp", value, &shared, NOW).unwrap().return_to.is_none());
     }
 
     /// Whichever key signs by the clock of each, and whether or not it was asked before.
@@ -262,12 +255,11 @@ mod tests {
         let (before, after) = (switch.minus(SECOND), switch.plus(SECOND));
         let first = scheduled(key(), Timestamp::from_seconds(0), Some(switch.plus(PENDING_TTL)));
         let second = scheduled(key(), switch, None);
-        let keyring = Arc::new(Keyring::scheduled(vec![first, second], Vec::new()).unwrap());
+        let keyring = Keyring::scheduled(vec![first, second], Vec::new()).unwrap();
         for (sealed_at, opened_at) in [(before, after), (switch, before), (before, before)] {
-            let kept = keeping(&keyring).seal(&state("s"), "idp", &pending("/"), sealed_at);
-            let kept = kept.unwrap();
-            let fresh = keeping(&keyring);
-            let opened = fresh.open(&state("s"), "idp", kept.value.expose(), opened_at);
+            let (one, fresh) = (LoginCookieCodec::default(), LoginCookieCodec::default());
+            let kept = one.seal(&state("s"), "idp", &pending("/"), &keyring, sealed_at).unwrap();
+            let opened = fresh.open(&state("s"), "idp", kept.value.expose(), &keyring, opened_at);
             assert!(opened.is_some(), "{sealed_at:?} {opened_at:?}");
         }
     }
@@ -276,21 +268,22 @@ mod tests {
     fn a_login_outlives_a_change_of_a_given_key_that_verifies_on_and_no_key_that_is_void() {
         let (old, new) = (key(), key());
         let public = old.verifying_key();
-        let current = Arc::new(Mutex::new(Arc::new(Keyring::new(old, Vec::new()).unwrap())));
-        let read = Arc::clone(&current);
-        let keeping = LoginCookieCodec::new(move || Arc::clone(&lock(&read)));
-        let seal = |text| keeping.seal(&state(text), "idp", &pending("/"), NOW).unwrap();
-        let open = |text, kept: &PendingCookie| {
-            keeping.open(&state(text), "idp", kept.value.expose(), NOW).is_some()
+        let before = Keyring::new(old, Vec::new()).unwrap();
+        let keeping = LoginCookieCodec::default();
+        let seal = |text, keyring: &Keyring| {
+            keeping.seal(&state(text), "idp", &pending("/"), keyring, NOW).unwrap()
         };
-        let (first, second) = (seal("1"), seal("2"));
-        *lock(&current) = Arc::new(Keyring::new(new, vec![public]).unwrap());
-        let third = seal("3");
-        assert!(open("1", &first));
+        let open = |text, kept: &PendingCookie, keyring: &Keyring| {
+            keeping.open(&state(text), "idp", kept.value.expose(), keyring, NOW).is_some()
+        };
+        let (first, second) = (seal("1", &before), seal("2", &before));
+        let after = Keyring::new(new, vec![public]).unwrap();
+        let third = seal("3", &after);
+        assert!(open("1", &first, &after));
         // All keys before this one were stolen: what they sealed others could have made.
-        *lock(&current) = keyring();
-        assert!(!open("2", &second) && !open("3", &third));
-        assert!(open("4", &seal("4")));
+        let fresh = keyring();
+        assert!(!open("2", &second, &fresh) && !open("3", &third, &fresh));
+        assert!(open("4", &seal("4", &fresh), &fresh));
         assert_eq!(lock(&keeping.keys).len(), 1);
     }
 

@@ -8,21 +8,22 @@ use tokio::time::{sleep, timeout};
 use super::fetch::Fetcher;
 use super::keys::{self, FetchError};
 use crate::snapshot::Provider;
-use guarita_telemetry::Metrics;
 use guarita_telemetry::events::{ProviderKeysChanged, ProviderKeysFailed};
+use guarita_telemetry::{Metrics, ProviderKeyMetrics};
 
 /// Starts fetching a provider's keys, as long as the provider is configured. Does nothing if it publishes no
 /// keys, or fetching was already started.
-pub fn start(provider: &Arc<Provider>, metrics: &Arc<Metrics>) {
+pub fn start(provider: &Arc<Provider>, metrics: &Metrics) {
     let Some(published) = &provider.settings().published else { return };
     let ca = published.ca.clone();
     provider.start(|provider| {
-        let run = run(Arc::downgrade(provider), ca, Arc::clone(metrics));
+        let metrics = metrics.provider_keys(&provider.settings().name);
+        let run = run(Arc::downgrade(provider), ca, metrics);
         tokio::spawn(run).abort_handle()
     });
 }
 
-async fn run(provider: Weak<Provider>, ca: Option<Vec<u8>>, metrics: Arc<Metrics>) {
+async fn run(provider: Weak<Provider>, ca: Option<Vec<u8>>, metrics: ProviderKeyMetrics) {
     let fetcher = match Fetcher::new(ca).await {
         Ok(fetcher) => fetcher,
         Err(fault) => {
@@ -38,7 +39,7 @@ async fn run(provider: Weak<Provider>, ca: Option<Vec<u8>>, metrics: Arc<Metrics
         let Some(published) = provider.settings().published.clone() else { return };
         let wanted = provider.wanted();
         let fetched = keys::fetch(&fetcher, provider.settings()).await;
-        metrics.provider_keys_fetched(&provider.settings().name, fetched.is_ok());
+        metrics.fetched(fetched.is_ok());
         match fetched {
             Ok(set) => {
                 failures = 0;

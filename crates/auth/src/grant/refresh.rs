@@ -9,6 +9,7 @@ use super::settings::RefreshRotation;
 use super::tokens::TokenRequest;
 use super::{Issuer, TokenError, Tokens};
 use crate::session::SessionCache;
+use crate::snapshot::AuthSnapshot;
 use guarita_core::jose::opaque;
 use guarita_core::{Roles, Secret, SessionId, Timestamp, UserId, random};
 use guarita_store::{NewRefreshToken, RefreshToken, Store, StoredSession, Transaction, User};
@@ -81,6 +82,7 @@ impl Refresh {
     pub async fn refresh(
         &self,
         token: &Secret,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<Result<Refreshed, InvalidRefreshToken>, TokenError> {
         let off = self.issuer.settings().refresh_rotation == RefreshRotation::Off;
@@ -106,7 +108,7 @@ impl Refresh {
         // A signature may wait for its turn, and while a transaction is open nothing else is written.
         // Where none is made, the grace has the same pair for whoever asks again.
         transaction.commit().await?;
-        let tokens = self.tokens(bearer, &exchange).await?;
+        let tokens = self.tokens(bearer, &exchange, snapshot).await?;
         Ok(Ok(Refreshed { tokens, repeated: exchange.repeated }))
     }
 
@@ -114,21 +116,20 @@ impl Refresh {
         &self,
         bearer: Bearer,
         exchange: &RefreshExchange,
+        snapshot: &AuthSnapshot,
     ) -> Result<Tokens, TokenError> {
         let Bearer { session, user, roles, .. } = bearer;
         let expires_at = self.issuer.settings().access_ends(session.created_at, exchange.at);
-        let (access_token, half_proven) = self
-            .issuer
-            .issue(TokenRequest {
-                user: &user,
-                roles,
-                session: session.id,
-                token_id: exchange.token_id.clone(),
-                issued_at: exchange.at,
-                expires_at,
-                second_factor_at: session.second_factor_at,
-            })
-            .await?;
+        let request = TokenRequest {
+            user: &user,
+            roles,
+            session: session.id,
+            token_id: exchange.token_id.clone(),
+            issued_at: exchange.at,
+            expires_at,
+            second_factor_at: session.second_factor_at,
+        };
+        let (access_token, half_proven) = self.issuer.issue(request, snapshot).await?;
         Ok(Tokens {
             access_token,
             refresh_token: Some(exchange.refresh_token.clone()),

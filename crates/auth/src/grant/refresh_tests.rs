@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use super::*;
+use crate::grant::sample;
 use crate::grant::sample::{House, house};
 use crate::session::{SessionStatus, Sessions};
+use crate::snapshot::RequiredFactor;
 use guarita_core::Role;
 use guarita_store::sample as stored;
 use guarita_store::sample::NOW;
@@ -35,7 +37,8 @@ async fn case(rotation: RefreshRotation) -> Case {
 
 impl Case {
     async fn refresh(&self, token: &Secret, now: Timestamp) -> Result<Tokens, InvalidRefreshToken> {
-        self.refresh.refresh(token, now).await.unwrap().map(|refreshed| refreshed.tokens)
+        let refreshed = self.refresh.refresh(token, &self.house.snapshot, now).await.unwrap();
+        refreshed.map(|refreshed| refreshed.tokens)
     }
 
     async fn is_active(&self) -> bool {
@@ -72,6 +75,24 @@ async fn a_refresh_gives_the_next_pair_with_the_roles_of_now() {
     assert!(case.refresh(&third, late.plus(TTL - Duration::from_secs(1))).await.is_ok(), "slides");
 }
 
+/// A reload while a refresh is under way: each goes by what it came with.
+#[tokio::test]
+async fn a_refresh_goes_by_the_snapshot_that_it_came_with() {
+    let case = case(RefreshRotation::Rotate).await;
+    let admin = Role::parse("admin").unwrap();
+    let mut transaction = case.house.store.begin_write().await.unwrap();
+    transaction.grant_role(case.user, &admin, NOW).await.unwrap();
+    transaction.commit().await.unwrap();
+    let required_factor = RequiredFactor::new(&[admin]);
+    let after = AuthSnapshot { required_factor, ..AuthSnapshot::sample() };
+    for (snapshot, half_proven) in [(&after, true), (&*case.house.snapshot, false)] {
+        let refreshed = case.refresh.refresh(&case.token, snapshot, NOW).await.unwrap().unwrap();
+        let claims = sample::claims(&refreshed.tokens.access_token, snapshot, NOW);
+        assert_eq!((claims.session, claims.roles.is_empty()), (case.session, half_proven));
+        assert_eq!(refreshed.tokens.half_proven, half_proven);
+    }
+}
+
 const GRACE: Duration = Duration::from_secs(10);
 
 /// refresh-001
@@ -95,7 +116,8 @@ async fn within_the_grace_a_used_token_gets_the_same_pair_and_no_second_chain() 
     let first = case.refresh(&case.token, NOW).await.unwrap();
     let next = first.refresh_token.unwrap();
     let later = NOW.plus(GRACE - Duration::from_secs(1));
-    let again = case.refresh.refresh(&case.token, later).await.unwrap().unwrap();
+    let again =
+        case.refresh.refresh(&case.token, &case.house.snapshot, later).await.unwrap().unwrap();
     assert!(again.repeated);
     assert_eq!(again.tokens.refresh_token.unwrap().expose(), next.expose());
     assert_eq!(again.tokens.access_token.expose(), first.access_token.expose());
@@ -141,7 +163,10 @@ async fn a_hundred_refreshes_of_one_token_are_one_rotation_and_a_hundred_equal_p
     let attempts: Vec<_> = (0..100)
         .map(|_| {
             let (refresh, token) = (Arc::clone(&case.refresh), case.token.clone());
-            tokio::spawn(async move { refresh.refresh(&token, NOW).await.unwrap().unwrap() })
+            let snapshot = Arc::clone(&case.house.snapshot);
+            tokio::spawn(
+                async move { refresh.refresh(&token, &snapshot, NOW).await.unwrap().unwrap() },
+            )
         })
         .collect();
     let mut pairs = std::collections::HashSet::new();
@@ -187,7 +212,9 @@ async fn session_revocation_010_a_refresh_at_the_instant_of_a_logout_leaves_noth
         let case = case(RefreshRotation::Rotate).await;
         let sessions = Sessions::new(case.house.store.clone(), case.house.registry.clone());
         let (refresh, token) = (Arc::clone(&case.refresh), case.token.clone());
-        let refreshing = tokio::spawn(async move { refresh.refresh(&token, NOW).await.unwrap() });
+        let snapshot = Arc::clone(&case.house.snapshot);
+        let refreshing =
+            tokio::spawn(async move { refresh.refresh(&token, &snapshot, NOW).await.unwrap() });
         sessions.revoke_by_refresh_token(&case.token, NOW).await.unwrap();
         if let Ok(refreshed) = refreshing.await.unwrap() {
             let next = refreshed.tokens.refresh_token.unwrap();

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TokenSettings;
-use crate::snapshot::RequiredFactor;
+use crate::snapshot::AuthSnapshot;
 use crate::worker_pool::{Busy, QueueTimeouts, WorkerPool};
+use guarita_core::jose::Claims;
 use guarita_core::jose::key::KeyFault;
-use guarita_core::jose::{Claims, Keyring};
 use guarita_core::random::RandomFault;
 use guarita_core::{Roles, Secret, SessionId, Timestamp, UserId};
 use guarita_store as store;
@@ -85,10 +85,8 @@ pub struct TokenRequest<'a> {
     pub second_factor_at: Option<Timestamp>,
 }
 
-/// Signs access tokens with the current keys.
+/// Signs access tokens with the keys of the snapshot that a request came with.
 pub struct Issuer {
-    keys: Box<dyn Fn() -> Arc<Keyring> + Send + Sync>,
-    required_factor: Box<dyn Fn() -> RequiredFactor + Send + Sync>,
     settings: TokenSettings,
     signing: WorkerPool<()>,
 }
@@ -100,27 +98,12 @@ impl fmt::Debug for Issuer {
 }
 
 impl Issuer {
-    /// Starts the signing threads. `keys` reads the current keyring:
-    /// `move || Arc::clone(&live.read().keyring)`.
-    pub fn new(
-        keys: impl Fn() -> Arc<Keyring> + Send + Sync + 'static,
-        settings: TokenSettings,
-    ) -> Result<Self, TokenError> {
+    /// Starts the signing threads.
+    pub fn new(settings: TokenSettings) -> Result<Self, TokenError> {
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let signing = WorkerPool::start("guarita-sign", threads, LONGEST_QUEUE, SIGNING_TIMEOUTS)
             .map_err(|error| TokenError(format!("signing threads: {error}")))?;
-        let required_factor = Box::new(RequiredFactor::default);
-        Ok(Self { keys: Box::new(keys), required_factor, settings, signing })
-    }
-
-    /// Sets how the roles that require a second factor are read for each token:
-    /// `move || live.read().required_factor.clone()`.
-    #[must_use]
-    pub fn demanding(
-        self,
-        required_factor: impl Fn() -> RequiredFactor + Send + Sync + 'static,
-    ) -> Self {
-        Self { required_factor: Box::new(required_factor), ..self }
+        Ok(Self { settings, signing })
     }
 
     /// An issuer whose worker pool accepts no jobs.
@@ -140,9 +123,13 @@ impl Issuer {
     /// An RSA signature takes a millisecond, which must not delay forwarded requests, so it is made on the worker
     /// pool. But at this point the session is already written and the refresh token used: if the pool does not sign in
     /// time, the token is signed directly.
-    pub async fn issue(&self, of: TokenRequest<'_>) -> Result<(Secret, bool), TokenError> {
-        let demanded =
-            (self.required_factor)().is_demanded(&of.roles, of.user.second_factor_required);
+    pub async fn issue(
+        &self,
+        of: TokenRequest<'_>,
+        snapshot: &AuthSnapshot,
+    ) -> Result<(Secret, bool), TokenError> {
+        let required = &snapshot.required_factor;
+        let demanded = required.is_demanded(&of.roles, of.user.second_factor_required);
         let half_proven = demanded && of.second_factor_at.is_none();
         let claims = Claims {
             issuer: self.settings.issuer.clone(),
@@ -157,7 +144,7 @@ impl Issuer {
             roles: if half_proven { Roles::none() } else { of.roles },
             second_factor_at: of.second_factor_at,
         };
-        let (keys, claims) = ((self.keys)(), Arc::new(claims));
+        let (keys, claims) = (Arc::clone(&snapshot.keyring), Arc::new(claims));
         let sign = move || keys.issue(&claims);
         let turn = self.signing.run({
             let sign = sign.clone();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::directory::{Directory, KeyFile, KeyFileContent};
+use super::load::temporary_key;
+use guarita_core::Timestamp;
 use guarita_core::jose::{
     Algorithm, AssertionKey, AssertionKeys, KeyFault, Keyring, Retired, SigningKey,
 };
@@ -35,9 +37,38 @@ pub fn load_assertion_keys(
         // Read again what is there now: another process may have started at the same moment.
         found = files.read()?;
     }
+    let keys = found.into_iter().map(|KeyFile { key, since, .. }| (key, since)).collect();
+    assemble(directory, keys, issuer, publish_ahead, keyring, retired)
+}
+
+/// Reports what [`load_assertion_keys`] would, but writes nothing.
+pub(super) fn check_assertion_keys(
+    directory: &Path,
+    issuer: Arc<str>,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<(), KeyFault> {
+    let found = Directory::new(directory).read_if_exists()?;
+    let mut keys: Vec<_> =
+        found.into_iter().map(|KeyFile { key, since, .. }| (key, since)).collect();
+    if !keys.iter().any(|(key, _)| matches!(key, KeyFileContent::Private(_))) {
+        keys.push((temporary_key(Algorithm::Es256)?, now));
+    }
+    assemble(directory, keys, issuer, Duration::ZERO, keyring, Vec::new()).map(|_| ())
+}
+
+/// The keys, each with the time since when its file exists.
+fn assemble(
+    directory: &Path,
+    keys: Vec<(KeyFileContent, Timestamp)>,
+    issuer: Arc<str>,
+    publish_ahead: Duration,
+    keyring: &Keyring,
+    retired: Vec<Retired>,
+) -> Result<AssertionKeys, KeyFault> {
     let mut signing = Vec::new();
     let mut others = Vec::new();
-    for KeyFile { key, since, .. } in found {
+    for (key, since) in keys {
         match key {
             KeyFileContent::Private(key) => {
                 signing.push(AssertionKey { key, signs_from: since.plus(publish_ahead) });

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use guarita_core::jose::{Algorithm, KeyFault, SigningKey, VerifyingKey};
@@ -52,11 +52,25 @@ impl<'a> Directory<'a> {
         builder.recursive(true);
         platform::directory(&mut builder);
         builder.create(self.0).map_err(|source| fault(self.0, source))?;
-        let metadata = fs::metadata(self.0).map_err(|source| fault(self.0, source))?;
+        self.check().map(|_| ())
+    }
+
+    /// Whether it exists; fails if others can write to it.
+    fn check(&self) -> Result<bool, KeyFault> {
+        let metadata = match fs::metadata(self.0) {
+            Ok(metadata) => metadata,
+            Err(source) if source.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(fault(self.0, source)),
+        };
         if platform::others_may(&metadata, 0o022) {
             return Err(KeyFault::Exposed { path: self.0.to_owned(), mode: 0o700 });
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The same as [`Directory::read`] after [`Directory::prepare`], without creating the directory.
+    pub(super) fn read_if_exists(&self) -> Result<Vec<KeyFile>, KeyFault> {
+        if self.check()? { self.read() } else { Ok(Vec::new()) }
     }
 
     /// All keys, in the order of their file names.

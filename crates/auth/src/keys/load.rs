@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::directory::Directory;
+use super::directory::{Directory, KeyFileContent};
 use super::schedule::{Others, Timed, schedule};
 use guarita_core::jose::{Algorithm, KeyFault, Keyring, ScheduledKey, SigningKey, VerifyingKey};
 use guarita_core::{Secret, Timestamp};
@@ -26,6 +26,35 @@ pub fn load(
     now: Timestamp,
 ) -> Result<Keyring, KeyFault> {
     with_given(algorithm, given, || from_directory(&Directory::new(directory), algorithm, now))
+}
+
+/// What [`load`] would return, but writes nothing: where a key would be generated, a temporary one stands in for it.
+pub(super) fn check(
+    directory: &Path,
+    algorithm: Algorithm,
+    given: &ConfiguredKeys,
+    now: Timestamp,
+) -> Result<Keyring, KeyFault> {
+    with_given(algorithm, given, || {
+        let read = || -> Result<Vec<Timed>, KeyFault> {
+            let files = Directory::new(directory).read_if_exists()?;
+            Ok(files.into_iter().map(Timed::from).collect())
+        };
+        if let Some(keys) = schedule(read()?, Some(algorithm), now) {
+            return Ok(keys);
+        }
+        // Whatever the algorithm: this one takes the least time to generate.
+        let temporary = temporary_key(Algorithm::EdDsa)?;
+        let mut keys = read()?;
+        keys.push(Timed { key: temporary, signs_from: None, verifies_until: None });
+        schedule(keys, Some(Algorithm::EdDsa), now).ok_or(KeyFault::Unusable)
+    })
+}
+
+/// A key that is written nowhere.
+pub(super) fn temporary_key(algorithm: Algorithm) -> Result<KeyFileContent, KeyFault> {
+    let text = SigningKey::generate(algorithm)?;
+    Ok(KeyFileContent::Private(SigningKey::parse(algorithm, &text)?))
 }
 
 /// The configured keys, otherwise the stored ones, and the further configured ones.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::assertion::{assertion_directory, load_assertion_keys};
+use super::assertion::{assertion_directory, check_assertion_keys, load_assertion_keys};
 use super::database::{OpenedKey, OpenedKeys};
 use super::directory::{KeyFileContent, parse};
-use super::load::{ConfiguredKeys, load, with_given};
+use super::load::{ConfiguredKeys, check, load, with_given};
 use super::schedule::{Timed, schedule};
 use guarita_core::jose::{
     Algorithm, AssertionKey, AssertionKeys, KeyFault, Keyring, Retired, VerifyingKey,
@@ -43,6 +43,44 @@ impl KeySource {
                 // Whatever this gateway's configuration says: all of them sign alike.
                 schedule(keys, None, now).ok_or(KeyFault::Unusable)
             }),
+        }
+    }
+
+    /// Reports what [`KeySource::keyring`] and [`KeySource::assertion_keys`] would, but writes no files. The keyring is
+    /// for checking other keys against only: where a key would be generated, it has a temporary one.
+    ///
+    /// # Errors
+    /// A key is invalid.
+    pub fn check_keyring(
+        &self,
+        algorithm: Algorithm,
+        given: &ConfiguredKeys,
+        now: Timestamp,
+    ) -> Result<Keyring, KeyFault> {
+        match self {
+            Self::Directory(directory) => check(directory, algorithm, given, now),
+            Self::Vault(_) => self.keyring(algorithm, given, now),
+        }
+    }
+
+    /// See [`KeySource::check_keyring`].
+    ///
+    /// # Errors
+    /// A key is invalid, or is also in the keyring.
+    pub fn check_assertion_keys(
+        &self,
+        issuer: Arc<str>,
+        keyring: &Keyring,
+        now: Timestamp,
+    ) -> Result<(), KeyFault> {
+        match self {
+            Self::Directory(directory) => {
+                check_assertion_keys(&assertion_directory(directory), issuer, keyring, now)
+            }
+            Self::Vault(_) => {
+                let ahead = Duration::ZERO;
+                self.assertion_keys(issuer, ahead, keyring, Vec::new(), now).map(|_| ())
+            }
         }
     }
 

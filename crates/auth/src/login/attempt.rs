@@ -6,14 +6,13 @@ use std::time::Duration;
 use super::password::{MAX_LENGTH, PasswordVerification};
 use super::pending::PendingLogin;
 use super::unknown_account::UnknownAccounts;
-use super::{
-    Identifier, LoginRejection, LoginSettings, Passwords, TokenError, device, lockout,
-};
+use super::{Identifier, LoginRejection, LoginSettings, Passwords, TokenError, device, lockout};
 use crate::grant::Issuer;
 use crate::login::logged_in::LoggedIn;
 use crate::login::request::LoginRequest;
 use crate::rate_limit::{Account, Purpose, RateLimiter};
 use crate::session::SessionCache;
+use crate::snapshot::AuthSnapshot;
 use guarita_core::{Secret, Timestamp, UserId, random};
 use guarita_kv::{Ephemeral, Tickets};
 use guarita_store as store;
@@ -87,18 +86,21 @@ impl Login {
     pub async fn attempt(
         &self,
         attempt: LoginRequest,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<Result<LoggedIn, LoginRejection>, TokenError> {
         if !attempt.identifier.is_bounded() || attempt.password.expose().len() > MAX_LENGTH {
             return Ok(Err(LoginRejection::InvalidCredentials));
         }
         if let Some(address) = attempt.address
-            && let Err(limited) = self.limits.source(Purpose::Login, address).await
+            && let Err(limited) =
+                self.limits.source(&snapshot.rate_limits, Purpose::Login, address).await
         {
             return Ok(Err(limited.into()));
         }
         let target = self.find(&attempt, now).await?;
-        if let Err(refusal) = self.check_limits(&target, &attempt.identifier, now).await {
+        let limited = self.check_limits(&target, &attempt.identifier, snapshot, now).await;
+        if let Err(refusal) = limited {
             return Ok(Err(refusal));
         }
         // A decoy is never tried with what was typed: it is the hash of somebody.
@@ -126,7 +128,7 @@ impl Login {
         let LoginTarget { user: Some(user), device, .. } = target else {
             return Ok(Err(LoginRejection::InvalidCredentials));
         };
-        self.succeed(user, device, &hash, &attempt, now).await
+        self.succeed(user, device, &hash, &attempt, snapshot, now).await
     }
 
     async fn find(
@@ -152,6 +154,7 @@ impl Login {
         &self,
         target: &LoginTarget,
         identifier: &Identifier,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<(), LoginRejection> {
         let name = identifier.folded();
@@ -163,7 +166,7 @@ impl Login {
         if let Some(retry_after) = lockout::remaining(locked_until, now) {
             return Err(LoginRejection::Locked { retry_after });
         }
-        Ok(self.limits.account(Purpose::Login, account).await?)
+        Ok(self.limits.account(&snapshot.rate_limits, Purpose::Login, account).await?)
     }
 
     async fn succeed(
@@ -172,6 +175,7 @@ impl Login {
         device: Option<Device>,
         hash: &Secret,
         attempt: &LoginRequest,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<Result<LoggedIn, LoginRejection>, TokenError> {
         if self.settings.require_verified_email && user.email_verified_at.is_none() {
@@ -181,7 +185,7 @@ impl Login {
         let visit = LoginRequest { password: Secret::new(""), ..attempt.clone() };
         let verified = user.password_hash.clone();
         let held = PendingLogin { user: user.id, verified, device, hash: hash.clone(), visit };
-        self.finish(transaction, &user, held, None, now).await
+        self.finish(transaction, &user, held, None, snapshot, now).await
     }
 
     /// Counts the failure. Concurrent failures are all counted, but none once it is locked.

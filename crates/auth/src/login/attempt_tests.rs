@@ -1,13 +1,19 @@
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
 use super::super::SessionKind;
 use super::super::Tokens;
 use super::*;
 use crate::grant::RefreshRotation;
+use crate::grant::sample;
 use crate::grant::sample::{House, house};
 use crate::login::Hashing;
 use crate::login::logged_in::IssuedCredential;
 use crate::session::{Lifetimes, SessionStatus};
-use crate::snapshot::rate_limits::RateLimits;
+use crate::snapshot::RequiredFactor;
+use crate::snapshot::rate_limits::{Bounds, RateLimits};
 use guarita_core::{Role, SessionId, Subject, UserId};
+use guarita_kv::Rate;
 use guarita_store::sample as stored;
 use guarita_store::sample::{DAY, NOW};
 use guarita_store::{NewSession, NewUser};
@@ -39,7 +45,7 @@ async fn login(house: &House, iterations: u32) -> Login {
     let passwords = Arc::new(Passwords::new(&settings.hashing).unwrap());
     let issuer = Arc::clone(&house.issuer);
     let memory = Ephemeral::memory();
-    let limits = Arc::new(RateLimiter::new(&memory, RateLimits::default));
+    let limits = Arc::new(RateLimiter::new(&memory));
     let (store, registry) = (house.store.clone(), house.registry.clone());
     let unknown = UnknownAccounts::open(&store, NOW).await.unwrap();
     Login::new(store, registry, issuer, passwords, settings, limits, unknown, &memory)
@@ -86,7 +92,8 @@ impl Case {
         password: &str,
         now: Timestamp,
     ) -> Result<Tokens, LoginRejection> {
-        self.login.attempt(attempt(name, password), now).await.unwrap().map(received)
+        let attempt = attempt(name, password);
+        self.login.attempt(attempt, &self.house.snapshot, now).await.unwrap().map(received)
     }
 
     async fn stored(&self) -> User {
@@ -116,7 +123,8 @@ async fn the_right_password_opens_a_session_in_any_case_of_the_name() {
         opens: SessionKind::AccessToken,
         ..attempt("", PASSWORD)
     };
-    let tokens = received(case.login.attempt(by_email, NOW).await.unwrap().unwrap());
+    let tokens =
+        received(case.login.attempt(by_email, &case.house.snapshot, NOW).await.unwrap().unwrap());
     assert!(tokens.refresh_token.is_none());
 }
 
@@ -148,10 +156,10 @@ async fn fifty_wrong_passwords_at_once_lock_after_exactly_five() {
     for name in ["alice", "nobody"] {
         let attempts: Vec<_> = (0..50)
             .map(|_| {
-                let login = Arc::clone(&case.login);
-                tokio::spawn(
-                    async move { login.attempt(attempt(name, "wrong"), NOW).await.unwrap() },
-                )
+                let (login, snapshot) = (Arc::clone(&case.login), Arc::clone(&case.house.snapshot));
+                tokio::spawn(async move {
+                    login.attempt(attempt(name, "wrong"), &snapshot, NOW).await.unwrap()
+                })
             })
             .collect();
         let mut counted = 0;
@@ -215,7 +223,7 @@ async fn resource_exhaustion_007_and_009_what_is_too_long_is_refused_unread() {
 async fn a_hash_at_yesterdays_cost_is_upgraded_at_login() {
     let case = case().await;
     let dearer = login(&case.house, 2).await;
-    dearer.attempt(attempt("alice", PASSWORD), NOW).await.unwrap().unwrap();
+    dearer.attempt(attempt("alice", PASSWORD), &case.house.snapshot, NOW).await.unwrap().unwrap();
     assert!(case.stored().await.password_hash.expose().contains("t=2"));
     case.attempt("alice", PASSWORD, NOW).await.unwrap();
 }
@@ -229,8 +237,9 @@ async fn a_password_that_was_replaced_meanwhile_opens_nothing() {
     transaction.set_password_hash(case.user, &other).await.unwrap();
     transaction.commit().await.unwrap();
     let hash = user.password_hash.clone();
-    let outcome =
-        case.login.succeed(user, None, &hash, &attempt("alice", PASSWORD), NOW).await.unwrap();
+    let attempt = attempt("alice", PASSWORD);
+    let snapshot = &case.house.snapshot;
+    let outcome = case.login.succeed(user, None, &hash, &attempt, snapshot, NOW).await.unwrap();
     assert_eq!(outcome.unwrap_err(), LoginRejection::InvalidCredentials);
 }
 
@@ -267,11 +276,19 @@ async fn a_name_that_nobody_has_is_locked_at_every_gateway_on_the_database() {
     let there = login(&case.house, 1).await;
     for number in 0..5 {
         let gateway = if number % 2 == 0 { &*case.login } else { &there };
-        let refused = gateway.attempt(attempt("nobody", "wrong"), NOW).await.unwrap().unwrap_err();
+        let refused = gateway
+            .attempt(attempt("nobody", "wrong"), &case.house.snapshot, NOW)
+            .await
+            .unwrap()
+            .unwrap_err();
         assert_eq!(refused, LoginRejection::InvalidCredentials);
     }
     for gateway in [&*case.login, &there] {
-        let refused = gateway.attempt(attempt("nobody", "wrong"), NOW).await.unwrap().unwrap_err();
+        let refused = gateway
+            .attempt(attempt("nobody", "wrong"), &case.house.snapshot, NOW)
+            .await
+            .unwrap()
+            .unwrap_err();
         assert_eq!(refused, LoginRejection::Locked { retry_after: Duration::from_secs(300) });
     }
 }
@@ -280,7 +297,37 @@ async fn a_name_that_nobody_has_is_locked_at_every_gateway_on_the_database() {
 async fn a_browser_gets_a_cookie_and_nothing_is_signed_for_it() {
     let case = case().await;
     let by_cookie = LoginRequest { opens: SessionKind::Cookie, ..attempt("alice", PASSWORD) };
-    let logged_in = case.login.attempt(by_cookie, NOW).await.unwrap().unwrap();
+    let logged_in =
+        case.login.attempt(by_cookie, &case.house.snapshot, NOW).await.unwrap().unwrap();
     assert!(matches!(logged_in.key, IssuedCredential::Cookie(_)));
     assert!(logged_in.device.is_some());
+}
+
+/// A reload while a login is under way: each goes by what it came with, whichever is in force by then.
+#[tokio::test]
+async fn a_login_goes_by_the_snapshot_that_it_came_with() {
+    let case = case().await;
+    let rate = Rate { count: NonZeroU32::new(1).unwrap(), period: Duration::from_secs(3_600) };
+    let rates = |per_source| RateLimits {
+        login: Bounds { per_source, per_account: None },
+        ..RateLimits::default()
+    };
+    let before = AuthSnapshot { rate_limits: rates(Some(rate)), ..AuthSnapshot::sample() };
+    let after = AuthSnapshot {
+        required_factor: RequiredFactor::new(&[Role::parse("a").unwrap()]),
+        rate_limits: rates(None),
+        ..AuthSnapshot::sample()
+    };
+    let login = async |snapshot: &AuthSnapshot| {
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        let attempt = LoginRequest { address, ..attempt("alice", PASSWORD) };
+        case.login.attempt(attempt, snapshot, NOW).await.unwrap().map(received)
+    };
+    let tokens = login(&before).await.unwrap();
+    let claims = sample::claims(&tokens.access_token, &before, NOW);
+    assert_eq!((tokens.half_proven, claims.roles.is_empty()), (false, false));
+    let tokens = login(&after).await.unwrap();
+    let claims = sample::claims(&tokens.access_token, &after, NOW);
+    assert_eq!((tokens.half_proven, claims.roles.is_empty()), (true, true));
+    assert!(matches!(login(&before).await, Err(LoginRejection::RateLimited(_))));
 }

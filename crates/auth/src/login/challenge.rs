@@ -6,6 +6,7 @@ use super::LoginRejection;
 use super::attempt::Login;
 use super::second_factor::{SecondFactor, SecondFactorCode, SecondFactorError};
 use super::{LoggedIn, TokenError};
+use crate::snapshot::AuthSnapshot;
 use guarita_core::{Secret, Timestamp, UserId};
 use guarita_kv::KvUnavailable;
 use guarita_store::Store;
@@ -45,6 +46,7 @@ impl Challenge {
         &self,
         ticket: &Secret,
         answer: &SecondFactorCode,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<Result<LoggedIn, ChallengeError>, TokenError> {
         if ticket.expose().len() > MAX_TICKET {
@@ -79,7 +81,8 @@ impl Challenge {
         let Some(account) = transaction.find_user(user).await? else {
             return Ok(Err(ChallengeError::Refused(user, LoginRejection::InvalidCredentials)));
         };
-        let finished = self.login.finish(transaction, &account, held, Some(now), now).await?;
+        let finished =
+            self.login.finish(transaction, &account, held, Some(now), snapshot, now).await?;
         Ok(finished.map_err(|refusal| ChallengeError::Refused(user, refusal)))
     }
 }

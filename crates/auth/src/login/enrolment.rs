@@ -10,6 +10,7 @@ use super::second_factor::{SecondFactor, SecondFactorError};
 use super::totp::Enrolment;
 use super::{LoginRejection, TokenError, lockout};
 use crate::rate_limit::{Account, Purpose};
+use crate::snapshot::AuthSnapshot;
 use guarita_core::{Secret, SessionId, Timestamp, UserId};
 use guarita_store::{Counter, Store};
 
@@ -51,11 +52,13 @@ impl TotpEnrolment {
         user: UserId,
         session: SessionId,
         password: Option<&Secret>,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<Result<Enrolment, EnrolmentError>, TokenError> {
         match password {
             Some(password) => {
-                if let Err(refusal) = self.login.confirm_password(user, password, now).await? {
+                let shown = self.login.confirm_password(user, password, snapshot, now).await?;
+                if let Err(refusal) = shown {
                     return Ok(Err(EnrolmentError::Refused(refusal)));
                 }
             }
@@ -86,6 +89,7 @@ impl Login {
         &self,
         user: UserId,
         password: &Secret,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<Result<(), LoginRejection>, TokenError> {
         let account = self.store.read().await?.find_user(user).await?;
@@ -95,7 +99,8 @@ impl Login {
         if let Some(retry_after) = lockout::remaining(account.locked_until, now) {
             return Ok(Err(LoginRejection::Locked { retry_after }));
         }
-        if let Err(limited) = self.limits.account(Purpose::Login, Account::User(user)).await {
+        let (rates, account_of) = (&snapshot.rate_limits, Account::User(user));
+        if let Err(limited) = self.limits.account(rates, Purpose::Login, account_of).await {
             return Ok(Err(limited.into()));
         }
         match self.passwords.verify(password, Some(&account.password_hash)).await? {

@@ -5,6 +5,7 @@ use super::{LoginRejection, SessionKind, TokenError, Tokens, device, lockout};
 use crate::grant::{RefreshRotation, TokenRequest};
 use crate::login::logged_in::{IssuedCredential, LoggedIn};
 use crate::login::request::LoginRequest;
+use crate::snapshot::AuthSnapshot;
 use guarita_core::jose::{opaque, session_cookie};
 use guarita_core::{Roles, Secret, SessionId, Timestamp, UserId, random};
 use guarita_kv::CapacityReached;
@@ -35,6 +36,7 @@ impl Login {
         user: &User,
         held: PendingLogin,
         second_factor_at: Option<Timestamp>,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<Result<LoggedIn, LoginRejection>, TokenError> {
         let (verified, hash) = (&held.verified, &held.hash);
@@ -75,7 +77,7 @@ impl Login {
             Some(cookie) => IssuedCredential::Cookie(cookie),
             // A signature may wait for its turn, and while a transaction is open nothing else is written.
             None => IssuedCredential::Tokens(
-                self.sign(user, roles, opened, second_factor_at, now).await?,
+                self.sign(user, roles, opened, second_factor_at, snapshot, now).await?,
             ),
         };
         Ok(Ok(LoggedIn { session, user: user_id, key, device }))
@@ -87,21 +89,20 @@ impl Login {
         roles: Roles,
         opened: EstablishedSession,
         second_factor_at: Option<Timestamp>,
+        snapshot: &AuthSnapshot,
         now: Timestamp,
     ) -> Result<Tokens, TokenError> {
         let expires_at = self.issuer.settings().access_ends(now, now);
-        let (access_token, half_proven) = self
-            .issuer
-            .issue(TokenRequest {
-                user,
-                roles,
-                session: opened.session,
-                token_id: random::ordered_uuid().to_string(),
-                issued_at: now,
-                expires_at,
-                second_factor_at,
-            })
-            .await?;
+        let request = TokenRequest {
+            user,
+            roles,
+            session: opened.session,
+            token_id: random::ordered_uuid().to_string(),
+            issued_at: now,
+            expires_at,
+            second_factor_at,
+        };
+        let (access_token, half_proven) = self.issuer.issue(request, snapshot).await?;
         Ok(Tokens {
             access_token,
             refresh_token: opened.refresh_token,

@@ -1,4 +1,4 @@
-//! The counters of all kinds of requests, with the currently configured rates.
+//! The counters of all kinds of requests. The rates come with each request.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -123,35 +123,41 @@ impl Counted for RequestCount<'_> {
 /// Counts requests, over all gateways that share the backend.
 pub struct RateLimiter {
     counters: RateCounters,
-    rates: Box<dyn Fn() -> RateLimits + Send + Sync>,
 }
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Limits").field("rates", &(self.rates)()).finish_non_exhaustive()
+        formatter.debug_struct("RateLimiter").finish_non_exhaustive()
     }
 }
 
 impl RateLimiter {
-    /// Creates it; the current rates are read for each request.
-    pub fn new(
-        ephemeral: &Ephemeral,
-        rates: impl Fn() -> RateLimits + Send + Sync + 'static,
-    ) -> Self {
-        Self { counters: ephemeral.rates(CAPACITY), rates: Box::new(rates) }
+    /// Creates it with the counters of this backend.
+    pub fn new(ephemeral: &Ephemeral) -> Self {
+        Self { counters: ephemeral.rates(CAPACITY) }
     }
 
     /// Counts a request by the network that it comes from.
-    pub async fn source(&self, purpose: Purpose, address: IpAddr) -> Result<(), Limited> {
-        let rate = purpose.bounds(&(self.rates)()).per_source;
+    pub async fn source(
+        &self,
+        rates: &RateLimits,
+        purpose: Purpose,
+        address: IpAddr,
+    ) -> Result<(), Limited> {
+        let rate = purpose.bounds(rates).per_source;
         let count = RequestCount { purpose, of: Of::Source(network(address)) };
         self.take(count, rate).await.map_err(|wait| limited(purpose, By::Source, wait))
     }
 
     /// Counts a request by the account that it is about. To be called after [`Self::source`], so that rejected requests
     /// do not use up an account's rate.
-    pub async fn account(&self, purpose: Purpose, account: Account<'_>) -> Result<(), Limited> {
-        let rate = purpose.bounds(&(self.rates)()).per_account;
+    pub async fn account(
+        &self,
+        rates: &RateLimits,
+        purpose: Purpose,
+        account: Account<'_>,
+    ) -> Result<(), Limited> {
+        let rate = purpose.bounds(rates).per_account;
         let count = RequestCount { purpose, of: Of::Account(account) };
         self.take(count, rate).await.map_err(|wait| limited(purpose, By::Account, wait))
     }
@@ -186,13 +192,13 @@ mod tests {
 
     use super::*;
 
-    fn limits(count: u32) -> RateLimiter {
+    fn limits(count: u32) -> (RateLimiter, RateLimits) {
         let rate =
             Rate { count: NonZeroU32::new(count).unwrap(), period: Duration::from_secs(3_600) };
         let bounds = Bounds { per_source: Some(rate), per_account: Some(rate) };
         let off = Bounds { per_source: None, per_account: None };
         let rates = RateLimits { login: bounds, mfa: off, ..RateLimits::default() };
-        RateLimiter::new(&Ephemeral::memory(), move || rates)
+        (RateLimiter::new(&Ephemeral::memory()), rates)
     }
 
     fn address(text: &str) -> IpAddr {
@@ -202,23 +208,23 @@ mod tests {
     /// Case rate-limit-lockout-002.
     #[tokio::test]
     async fn rate_limit_lockout_002_one_network_has_one_budget_however_it_is_written() {
-        let limits = limits(2);
+        let (limits, rates) = limits(2);
         for (one, other) in [("1.2.3.4", "::ffff:1.2.3.4"), ("2001:db8::1", "2001:db8::ffff:1:2:3")]
         {
-            limits.source(Purpose::Login, address(one)).await.unwrap();
-            limits.source(Purpose::Login, address(other)).await.unwrap();
-            let refused = limits.source(Purpose::Login, address(one)).await.unwrap_err();
+            limits.source(&rates, Purpose::Login, address(one)).await.unwrap();
+            limits.source(&rates, Purpose::Login, address(other)).await.unwrap();
+            let refused = limits.source(&rates, Purpose::Login, address(one)).await.unwrap_err();
             assert_eq!(refused.by, By::Source);
             assert!((1..=1800).contains(&refused.retry_after.as_secs()), "{refused:?}");
         }
         for other in ["1.2.3.5", "2001:db8:0:1::1"] {
-            assert_eq!(limits.source(Purpose::Login, address(other)).await, Ok(()));
+            assert_eq!(limits.source(&rates, Purpose::Login, address(other)).await, Ok(()));
         }
-        let all = limits.source(Purpose::Login, address("2001:db8:0:2::")).await;
+        let all = limits.source(&rates, Purpose::Login, address("2001:db8:0:2::")).await;
         assert_eq!(all, Ok(()));
         for host in 1..1 << 16 {
             let of_64 = Ipv6Addr::from_bits(address_bits("2001:db8:0:3::") | host);
-            let allowed = limits.source(Purpose::Login, of_64.into()).await.is_ok();
+            let allowed = limits.source(&rates, Purpose::Login, of_64.into()).await.is_ok();
             assert_eq!(allowed, host <= 2, "{of_64}");
         }
     }
@@ -228,16 +234,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_request_is_counted_at_the_rate_that_it_came_with() {
+        let (limits, before) = limits(1);
+        let account = Account::Name("1");
+        assert_eq!(limits.account(&before, Purpose::Login, account).await, Ok(()));
+        assert!(limits.account(&before, Purpose::Login, account).await.is_err());
+        let off = Bounds { per_source: None, per_account: None };
+        let after = RateLimits { login: off, ..before };
+        assert_eq!(limits.account(&after, Purpose::Login, account).await, Ok(()));
+        assert!(limits.account(&before, Purpose::Login, account).await.is_err());
+    }
+
+    #[tokio::test]
     async fn accounts_devices_and_names_count_apart_and_off_is_off() {
-        let limits = limits(1);
+        let (limits, rates) = limits(1);
         let all = [Account::User(UserId::new(1)), Account::Device("1"), Account::Name("1")];
         for account in all {
-            assert_eq!(limits.account(Purpose::Login, account).await, Ok(()));
-            assert!(limits.account(Purpose::Login, account).await.is_err());
+            assert_eq!(limits.account(&rates, Purpose::Login, account).await, Ok(()));
+            assert!(limits.account(&rates, Purpose::Login, account).await.is_err());
         }
-        assert_eq!(limits.account(Purpose::Recover, all[0]).await, Ok(()));
+        assert_eq!(limits.account(&rates, Purpose::Recover, all[0]).await, Ok(()));
         for _ in 0..10_000 {
-            assert_eq!(limits.account(Purpose::Mfa, all[0]).await, Ok(()));
+            assert_eq!(limits.account(&rates, Purpose::Mfa, all[0]).await, Ok(()));
         }
     }
 }

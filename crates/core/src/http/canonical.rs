@@ -8,7 +8,6 @@ use http::{HeaderMap, HeaderValue, Method, Version, header, uri::PathAndQuery};
 use super::authority::Authority;
 use super::method;
 use super::path::{canonical_path, check_query};
-use crate::Code;
 use crate::http::canonicalization_error::CanonicalizationError;
 
 /// Maximum length of the request target, in bytes.

@@ -90,6 +90,12 @@ impl<T> RouteTable<T> {
         }
     }
 
+    /// The same table with other targets.
+    pub fn map<U>(self, target: impl FnMut(T) -> U) -> RouteTable<U> {
+        let Self { routes, exact, wildcard, any } = self;
+        RouteTable { routes: routes.into_iter().map(target).collect(), exact, wildcard, any }
+    }
+
     /// Iterates over all routes.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.routes.iter()

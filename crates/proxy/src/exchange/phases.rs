@@ -96,9 +96,8 @@ impl Gateway {
 
     /// Counts the failed attempt. Returns whether another server may be tried.
     fn attempt_failed(&self, context: &RequestContext) -> bool {
-        if let (Some(passage), Some(attempt)) = (context.passage(), context.attempts.last()) {
-            let upstream = &passage.route.upstream.settings().name;
-            self.telemetry.metrics().upstream_failed(upstream, attempt.authority());
+        if let Some(attempt) = context.attempts.last() {
+            attempt.count_failure();
         }
         response::failed(context)
     }

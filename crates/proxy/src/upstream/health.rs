@@ -10,6 +10,7 @@ use pingora_http::RequestHeader;
 use super::endpoint::EndpointState;
 use super::pool::Pool;
 use super::settings::HealthCheck;
+use guarita_telemetry::Metrics;
 
 /// Interval of DNS lookups.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(30);
@@ -18,8 +19,8 @@ const LOOKUP_RETRY: Duration = Duration::from_secs(1);
 
 impl Pool {
     /// Starts health checks and lookups on the current runtime, once. The tasks end with the pool.
-    pub fn start(self: &Arc<Self>) {
-        if !self.begin() {
+    pub fn start(self: &Arc<Self>, metrics: &Metrics) {
+        if !self.begin(metrics) {
             return;
         }
         for (state, template) in self.states() {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use pingora_core::protocols::ALPN;
@@ -14,6 +14,7 @@ use super::idle_pool::PoolKey;
 use super::settings::UpstreamSettings;
 use super::tls::TlsMaterial;
 use super::websocket_connect::WebSocketConnector;
+use guarita_telemetry::{Metrics, UpstreamServerMetrics};
 
 /// No server is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +36,8 @@ pub struct Pool {
     settings: UpstreamSettings,
     servers: Vec<Endpoint>,
     turn: AtomicUsize,
-    started: AtomicBool,
+    /// The metrics of each server, set when the pool is started.
+    metrics: OnceLock<Vec<UpstreamServerMetrics>>,
     /// Number of WebSocket handshakes so far.
     upgrades: AtomicU64,
 }
@@ -84,7 +86,7 @@ impl Pool {
             settings,
             servers,
             turn: AtomicUsize::new(0),
-            started: AtomicBool::new(false),
+            metrics: OnceLock::new(),
             upgrades: AtomicU64::new(0),
         }))
     }
@@ -134,9 +136,11 @@ impl Pool {
             .map(move |member| (member.state.authority(), member.state.is_available(now)))
     }
 
-    /// Whether this is the first call.
-    pub(super) fn begin(&self) -> bool {
-        !self.started.swap(true, Ordering::Relaxed)
+    /// Begins to count. Returns whether this is the first call.
+    pub(super) fn begin(&self, metrics: &Metrics) -> bool {
+        let servers = self.servers.iter().map(|member| member.state.authority());
+        let servers = servers.map(|server| metrics.upstream_server(&self.settings.name, server));
+        self.metrics.set(servers.collect()).is_ok()
     }
 
     pub(super) fn states(&self) -> impl Iterator<Item = (&Arc<EndpointState>, &HttpPeer)> {
@@ -239,6 +243,14 @@ impl UpstreamAttempt {
     pub fn succeeded(&self) {
         if let Some(member) = self.pool.servers.get(self.server) {
             member.state.succeeded();
+        }
+    }
+
+    /// Counts a failed attempt in the metrics.
+    pub fn count_failure(&self) {
+        let servers = self.pool.metrics.get();
+        if let Some(server) = servers.and_then(|servers| servers.get(self.server)) {
+            server.failed();
         }
     }
 

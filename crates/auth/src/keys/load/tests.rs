@@ -282,3 +282,23 @@ fn a_time_in_a_name_that_is_none_is_refused() {
         assert!(refusal(place.load(Algorithm::Es256)).contains(name));
     }
 }
+
+#[test]
+fn a_check_finds_what_loading_would_and_writes_nothing() {
+    let place = Place::new();
+    let check =
+        |algorithm| super::check(&place.keys(), algorithm, &ConfiguredKeys::default(), time::now());
+    for algorithm in Algorithm::ALL {
+        assert!(check(algorithm).is_ok(), "{algorithm:?}");
+    }
+    assert!(!place.root.path().join("data").exists());
+    let loaded = place.load(Algorithm::Es256).unwrap();
+    let names = place.names();
+    assert_eq!(check(Algorithm::Es256).unwrap().fingerprint(), loaded.fingerprint());
+    // Another algorithm has no key yet: those that are there only verify.
+    check(Algorithm::Rs256).unwrap();
+    assert_eq!(place.names(), names);
+    place.put("x.ES256.pem", "nonsense", 0o600);
+    let told = |result: Result<Keyring, KeyFault>| result.unwrap_err().to_string();
+    assert_eq!(told(check(Algorithm::Es256)), told(place.load(Algorithm::Es256)));
+}

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Code;
 
 fn headers(hosts: &[&str]) -> HeaderMap {
     let values = hosts.iter().map(|host| HeaderValue::from_str(host).unwrap());
