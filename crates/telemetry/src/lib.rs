@@ -6,7 +6,7 @@ pub mod audit;
 pub mod metrics;
 pub mod events;
 
-pub use audit::{Audit, Event, Name, RequestLine};
+pub use audit::{Audit, RequestLine};
 pub use events::Telemetry;
 pub use metrics::{
     Metrics, ProviderKeyMetrics, RevocationMetrics, RouteMetrics, UpstreamServerMetrics,

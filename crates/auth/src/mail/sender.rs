@@ -13,6 +13,7 @@ use guarita_core::{Language, Timestamp};
 use guarita_mail::{MailError, MailMessage, MailTemplate, Smtp, render};
 use guarita_store::{LinkPurpose, MailsWaiting, Store, WaitingMail};
 use guarita_telemetry::Metrics;
+use guarita_telemetry::events::{MailExpired, MailFailed, MailSent};
 
 /// Interval of polling the outbox.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -137,8 +138,7 @@ impl Sender {
         let expired = transaction.remove_expired_mails(BATCH, now).await?;
         transaction.commit().await?;
         for _ in 0..expired {
-            self.metrics.mail("expired");
-            tracing::warn!("mail expired before it could be sent; given up");
+            MailExpired.emit(&self.metrics);
         }
         Ok(())
     }
@@ -178,19 +178,13 @@ impl Sender {
     }
 
     fn log_result(&self, mail: &WaitingMail, sent: &Result<(), MailError>, next: &NextAttempt) {
-        let WaitingMail { id, kind, attempts, .. } = mail;
-        match (sent, next) {
-            (Ok(()), _) => {
-                self.metrics.mail("sent");
-                tracing::info!(mail = id, kind, attempts, "mail sent");
-            }
-            (Err(failure), NextAttempt::GivenUp) => {
-                self.metrics.mail("given_up");
-                tracing::warn!(mail = id, kind, attempts, error = %failure, "mail could not be sent; given up");
-            }
-            (Err(failure), NextAttempt::Again(_) | NextAttempt::Sent) => {
-                self.metrics.mail("failed");
-                tracing::warn!(mail = id, kind, attempts, error = %failure, "mail could not be sent; will be retried");
+        let WaitingMail { id: mail, kind, attempts, .. } = mail;
+        let attempts = *attempts;
+        match sent {
+            Ok(()) => MailSent { mail, kind, attempts }.emit(&self.metrics),
+            Err(error) => {
+                let given_up = matches!(next, NextAttempt::GivenUp);
+                MailFailed { mail, kind, attempts, error, given_up }.emit(&self.metrics);
             }
         }
     }

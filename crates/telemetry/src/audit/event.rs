@@ -8,7 +8,7 @@ macro_rules! names {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $error:literal;)+) => {
         /// The name of an event: `event` in the audit file.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Name { $($(#[$doc])* $name),+ }
+        pub(crate) enum Name { $($(#[$doc])* $name),+ }
 
         impl Name {
             /// All names.
@@ -16,12 +16,12 @@ macro_rules! names {
             pub(crate) const ALL: &[Self] = &[$(Self::$name),+];
 
             /// The name as written.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
             }
 
             /// Whether it is an error, which is also logged.
-            pub const fn is_error(self) -> bool {
+            pub(crate) const fn is_error(self) -> bool {
                 match self { $(Self::$name => $error),+ }
             }
         }
@@ -115,32 +115,32 @@ names! {
 
 /// An event. Fields that are not set are not written.
 #[derive(Clone, Copy, Debug)]
-pub struct Event<'a> {
+pub(crate) struct Event<'a> {
     /// The name.
-    pub name: Name,
+    pub(crate) name: Name,
     /// The request id.
-    pub request_id: Option<&'a str>,
+    pub(crate) request_id: Option<&'a str>,
     /// The account; masked.
-    pub user: Option<UserId>,
+    pub(crate) user: Option<UserId>,
     /// The subject's name; e-mail addresses and CPFs are masked.
-    pub subject: Option<&'a str>,
+    pub(crate) subject: Option<&'a str>,
     /// The session.
-    pub session: Option<SessionId>,
+    pub(crate) session: Option<SessionId>,
     /// The named API key.
-    pub api_key: Option<ApiKeyId>,
+    pub(crate) api_key: Option<ApiKeyId>,
     /// The client's address.
-    pub address: Option<std::net::IpAddr>,
+    pub(crate) address: Option<std::net::IpAddr>,
     /// The route, by its path pattern.
-    pub route: Option<&'a str>,
+    pub(crate) route: Option<&'a str>,
     /// The reason, one of a fixed set.
-    pub reason: Option<&'a str>,
+    pub(crate) reason: Option<&'a str>,
     /// The duration; written in milliseconds.
-    pub duration: Option<Duration>,
+    pub(crate) duration: Option<Duration>,
 }
 
 impl Event<'_> {
     /// An event with only a name.
-    pub const fn new(name: Name) -> Self {
+    pub(crate) const fn new(name: Name) -> Self {
         Self {
             name,
             request_id: None,

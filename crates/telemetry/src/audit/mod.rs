@@ -14,7 +14,7 @@ mod verify;
 mod writer;
 
 pub use checkpoint::AuditCheckpoint;
-pub use event::{Event, Name};
+pub(crate) use event::{Event, Name};
 pub use line::RequestLine;
 pub use verify::{ChainMismatch, VerificationReport, verify};
 pub use writer::Audit;

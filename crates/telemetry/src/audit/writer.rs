@@ -66,12 +66,12 @@ impl Audit {
     }
 
     /// Writes one `request` line. Formats into a shared buffer; never waits for the disk.
-    pub fn request(&self, line: &RequestLine<'_>, now: Timestamp) {
+    pub(crate) fn request(&self, line: &RequestLine<'_>, now: Timestamp) {
         self.append(CAPACITY - RESERVED, now, |buffer, time| line::request(buffer, line, time));
     }
 
     /// Writes one event; errors are also logged.
-    pub fn record(&self, event: &Event<'_>, now: Timestamp) {
+    pub(crate) fn record(&self, event: &Event<'_>, now: Timestamp) {
         if event.name.is_error() {
             tracing::error!(
                 event = event.name.as_str(),

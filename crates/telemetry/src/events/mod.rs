@@ -11,6 +11,7 @@ mod ephemeral;
 mod keys;
 mod log_name;
 mod login;
+mod mail;
 mod mfa;
 mod origin;
 mod password;
@@ -40,6 +41,7 @@ pub use keys::{
 pub use login::{
     LoginFailed, LoginLocked, LoginPending, LoginRateLimited, LoginSucceeded, ProviderLoginFailed,
 };
+pub use mail::{MailExpired, MailFailed, MailSent};
 pub use mfa::{
     ChallengeFailed, ChallengeLocked, ChallengeReplayed, ChallengeSucceeded, EnrolmentConfirmed,
     EnrolmentDisabled, EnrolmentRefused, EnrolmentStarted, RecoveryCodesRenewed,

@@ -360,6 +360,23 @@ fn configuration() -> Vec<Sample> {
     ]
 }
 
+fn mails() -> Vec<Sample> {
+    let failed =
+        |given_up| MailFailed { mail: "m-1", kind: "reset", attempts: 1, error: "451", given_up };
+    vec![
+        Sample::new(|telemetry| {
+            MailSent { mail: "m-1", kind: "reset", attempts: 1 }.emit(telemetry.metrics());
+        })
+        .metrics(&[r#"guarita_mails_total{result="sent"}"#]),
+        Sample::new(move |telemetry| failed(false).emit(telemetry.metrics()))
+            .metrics(&[r#"guarita_mails_total{result="failed"}"#]),
+        Sample::new(move |telemetry| failed(true).emit(telemetry.metrics()))
+            .metrics(&[r#"guarita_mails_total{result="given_up"}"#]),
+        Sample::new(|telemetry| MailExpired.emit(telemetry.metrics()))
+            .metrics(&[r#"guarita_mails_total{result="expired"}"#]),
+    ]
+}
+
 fn keys() -> Vec<Sample> {
     vec![
         Sample::new(|_| KeysMade { purpose: "token", count: 1 }.emit()).log(&["INFO keys.made"]),
@@ -425,6 +442,7 @@ fn samples() -> Vec<Sample> {
         sessions(),
         forwarded(),
         configuration(),
+        mails(),
         keys(),
         server(),
     ]
