@@ -34,12 +34,13 @@ test: rust ## Install what the tests need, then run every test, and those of the
 		set -x; \
 		cargo test --workspace --doc && \
 		cargo nextest run --workspace --no-fail-fast && \
-		scripts/with-servers.sh cargo nextest run --profile postgres --no-fail-fast; \
+		scripts/with-servers.sh cargo nextest run --workspace --profile postgres --no-fail-fast; \
 	else \
 		set -x; \
 		cargo test --workspace --no-fail-fast && \
+		scripts/with-servers.sh cargo test --package guarita-store --package guarita-auth --lib --no-fail-fast && \
 		scripts/with-servers.sh cargo test --lib --test e2e --no-fail-fast -- \
-			store:: services:: reload:: accounts:: api_keys:: browser_sessions:: clients:: keys:: mail:: \
+			reload:: accounts:: api_keys:: browser_sessions:: clients:: keys:: mail:: \
 			provider_revocation:: rate_limit_lockout:: recovery:: refresh:: second_factor:: \
 			session_revocation:: sessions:: several_gateways:: totp::; \
 	fi
@@ -53,14 +54,14 @@ faults: rust ## Run the tests of faults that last for minutes, and print what th
 # Advisories need the database of RustSec, which is fetched from the network: where that fails, so does the check.
 # ADVISORIES=off: check the rest, and say that advisories were not checked.
 .PHONY: check
-check: rust ## Format, lints, documentation, the rules of the house and the dependencies
+check: rust ## Format, lints, documentation, the rules of the architecture and the dependencies
 	@scripts/install.sh cc cmake cargo-deny
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
-	cargo test --test house
+	cargo test --test architecture
 	@set -x; if [ "$(ADVISORIES)" = off ]; then \
 		cargo deny check licenses bans sources && \
 		{ set +x; echo "check: advisories were NOT checked (ADVISORIES=off)" >&2; }; \

@@ -125,7 +125,8 @@ pub(crate) fn names(file: &str) -> impl Iterator<Item = &str> {
 }
 
 fn module(file: &str) -> Vec<String> {
-    let mut module: Vec<String> = names(file).skip(1).map(str::to_owned).collect();
+    let folders = names(file).take_while(|name| *name != "src").count();
+    let mut module: Vec<String> = names(file).skip(folders + 1).map(str::to_owned).collect();
     match module.last().map(String::as_str) {
         Some("mod" | "lib" | "main") => drop(module.pop()),
         // `x_tests.rs` is `tests` inside `x`.
