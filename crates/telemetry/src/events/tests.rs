@@ -510,11 +510,12 @@ fn an_event_writes_its_log_line_its_metric_and_its_audit_line() {
         let directory = tempfile::tempdir().unwrap();
         let files = Audit::open(directory.path(), KEPT).unwrap();
         let telemetry = Telemetry::new(Arc::new(Metrics::new().unwrap()), files);
-        // The series of a route exist once it is configured.
-        let _ = telemetry.metrics().route("/orders");
+        // The series of a route exist while it is configured.
+        let configured = telemetry.metrics().route("/orders");
         let before = series(telemetry.metrics());
         let lines = logged(|| emit(&telemetry));
         let after = series(telemetry.metrics());
+        drop(configured);
         telemetry.audit().close();
         let mut written = audited(directory.path());
         written.retain(|name| !name.starts_with("audit."));
