@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
-
 /// Print a completion script for a shell.
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
@@ -11,9 +9,8 @@ pub struct CompletionsArgs {
     shell: clap_complete::Shell,
 }
 
-/// Runs the command.
-pub fn run(arguments: CompletionsArgs) -> ExitCode {
-    let mut command = super::verb::Command::command();
+/// Prints the script for `command`.
+pub fn run(arguments: CompletionsArgs, mut command: clap::Command) -> ExitCode {
     clap_complete::generate(arguments.shell, &mut command, "guarita", &mut std::io::stdout());
     ExitCode::SUCCESS
 }

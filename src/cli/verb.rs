@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use super::{
     apikey, audit, check, client, completions, doctor, healthcheck, keys, migrate, quickstart,
@@ -74,7 +74,7 @@ pub fn run() -> ExitCode {
         Subcommand::Audit(arguments) => audit::run(arguments),
         Subcommand::Schema(arguments) => schema::run(arguments),
         Subcommand::Healthcheck(arguments) => healthcheck::run(arguments),
-        Subcommand::Completions(arguments) => completions::run(arguments),
+        Subcommand::Completions(arguments) => completions::run(arguments, Command::command()),
     }
 }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::watch::WatchedFiles;
 use super::{compile, restart_only};
 use crate::config;
 use crate::config::values::Files;
 use crate::config::{Config, Loaded, Problems};
 use crate::reload::handle::{Handle, Reason};
 use crate::reload::handle::{ReloadRequest, Status};
+use crate::reload::watched_files::WatchedFiles;
 use guarita_auth::{federation, keys};
 use guarita_core::time;
 use guarita_proxy::snapshot::{CurrentSnapshot, Snapshot};

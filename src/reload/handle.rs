@@ -1,7 +1,7 @@
 //! How others ask for a reload.
 
-use super::watch::WatchedFiles;
 use crate::config::Problems;
+use crate::reload::watched_files::WatchedFiles;
 use guarita_core::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -9,6 +9,7 @@ pub mod actor;
 pub mod compile;
 mod restart_only;
 pub mod keys;
+mod watched_files;
 pub mod watch;
 
 pub use actor::Actor;

@@ -6,7 +6,7 @@
 //! detected by slow polling.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +17,6 @@ use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
 use super::{Handle, Reason};
-use crate::config::digest_of;
-use crate::config::values::Files;
 use guarita_auth::keys;
 use guarita_telemetry::events::ConfigWatchFailed;
 
@@ -28,50 +26,6 @@ const DEBOUNCE: Duration = Duration::from_millis(150);
 const MAX_DEBOUNCE: Duration = Duration::from_secs(1);
 /// Polling interval without notifications.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// Maximum number of files read in the directory of keys.
-const MAX_KEYS: usize = 1000;
-
-/// The watched files and their last read contents.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WatchedFiles {
-    /// The configuration file and all files that it names.
-    pub files: Files,
-    /// The directory of signing keys.
-    pub keys_directory: PathBuf,
-    /// Its content.
-    pub keys: Files,
-}
-
-impl WatchedFiles {
-    /// The current content of the directory of keys and of that of the keys of assertions.
-    pub(super) fn read_keys(directory: &Path) -> Files {
-        let directories = [directory.to_owned(), keys::assertion_directory(directory)];
-        let entries = directories
-            .iter()
-            .filter_map(|directory| std::fs::read_dir(directory).ok())
-            .flat_map(|entries| entries.take(MAX_KEYS));
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        paths.map(|path| (path.clone(), digest_of(&path))).collect()
-    }
-
-    /// Whether the content of any file changed.
-    pub(super) fn is_stale(&self) -> bool {
-        self.files.iter().any(|(file, digest)| digest_of(file) != *digest)
-            || Self::read_keys(&self.keys_directory) != self.keys
-    }
-
-    fn directories(&self) -> HashSet<PathBuf> {
-        let parent = |file: &PathBuf| match file.parent() {
-            Some(parent) if parent != Path::new("") => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let mut directories: HashSet<_> = self.files.keys().map(parent).collect();
-        directories.insert(keys::assertion_directory(&self.keys_directory));
-        directories.insert(self.keys_directory.clone());
-        directories
-    }
-}
-
 /// Requests a reload whenever the content of a file changes. Runs until the actor is gone.
 pub async fn run(handle: Handle) {
     let told = Arc::new(Notify::new());

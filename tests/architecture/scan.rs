@@ -94,12 +94,6 @@ impl Source {
             .map(|(_, name)| (name.line, name.text.as_str()))
     }
 
-    /// The lines on which one of the words stands.
-    pub(crate) fn keywords(&self, words: &[&str]) -> impl Iterator<Item = usize> {
-        let of_words = |token: &&Token| words.contains(&token.text.as_str());
-        self.tokens.iter().filter(of_words).map(|token| token.line)
-    }
-
     /// The fields of types that derive one of the traits.
     pub(crate) fn fields_of_types_that_derive(&self, traits: &[&str]) -> Vec<Field> {
         Types { tokens: &self.tokens, at: 0, found: Vec::new() }.read(traits)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::KvUnavailable;
 use super::encryption::Encryption;
 use super::redis::RedisClient;
-use crate::ephemeral::KvOpenError;
+use crate::error::KvOpenError;
 use guarita_core::{Timestamp, random};
 use guarita_store::{Store, StoreError};
 use guarita_telemetry::events::{EphemeralDown, EphemeralUp};

@@ -5,8 +5,9 @@ use super::{KvSettings, RateCounters, RedisNotifications, Tickets};
 use crate::backend::Backend;
 use crate::backend::DatabaseBackend;
 use crate::backend::seal;
-use guarita_core::{Timestamp, random};
-use guarita_store::{Store, StoreError};
+use crate::error::KvOpenError;
+use guarita_core::Timestamp;
+use guarita_store::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -16,17 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Debug)]
 pub struct Ephemeral {
     pub(super) place: Backend,
-}
-
-/// The shared secret cannot be read or created.
-#[derive(Debug, thiserror::Error)]
-pub enum KvOpenError {
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The system's random source failed.
-    #[error(transparent)]
-    Random(#[from] random::RandomFault),
 }
 
 impl Ephemeral {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -12,11 +11,13 @@ use prometheus::{
 
 use guarita_core::Code;
 
+mod registrar;
 mod lease;
 mod provider;
 mod revocation;
 mod route;
 mod upstream;
+use crate::metrics::registrar::{BUCKETS, Registrar};
 use lease::{Leases, ReportedGauges};
 use provider::KeyFetches;
 pub use provider::ProviderKeyMetrics;
@@ -26,10 +27,6 @@ use route::RouteVectors;
 use upstream::FailedAttempts;
 pub use upstream::UpstreamServerMetrics;
 
-/// Bounds of the duration histograms, in seconds.
-const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// Label values of `status`.
-const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Label values of `result`, where there are two.
 const RESULTS: [&str; 2] = ["succeeded", "failed"];
 
@@ -66,29 +63,6 @@ pub struct Metrics {
     audit_dropped: IntGauge,
     own: RouteMetrics,
     unmatched: RouteMetrics,
-}
-
-/// Registers metrics one by one and stops at the first failure.
-struct Registrar<'a>(&'a Registry);
-
-impl Registrar<'_> {
-    fn add<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, prometheus::Error> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        self.add(IntGauge::new(name, help)?)
-    }
 }
 
 impl Metrics {

@@ -8,7 +8,7 @@ use reqwest::{Client, StatusCode};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::keys::FetchError;
+use crate::federation::error::FetchError;
 
 /// Time-out of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

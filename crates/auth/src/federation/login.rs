@@ -20,10 +20,11 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::fetch::Fetcher;
-use super::keys::{FetchError, is_https_or_internal};
+use super::keys::is_https_or_internal;
 use super::metadata::{IssuerMetadata, end_of_session, says_issuer};
 use super::pending::{LoginCookieCodec, PendingCookie, PendingFederatedLogin};
 use super::token_response::{CodeClient, Tokens};
+use crate::federation::error::FetchError;
 use crate::keys::Unopened;
 use crate::snapshot::Provider;
 use crate::snapshot::provider::{ProviderClient, ProviderSettings, Unverified};

@@ -4,6 +4,7 @@
 //! token names an unknown key, but never twice within the cooldown. If a fetch fails, the present keys are kept.
 
 mod fetch;
+mod error;
 pub mod keys;
 pub mod linking;
 pub mod pending;
@@ -12,8 +13,9 @@ mod token_response;
 pub mod login;
 pub mod refresh;
 
+pub use error::FetchError;
 pub use fetch::are_authorities;
-pub use keys::{FetchError, fetch_keys};
+pub use keys::fetch_keys;
 pub use linking::{AccountLinker, LinkedAccount, link};
 pub use login::{Callback, FederatedLoginError, ProviderLogin, Started, VerifiedIdToken};
 pub use pending::{PENDING_TTL, PendingCookie};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::fetch::Fetcher;
-use super::keys::{self, FetchError};
+use super::keys;
+use crate::federation::error::FetchError;
 use crate::snapshot::Provider;
 use guarita_telemetry::events::{ProviderKeysChanged, ProviderKeysFailed};
 use guarita_telemetry::{Metrics, ProviderKeyMetrics};

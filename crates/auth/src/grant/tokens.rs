@@ -9,7 +9,7 @@ use super::TokenSettings;
 use crate::snapshot::AuthSnapshot;
 use crate::worker_pool::{Busy, QueueTimeouts, WorkerPool};
 use guarita_core::jose::Claims;
-use guarita_core::jose::key::KeyFault;
+use guarita_core::jose::KeyFault;
 use guarita_core::random::RandomFault;
 use guarita_core::{Roles, Secret, SessionId, Timestamp, UserId};
 use guarita_store as store;

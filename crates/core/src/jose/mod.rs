@@ -15,6 +15,7 @@ mod error;
 mod issue;
 mod jwk;
 mod signed;
+pub mod key_fault;
 pub mod key;
 pub mod key_set;
 pub mod keyring;
@@ -35,9 +36,10 @@ pub use assertion::{AssertionKey, AssertionKeys, Retired};
 pub use claims::{Claims, Expectations};
 pub use error::Invalid;
 pub use id_token::{IdTokenExpectations, InvalidIdToken};
-pub use key::{KeyFault, SigningKey, VerifyingKey};
+pub use key_fault::KeyFault;
 pub use key_set::{KeySet, KeySetFault};
 pub use keyring::{Keyring, ScheduledKey};
 pub use provider::{
     ClaimPath, ProviderClaims, ProviderExpectations, ProviderKeys, TokenType, unproven_issuer,
 };
+pub use {key::SigningKey, key::VerifyingKey};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge};
 
-use super::{BUCKETS, Registrar};
+use crate::metrics::registrar::{BUCKETS, Registrar};
 
 /// The metrics of the change feed.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 
-use super::STATUSES;
 use super::lease::{Lease, Leases, Vectors};
+use crate::metrics::registrar::STATUSES;
 
 /// The series of one route, resolved; they are removed with the last of these.
 #[derive(Debug)]

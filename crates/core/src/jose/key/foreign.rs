@@ -7,7 +7,8 @@ use jsonwebtoken::DecodingKey;
 use serde_json::Value;
 
 use super::super::algorithm::SignatureAlgorithm;
-use super::{Jwk, KeyFault, VerifyingKey, public};
+use crate::jose::key_fault::KeyFault;
+use {super::Jwk, super::VerifyingKey, super::public};
 
 /// Parses a public key for signatures. Keys for encryption, symmetric keys and private keys are rejected.
 pub(super) fn read(jwk: &Value) -> Result<VerifyingKey, KeyFault> {

@@ -6,7 +6,8 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::super::pem::{self, Label};
-use super::{KeyFault, VerifyingKey};
+use super::VerifyingKey;
+use crate::jose::key_fault::KeyFault;
 
 /// rsaEncryption, RFC 8017 appendix A.1
 const RSA: &str = "1.2.840.113549.1.1.1";
