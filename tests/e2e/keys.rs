@@ -346,7 +346,7 @@ async fn the_master_key_is_changed_while_gateways_run() {
     let both = format!("{OTHER_MASTER} {MASTER}");
     verb(OTHER_MASTER, &["keys", "reseal"]).await.failed(2);
     let said = verb(&both, &["keys", "reseal"]).await.succeeded().stdout;
-    assert_eq!(said, "sealed 3 keys anew\n");
+    assert_eq!(said, "re-encrypted 3 keys\n");
     // One that was started before keeps what it read; one that starts now needs the new one.
     assert!(is_let_in(&other, &alice).await);
     verb(MASTER, &["keys", "list"]).await.failed(2);
