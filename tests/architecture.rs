@@ -335,9 +335,10 @@ fn files(root: &Path, directory: &str) -> Vec<(String, String)> {
 /// The folders with the sources of each crate.
 fn crates(root: &Path) -> Vec<String> {
     let mut found = vec!["src".to_owned()];
-    for entry in fs::read_dir(root.join("crates")).unwrap().flatten() {
+    for entry in fs::read_dir(root.join("crates")).into_iter().flatten().flatten() {
         found.push(format!("crates/{}/src", entry.file_name().to_string_lossy()));
     }
+    assert!(found.len() > 1, "the crates were not found");
     found.sort();
     found
 }
@@ -405,7 +406,7 @@ fn a_circle_between_files_is_found() {
     let circles = |texts: &[(&str, &str)]| {
         let sources: Vec<_> =
             texts.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
-        Modules::new(&sources).circles().iter().map(|circle| circle.len()).collect::<Vec<_>>()
+        Modules::new(&sources).circles().iter().map(Vec::len).collect::<Vec<_>>()
     };
     let root = ("crates/x/src/lib.rs", "mod a;\nmod b;\npub use a::A;\n");
     let a = ("crates/x/src/a.rs", "use crate::b::B;\npub struct A(B);\n");

@@ -39,6 +39,7 @@ pub struct MailSettings {
 }
 
 #[cfg(any(test, feature = "test-util"))]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 impl MailSettings {
     /// Settings of an unprotected server that does not exist.
     pub fn sample() -> Self {

@@ -40,6 +40,13 @@ mod leases;
 pub mod users;
 
 #[cfg(any(test, feature = "test-util"))]
+#[expect(
+    clippy::expect_used,
+    clippy::new_without_default,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 pub mod sample;
 
 pub use api_keys::{ApiKey, NewApiKey, WhichKeys};

@@ -48,7 +48,7 @@ impl Acceptor {
             };
             match accepted {
                 Ok((tcp, peer)) => {
-                    self.admit(tcp, ConnectionAddrs { peer, listener: listener.address })
+                    self.admit(tcp, ConnectionAddrs { peer, listener: listener.address });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection failed");

@@ -169,7 +169,7 @@ impl Files {
                 match fs::remove_file(self.directory.join(&file)) {
                     Ok(()) => tracing::info!(file, "old audit file removed"),
                     Err(error) => {
-                        tracing::warn!(file, %error, "old audit file could not be removed")
+                        tracing::warn!(file, %error, "old audit file could not be removed");
                     }
                 }
             }
