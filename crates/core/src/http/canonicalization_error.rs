@@ -12,7 +12,7 @@ pub enum CanonicalizationError {
     /// Neither a path nor, on HTTP/1, an absolute URI of http or https; `*` is neither.
     #[error("the request target is neither a path nor an absolute URI")]
     Target,
-    /// Longer than [`MAX_TARGET`].
+    /// Longer than [`super::canonical::MAX_TARGET`].
     #[error("the request target is too long")]
     TargetTooLong,
     /// A control character or a space, raw or (control characters) encoded.

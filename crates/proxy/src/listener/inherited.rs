@@ -70,7 +70,7 @@ pub fn notify_ready() {
     notify(NotifyState::Ready);
 }
 
-/// As [`tell_ready`], that we drain.
+/// As [`notify_ready`], that we drain.
 pub fn tell_stopping() {
     notify(NotifyState::Stopping);
 }
